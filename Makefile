@@ -1,0 +1,119 @@
+# Rookery: one non-recursive Makefile.
+#
+#   make              the two daemons, build/rookery-gateway and build/rookery-worker
+#   make tools        the load generator and the other programs the tests and the benchmarks use
+#   make tests        every unit-test program, in build/tests/
+#   make format       rewrite the sources with clang-format;  make lint  check them, and the include direction
+#   make SANITIZE=1   an ASan + UBSan build (use another BUILD= to keep both)
+#   make CC=clang     with clang
+#
+# Sources are found by folder: a new .c file needs no line here.
+
+BUILD ?= build
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+CXX := $(if $(filter default,$(origin CXX)),g++,$(CXX))
+PROTO_INCLUDES := -Iproto -I/usr/share/grpc-proto -I/usr/include
+PKGS := libuv libnghttp2 hiredis libprotobuf-c jansson libsodium libpq libutf8proc
+
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
+# makecontext and siglongjmp switch between stacks, which _FORTIFY_SOURCE's longjmp check refuses.
+CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -O2 -g -fno-omit-frame-pointer -fno-plt $(WARN) $(CFLAGS)
+CPPFLAGS_ALL := -U_FORTIFY_SOURCE -I. -I$(BUILD)/proto $(shell pkg-config --cflags $(PKGS) 2>/dev/null) -I/usr/include/postgresql $(CPPFLAGS)
+LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -llapacke -lopenblas -lquadmath -lm -lpthread
+LDFLAGS_ALL := -Wl,--as-needed $(LDFLAGS)
+ifdef SANITIZE
+CFLAGS_ALL += -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1
+LDFLAGS_ALL += -fsanitize=address,undefined
+endif
+ifneq ($(shell $(CC) --version 2>/dev/null | grep -c clang),0)
+CFLAGS_ALL += -Wno-gnu-zero-variadic-macro-arguments
+endif
+
+# --- the contract: protobuf sources, generated C, and the descriptor set that reflection serves -----------------
+PROTOS := $(shell find proto -name '*.proto' 2>/dev/null | sed 's,^proto/,,' | sort)
+PROTOS_STD := google/protobuf/timestamp.proto google/protobuf/duration.proto grpc/health/v1/health.proto \
+              grpc/reflection/v1/reflection.proto grpc/reflection/v1alpha/reflection.proto
+PB_C := $(patsubst %.proto,$(BUILD)/proto/%.pb-c.c,$(PROTOS) $(PROTOS_STD))
+PB_O := $(PB_C:.c=.o)
+DESCRIPTORS := $(BUILD)/proto/descriptors.bin
+
+# --- the rooms --------------------------------------------------------------------------------------------------
+CORE_C := $(sort $(wildcard core/*/*.c))
+GATEWAY_C := $(sort $(filter-out gateway/main.c,$(wildcard gateway/*.c gateway/*/*.c)))
+WORKERS_C := $(sort $(filter-out workers/main.c,$(wildcard workers/*.c workers/*/*.c)))
+objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
+CORE_LIB := $(BUILD)/libcore.a
+GATEWAY_LIB := $(BUILD)/libgateway.a
+WORKERS_LIB := $(BUILD)/libworkers.a
+
+TEST_C := $(sort $(wildcard tests/unit/test_*.c tests/integration/test_*.c))
+TEST_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_C))
+# A tool is one folder below tests/load or tests/tools: all of its .c files make one program of the folder's name.
+TOOL_DIRS := $(sort $(dir $(wildcard tests/load/*/*.c tests/tools/*/*.c)))
+TOOL_BIN := $(foreach d,$(TOOL_DIRS),$(BUILD)/$(notdir $(d:/=)))
+
+.PHONY: all daemons tools tests proto format lint clean
+all: daemons
+daemons: $(BUILD)/rookery-gateway $(BUILD)/rookery-worker
+tools: $(TOOL_BIN)
+tests: $(TEST_BIN)
+proto: $(PB_C) $(DESCRIPTORS)
+
+$(BUILD)/rookery-gateway: $(BUILD)/gateway/main.o $(GATEWAY_LIB) $(CORE_LIB)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS)
+$(BUILD)/rookery-worker: $(BUILD)/workers/main.o $(WORKERS_LIB) $(CORE_LIB)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS)
+
+$(CORE_LIB): $(call objects,$(CORE_C)) $(PB_O)
+$(GATEWAY_LIB): $(call objects,$(GATEWAY_C))
+$(WORKERS_LIB): $(call objects,$(WORKERS_C))
+$(CORE_LIB) $(GATEWAY_LIB) $(WORKERS_LIB):
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(GATEWAY_LIB) $(WORKERS_LIB) $(CORE_LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LDLIBS)
+
+define tool_rule
+$(BUILD)/$(notdir $(1:/=)): $(call objects,$(wildcard $(1)*.c)) $(CORE_LIB)
+	$$(CC) $$(CFLAGS_ALL) $$(LDFLAGS_ALL) -o $$@ $$^ $$(LDLIBS)
+endef
+$(foreach d,$(TOOL_DIRS),$(eval $(call tool_rule,$(d))))
+
+# Every object waits for the generated headers, so that a first parallel build finds them.
+$(BUILD)/%.o: %.c | $(PB_C)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+# protoc-c's output is not ours to mend, so it is compiled without our warnings.
+$(BUILD)/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c | $(PB_C)
+	$(CC) $(CPPFLAGS_ALL) $(filter-out -W%,$(CFLAGS_ALL)) -c -o $@ $<
+$(BUILD)/proto/%.pb-c.c: proto/%.proto
+	@mkdir -p $(BUILD)/proto
+	protoc-c $(PROTO_INCLUDES) --c_out=$(BUILD)/proto $<
+$(BUILD)/proto/google/%.pb-c.c: /usr/include/google/%.proto
+	@mkdir -p $(BUILD)/proto
+	protoc-c $(PROTO_INCLUDES) --c_out=$(BUILD)/proto $<
+$(BUILD)/proto/grpc/%.pb-c.c: /usr/share/grpc-proto/grpc/%.proto
+	@mkdir -p $(BUILD)/proto
+	protoc-c $(PROTO_INCLUDES) --c_out=$(BUILD)/proto $<
+$(DESCRIPTORS): $(addprefix proto/,$(PROTOS))
+	@mkdir -p $(@D)
+	protoc $(PROTO_INCLUDES) --include_imports --descriptor_set_out=$@ $(PROTOS) $(PROTOS_STD)
+# The descriptor set is embedded with .incbin, from the build folder.
+$(BUILD)/core/net/descriptors.o: CPPFLAGS_ALL += -DDESCRIPTORS_BIN='"$(DESCRIPTORS)"'
+$(BUILD)/core/net/descriptors.o: $(DESCRIPTORS)
+# SQL migrations are embedded the same way (core/store/migrations/*.sql).
+MIGRATIONS := $(sort $(wildcard core/store/migrations/*.sql))
+$(BUILD)/core/store/migrations.o: $(MIGRATIONS)
+
+SOURCES = $(shell git ls-files '*.c' '*.h' '*.cc')
+format:
+	clang-format -i $(SOURCES)
+lint:
+	clang-format --dry-run -Werror $(SOURCES)
+	scripts/check-includes
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,72 @@
+/* Configuration from the environment: one table says every variable, its default, its check and its sentence.
+ *
+ * Read once at start into struct config, which is passed. A bad value stops the program with one sentence
+ * that names the variable and what would be right; so does an unknown variable that begins with ROOKERY_ (a
+ * typo is not silent). README's table is checked against this one by a test.
+ */
+#ifndef ROOKERY_CORE_BASE_CONFIG_H
+#define ROOKERY_CORE_BASE_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* S(variable, member, default, help)                      text
+ * N(variable, member, default, lowest, highest, help)     whole number */
+#define CONFIG_TABLE(S, N)                                                                                   \
+    S("DATABASE_URL", database_url, "postgresql:///rookery", "PostgreSQL, as a libpq URI")                   \
+    S("REDIS_URL", redis_url, "redis://127.0.0.1:6379", "Redis: redis://HOST:PORT or unix:///PATH")          \
+    S("ROOKERY_LISTEN", listen, "127.0.0.1:8080", "address and port the gateway listens on")                 \
+    S("ROOKERY_METRICS_LISTEN", metrics_listen, "",                                                          \
+      "address and port of a worker's /metrics and /healthz; empty: none")                                   \
+    S("ROOKERY_LOG_LEVEL", log_level, "info", "debug, info, warn or error")                                  \
+    S("ROOKERY_ROLES", roles, "relay,fanout,chunks,counts", "roles a worker runs, separated by commas")      \
+    N("ROOKERY_PARTITIONS", partitions, 4, 1, 64,                                                            \
+      "event stream partitions; the same in every process, and fixed for a database")                        \
+    N("ROOKERY_DB_CONNECTIONS", db_connections, 8, 1, 100, "PostgreSQL connections of a process")            \
+    N("ROOKERY_DB_PIPELINE", db_pipeline, 64, 1, 256, "statements in flight on one connection")              \
+    N("ROOKERY_REQUEST_TIMEOUT_MS", request_timeout_ms, 10000, 10, 600000,                                   \
+      "longest a call may take when the client sets no deadline")                                            \
+    N("ROOKERY_MAX_CALLS", max_calls, 4096, 1, 100000,                                                       \
+      "calls a gateway handles at once before it answers RESOURCE_EXHAUSTED")                                \
+    N("ROOKERY_MAX_CONNECTIONS", max_connections, 8192, 1, 1000000, "client connections of a gateway")       \
+    N("ROOKERY_MAX_MESSAGE_BYTES", max_message_bytes, 1048576, 1024, 16777216, "largest request message")    \
+    N("ROOKERY_SESSION_DAYS", session_days, 30, 1, 3650, "life of a session token")                          \
+    N("ROOKERY_PASSWORD_MEMORY_KIB", password_memory_kib, 19456, 8192, 1048576,                              \
+      "argon2id memory for each password hash")                                                              \
+    N("ROOKERY_PASSWORD_PASSES", password_passes, 2, 1, 16, "argon2id passes over that memory")              \
+    N("ROOKERY_POST_CACHE_ENTRIES", post_cache_entries, 200000, 100, 100000000,                              \
+      "encoded posts a gateway keeps")                                                                       \
+    N("ROOKERY_VIEWER_CACHE_ENTRIES", viewer_cache_entries, 20000, 10, 100000000,                            \
+      "viewers whose relations a gateway keeps")                                                             \
+    N("ROOKERY_TIMELINE_TTL_S", timeline_ttl_s, 1209600, 60, 315360000,                                      \
+      "seconds after its last read at which a home timeline is dropped from Redis")                          \
+    N("ROOKERY_CHUNK_AUDIENCE", chunk_audience, 5000, 10, 10000000,                                          \
+      "followers above which a post is delivered in chunk tasks of this size")                               \
+    N("ROOKERY_PULL_AUDIENCE", pull_audience, 1000000, 10, 1000000000,                                       \
+      "followers above which an author's posts are merged at read time")                                     \
+    N("ROOKERY_BATCH_MAX", batch_max, 4096, 1, 65536, "events a worker takes in one batch at most")          \
+    N("ROOKERY_RECLAIM_MS", reclaim_ms, 15000, 100, 3600000,                                                 \
+      "idle time after which a dead worker's events are taken over")                                         \
+    N("ROOKERY_MAX_DELIVERIES", max_deliveries, 8, 1, 1000,                                                  \
+      "tries before an event goes to the dead letters")                                                      \
+    N("ROOKERY_DRAIN_MS", drain_ms, 10000, 0, 600000, "longest a stopping process waits for work in flight")
+
+struct config {
+#define S(variable, member, default_value, help) const char *member;
+#define N(variable, member, default_value, lowest, highest, help) int64_t member;
+    CONFIG_TABLE(S, N)
+#undef S
+#undef N
+    char *storage; /* owned copies of the texts */
+};
+
+/* Reads environ-style "NAME=value" strings (NULL-terminated). On a bad or unknown value: false, and one
+ * sentence in error[size]. The config then owns nothing. */
+bool config_load(struct config *c, char *const *environment, char *error, size_t size);
+void config_free(struct config *c);
+
+/* The table for --help: a line a variable with its default and help. */
+void config_print(FILE *out);
+
+#endif

@@ -1,0 +1,63 @@
+/* The error table, and faults: errors with a sentence.
+ *
+ * Functions return 0 (ERR_OK) or one of these. Where a person or a client will read about it they fill a
+ * struct fault: the error, the field it is about, and one sentence that says what would be right. Errors of
+ * libraries are turned into these at the edge where they come in.
+ */
+#ifndef ROOKERY_CORE_BASE_ERROR_H
+#define ROOKERY_CORE_BASE_ERROR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* X(name, number, gRPC status, may the same request succeed later unchanged, text) */
+#define ERROR_TABLE(X)                                                                                       \
+    X(OK, 0, 0, false, "ok")                                                                                 \
+    X(CANCELLED, 1, 1, false, "cancelled by the caller")                                                     \
+    X(UNKNOWN, 2, 2, false, "unknown error")                                                                 \
+    X(INVALID_ARGUMENT, 3, 3, false, "invalid argument")                                                     \
+    X(DEADLINE_EXCEEDED, 4, 4, true, "deadline exceeded")                                                    \
+    X(NOT_FOUND, 5, 5, false, "not found")                                                                   \
+    X(ALREADY_EXISTS, 6, 6, false, "already exists")                                                         \
+    X(PERMISSION_DENIED, 7, 7, false, "not allowed")                                                         \
+    X(RESOURCE_EXHAUSTED, 8, 8, true, "too much")                                                            \
+    X(FAILED_PRECONDITION, 9, 9, false, "not possible in this state")                                        \
+    X(ABORTED, 10, 10, true, "conflict with another request")                                                \
+    X(OUT_OF_RANGE, 11, 11, false, "out of range")                                                           \
+    X(UNIMPLEMENTED, 12, 12, false, "not implemented")                                                       \
+    X(INTERNAL, 13, 13, false, "internal error")                                                             \
+    X(UNAVAILABLE, 14, 14, true, "temporarily unavailable")                                                  \
+    X(DATA_LOSS, 15, 15, false, "data loss")                                                                 \
+    X(UNAUTHENTICATED, 16, 16, false, "not authenticated")                                                   \
+    /* Inside the program; a client sees the gRPC status in the third column. */                             \
+    X(CONNECTION_LOST, 32, 14, true, "connection to a backend was lost; the outcome is unknown")             \
+    X(SQL, 33, 13, false, "the database refused a statement")                                                \
+    X(SQL_CONFLICT, 34, 10, true, "the database asked to try the transaction again")                         \
+    X(REDIS, 35, 13, false, "Redis refused a command")                                                       \
+    X(OVERLOADED, 36, 8, true, "a queue is full")
+
+enum error {
+#define X(name, number, grpc, retryable, text) ERR_##name = number,
+    ERROR_TABLE(X)
+#undef X
+};
+
+const char *error_name(enum error e); /* "NOT_FOUND"; "?" for a number outside the table */
+const char *error_text(enum error e);
+int error_grpc_status(enum error e); /* 0..16 */
+bool error_retryable(enum error e);
+
+struct fault {
+    enum error error;
+    char field[48];         /* proto field path, "" when it is about none */
+    char text[256];         /* one sentence, UTF-8, no final NUL needed beyond C's */
+    int64_t retry_after_ms; /* > 0 for errors that ask the client to wait */
+};
+
+/* Both fill *f (which may be NULL) and return e, so that a caller can write: return fault_field(f, ...). */
+enum error fault_set(struct fault *f, enum error e, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+enum error fault_field(struct fault *f, enum error e, const char *field, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+#endif

@@ -1,0 +1,31 @@
+/* Snowflake ids: 63 bits = 41 bits of milliseconds since 2024-01-01T00:00:00Z, 10 bits of node, 12 bits of
+ * sequence. So id order is time order, to the millisecond and the clock skew of the nodes.
+ *
+ * Node numbers are leased (store/lease.h): a generator whose lease has run out hands out nothing. A clock
+ * that steps back does not make ids step back: the last millisecond is used on until time has caught up; when
+ * the sequence of a millisecond is spent, the next one is borrowed (up to 1 s ahead).
+ */
+#ifndef ROOKERY_CORE_BASE_SNOWFLAKE_H
+#define ROOKERY_CORE_BASE_SNOWFLAKE_H
+
+#include <stdint.h>
+
+#define SNOWFLAKE_EPOCH_MS INT64_C(1704067200000)
+#define SNOWFLAKE_NODES 1024
+
+struct snowflake {
+    int node;               /* 0..1023 */
+    int64_t last_ms;        /* since the snowflake epoch */
+    int sequence;           /* of the next id in last_ms */
+    int64_t lease_until_ms; /* wall clock; no id is made after it */
+};
+
+void snowflake_init(struct snowflake *s, int node, int64_t lease_until_ms);
+/* The next id (> 0), or 0 when the lease has run out or the clock is more than 1 s behind: answer
+ * UNAVAILABLE. */
+int64_t snowflake_next(struct snowflake *s, int64_t wall_ms);
+
+int64_t snowflake_time_ms(int64_t id);    /* wall clock of its making */
+int64_t snowflake_floor(int64_t wall_ms); /* the smallest id of that millisecond (0 before the epoch) */
+
+#endif

@@ -1,0 +1,33 @@
+/* Database migrations: numbered SQL files (core/store/migrations/NNNN_name.sql), embedded in the binaries,
+ * applied in order, each in one transaction, under an advisory lock, recorded in schema_migrations with a
+ * checksum.
+ *
+ * Blocking (plain libpq): a command's work, not the loop's. Starting daemons only check that the schema is
+ * current.
+ */
+#ifndef ROOKERY_CORE_STORE_MIGRATE_H
+#define ROOKERY_CORE_STORE_MIGRATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+struct migration {
+    int number;
+    const char *name; /* "0001_accounts" */
+    const char *sql;
+};
+
+/* Ascending by number; *n entries. */
+const struct migration *migrations_all(size_t *n);
+
+/* Applies what is missing, printing a line each to out (may be NULL). 0 when current; else nonzero and a
+ * sentence in error[size]. Safe to run from many processes at once. partitions is stored at the first run and
+ * must not change. */
+int migrate_run(const char *database_url, int partitions, FILE *out, char *error, size_t size);
+
+/* Is the schema that of this binary, and the partition count the configured one? A sentence in error[size]
+ * when not. */
+bool migrate_check(const char *database_url, int partitions, char *error, size_t size);
+
+#endif

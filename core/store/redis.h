@@ -1,0 +1,107 @@
+/* Redis: an asynchronous, auto-pipelined client; RESP by hiredis's reader and formatter, sockets by libuv.
+ *
+ * One shared connection carries everybody's commands: what fibers submit in one turn of the loop goes out in
+ * one write, and replies come back in order. Blocking commands (XREADGROUP ... BLOCK) use connections of
+ * their own.
+ *
+ * A batch is any number of commands that is sent and awaited as one operation; its replies live in the
+ * batch's arena. This is the unit of speed: the fan-out worker puts thousands of RPUSHX in a batch and pays
+ * for one completion.
+ *
+ * Failures: connecting takes at most 2 s, a batch at most its deadline (default 3 s after it was sent;
+ * blocking reads: block time + 3 s); past it the connection is taken for dead and everything in flight on it
+ * fails with ERR_CONNECTION_LOST. Not connected: a batch waits up to 1 s for the connection, then
+ * ERR_UNAVAILABLE. Reconnect with capped exponential backoff and jitter (20 ms .. 1 s). More than 64 MiB
+ * unsent: ERR_OVERLOADED. A fiber that is interrupted detaches: the batch's memory then belongs to the client
+ * until its replies have come.
+ *
+ * Each (re)connection asks the server for its run_id; redis_generation() moves when the connection is new and
+ * redis_run_id() tells which server process it is: what was cached under another one must be forgotten
+ * (design 6.4).
+ *
+ * Keys are cluster-ready: every key has one {hash tag}, and a command touches one tag only. redis_open takes
+ * one server today; routing by tag is the client's business and would change nothing above it.
+ */
+#ifndef ROOKERY_CORE_STORE_REDIS_H
+#define ROOKERY_CORE_STORE_REDIS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/async/loop.h"
+#include "core/base/str.h"
+
+struct metrics;
+struct redis;
+
+/* url: redis://HOST:PORT[/DB] or unix:///PATH; borrowed. Starts connecting. NULL when the URL is bad or no
+ * memory. */
+struct redis *redis_open(struct loop *l, const char *url, const char *name, struct log *log,
+                         struct metrics *metrics);
+void redis_close(struct fiber *self, struct redis *r);
+int redis_wait_ready(struct fiber *self, struct redis *r);
+bool redis_ready(const struct redis *r);
+/* Counts connections made so far; 0 before the first. */
+uint64_t redis_generation(const struct redis *r);
+/* 40 hex digits; "" before the first connection. Stays the last known while disconnected. */
+const char *redis_run_id(const struct redis *r);
+
+enum redis_type { REDIS_NIL, REDIS_STRING, REDIS_STATUS, REDIS_ERROR, REDIS_INTEGER, REDIS_ARRAY };
+
+struct redis_reply {
+    enum redis_type type;
+    int64_t integer;             /* REDIS_INTEGER */
+    struct str str;              /* REDIS_STRING, REDIS_STATUS, REDIS_ERROR */
+    struct redis_reply *element; /* REDIS_ARRAY */
+    size_t elements;
+};
+
+/* A batch: built, submitted, awaited; then read its replies, then freed (or reset and used again). */
+struct redis_batch;
+struct redis_batch *redis_batch_new(void);
+void redis_batch_free(struct redis_batch *b); /* not while in flight, except as redis_await says */
+void redis_batch_reset(struct redis_batch *b);
+/* A command of argc arguments: redis_cmd(b, 3); redis_arg(b, STR("SET")); redis_arg(...); ... exactly argc
+ * times. */
+void redis_cmd(struct redis_batch *b, int argc);
+void redis_arg(struct redis_batch *b, struct str s);
+void redis_arg_cstr(struct redis_batch *b, const char *s);
+void redis_arg_i64(struct redis_batch *b, int64_t v);
+void redis_arg_printf(struct redis_batch *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+size_t redis_batch_commands(const struct redis_batch *b);
+size_t redis_batch_bytes(const struct redis_batch *b);
+/* When the batch holds only commands with integer replies: replies are kept as one int64 each, without
+ * structs (INT64_MIN for a reply that was not an integer). Call before redis_submit. */
+void redis_batch_integers_only(struct redis_batch *b);
+
+/* Queues the batch; never suspends. The client borrows it until the matching redis_await returns. Returns 0
+ * or ERR_OVERLOADED (then the batch was not taken). */
+int redis_submit(struct redis *r, struct redis_batch *b);
+/* Waits for all replies. 0: every command has a reply (single commands may still have answered an error).
+ * ERR_CONNECTION_LOST: some or none were executed. ERR_DEADLINE_EXCEEDED / ERR_CANCELLED: the client TOOK the
+ * batch and frees it later; the caller must not touch it again. */
+int redis_await(struct fiber *self, struct redis *r, struct redis_batch *b);
+const struct redis_reply *redis_batch_reply(const struct redis_batch *b, size_t i);
+const int64_t *redis_batch_integers(const struct redis_batch *b);
+/* 0, or ERR_REDIS with the first error reply in fault->text. */
+int redis_batch_check(const struct redis_batch *b, struct fault *fault);
+
+/* One command, convenience: the reply lives in the fiber's arena. format as printf with words separated by
+ * single blanks; every argument must be blank-free: use %b-free plain values only (ids, names, numbers). */
+int redis_call(struct fiber *self, struct redis *r, const struct redis_reply **out, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* A connection of its own for blocking commands, same calls; at most one batch in flight. block_ms says how
+ * long a reply may take beyond the usual 3 s. */
+struct redis *redis_open_blocking(struct redis *shared, const char *name, int64_t block_ms);
+
+/* A script run by EVALSHA, loaded on NOSCRIPT. Static const. One key. */
+struct redis_script {
+    const char *name;
+    const char *body;
+};
+/* args are texts; the reply lives in the fiber's arena. */
+int redis_eval(struct fiber *self, struct redis *r, const struct redis_script *script, struct str key,
+               const struct str *args, size_t nargs, const struct redis_reply **out);
+
+#endif

@@ -1,0 +1,30 @@
+/* The embedded descriptor set: every proto file the binaries speak, for reflection and lint.
+ *
+ * build/proto/descriptors.bin (protoc --include_imports) is linked in with .incbin and indexed once at start.
+ */
+#ifndef ROOKERY_CORE_NET_DESCRIPTORS_H
+#define ROOKERY_CORE_NET_DESCRIPTORS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/base/str.h"
+
+struct descriptors;
+
+/* Indexes the embedded set; NULL only without memory. */
+struct descriptors *descriptors_load(void);
+void descriptors_free(struct descriptors *d);
+
+/* The serialized FileDescriptorProto of a file ("rookery/v1/post.proto"), or of the file that defines a
+ * symbol (service, method, message, enum, nested ones; no leading dot). False when unknown. Slices live as
+ * long as d. */
+bool descriptors_file(const struct descriptors *d, struct str filename, struct str *out);
+bool descriptors_file_of_symbol(const struct descriptors *d, struct str symbol, struct str *out);
+/* filename and everything it imports, transitively, dependencies first; at most max entries, returns how
+ * many. */
+size_t descriptors_closure(const struct descriptors *d, struct str filename, struct str *out, size_t max);
+/* The i-th service's full name; false past the end. */
+bool descriptors_service(const struct descriptors *d, size_t i, struct str *name);
+
+#endif

@@ -1,0 +1,138 @@
+/* The rpc surface: one table of methods, served as gRPC and as Connect on one port, over HTTP/2 (h2c by prior
+ * knowledge) and HTTP/1.1 (Connect, and plain routes such as /healthz).
+ *
+ * Layers, top down:  handler (a fiber per call)  <- rpc.c (admission, deadline, codec, status)
+ *   <- rpc_grpc.c / rpc_connect.c (framing and status of each protocol) <- http.h (requests and responses as
+ * streams)
+ *   <- http2.c (nghttp2) / http1.c <- listener.c (libuv; where TLS will go, between the socket and http).
+ *
+ * A call's life: headers arrive -> the method is found -> message bytes arrive, are bounded and decoded ->
+ * admission (max_calls in flight, draining) -> a fiber starts, the authenticator runs, then the handler ->
+ * the reply and status go out. The client's RST, a closed connection or the deadline cancel the fiber; the
+ * call is freed when its fiber has ended and its stream is closed, whichever comes last.
+ *
+ * A handler returns 0 or an enum error; the sentence is in rpc_fault(call).
+ */
+#ifndef ROOKERY_CORE_NET_RPC_H
+#define ROOKERY_CORE_NET_RPC_H
+
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+
+#include "core/async/loop.h"
+#include "core/base/error.h"
+#include "core/base/str.h"
+
+struct metrics;
+struct rpc_call;
+struct rpc_server;
+
+enum rpc_kind { RPC_UNARY, RPC_SERVER_STREAM, RPC_CLIENT_STREAM, RPC_BIDI };
+
+/* request: the decoded message (unary and server streaming), NULL for client streams: those call rpc_receive.
+ */
+typedef int rpc_handler(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request);
+
+struct rpc_method {
+    const char *path; /* "/rookery.v1.PostService/CreatePost" */
+    enum rpc_kind kind;
+    const ProtobufCMessageDescriptor *request, *reply;
+    rpc_handler *handler;
+    bool is_public;           /* the authenticator is not run */
+    bool side_effect_free;    /* may be called by Connect GET */
+    size_t max_message_bytes; /* 0: the server's */
+};
+
+/* ---- inside a handler
+ * ----------------------------------------------------------------------------------------------- */
+void *rpc_context(const struct rpc_call *call); /* rpc_server_options.context */
+struct arena *rpc_arena(struct rpc_call *call); /* the fiber's arena: dies with the call */
+struct fault *rpc_fault(struct rpc_call *call);
+const struct rpc_method *rpc_call_method(const struct rpc_call *call);
+/* Request metadata by lower-case name; the first value; false when absent. -bin values are decoded. */
+bool rpc_metadata(const struct rpc_call *call, const char *name, struct str *value);
+/* Adds response metadata: sent with the headers, or with the trailers. Copied. Names and values are ours:
+ * asserted valid. */
+void rpc_set_header(struct rpc_call *call, const char *name, struct str value);
+void rpc_set_trailer(struct rpc_call *call, const char *name, struct str value);
+const char *rpc_peer(const struct rpc_call *call); /* "127.0.0.1:4711" */
+
+/* Who the caller is, set by the authenticator: two words of its own. */
+struct rpc_identity {
+    int64_t account_id, session_id; /* 0 when anonymous */
+};
+struct rpc_identity *rpc_identity(struct rpc_call *call);
+
+/* Unary and client-streaming: exactly one of these before returning 0. The message is encoded at once. */
+void rpc_reply(struct rpc_call *call, const ProtobufCMessage *reply);
+/* A reply that is encoded already, in protobuf, as consecutive slices (concatenated); copied. For JSON
+ * clients it is decoded and encoded again. */
+void rpc_reply_encoded(struct rpc_call *call, const struct str *parts, size_t n);
+
+/* Server streaming: waits while more than 64 KiB of this stream is unsent (backpressure). 0 or ERR_CANCELLED,
+ * ERR_DEADLINE_EXCEEDED. Headers go out with rpc_send_headers or the first message. */
+int rpc_send(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *message);
+int rpc_send_headers(struct fiber *self, struct rpc_call *call);
+
+/* Client streaming and bidi: the next message; *out NULL at the end of the client's stream. */
+int rpc_receive(struct fiber *self, struct rpc_call *call, const ProtobufCMessage **out);
+
+/* ---- streams without a fiber (live feeds)
+ * ------------------------------------------------------------------------------ A server-streaming handler
+ * may detach: it returns 0 and its fiber and arena go, while the stream stays open and is fed by callbacks.
+ * on_end is called once, when the client has gone, the stream was ended or the server drains (unless ended by
+ * rpc_stream_end first); after it the stream must not be touched. */
+struct rpc_stream;
+struct rpc_stream *rpc_detach(struct rpc_call *call, void (*on_end)(void *arg), void *arg);
+/* A message encoded once and shared by reference by any number of streams. Reference-counted; one thread. */
+struct rpc_shared;
+struct rpc_shared *rpc_shared_new(const ProtobufCMessage *m);
+void rpc_shared_unref(struct rpc_shared *s);
+/* Queues it (takes a reference). False when the stream's queue holds more than max_queued bytes: the policy
+ * is the caller's. Never suspends. */
+bool rpc_stream_send(struct rpc_stream *s, struct rpc_shared *message, size_t max_queued);
+size_t rpc_stream_queued(const struct rpc_stream *s); /* bytes not yet written */
+void rpc_stream_end(struct rpc_stream *s, enum error e, const char *text);
+
+/* ---- plain HTTP routes (GET and HEAD)
+ * ------------------------------------------------------------------------------------ */
+struct http_reply {
+    int status;
+    const char *content_type;
+    struct buf body; /* initialised; freed by the server */
+};
+typedef void http_route_fn(struct fiber *self, void *context, struct str path, struct str query,
+                           struct http_reply *out);
+struct http_route {
+    const char *path; /* exact */
+    http_route_fn *fn;
+};
+
+/* ---- the server
+ * ------------------------------------------------------------------------------------------------------------
+ */
+struct rpc_server_options {
+    const char
+        *listen; /* "ADDR:PORT"; port 0 picks one. SO_REUSEPORT is set: several processes may share a port. */
+    const struct rpc_method
+        *methods; /* borrowed, n_methods; grpc.health.v1 and reflection are added by the server */
+    size_t n_methods;
+    const struct http_route *routes;
+    size_t n_routes;
+    /* Runs in the call's fiber before the handler of methods that are not public. 0 to go on. */
+    int (*authenticate)(struct fiber *self, struct rpc_call *call);
+    void *context;
+    bool (*ready)(void *context); /* for grpc.health.v1: SERVING or NOT_SERVING */
+    int64_t request_timeout_ms;   /* unary calls without a client deadline */
+    size_t max_calls, max_connections, max_message_bytes;
+};
+
+/* Binds and listens. NULL with a sentence in *fault. */
+struct rpc_server *rpc_server_start(struct loop *l, const struct rpc_server_options *o, struct log *log,
+                                    struct metrics *metrics, struct fault *fault);
+int rpc_server_port(const struct rpc_server *s);
+/* Drains: stops accepting, health says NOT_SERVING, GOAWAY, waits for calls until time_ms has passed, ends
+ * streams with UNAVAILABLE, closes every connection, frees. */
+void rpc_server_stop(struct fiber *self, struct rpc_server *s, int64_t time_ms);
+
+#endif

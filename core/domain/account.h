@@ -1,0 +1,65 @@
+/* Accounts and sessions. */
+#ifndef ROOKERY_CORE_DOMAIN_ACCOUNT_H
+#define ROOKERY_CORE_DOMAIN_ACCOUNT_H
+
+#include "core/domain/domain.h"
+
+struct account {
+    int64_t id;
+    struct str handle, display_name, bio; /* in the fiber's arena */
+    int64_t follower_count, following_count, post_count;
+    bool pulled;
+};
+
+struct session {
+    int64_t id, account_id;
+    int64_t expires_ms;
+    struct str user_agent;
+};
+
+struct new_session {
+    struct session session;
+    struct str token; /* to the client, once; only its hash is stored */
+};
+
+struct account_registration {
+    struct str handle, password, display_name, idempotency_key, user_agent;
+};
+
+/* INVALID_ARGUMENT (handle, password, display_name), ALREADY_EXISTS (handle). Hashes off the loop. */
+int account_register(struct fiber *self, struct domain *d, const struct account_registration *in,
+                     struct account *out, struct new_session *session, struct fault *fault);
+/* UNAUTHENTICATED, in the same words and about the same time for an unknown handle and a wrong password. */
+int account_login(struct fiber *self, struct domain *d, struct str handle, struct str password,
+                  struct str user_agent, struct account *out, struct new_session *session,
+                  struct fault *fault);
+/* Ends the other sessions; their ids are in *revoked (arena). */
+int account_change_password(struct fiber *self, struct domain *d, int64_t account_id, int64_t session_id,
+                            struct str current, struct str wanted, struct fault *fault);
+/* NOT_FOUND. */
+int account_get(struct fiber *self, struct domain *d, int64_t id, struct account *out, struct fault *fault);
+int account_get_by_handle(struct fiber *self, struct domain *d, struct str handle, struct account *out,
+                          struct fault *fault);
+/* ptr NULL leaves a value as it is. */
+int account_update_profile(struct fiber *self, struct domain *d, int64_t id, struct str display_name,
+                           struct str bio, struct account *out, struct fault *fault);
+
+struct account_summary {
+    int64_t id;
+    struct str handle, display_name;
+};
+/* Those that exist, in no order. */
+int account_summaries(struct fiber *self, struct domain *d, const int64_t *ids, size_t n,
+                      struct account_summary **out, size_t *n_out, struct fault *fault);
+
+/* Who owns this token? UNAUTHENTICATED when unknown, expired or revoked. */
+int session_authenticate(struct fiber *self, struct domain *d, struct str token, struct session *out,
+                         struct fault *fault);
+/* Newest first, id < before. */
+int session_list(struct fiber *self, struct domain *d, int64_t account_id, int64_t before, int limit,
+                 struct session **out, size_t *n, struct fault *fault);
+/* Idempotent; NOT_FOUND for another account's session. Publishes SessionsRevoked. */
+int session_revoke(struct fiber *self, struct domain *d, int64_t account_id, int64_t session_id,
+                   struct fault *fault);
+
+#endif

@@ -1,0 +1,47 @@
+/* The domain: the rules of accounts, graph, posts and timelines, independent of transport.
+ *
+ * A newcomer starts here. Every operation is a function that takes the calling fiber and this context, runs
+ * one transaction (domain functions own all SQL), and, where others must hear of the change, writes an outbox
+ * row in it and publishes the event after the commit (outbox.h).
+ *
+ * Words: an *entry* is a post or a repost, by id. A *viewer* is the account that looks. *Relations* are whom
+ * a viewer follows, has blocked or been blocked by, and mutes.
+ */
+#ifndef ROOKERY_CORE_DOMAIN_DOMAIN_H
+#define ROOKERY_CORE_DOMAIN_DOMAIN_H
+
+#include "core/async/loop.h"
+#include "core/base/config.h"
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/base/metrics.h"
+#include "core/store/lease.h"
+#include "core/store/pg.h"
+#include "core/store/pg_batcher.h"
+#include "core/store/redis.h"
+
+struct outbox;
+
+struct domain {
+    struct loop *loop;
+    const struct config *config;
+    struct log *log;
+    struct metrics *metrics;
+    struct pg *pg;
+    struct redis *redis;
+    struct lease *lease;
+    struct outbox *outbox;
+    struct pg_batcher *create_posts;
+    int64_t epoch; /* of the timelines in Redis: epoch.h */
+    struct condition epoch_changed;
+};
+
+/* Opens nothing itself: the members above the line are set by main; this starts the outbox's marker fiber,
+ * the post batcher and the epoch watcher. 0, or ERR_* with a sentence. */
+int domain_start(struct fiber *self, struct domain *d, struct fault *fault);
+void domain_stop(struct fiber *self, struct domain *d);
+
+/* A new id, or ERR_UNAVAILABLE when this process holds no node lease. */
+int domain_next_id(struct domain *d, int64_t *id, struct fault *fault);
+
+#endif

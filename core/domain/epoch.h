@@ -1,0 +1,26 @@
+/* Epochs: a Redis that lost data must not be believed (design 6.4).
+ *
+ * Home timelines belong to an epoch, which is part of their key. Each server process that Redis has been has
+ * its row in redis_epochs, by run_id; the first process to meet a new run_id opens the next epoch. So after
+ * any restart of Redis, whether it came back empty, older or complete, timelines start from nothing and are
+ * rebuilt from SQL at their next read; the relay's leader publishes the outbox window again for the other
+ * consumers.
+ *
+ * A process learns its epoch at start and at every reconnection; between losing the connection and knowing
+ * the epoch, d->epoch is 0 and timelines are read from SQL and not delivered (workers wait).
+ */
+#ifndef ROOKERY_CORE_DOMAIN_EPOCH_H
+#define ROOKERY_CORE_DOMAIN_EPOCH_H
+
+#include "core/domain/domain.h"
+
+/* Starts the watcher fiber. It keeps d->epoch true and broadcasts d->epoch_changed. */
+int epoch_watch_start(struct domain *d);
+void epoch_watch_stop(struct fiber *self, struct domain *d);
+/* The epoch the current Redis connection belongs to, or 0 when it is not known (yet). The check is local and
+ * cheap: call it before every use of timelines. */
+int64_t epoch_now(const struct domain *d);
+/* Waits until it is known. */
+int epoch_wait(struct fiber *self, struct domain *d, int64_t *epoch);
+
+#endif

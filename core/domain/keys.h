@@ -1,0 +1,28 @@
+/* Every Redis key, in one place. All of it can be rebuilt from SQL.
+ *
+ *   tl:E:{A}       list    home timeline of account A in epoch E (timeline_list.h)
+ *   rv:{A}         string  relations token of A: moves with whom A follows, blocks, mutes and is blocked by
+ * (tokens.h) lv:{A}         string  likes token of A: moves with what A likes and reposts events:{P} stream
+ * events of partition P, field "e" = rookery.events.v1.Event chunks:{P}     stream  delivery of one post to
+ * one chunk of a big audience dead:{P}       stream  dead letters of partition P
+ *
+ * The braces are part of the key: they are Redis Cluster's hash tag, and no command touches two of them.
+ */
+#ifndef ROOKERY_CORE_DOMAIN_KEYS_H
+#define ROOKERY_CORE_DOMAIN_KEYS_H
+
+#include <stdint.h>
+
+#include "core/base/str.h"
+
+#define KEY_MAX 64
+
+/* Each writes the key, NUL-terminated, and returns it as a slice of out. */
+struct str key_timeline(char out[static KEY_MAX], int64_t epoch, int64_t account_id);
+struct str key_relations_token(char out[static KEY_MAX], int64_t account_id);
+struct str key_likes_token(char out[static KEY_MAX], int64_t account_id);
+struct str key_events(char out[static KEY_MAX], int partition);
+struct str key_chunks(char out[static KEY_MAX], int partition);
+struct str key_dead(char out[static KEY_MAX], int partition);
+
+#endif

@@ -1,0 +1,49 @@
+/* The outbox: events leave exactly because a transaction committed.
+ *
+ * Happy path:
+ *   1. A domain operation encodes its event (event_encode) and inserts the outbox row in its own transaction.
+ *   2. After the commit it calls outbox_publish: XADD events:{partition}; then the id goes to the marker.
+ *   3. The marker fiber sets published_at for what was published, in one UPDATE every 100 ms.
+ * Failures:
+ *   - crash or Redis trouble between 1 and 2, or between 2 and 3: the row stays unpublished; the relay role
+ * publishes rows that are older than 2 s (so an event may come twice: every effect is idempotent by event
+ * id).
+ *   - the outcome of 1 is unknown (ERR_CONNECTION_LOST): the caller reports failure and publishes nothing; if
+ * the row did commit, the relay finds it.
+ *   - the marker cannot reach PostgreSQL: ids wait (bounded: 100,000; beyond it they are forgotten and
+ * published again).
+ */
+#ifndef ROOKERY_CORE_DOMAIN_OUTBOX_H
+#define ROOKERY_CORE_DOMAIN_OUTBOX_H
+
+#include "core/domain/domain.h"
+#include "rookery/events/v1/event.pb-c.h"
+
+typedef Rookery__Events__V1__Event Event; /* the generated name is long and used everywhere */
+
+struct event_record {
+    int64_t id;
+    int partition;
+    struct str payload; /* encoded Event */
+};
+
+/* The partition of an actor: a hash, so that neighbouring ids spread. */
+int event_partition(int64_t actor_id, int64_t partitions);
+/* Encodes into the arena. e->id and e->actor_id must be set. */
+struct event_record event_encode(struct arena *a, const Event *e, int64_t partitions);
+
+int outbox_open(struct domain *d, struct outbox **out);
+void outbox_close(struct fiber *self, struct outbox *o);
+
+/* Publishes committed events. 0, or ERR_* when Redis did not take them (the relay will): callers whose
+ * promise depends on others having heard (deletes, edits, relations: P3) must then answer UNAVAILABLE; others
+ * may ignore it. */
+int outbox_publish(struct fiber *self, struct domain *d, const struct event_record *events, size_t n);
+
+/* XADD of one event to a batch (shared with the relay). */
+void outbox_add_command(struct redis_batch *b, const struct event_record *e);
+
+/* Adds the outbox row's parameters (id, partition, payload) in that order. */
+void outbox_args(struct pg_args *args, const struct event_record *e);
+
+#endif

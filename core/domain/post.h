@@ -1,0 +1,90 @@
+/* Posts, replies, likes and reposts. */
+#ifndef ROOKERY_CORE_DOMAIN_POST_H
+#define ROOKERY_CORE_DOMAIN_POST_H
+
+#include "core/domain/relations.h"
+
+#define POST_MAX_CHARACTERS 500 /* grapheme clusters */
+#define POST_MAX_BYTES 8192     /* of NFC text: a cluster may have many code points */
+
+struct post {
+    struct entry entry; /* id, author, what it replies to or reposts */
+    struct str text;    /* "" for a repost */
+    int64_t reply_to_id, thread_id;
+    int64_t edited_ms; /* 0: never */
+    int32_t edit_count;
+    bool deleted; /* or, for a repost, its original is */
+    int64_t likes, reposts, replies;
+};
+
+struct post_draft {
+    int64_t author_id;
+    struct str text; /* as the client sent it */
+    int64_t reply_to_id;
+    struct str idempotency_key;
+    bool author_pulled; /* is the author's audience pulled (account.pulled)? */
+};
+
+/* Commits in a batch with others' posts, publishes, and puts the entry on the author's own home timeline
+ * (P6). INVALID_ARGUMENT (text, idempotency_key), NOT_FOUND (reply_to_id), PERMISSION_DENIED (blocked by the
+ * one replied to), FAILED_PRECONDITION (the key was used for another text). */
+int post_create(struct fiber *self, struct domain *d, const struct post_draft *draft, struct post *out,
+                struct fault *fault);
+/* PERMISSION_DENIED for another's post; NOT_FOUND. The same text again changes nothing. Acknowledged when
+ * published (P3). */
+int post_edit(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct str text,
+              struct post *out, struct fault *fault);
+int post_delete(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct fault *fault);
+
+/* Those that exist, in no order; deleted ones come with deleted set. In the fiber's arena. */
+int post_load(struct fiber *self, struct domain *d, const int64_t *ids, size_t n, struct post **out,
+              size_t *n_out, struct fault *fault);
+
+/* Ids of direct replies, oldest first, id > after; of ancestors, oldest first, at most limit. Not deleted. */
+int post_replies(struct fiber *self, struct domain *d, int64_t post_id, int64_t after, int limit,
+                 int64_t **out, size_t *n, struct fault *fault);
+int post_ancestors(struct fiber *self, struct domain *d, int64_t post_id, int limit, int64_t **out, size_t *n,
+                   struct fault *fault);
+/* Entry ids of an author (posts, replies, reposts), newest first, id < before, not deleted. */
+int post_by_author(struct fiber *self, struct domain *d, int64_t author_id, int64_t before, int limit,
+                   int64_t **out, size_t *n, struct fault *fault);
+
+struct post_edit_row {
+    int32_t edit;
+    struct str text;
+    int64_t edited_ms;
+};
+/* Newest first, edit < before. */
+int post_edits(struct fiber *self, struct domain *d, int64_t post_id, int32_t before, int limit,
+               struct post_edit_row **out, size_t *n, struct fault *fault);
+
+/* Idempotent. NOT_FOUND, PERMISSION_DENIED (blocked either way). */
+int post_like(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct fault *fault);
+int post_unlike(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct fault *fault);
+int post_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, bool author_pulled,
+                int64_t *repost_id, struct fault *fault);
+int post_unrepost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct fault *fault);
+
+enum post_list { POST_LIKES, POST_REPOSTS };
+struct post_actor {
+    int64_t account_id;
+    int64_t id; /* of the like or repost: the list's order, newest first */
+};
+int post_actors(struct fiber *self, struct domain *d, enum post_list which, int64_t post_id,
+                int64_t viewer_id, int64_t before, int limit, struct post_actor **out, size_t *n,
+                struct fault *fault);
+
+/* Which of these posts the viewer likes, has reposted: ascending ids, newest `limit` of each, malloc'ed into
+ * the lists. *floor: below this id the lists say nothing. */
+struct engagements {
+    struct ids liked, reposted;
+    int64_t liked_floor, reposted_floor; /* 0: the list is complete */
+};
+int post_engagements(struct fiber *self, struct domain *d, int64_t viewer_id, struct engagements *out,
+                     struct fault *fault);
+void engagements_free(struct engagements *e);
+/* For posts below the floors: which of ids are liked / reposted. */
+int post_engaged_in(struct fiber *self, struct domain *d, int64_t viewer_id, const int64_t *ids, size_t n,
+                    struct ids *liked, struct ids *reposted, struct fault *fault);
+
+#endif

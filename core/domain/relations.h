@@ -1,0 +1,42 @@
+/* The relations of one viewer, as sorted id arrays. */
+#ifndef ROOKERY_CORE_DOMAIN_RELATIONS_H
+#define ROOKERY_CORE_DOMAIN_RELATIONS_H
+
+#include "core/base/map.h"
+#include "core/domain/domain.h"
+
+/* All ascending, without duplicates. Memory is malloc'ed and owned by the struct. */
+struct relations {
+    int64_t viewer_id;
+    struct ids followed; /* at most MAX_FOLLOWING */
+    struct ids blocked;  /* in either direction */
+    struct ids muted;
+};
+
+/* The most accounts one may follow: it bounds what a gateway loads for a viewer and the cost of a rebuild. */
+#define MAX_FOLLOWING 10000
+
+int relations_load(struct fiber *self, struct domain *d, int64_t viewer_id, struct relations *out,
+                   struct fault *fault);
+void relations_free(struct relations *r);
+
+/* What of an entry the rules look at. For a repost, original_author_id is the author of what it points at. */
+struct entry {
+    int64_t id;
+    int64_t author_id;
+    int64_t reply_to_account_id; /* 0: no reply */
+    int64_t repost_of_id;        /* 0: no repost */
+    int64_t original_author_id;  /* 0: no repost */
+};
+
+/* The rule of the home timeline (its only definition in C; the SQL definition that audit compares with is in
+ * workers/audit.c, written independently). Shown when
+ *   - the author is followed or is the viewer; and neither blocked nor muted;
+ *   - a reply: the author is the viewer, or the one replied to is the author, the viewer or followed, and not
+ * blocked or muted;
+ *   - a repost: the original's author is not blocked or muted. */
+bool relations_shows_at_home(const struct relations *r, const struct entry *e);
+/* May the viewer see a post of this author at all? (Not when either blocked the other.) */
+bool relations_may_see(const struct relations *r, int64_t author_id);
+
+#endif

@@ -12,7 +12,7 @@
  * A fiber has an arena that dies with it, a deadline and a cancel flag. fiber_park() is the only place a
  * fiber suspends; it returns why it goes on. When a deadline passes or the fiber is cancelled while parked,
  * it is woken with ERR_DEADLINE_EXCEEDED or ERR_CANCELLED: the operation it waited for must then be detached
- * (its completion will come later, to nobody). Deadlines are swept every 5 ms.
+ * (its completion will come later, to nobody). Deadlines are swept, at most every 5 ms.
  *
  * Failures: no memory for a stack -> fiber_spawn returns ERR_OVERLOADED and nothing runs; too many fibers
  * (loop_options.max_fibers) -> the same; a fiber that returns with an operation in flight is a bug of that
@@ -40,7 +40,7 @@ struct loop_options {
     size_t keep_stacks; /* 0: 1,024 */
 };
 
-/* NULL without memory. log is borrowed, may be NULL. */
+/* NULL without memory. log is borrowed, may be NULL. Has the process ignore SIGPIPE. */
 struct loop *loop_new(const struct loop_options *options, struct log *log);
 /* Everything opened on the loop must be closed: asserts that no fiber and no handle is left. */
 void loop_free(struct loop *l);
@@ -86,7 +86,8 @@ int64_t fiber_time_left_ms(const struct fiber *self);
 
 /* Suspends until fiber_wake. Returns 0 when woken, ERR_DEADLINE_EXCEEDED or ERR_CANCELLED when that came
  * first (also at once, without suspending, when it has already come). A wake that came before the park is not
- * lost: it returns 0 at once. */
+ * lost: it returns 0 at once. A wake that comes after the interrupt, but before the fiber went on, wins: 0.
+ * Since a wake may be an old one, park in a loop: while (!done && !err) err = fiber_park(self); */
 int fiber_park(struct fiber *self);
 /* Like fiber_park but deaf to deadline and cancel: for clean-up that must finish and is known to end. */
 void fiber_park_uninterruptible(struct fiber *self);
@@ -106,8 +107,8 @@ int fiber_sleep_ms(struct fiber *self, int64_t ms);
 
 /* Runs fn(arg) on libuv's thread pool and waits. fn may not touch the loop, fibers or shared arenas. If the
  * fiber is interrupted first, it STILL waits until fn has returned (arg is then the caller's again) and the
- * interrupt is reported: 0, ERR_DEADLINE_EXCEEDED, ERR_CANCELLED, or ERR_OVERLOADED when more than 1,024 wait
- * for a thread. */
+ * interrupt is reported: 0, ERR_DEADLINE_EXCEEDED, ERR_CANCELLED, or ERR_OVERLOADED when 1,024 are under way.
+ * On any of these errors fn may also not have run at all (it was still waiting for a thread). */
 int fiber_offload(struct fiber *self, void (*fn)(void *arg), void *arg);
 
 /* A counting semaphore, first come first served. */

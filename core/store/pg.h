@@ -36,7 +36,8 @@ struct pg_options {
     int statement_timeout_ms; /* 0: 30,000 */
 };
 
-/* Starts connecting; returns at once. NULL without memory. */
+/* Starts connecting; returns at once. NULL when the URL is bad (logged) or without memory. metrics may be
+ * NULL. */
 struct pg *pg_open(struct loop *l, const struct pg_options *o, struct log *log, struct metrics *metrics);
 /* Refuses new calls, waits until those in flight are done (or time_ms passed), closes and frees. */
 void pg_close(struct fiber *self, struct pg *pg, int64_t time_ms);
@@ -92,8 +93,10 @@ size_t pg_get_i64_array(const struct pg_result *r, int row, int column, struct a
 /* One statement in its own transaction. 0 and *out (may be NULL), or ERR_*: ERR_SQL (with the SQLSTATE in
  * fault->field and the server's message in fault->text), ERR_SQL_CONFLICT (serialization failure, deadlock:
  * try again), ERR_ALREADY_EXISTS (unique violation; constraint name in fault->field), ERR_FAILED_PRECONDITION
- * (foreign key, check), ERR_CONNECTION_LOST, ERR_UNAVAILABLE, ERR_OVERLOADED, ERR_DEADLINE_EXCEEDED,
- * ERR_CANCELLED. fault may be NULL. */
+ * (foreign key, check; constraint name in fault->field), ERR_CONNECTION_LOST, ERR_UNAVAILABLE (also when the
+ * server is out of disk, memory or connections), ERR_OVERLOADED, ERR_DEADLINE_EXCEEDED (also when
+ * statement_timeout ended it), ERR_CANCELLED. fault may be NULL. A parameter of a statement has the same type
+ * at every call. */
 int pg_exec(struct fiber *self, struct pg *pg, const struct pg_stmt *stmt, const struct pg_args *args,
             struct pg_result **out, struct fault *fault);
 

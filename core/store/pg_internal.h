@@ -1,0 +1,182 @@
+/* Inside the PostgreSQL client: what its files know of each other. Nobody else includes this.
+ *
+ *   pg.c         the pool: calls, the queue, who sends what where, deadlines, opening and closing
+ *   pg_link.c    one connection: connect, fail, come back
+ *   pg_pipeline.c   what happens on one that stands: prepare, send, receive
+ *   pg_target.c  where to connect to: the URL and the session settings
+ *   pg_args.c, pg_result.c   PostgreSQL's binary formats, and its errors
+ *
+ * Words: an *op* is one call, made of one or more statements between two syncs of the pipeline. A *link* is a
+ * place for a connection; it outlives the connections it makes. libpq's own tags are pg_conn and pg_result:
+ * `struct pg_result` of pg.h is libpq's PGresult itself.
+ */
+#ifndef ROOKERY_CORE_STORE_PG_INTERNAL_H
+#define ROOKERY_CORE_STORE_PG_INTERNAL_H
+
+#include <libpq-fe.h>
+
+#include "core/base/map.h"
+#include "core/base/metrics.h"
+#include "core/store/pg.h"
+
+/* Where calls wait for a free place in a pipeline. A few hundred ms of work: more would only wait to time
+ * out. */
+#define PG_QUEUE_MAX 4096
+#define PG_QUEUE_WAIT_MS 5000
+#define PG_STATEMENT_TIMEOUT_MS 30000
+#define PG_CONNECT_TIMEOUT_MS 5000
+#define PG_BACKOFF_BASE_MS 50
+#define PG_BACKOFF_CAP_MS 2000
+/* A link whose oldest statement takes longer than this gets no more calls while others have room. */
+#define PG_SLOW_MS 20
+/* The server should have ended the statement by its timeout; this much later the connection is taken for
+ * dead. */
+#define PG_DEAD_AFTER_MS 5000
+#define PG_SWEEP_MS 50
+
+enum { PG_OID_BOOL = 16, PG_OID_BYTEA = 17, PG_OID_INT8 = 20, PG_OID_INT2 = 21, PG_OID_INT4 = 23 };
+enum { PG_OID_TEXT = 25, PG_OID_OID = 26, PG_OID_FLOAT4 = 700, PG_OID_FLOAT8 = 701 };
+enum { PG_OID_TIMESTAMPTZ = 1184, PG_OID_BOOL_ARRAY = 1000, PG_OID_BYTEA_ARRAY = 1001 };
+enum { PG_OID_INT4_ARRAY = 1007, PG_OID_TEXT_ARRAY = 1009, PG_OID_INT8_ARRAY = 1016 };
+
+/* ---- pg_target.c ------------------------------------------------------------------------------------------
+ */
+#define PG_TARGET_KEYS 64
+struct pg_target {
+    const char *key[PG_TARGET_KEYS];
+    const char *value[PG_TARGET_KEYS]; /* NULL-terminated, as PQconnectStartParams wants them */
+    size_t n;
+    const char *resolve; /* a host name that must be looked up before connecting; NULL when there is none */
+};
+/* Memory from a. False, and a sentence in error[size], when the URL is not one. */
+bool pg_target_init(struct pg_target *t, struct arena *a, const struct pg_options *o, char *error,
+                    size_t size);
+/* Starts a connection. addresses: numeric, separated by commas, of t->resolve; NULL without it. NULL only
+ * without memory. */
+PGconn *pg_target_connect(const struct pg_target *t, const char *addresses);
+
+/* ---- pg_result.c ------------------------------------------------------------------------------------------
+ */
+/* The error of a result that is one, and *f as pg_exec documents it. */
+enum error pg_result_error(const PGresult *r, struct fault *f);
+/* Did the connection end with it? (severity FATAL or PANIC, or an error libpq made itself) */
+bool pg_result_is_fatal(const PGresult *r);
+/* A statement was planned before its table changed. It has not run. */
+bool pg_result_is_stale_plan(const PGresult *r);
+bool pg_result_has_state(const PGresult *r, const char *sqlstate);
+
+/* ---- ops --------------------------------------------------------------------------------------------------
+ */
+struct pg_op {
+    struct list_node node;       /* on pg->queue until it is sent, then on link->in_flight */
+    struct pg_link *link;        /* NULL until it is sent */
+    struct fiber *fiber;         /* waits for it; NULL once detached */
+    const struct pg_call *calls; /* the fiber's: not to be touched once detached */
+    int64_t submitted_ns, queued_ns;
+    bool read_only, resent, done;
+    int error;
+    size_t prepares; /* answers to Parse, each with a sync of its own, that come before its results */
+    size_t at;       /* the statement whose results are awaited */
+    size_t n;
+    struct fault fault;
+    PGresult *results[]; /* n */
+};
+
+/* ---- pg_link.c --------------------------------------------------------------------------------------------
+ */
+enum pg_link_state {
+    LINK_WAITING,    /* for the backoff timer */
+    LINK_RESOLVING,  /* the host name is being looked up */
+    LINK_CONNECTING, /* PQconnectPoll is at work */
+    LINK_READY,
+    LINK_CLOSED, /* for good */
+};
+
+struct pg_socket;
+struct pg_resolve;
+
+struct pg_link {
+    struct pg *pg;
+    enum pg_link_state state;
+    uv_timer_t timer; /* backoff, or connect timeout */
+    unsigned attempt;
+    bool was_ready; /* once: the next connection is a reconnect */
+    bool retiring;  /* takes no more calls; connects anew when those in flight are done */
+    bool unflushed;
+
+    PGconn *conn; /* NULL in WAITING, RESOLVING, CLOSED */
+    struct pg_socket *socket;
+    struct pg_resolve *resolve;
+    struct idmap statements;    /* address of a pg_stmt -> struct pg_prepared, its newest */
+    struct list_node prepared;  /* all of them */
+    struct list_node preparing; /* Parse sent, answer awaited, in order */
+
+    struct list_node in_flight; /* ops, in the order sent */
+    size_t depth;               /* their number */
+    int64_t progress_ns;        /* the last time the server said something, or was asked when idle */
+};
+
+void pg_link_init(struct pg_link *k, struct pg *pg);
+void pg_link_start(struct pg_link *k);
+/* Watches the socket for UV_READABLE, UV_WRITABLE or both. False when that cannot be. */
+bool pg_link_watch(struct pg_link *k, int events);
+/* Ends the connection: every op in flight is answered (pg_op_lost). Then backoff and reconnect. */
+void pg_link_fail(struct pg_link *k, const char *reason);
+/* For good. Its handles are gone when pg->handles says so. */
+void pg_link_close(struct pg_link *k);
+
+/* ---- pg_pipeline.c ----------------------------------------------------------------------------------------
+ */
+/* The op is the link's from here on, whatever becomes of the connection. Sends at most what libpq's buffer
+ * pushes out by itself: follow with pg_link_flush. */
+void pg_link_send(struct pg_link *k, struct pg_op *op);
+void pg_link_flush(struct pg_link *k);
+/* Takes what has come. The link may have failed when it returns. */
+void pg_link_read(struct pg_link *k);
+void pg_link_forget_statements(struct pg_link *k);
+
+/* ---- the pool, pg.c ---------------------------------------------------------------------------------------
+ */
+struct pg_metrics {
+    struct metrics *registry, *own; /* own: made here because the caller gave none */
+    struct gauge *ready, *in_flight, *queued;
+    struct counter *calls, *errors, *commits, *reconnects, *resent, *lost;
+    struct histogram *seconds;
+};
+
+struct pg {
+    struct loop *loop;
+    struct log *log;
+    struct arena arena; /* options and target; as long as the pool */
+    struct pg_target target;
+    size_t pipeline;
+    int64_t statement_timeout_ms;
+    struct pg_metrics m;
+
+    struct list_node queue; /* ops not sent yet, oldest first */
+    size_t queued, in_flight;
+    struct flusher flusher;
+    uv_timer_t sweep; /* runs while there are ops */
+    struct condition ready_changed;
+    size_t waiters; /* fibers inside pg_wait_ready */
+    size_t ready;   /* links in LINK_READY */
+
+    bool closing;
+    int64_t close_by_ns;
+    struct fiber *closer;
+    size_t handles; /* libuv handles and requests still open */
+
+    size_t n_links;
+    struct pg_link *links;
+};
+
+/* An op that was on a link is answered: the fiber wakes, or, if nobody waits, the op is freed. */
+void pg_op_finish(struct pg *pg, struct pg_op *op);
+/* Its connection died: sent again if it may be, else answered with ERR_CONNECTION_LOST. */
+void pg_op_lost(struct pg *pg, struct pg_op *op);
+void pg_link_became_ready(struct pg *pg);
+void pg_link_became_unready(struct pg *pg);
+/* A handle or request that was counted in pg->handles has gone. */
+void pg_handle_gone(struct pg *pg);
+
+#endif

@@ -1,0 +1,283 @@
+/* One place for a connection to PostgreSQL: connecting, failing, coming back, on libuv's loop. What happens
+ * on a connection that stands is pg_pipeline.c.
+ *
+ * The story of a link:
+ *   1. pg_link_start: a host name, if there is one, is looked up on the thread pool.
+ *   2. PQconnectPoll is stepped whenever the socket asks for it. libpq may close its socket and open another
+ *      (often with the same number) between two steps, so the watch on it is taken off before each step and
+ *      set anew after it.
+ *   3. Ready: non-blocking, in pipeline mode, always watched for reading, for writing while something is
+ *      unsent.
+ *
+ * Failures, each ending in pg_link_fail: the look-up, the connection or the login fails, or takes 5 s | the
+ * socket ends or reports an error | the pipeline says so. Every op in flight is answered, then backoff with
+ * jitter, then from 1.
+ */
+#include <assert.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/store/pg_internal.h"
+
+/* libuv's handle outlives the socket until its close callback. */
+struct pg_socket {
+    uv_poll_t poll;
+    struct pg *pg;
+    struct pg_link *link; /* NULL once given up */
+    int fd;
+    int events; /* watched now; 0: none */
+};
+
+struct pg_resolve {
+    uv_getaddrinfo_t request;
+    struct pg *pg;
+    struct pg_link *link; /* NULL once given up */
+};
+
+static void step_connect(struct pg_link *k);
+
+/* ---- the socket ---- */
+
+static void on_poll(uv_poll_t *poll, int status, int events) {
+    struct pg_socket *s = poll->data;
+    if (!s->link) return;
+    struct pg_link *k = s->link;
+    if (status < 0) s->events = 0; /* libuv has stopped watching */
+    if (k->state == LINK_CONNECTING) {
+        step_connect(k);
+        return;
+    }
+    /* Read even on an error: answers may have come before it. */
+    if (status < 0 || (events & UV_READABLE)) pg_link_read(k);
+    if (status < 0 && k->state == LINK_READY) pg_link_fail(k, uv_strerror(status));
+    if (k->state == LINK_READY && (events & UV_WRITABLE)) pg_link_flush(k);
+}
+
+static void on_socket_closed(uv_handle_t *h) {
+    struct pg_socket *s = h->data;
+    pg_handle_gone(s->pg);
+    free(s);
+}
+
+static void drop_socket(struct pg_link *k) {
+    if (!k->socket) return;
+    k->socket->link = NULL;
+    uv_close((uv_handle_t *)&k->socket->poll, on_socket_closed);
+    k->socket = NULL;
+}
+
+static bool open_socket(struct pg_link *k, int fd) {
+    struct pg_socket *s = calloc(1, sizeof *s);
+    if (!s) return false;
+    if (uv_poll_init(loop_uv(k->pg->loop), &s->poll, fd) != 0) {
+        free(s);
+        return false;
+    }
+    s->poll.data = s;
+    s->pg = k->pg;
+    s->link = k;
+    s->fd = fd;
+    k->pg->handles++;
+    k->socket = s;
+    return true;
+}
+
+bool pg_link_watch(struct pg_link *k, int events) {
+    int fd = PQsocket(k->conn);
+    if (k->socket && k->socket->fd != fd) drop_socket(k);
+    if (fd < 0 || (!k->socket && !open_socket(k, fd))) return false;
+    if (k->socket->events == events) return true;
+    k->socket->events = events;
+    return uv_poll_start(&k->socket->poll, events, on_poll) == 0;
+}
+
+static void unwatch(struct pg_link *k) {
+    if (!k->socket) return;
+    uv_poll_stop(&k->socket->poll);
+    k->socket->events = 0;
+}
+
+/* ---- the end of a connection ---- */
+
+static void give_up_resolve(struct pg_link *k) {
+    if (!k->resolve) return;
+    k->resolve->link = NULL;
+    uv_cancel((uv_req_t *)&k->resolve->request); /* when it is too late, its callback comes all the same */
+    k->resolve = NULL;
+}
+
+static void disconnect(struct pg_link *k) {
+    if (k->state == LINK_READY) pg_link_became_unready(k->pg);
+    give_up_resolve(k);
+    drop_socket(k);
+    if (k->conn) PQfinish(k->conn);
+    k->conn = NULL;
+    k->retiring = k->unflushed = false;
+    pg_link_forget_statements(k);
+}
+
+static void answer_in_flight(struct pg_link *k) {
+    struct list_node *n;
+    while ((n = list_pop_front(&k->in_flight))) {
+        k->depth--;
+        pg_op_lost(k->pg, list_entry(n, struct pg_op, node));
+    }
+}
+
+static void on_backoff(uv_timer_t *t) {
+    pg_link_start(t->data);
+}
+
+void pg_link_fail(struct pg_link *k, const char *reason) {
+    char text[256]; /* the reason may be libpq's memory */
+    struct str first = str_trim((struct str){reason, strcspn(reason, "\n")});
+    size_t len = first.len < sizeof text ? first.len : sizeof text;
+    memcpy(text, first.ptr, len);
+
+    disconnect(k);
+    k->state = LINK_WAITING;
+    int64_t wait_ms = backoff_ms(k->attempt++, PG_BACKOFF_BASE_MS, PG_BACKOFF_CAP_MS);
+    uv_timer_start(&k->timer, on_backoff, (uint64_t)wait_ms, 0);
+    log_warn(k->pg->log, "database connection lost", LOG_STR("reason", ((struct str){text, len})),
+             LOG_I("in_flight", k->depth), LOG_I("retry_ms", wait_ms));
+    answer_in_flight(k);
+}
+
+static void on_timer_closed(uv_handle_t *h) {
+    struct pg_link *k = h->data;
+    pg_handle_gone(k->pg);
+}
+
+void pg_link_close(struct pg_link *k) {
+    disconnect(k);
+    k->state = LINK_CLOSED;
+    answer_in_flight(k);
+    idmap_free(&k->statements);
+    uv_close((uv_handle_t *)&k->timer, on_timer_closed);
+}
+
+/* ---- connecting ---- */
+
+static void ignore_notice(void *arg, const char *message) {
+    const struct pg_link *k = arg;
+    log_debug(k->pg->log, "database notice", LOG_STR("text", str_trim(str_from(message))));
+}
+
+static void become_ready(struct pg_link *k) {
+    if (PQsetnonblocking(k->conn, 1) != 0 || PQenterPipelineMode(k->conn) != 1) {
+        pg_link_fail(k, PQerrorMessage(k->conn));
+        return;
+    }
+    if (!pg_link_watch(k, UV_READABLE)) {
+        pg_link_fail(k, "the socket cannot be watched");
+        return;
+    }
+    uv_timer_stop(&k->timer);
+    k->state = LINK_READY;
+    k->attempt = 0;
+    if (k->was_ready) k->pg->m.reconnects->value++;
+    k->was_ready = true;
+    pg_link_became_ready(k->pg);
+}
+
+static void step_connect(struct pg_link *k) {
+    unwatch(k);
+    PostgresPollingStatusType status = PQconnectPoll(k->conn);
+    if (status == PGRES_POLLING_OK) {
+        become_ready(k);
+        return;
+    }
+    if (status == PGRES_POLLING_FAILED) {
+        pg_link_fail(k, PQerrorMessage(k->conn));
+        return;
+    }
+    int events = status == PGRES_POLLING_READING ? UV_READABLE : UV_WRITABLE;
+    if (!pg_link_watch(k, events)) pg_link_fail(k, "the socket cannot be watched");
+}
+
+static void begin_connect(struct pg_link *k, const char *addresses) {
+    k->state = LINK_CONNECTING;
+    k->conn = pg_target_connect(&k->pg->target, addresses);
+    if (!k->conn || PQstatus(k->conn) == CONNECTION_BAD) {
+        pg_link_fail(k, k->conn ? PQerrorMessage(k->conn) : "no memory for a connection");
+        return;
+    }
+    PQsetNoticeProcessor(k->conn, ignore_notice, k);
+    /* The first step is taken as if PQconnectPoll had asked for writing. */
+    if (!pg_link_watch(k, UV_WRITABLE)) pg_link_fail(k, "the socket cannot be watched");
+}
+
+/* At most 8 addresses, numeric, separated by commas. */
+static size_t join_addresses(const struct addrinfo *list, char *out, size_t size) {
+    size_t len = 0, n = 0;
+    for (const struct addrinfo *a = list; a && n < 8; a = a->ai_next) {
+        char host[NI_MAXHOST];
+        if (getnameinfo(a->ai_addr, a->ai_addrlen, host, sizeof host, NULL, 0, NI_NUMERICHOST) != 0) continue;
+        if (len + strlen(host) + 2 > size) break;
+        if (n++ > 0) out[len++] = ',';
+        memcpy(out + len, host, strlen(host) + 1);
+        len += strlen(host);
+    }
+    return n;
+}
+
+static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *list) {
+    struct pg_resolve *r = request->data;
+    struct pg_link *k = r->link;
+    char addresses[512];
+    size_t n = status == 0 ? join_addresses(list, addresses, sizeof addresses) : 0;
+    uv_freeaddrinfo(list);
+    pg_handle_gone(r->pg);
+    free(r);
+    if (!k) return;
+    k->resolve = NULL;
+    if (n > 0) {
+        begin_connect(k, addresses);
+    } else {
+        pg_link_fail(k, status < 0 ? uv_strerror(status) : "the host has no address");
+    }
+}
+
+static void begin_resolve(struct pg_link *k) {
+    static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    k->state = LINK_RESOLVING;
+    struct pg_resolve *r = calloc(1, sizeof *r);
+    if (!r || uv_getaddrinfo(loop_uv(k->pg->loop), &r->request, on_resolved, k->pg->target.resolve, NULL,
+                             &hints) != 0) {
+        free(r);
+        pg_link_fail(k, "the host name cannot be looked up");
+        return;
+    }
+    r->request.data = r;
+    r->pg = k->pg;
+    r->link = k;
+    k->resolve = r;
+    k->pg->handles++;
+}
+
+static void on_connect_timeout(uv_timer_t *t) {
+    pg_link_fail(t->data, "connecting took too long");
+}
+
+void pg_link_start(struct pg_link *k) {
+    uv_timer_start(&k->timer, on_connect_timeout, PG_CONNECT_TIMEOUT_MS, 0);
+    if (k->pg->target.resolve) {
+        begin_resolve(k);
+    } else {
+        begin_connect(k, NULL);
+    }
+}
+
+void pg_link_init(struct pg_link *k, struct pg *pg) {
+    *k = (struct pg_link){.pg = pg, .state = LINK_WAITING};
+    uv_timer_init(loop_uv(pg->loop), &k->timer);
+    k->timer.data = k;
+    pg->handles++;
+    idmap_init(&k->statements);
+    list_init(&k->prepared);
+    list_init(&k->preparing);
+    list_init(&k->in_flight);
+}

@@ -1,0 +1,259 @@
+/* What happens on a connection that stands: statements prepared, calls sent, results taken.
+ *
+ *   1. pg_link_send: for each statement this connection does not know, Parse and a sync of its own; then Bind
+ *      and Execute for every statement of the op, and one sync.
+ *   2. pg_link_flush: what the socket does not take at once goes out when it is writable; reading goes on
+ *      meanwhile, or both ends could wait for each other with full buffers.
+ *   3. pg_link_read: results are taken as far as they have come, always for the first op in flight. At its
+ *      sync it is finished: not before, because COMMIT happens there and may still fail.
+ *
+ * Why Parse has its own sync: an error skips everything up to the next sync. In one segment with other work,
+ * a Parse could be skipped for somebody else's error, while calls already sent behind it count on it. Alone
+ * it fails only by its own fault; what was sent behind it meanwhile fails with "no such prepared statement"
+ * (26000), for which the fault that Parse met is reported. The next call parses again.
+ *
+ * Failures that end the connection (pg_link_fail): the socket ends | a result of severity FATAL or PANIC
+ * (57P01 when an administrator stops the server) | libpq cannot send | results that do not match what was
+ * asked. A connection whose prepared statements have become useless (a table changed under its plan, or
+ * somebody deallocated them) is retired: no new calls, and a new connection when those in flight are done.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/store/pg_internal.h"
+
+enum prepared_state { PREPARED_NOT, PREPARED_ASKED, PREPARED_READY };
+
+/* A statement on this connection, with the parameter types it was parsed with. */
+struct pg_prepared {
+    struct list_node node;    /* link->prepared */
+    struct list_node pending; /* link->preparing, while ASKED */
+    enum prepared_state state;
+    char name[64];
+    int n;
+    Oid type[PG_MAX_PARAMS]; /* 0: the server chose */
+    struct fault fault;      /* why the last Parse failed; error 0: it did not */
+};
+
+static const struct pg_args no_args;
+
+static const struct pg_args *args_of(const struct pg_call *call) {
+    return call->args ? call->args : &no_args;
+}
+
+/* ---- prepared statements ---- */
+
+void pg_link_forget_statements(struct pg_link *k) {
+    struct list_node *n;
+    list_init(&k->preparing);
+    while ((n = list_pop_front(&k->prepared))) free(list_entry(n, struct pg_prepared, node));
+    idmap_free(&k->statements);
+    idmap_init(&k->statements);
+}
+
+static int64_t key_of(const struct pg_stmt *stmt) {
+    return (int64_t)(uintptr_t)stmt;
+}
+
+static struct pg_prepared *find_prepared(const struct pg_link *k, const struct pg_stmt *stmt) {
+    return idmap_get(&k->statements, key_of(stmt));
+}
+
+/* Parsed for these types? A NULL's type (0) fits any; a type the server chose for a NULL does not fit one
+ * that is given now. */
+static bool fits(const struct pg_prepared *p, const struct pg_args *args) {
+    assert(p->n == args->n);
+    for (int i = 0; i < p->n; i++) {
+        if (args->type[i] == 0 || args->type[i] == p->type[i]) continue;
+        assert(p->type[i] == 0 && "a parameter of a statement has one type");
+        return false;
+    }
+    return true;
+}
+
+/* A new version, which knows the types the old one knew and those of args. */
+static struct pg_prepared *add_prepared(struct pg_link *k, const struct pg_stmt *stmt,
+                                        const struct pg_prepared *old, const struct pg_args *args) {
+    struct pg_prepared *p = calloc(1, sizeof *p);
+    if (!p) abort();
+    p->n = args->n;
+    int known = 0;
+    for (int i = 0; i < p->n; i++) {
+        p->type[i] = args->type[i] ? args->type[i] : old ? old->type[i] : 0;
+        known += p->type[i] != 0;
+    }
+    /* The number of known types only grows, so it tells the versions apart. */
+    int len = snprintf(p->name, sizeof p->name, "%s.%d", stmt->name, known);
+    assert(len > 0 && (size_t)len < sizeof p->name);
+    list_init(&p->pending);
+    list_push_back(&k->prepared, &p->node);
+    idmap_put(&k->statements, key_of(stmt), p);
+    return p;
+}
+
+/* Sends a sync. From libpq 17 on it stays in the buffer until pg_link_flush; before, libpq writes at once. */
+static bool send_sync(PGconn *conn) {
+#ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
+    return PQsendPipelineSync(conn) == 1;
+#else
+    return PQpipelineSync(conn) == 1;
+#endif
+}
+
+static bool send_parse(struct pg_link *k, struct pg_op *op, const struct pg_call *call) {
+    const struct pg_args *args = args_of(call);
+    struct pg_prepared *p = find_prepared(k, call->stmt);
+    if (!p || !fits(p, args)) p = add_prepared(k, call->stmt, p, args);
+    if (p->state != PREPARED_NOT) return true;
+    if (PQsendPrepare(k->conn, p->name, call->stmt->sql, p->n, p->type) != 1 || !send_sync(k->conn)) {
+        return false;
+    }
+    p->state = PREPARED_ASKED;
+    list_push_back(&k->preparing, &p->pending);
+    op->prepares++;
+    return true;
+}
+
+/* ---- sending ---- */
+
+static bool send_execute(struct pg_link *k, const struct pg_call *call) {
+    static const int binary[PG_MAX_PARAMS] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+                                              1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    const struct pg_args *args = args_of(call);
+    const char *name = find_prepared(k, call->stmt)->name;
+    return PQsendQueryPrepared(k->conn, name, args->n, args->value, args->length, binary, 1) == 1;
+}
+
+static bool send_all(struct pg_link *k, struct pg_op *op) {
+    for (size_t i = 0; i < op->n; i++) {
+        if (!send_parse(k, op, &op->calls[i])) return false;
+    }
+    for (size_t i = 0; i < op->n; i++) {
+        if (!send_execute(k, &op->calls[i])) return false;
+    }
+    return send_sync(k->conn);
+}
+
+void pg_link_send(struct pg_link *k, struct pg_op *op) {
+    assert(k->state == LINK_READY);
+    if (k->depth == 0) k->progress_ns = loop_now_ns(k->pg->loop);
+    op->link = k;
+    list_push_back(&k->in_flight, &op->node);
+    k->depth++;
+    k->unflushed = true;
+    if (!send_all(k, op)) pg_link_fail(k, PQerrorMessage(k->conn));
+}
+
+void pg_link_flush(struct pg_link *k) {
+    if (k->state != LINK_READY) return;
+    k->unflushed = false;
+    int left = PQflush(k->conn);
+    if (left < 0) {
+        pg_link_read(k); /* the server may have said why */
+        if (k->state == LINK_READY) pg_link_fail(k, PQerrorMessage(k->conn));
+    } else if (!pg_link_watch(k, left > 0 ? UV_READABLE | UV_WRITABLE : UV_READABLE)) {
+        pg_link_fail(k, "the socket cannot be watched");
+    }
+}
+
+/* ---- results ---- */
+
+/* The answer to the oldest Parse. */
+static bool take_parsed(struct pg_link *k, const PGresult *r) {
+    struct list_node *n = list_pop_front(&k->preparing);
+    if (!n) return false;
+    struct pg_prepared *p = list_entry(n, struct pg_prepared, pending);
+    if (PQresultStatus(r) == PGRES_COMMAND_OK) {
+        p->state = PREPARED_READY;
+        p->fault.error = ERR_OK;
+        return true;
+    }
+    p->state = PREPARED_NOT;
+    pg_result_error(r, &p->fault);
+    return PQresultStatus(r) == PGRES_FATAL_ERROR;
+}
+
+/* Statement `at` of the op failed. */
+static void take_error(struct pg_link *k, struct pg_op *op, const PGresult *r) {
+    if (op->error) return; /* the first one counts */
+    op->error = (int)pg_result_error(r, &op->fault);
+    bool unknown = pg_result_has_state(r, "26000");
+    if (!unknown && !pg_result_is_stale_plan(r)) return;
+    const struct pg_prepared *p =
+        op->fiber && op->at < op->n ? find_prepared(k, op->calls[op->at].stmt) : NULL;
+    if (unknown && p && p->fault.error) {
+        op->error = (int)p->fault.error;
+        op->fault = p->fault;
+        return;
+    }
+    if (unknown) op->error = fault_set(&op->fault, ERR_SQL_CONFLICT, "a prepared statement was lost");
+    k->retiring = true;
+}
+
+static void finish_first(struct pg_link *k, struct pg_op *op) {
+    list_remove(&op->node);
+    k->depth--;
+    pg_op_finish(k->pg, op);
+    if (k->retiring && k->depth == 0) pg_link_fail(k, "its prepared statements are of no use any more");
+}
+
+static bool take_sync(struct pg_link *k, struct pg_op *op) {
+    if (op->prepares > 0) {
+        op->prepares--;
+        return true;
+    }
+    if (op->at < op->n) return false;
+    finish_first(k, op);
+    return true;
+}
+
+/* Keeps r in the op, or not. False: it does not belong here. */
+static bool take_rows(struct pg_op *op, PGresult *r) {
+    if (op->at >= op->n || op->results[op->at]) return false;
+    op->results[op->at] = r;
+    return true;
+}
+
+/* One result, or the NULL that ends a statement's. False when the connection is not to be trusted any more.
+ */
+static bool take_result(struct pg_link *k, PGresult *r) {
+    struct pg_op *op = list_entry(k->in_flight.next, struct pg_op, node);
+    if (!r) {
+        if (op->prepares == 0) op->at++;
+        return op->at <= op->n + 1; /* one more when COMMIT failed */
+    }
+    ExecStatusType status = PQresultStatus(r);
+    bool good = true;
+    if (status == PGRES_FATAL_ERROR && pg_result_is_fatal(r)) {
+        good = false;
+    } else if (status == PGRES_PIPELINE_SYNC) {
+        good = take_sync(k, op);
+    } else if (op->prepares > 0) {
+        good = take_parsed(k, r);
+    } else if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_EMPTY_QUERY) {
+        if (take_rows(op, r)) return true;
+        good = false;
+    } else if (status == PGRES_FATAL_ERROR) {
+        take_error(k, op, r);
+    } else {
+        good = status == PGRES_PIPELINE_ABORTED; /* anything else is COPY, which has no place here */
+    }
+    PQclear(r);
+    return good;
+}
+
+void pg_link_read(struct pg_link *k) {
+    bool alive = PQconsumeInput(k->conn) == 1;
+    k->progress_ns = loop_now_ns(k->pg->loop);
+    /* PQisBusy also parses what a server says of itself to a connection that has asked nothing. */
+    while (k->state == LINK_READY && !PQisBusy(k->conn) && k->depth > 0) {
+        PGresult *r = PQgetResult(k->conn);
+        if (!take_result(k, r)) {
+            const char *message = PQerrorMessage(k->conn);
+            pg_link_fail(k, *message ? message : "results out of step");
+        }
+    }
+    if (k->state == LINK_READY && !alive) pg_link_fail(k, PQerrorMessage(k->conn));
+}

@@ -37,6 +37,7 @@
     X(OVERLOADED, 36, 8, true, "a queue is full")
 
 enum error {
+    ERR_SIGNED = -1, /* no error: it makes the type signed, so that clang lets it be returned as int */
 #define X(name, number, grpc, retryable, text) ERR_##name = number,
     ERROR_TABLE(X)
 #undef X

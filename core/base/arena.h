@@ -1,13 +1,15 @@
 /* Arenas: memory that dies together.
  *
- * A request, a worker batch or a test takes all its memory from one arena and frees it in one go. Blocks are
- * chained and kept across resets, so a reused arena stops calling malloc. An arena has a limit: what a peer
- * can make it hold.
+ * A request, a worker batch or a test takes all its memory from one arena and frees it in one go. A reset
+ * keeps one block (of at most 64 KiB), so an arena reused for like work soon stops calling malloc. An arena
+ * has a limit: what a peer can make it hold.
  *
  * Two forms of allocation:
- *   arena_alloc()      for sizes the program controls; never returns NULL (aborts when the machine has no
- * memory, or when the limit is passed: that is then a bug). arena_try_alloc()  for sizes a peer controls;
- * NULL when the limit would be passed, and the arena stays usable.
+ *   arena_alloc()      for sizes the program controls. Never returns NULL (aborts when the machine has no
+ *                      memory), counts towards the limit but is not refused by it: otherwise a peer that has
+ *                      filled an arena could make the next error message end the program.
+ *   arena_try_alloc()  for sizes a peer controls. NULL when the limit would be passed (or without memory),
+ * and the arena stays usable.
  */
 #ifndef ROOKERY_CORE_BASE_ARENA_H
 #define ROOKERY_CORE_BASE_ARENA_H
@@ -22,13 +24,14 @@ struct arena {
     struct arena_block *head;       /* the block allocations come from; older ones behind it */
     struct arena_cleanup *cleanups; /* run newest first at reset */
     size_t used;                    /* bytes handed out since the last reset */
-    size_t limit;                   /* bytes that may be handed out; SIZE_MAX for no limit */
+    size_t limit;                   /* bytes that arena_try_alloc may bring it to; SIZE_MAX for no limit */
 };
 
 /* Prepares an empty arena; allocates nothing yet. limit 0 means none. */
 void arena_init(struct arena *a, size_t limit);
 
-/* Runs the cleanups and forgets all allocations; keeps the first block for reuse and frees the others. */
+/* Runs the cleanups and forgets all allocations; keeps the newest ordinary block for reuse, frees the others.
+ */
 void arena_reset(struct arena *a);
 
 /* As arena_reset, and frees everything. The arena may be used again afterwards. */

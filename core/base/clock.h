@@ -10,8 +10,8 @@
 int64_t clock_wall_ms(void); /* since 1970-01-01T00:00:00Z */
 int64_t clock_mono_ns(void);
 
-/* Exponential backoff with full jitter: a random time in [base/2, min(cap, base * 2^attempt)], attempt from
- * 0. */
+/* Exponential backoff with full jitter: a random time in [base/2, min(cap, base * 2^attempt)] ms, attempt
+ * from 0. */
 int64_t backoff_ms(unsigned attempt, int64_t base_ms, int64_t cap_ms);
 
 /* Random bits, not for secrets (those come from libsodium). */

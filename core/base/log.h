@@ -1,11 +1,14 @@
 /* Structured log: one JSON object a line on standard error.
  *
  *   log_info(log, "gateway ready", LOG_S("listen", addr), LOG_I("pid", getpid()));
- *   {"time":"2026-03-01T12:00:00.123Z","level":"info","service":"gateway","message":"gateway
- * ready","listen":"...","pid":7}
  *
- * Values are escaped; a line is at most 4 KiB (cut, never split); lines of one level and message are limited
- * to 20 a second, with a count of what was left out, so that a peer cannot fill a disk.
+ *   {"time":"2026-03-01T12:00:00.123Z","level":"info","service":"gateway",
+ *    "message":"gateway ready","listen":"127.0.0.1:8080","pid":7}                   (on one line)
+ *
+ * Values are escaped, and bytes that are no UTF-8 replaced. A line is at most 4 KiB and always one whole
+ * object: a text that does not fit is cut, a number left out, and "cut":true says so. Lines of one level and
+ * message are limited to 20 a second, with a count of what was left out, so that a peer cannot fill a disk:
+ * so put what differs from line to line in fields, not in the message. May be used from any thread.
  */
 #ifndef ROOKERY_CORE_BASE_LOG_H
 #define ROOKERY_CORE_BASE_LOG_H
@@ -20,10 +23,16 @@ struct log; /* passed around, never global */
 
 /* service: "gateway", "worker"; borrowed for the life of the log. Returns NULL only without memory. */
 struct log *log_new(const char *service, enum log_level level, int fd);
-void log_free(struct log *l);
+void log_free(struct log *l); /* reports what was left out; NULL is ignored */
+
+/* "debug", "info", "warn" or "error": true and *out; else false and *out untouched. */
+bool log_level_from(struct str name, enum log_level *out);
+
+/* For tests: where the time comes from. */
+void log_use_clock(struct log *l, int64_t (*wall_ms)(void));
 
 struct log_field {
-    const char *key;
+    const char *key; /* a literal that needs no escaping */
     enum { LOG_FIELD_END, LOG_FIELD_STR, LOG_FIELD_I64, LOG_FIELD_F64 } kind;
     struct str s;
     int64_t i;

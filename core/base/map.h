@@ -1,10 +1,11 @@
 /* Hash maps: open addressing, linear probing, power-of-two size, at most 3/4 full; deletion shifts back (no
  * tombstones).
  *
- * idmap: int64 id -> void* (not NULL). Any id, 0 included.
- * strmap: byte string -> void*; keys are copied in and owned by the map; seeded SipHash, since peers choose
- * keys. Iteration order is unspecified; a map must not change while it is iterated, except that idmap_each's
- * current entry may not be removed either: collect, then remove.
+ * idmap: int64 id -> void* (not NULL). Any id, 0 included; the hash is seeded, since peers choose what is
+ * looked up together. strmap: byte string -> void* (not NULL); keys are copied in and owned by the map;
+ * seeded SipHash, since peers choose keys. Iteration order is unspecified. A map must not change while it is
+ * walked, not even by removing the entry the walk stands on: collect, then remove. Putting aborts when the
+ * machine has no memory, so callers cap what peers can put in.
  */
 #ifndef ROOKERY_CORE_BASE_MAP_H
 #define ROOKERY_CORE_BASE_MAP_H
@@ -23,6 +24,7 @@ struct idmap_slot {
 struct idmap {
     struct idmap_slot *slots;
     size_t cap, len;
+    uint64_t seed;
 };
 
 void idmap_init(struct idmap *m);
@@ -37,10 +39,11 @@ struct strmap_slot;
 struct strmap {
     struct strmap_slot *slots;
     size_t cap, len;
+    uint64_t seed[2]; /* SipHash's key */
 };
 
 void strmap_init(struct strmap *m);
-void strmap_free(struct strmap *m);
+void strmap_free(struct strmap *m); /* the values are the caller's */
 void *strmap_get(const struct strmap *m, struct str key);
 void *strmap_put(struct strmap *m, struct str key, void *value);
 void *strmap_remove(struct strmap *m, struct str key);

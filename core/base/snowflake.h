@@ -17,7 +17,7 @@ struct snowflake {
     int node;               /* 0..1023 */
     int64_t last_ms;        /* since the snowflake epoch */
     int sequence;           /* of the next id in last_ms */
-    int64_t lease_until_ms; /* wall clock; no id is made after it */
+    int64_t lease_until_ms; /* wall clock; no id is made at or after it, nor carries such a time */
 };
 
 void snowflake_init(struct snowflake *s, int node, int64_t lease_until_ms);

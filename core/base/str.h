@@ -49,15 +49,21 @@ void buf_append_str(struct buf *b, struct str s);
 void buf_append_cstr(struct buf *b, const char *s);
 void buf_append_char(struct buf *b, char c);
 void buf_append_i64(struct buf *b, int64_t v); /* decimal */
+void buf_append_f64(struct buf *b, double v);  /* as format_f64 */
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void buf_consume(struct buf *b, size_t n); /* drops the first n bytes */
+/* Drops the first n bytes and moves the others to the front: consume in large steps, not byte by byte. */
+void buf_consume(struct buf *b, size_t n);
 struct str buf_str(const struct buf *b);
 
 /* Writes v in decimal, no NUL; returns the length, at most 20. */
 size_t format_i64(char out[static 20], int64_t v);
+/* The fewest digits of C's %g that read back as the same number, and a NUL; returns the length, at most 24.
+ * "inf", "-inf", "nan" where v is one: formats that know no such thing must ask first. */
+size_t format_f64(char out[static 32], double v);
 
 /* Base64 (RFC 4648). Encoding allocates from the arena, NUL-terminated, unpadded; url selects the URL-safe
- * alphabet. Decoding accepts either alphabet, padded or not; false on anything else. */
+ * alphabet. Decoding accepts either alphabet, padded or not, and ignores the unused bits of the last
+ * character (as ProtoJSON asks); false on anything else, or when the result would pass the arena's limit. */
 struct str base64_encode(struct arena *a, struct str in, bool url);
 bool base64_decode(struct arena *a, struct str in, struct str *out);
 

@@ -18,6 +18,7 @@ static struct error_row error_row(enum error e) {
     case ERR_##name: return (struct error_row){#name, text, grpc, retryable};
         ERROR_TABLE(X)
 #undef X
+    case ERR_SIGNED: break;
     }
     return (struct error_row){"?", "unknown error", 2, false};
 }

@@ -108,7 +108,14 @@ $(BUILD)/core/net/descriptors.o: CPPFLAGS_ALL += -DDESCRIPTORS_BIN='"$(DESCRIPTO
 $(BUILD)/core/net/descriptors.o: $(DESCRIPTORS)
 # SQL migrations are embedded the same way (core/store/migrations/*.sql).
 MIGRATIONS := $(sort $(wildcard core/store/migrations/*.sql))
-$(BUILD)/core/store/migrations.o: $(MIGRATIONS)
+MIGRATIONS_LIST := $(BUILD)/core/store/migrations.list
+# The folder too: a file may have gone. (With "/." because make knows how to link a "migrations" from migrations.c.)
+$(MIGRATIONS_LIST): core/store/migrations/. $(MIGRATIONS)
+	@mkdir -p $(@D)
+	@for f in $(MIGRATIONS); do n=$$(basename $$f .sql); \
+	    echo "MIGRATION($$(expr "$$n" : '0*\([0-9]*\)_'), \"$$n\", \"$$f\")"; done >$@
+$(BUILD)/core/store/migrations.o: CPPFLAGS_ALL += -DMIGRATIONS_LIST='"$(MIGRATIONS_LIST)"'
+$(BUILD)/core/store/migrations.o: $(MIGRATIONS_LIST)
 
 SOURCES = $(shell git ls-files '*.c' '*.h' '*.cc')
 format:

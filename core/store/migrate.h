@@ -30,4 +30,10 @@ int migrate_run(const char *database_url, int partitions, FILE *out, char *error
  * when not. */
 bool migrate_check(const char *database_url, int partitions, char *error, size_t size);
 
+/* The same for a table of the caller's (ascending by number): what the two above do with migrations_all. */
+int migrate_run_table(const char *database_url, int partitions, const struct migration *table, size_t n,
+                      FILE *out, char *error, size_t size);
+bool migrate_check_table(const char *database_url, int partitions, const struct migration *table, size_t n,
+                         char *error, size_t size);
+
 #endif

@@ -3,6 +3,7 @@
 #   make              the two daemons, build/rookery-gateway and build/rookery-worker
 #   make tools        the load generator and the other programs the tests and the benchmarks use
 #   make tests        every unit-test program, in build/tests/
+#   make fuzz         the libFuzzer targets, with clang, in build-fuzz/tests/fuzz/
 #   make format       rewrite the sources with clang-format;  make lint  check them, and the include direction
 #   make SANITIZE=1   an ASan + UBSan build (use another BUILD= to keep both)
 #   make CC=clang     with clang
@@ -12,7 +13,7 @@
 BUILD ?= build
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 CXX := $(if $(filter default,$(origin CXX)),g++,$(CXX))
-PROTO_INCLUDES := -Iproto -I/usr/share/grpc-proto -I/usr/include
+PROTO_INCLUDES := -Iproto -Itests/proto -I/usr/share/grpc-proto -I/usr/include
 PKGS := libuv libnghttp2 hiredis libprotobuf-c jansson libsodium libpq libutf8proc
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
@@ -24,6 +25,9 @@ LDFLAGS_ALL := -Wl,--as-needed $(LDFLAGS)
 ifdef SANITIZE
 CFLAGS_ALL += -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1
 LDFLAGS_ALL += -fsanitize=address,undefined
+endif
+ifdef FUZZ
+CFLAGS_ALL += -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 endif
 ifneq ($(shell $(CC) --version 2>/dev/null | grep -c clang),0)
 CFLAGS_ALL += -Wno-gnu-zero-variadic-macro-arguments
@@ -39,6 +43,9 @@ PROTOS_STD := google/protobuf/timestamp.proto google/protobuf/duration.proto grp
 PB_C := $(patsubst %.proto,$(BUILD)/proto/%.pb-c.c,$(PROTOS) $(PROTOS_STD))
 PB_O := $(PB_C:.c=.o)
 DESCRIPTORS := $(BUILD)/proto/descriptors.bin
+# Messages of the tests' own: tests/proto, linked into the tests and the fuzz targets only.
+TEST_PROTOS := $(shell find tests/proto -name '*.proto' 2>/dev/null | sed 's,^tests/proto/,,' | sort)
+TEST_PB_C := $(patsubst %.proto,$(BUILD)/proto/%.pb-c.c,$(TEST_PROTOS))
 
 # --- the rooms --------------------------------------------------------------------------------------------------
 CORE_C := $(sort $(wildcard core/*/*.c))
@@ -48,18 +55,29 @@ objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 CORE_LIB := $(BUILD)/libcore.a
 GATEWAY_LIB := $(BUILD)/libgateway.a
 WORKERS_LIB := $(BUILD)/libworkers.a
+TEST_PB_LIB := $(BUILD)/libtestproto.a
 
 TEST_C := $(sort $(wildcard tests/unit/test_*.c tests/integration/test_*.c))
 TEST_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_C))
+# tests/fuzz/fuzz_X.c is a libFuzzer target (make fuzz); here it is linked with replay.c, which runs seeded mutations.
+FUZZ_C := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(FUZZ_C))
+FUZZ_MAIN := $(if $(FUZZ),-fsanitize=fuzzer,$(BUILD)/tests/fuzz/replay.o)
 # A tool is one folder below tests/load or tests/tools: all of its .c files make one program of the folder's name.
 TOOL_DIRS := $(sort $(dir $(wildcard tests/load/*/*.c tests/tools/*/*.c)))
 TOOL_BIN := $(foreach d,$(TOOL_DIRS),$(BUILD)/$(notdir $(d:/=)))
 
-.PHONY: all daemons tools tests proto format lint clean
+.PHONY: all daemons tools tests fuzz proto format lint clean
 all: daemons
 daemons: $(BUILD)/rookery-gateway $(BUILD)/rookery-worker
 tools: $(TOOL_BIN)
-tests: $(TEST_BIN)
+tests: $(TEST_BIN) $(FUZZ_BIN)
+ifdef FUZZ
+fuzz: $(FUZZ_BIN)
+else
+fuzz:
+	$(MAKE) FUZZ=1 CC=clang BUILD=$(BUILD)-fuzz fuzz
+endif
 proto: $(PB_C) $(DESCRIPTORS)
 
 $(BUILD)/rookery-gateway: $(BUILD)/gateway/main.o $(GATEWAY_LIB) $(CORE_LIB)
@@ -70,13 +88,17 @@ $(BUILD)/rookery-worker: $(BUILD)/workers/main.o $(WORKERS_LIB) $(CORE_LIB)
 $(CORE_LIB): $(call objects,$(CORE_C)) $(PB_O)
 $(GATEWAY_LIB): $(call objects,$(GATEWAY_C))
 $(WORKERS_LIB): $(call objects,$(WORKERS_C))
-$(CORE_LIB) $(GATEWAY_LIB) $(WORKERS_LIB):
+$(TEST_PB_LIB): $(TEST_PB_C:.c=.o)
+$(CORE_LIB) $(GATEWAY_LIB) $(WORKERS_LIB) $(TEST_PB_LIB):
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-$(BUILD)/tests/%: $(BUILD)/tests/%.o $(GATEWAY_LIB) $(WORKERS_LIB) $(CORE_LIB)
+TEST_LIBS := $(TEST_PB_LIB) $(GATEWAY_LIB) $(WORKERS_LIB) $(CORE_LIB)
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LDLIBS)
+$(FUZZ_BIN): $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(filter %.o,$(FUZZ_MAIN)) $(TEST_LIBS)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter -f%,$(FUZZ_MAIN)) $^ $(LDLIBS)
 
 define tool_rule
 $(BUILD)/$(notdir $(1:/=)): $(call objects,$(wildcard $(1)*.c)) $(CORE_LIB)
@@ -85,13 +107,18 @@ endef
 $(foreach d,$(TOOL_DIRS),$(eval $(call tool_rule,$(d))))
 
 # Every object waits for the generated headers, so that a first parallel build finds them.
-$(BUILD)/%.o: %.c | $(PB_C)
+$(BUILD)/%.o: %.c | $(PB_C) $(TEST_PB_C)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 # protoc-c's output is not ours to mend, so it is compiled without our warnings.
-$(BUILD)/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c | $(PB_C)
+$(BUILD)/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c | $(PB_C) $(TEST_PB_C)
 	$(CC) $(CPPFLAGS_ALL) $(filter-out -W%,$(CFLAGS_ALL)) -c -o $@ $<
+# Services are left out: protoc-c's glue for them is of no use to us, and chokes on a method called Register.
 $(BUILD)/proto/%.pb-c.c: proto/%.proto
+	@mkdir -p $(BUILD)/proto $(dir $(BUILD)/messages/$*)
+	sed '/^service /,/^}/d' $< >$(BUILD)/messages/$*.proto
+	protoc-c -I$(BUILD)/messages $(PROTO_INCLUDES) --c_out=$(BUILD)/proto $(BUILD)/messages/$*.proto
+$(BUILD)/proto/%.pb-c.c: tests/proto/%.proto
 	@mkdir -p $(BUILD)/proto
 	protoc-c $(PROTO_INCLUDES) --c_out=$(BUILD)/proto $<
 $(BUILD)/proto/google/%.pb-c.c: /usr/include/google/%.proto
@@ -123,6 +150,7 @@ format:
 lint:
 	clang-format --dry-run -Werror $(SOURCES)
 	scripts/check-includes
+	scripts/check-protos
 clean:
 	rm -rf $(BUILD)
 

@@ -10,20 +10,23 @@
 
 #include "core/base/str.h"
 
+struct arena;
 struct descriptors;
 
 /* Indexes the embedded set; NULL only without memory. */
 struct descriptors *descriptors_load(void);
 void descriptors_free(struct descriptors *d);
 
-/* The serialized FileDescriptorProto of a file ("rookery/v1/post.proto"), or of the file that defines a
- * symbol (service, method, message, enum, nested ones; no leading dot). False when unknown. Slices live as
- * long as d. */
+/* The serialized FileDescriptorProto of a file ("rookery/v1/post.proto"). False when unknown. Slices, here
+ * and below, live as long as d. */
 bool descriptors_file(const struct descriptors *d, struct str filename, struct str *out);
-bool descriptors_file_of_symbol(const struct descriptors *d, struct str symbol, struct str *out);
-/* filename and everything it imports, transitively, dependencies first; at most max entries, returns how
- * many. */
-size_t descriptors_closure(const struct descriptors *d, struct str filename, struct str *out, size_t max);
+/* The name of the file that defines a symbol (service, method, message, enum, nested ones; no leading dot).
+ */
+bool descriptors_file_of_symbol(const struct descriptors *d, struct str symbol, struct str *filename);
+/* The serialized file and everything it imports, transitively, dependencies first: an array in the arena.
+ * Returns how many; 0 when there is no such file. */
+size_t descriptors_closure(const struct descriptors *d, struct str filename, struct arena *a,
+                           struct str **out);
 /* The i-th service's full name; false past the end. */
 bool descriptors_service(const struct descriptors *d, size_t i, struct str *name);
 

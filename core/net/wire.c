@@ -1,0 +1,55 @@
+/* The protobuf wire format: see wire.h. */
+#include "core/net/wire.h"
+
+static void skip(struct str *s, size_t n) {
+    s->ptr += n;
+    s->len -= n;
+}
+
+/* A base-128 number of at most max_bytes bytes; the bits past 64 are dropped, as every parser does. */
+static bool cut_varint(struct str *rest, size_t max_bytes, uint64_t *out) {
+    uint64_t v = 0;
+    for (size_t i = 0; i < max_bytes && i < rest->len; i++) {
+        uint8_t byte = (uint8_t)rest->ptr[i];
+        v |= (uint64_t)(byte & 0x7f) << (7 * i);
+        if (byte & 0x80) continue;
+        skip(rest, i + 1);
+        *out = v;
+        return true;
+    }
+    return false;
+}
+
+/* How many bytes the payload of a field takes; for WIRE_BYTES the length in front of it is cut off first. */
+static bool payload_len(struct str *rest, enum wire_type type, size_t *len) {
+    struct str look = *rest;
+    uint64_t n = 0;
+    switch (type) {
+    case WIRE_FIXED32: n = 4; break;
+    case WIRE_FIXED64: n = 8; break;
+    case WIRE_VARINT:
+        if (!cut_varint(&look, 10, &n)) return false;
+        n = rest->len - look.len;
+        break;
+    case WIRE_BYTES:
+        if (!cut_varint(rest, 5, &n)) return false;
+        break;
+    default: return false;
+    }
+    *len = (size_t)n;
+    return n <= rest->len;
+}
+
+bool wire_next(struct str *rest, struct wire_field *f) {
+    const char *start = rest->ptr;
+    uint64_t tag;
+    size_t len;
+    if (!cut_varint(rest, 5, &tag) || tag > UINT32_MAX || tag >> 3 == 0) return false;
+    f->number = (uint32_t)tag >> 3;
+    f->type = (enum wire_type)(tag & 7);
+    if (!payload_len(rest, f->type, &len)) return false;
+    f->payload = (struct str){rest->ptr, len};
+    skip(rest, len);
+    f->whole = (struct str){start, (size_t)(rest->ptr - start)};
+    return true;
+}

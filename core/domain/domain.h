@@ -21,6 +21,7 @@
 #include "core/store/redis.h"
 
 struct outbox;
+struct epoch_watch;
 
 struct domain {
     struct loop *loop;
@@ -32,8 +33,8 @@ struct domain {
     struct lease *lease;
     struct outbox *outbox;
     struct pg_batcher *create_posts;
-    int64_t epoch; /* of the timelines in Redis: epoch.h */
-    struct condition epoch_changed;
+    struct epoch_watch *epoch_watch;
+    int64_t epoch; /* last known; use epoch_now() (epoch.h) */
 };
 
 /* Opens nothing itself: the members above the line are set by main; this starts the outbox's marker fiber,

@@ -7,20 +7,24 @@
  * consumers.
  *
  * A process learns its epoch at start and at every reconnection; between losing the connection and knowing
- * the epoch, d->epoch is 0 and timelines are read from SQL and not delivered (workers wait).
+ * the epoch, epoch_now() is 0 and timelines are read from SQL and not delivered (workers wait).
+ *
+ * A batch that was built for epoch E may wait for a new connection and run on another server, where its keys
+ * mean nothing. So whoever writes timelines checks, when the replies are there, that epoch_now() still is the
+ * epoch the batch was built for, and does it again if not.
  */
 #ifndef ROOKERY_CORE_DOMAIN_EPOCH_H
 #define ROOKERY_CORE_DOMAIN_EPOCH_H
 
 #include "core/domain/domain.h"
 
-/* Starts the watcher fiber. It keeps d->epoch true and broadcasts d->epoch_changed. */
+/* Starts the watcher fiber, which keeps what epoch_now returns true. */
 int epoch_watch_start(struct domain *d);
 void epoch_watch_stop(struct fiber *self, struct domain *d);
 /* The epoch the current Redis connection belongs to, or 0 when it is not known (yet). The check is local and
  * cheap: call it before every use of timelines. */
 int64_t epoch_now(const struct domain *d);
-/* Waits until it is known. */
+/* Waits until it is known, a second at most. 0, or ERR_UNAVAILABLE, ERR_DEADLINE_EXCEEDED, ERR_CANCELLED. */
 int epoch_wait(struct fiber *self, struct domain *d, int64_t *epoch);
 
 #endif

@@ -39,6 +39,9 @@ void outbox_close(struct fiber *self, struct outbox *o);
  * promise depends on others having heard (deletes, edits, relations: P3) must then answer UNAVAILABLE; others
  * may ignore it. */
 int outbox_publish(struct fiber *self, struct domain *d, const struct event_record *events, size_t n);
+/* The same in one round trip with the commands that b already holds. Takes b. */
+int outbox_publish_with(struct fiber *self, struct domain *d, struct redis_batch *b,
+                        const struct event_record *events, size_t n);
 
 /* XADD of one event to a batch (shared with the relay). */
 void outbox_add_command(struct redis_batch *b, const struct event_record *e);

@@ -1,0 +1,35 @@
+/* The domain's context: starting and stopping what it runs. */
+#include "core/domain/domain.h"
+
+#include "core/domain/epoch.h"
+#include "core/domain/outbox.h"
+#include "core/domain/post_internal.h"
+
+int domain_start(struct fiber *self, struct domain *d, struct fault *fault) {
+    int e = lease_start(self, d->pg, d->log, &d->lease);
+    if (e != 0)
+        return fault_set(fault, e, "no node number could be leased: is DATABASE_URL right and migrated?");
+    e = outbox_open(d, &d->outbox);
+    if (e == 0) e = epoch_watch_start(d);
+    d->create_posts = pg_batcher_new(d->loop, d->pg, &POST_CREATE_BATCH, d->metrics);
+    if (e == 0 && d->create_posts) return 0;
+    domain_stop(self, d);
+    return fault_set(fault, ERR_OVERLOADED, "not enough memory to start");
+}
+
+/* In the order of use: nobody publishes after the outbox has closed. */
+void domain_stop(struct fiber *self, struct domain *d) {
+    if (d->create_posts) pg_batcher_close(self, d->create_posts);
+    d->create_posts = NULL;
+    epoch_watch_stop(self, d);
+    outbox_close(self, d->outbox);
+    d->outbox = NULL;
+    if (d->lease) lease_stop(self, d->lease);
+    d->lease = NULL;
+}
+
+int domain_next_id(struct domain *d, int64_t *id, struct fault *fault) {
+    *id = lease_next_id(d->lease);
+    if (*id != 0) return 0;
+    return fault_set(fault, ERR_UNAVAILABLE, "this process holds no node number at the moment: try again");
+}

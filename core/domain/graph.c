@@ -1,0 +1,319 @@
+/* Follows, blocks and mutes.
+ *
+ * Each write, on the happy path:
+ *   1. One transaction: an advisory lock on the pair (so that a follow and a block of the same two never
+ * overlap), then one statement that checks, changes, moves the follower version and writes the outbox row.
+ *   2. The event is published.
+ *   3. The tokens of everybody whose view changed move; timelines whose sources grew are deleted (tokens.h).
+ *   4. The answer.
+ * A crash between 1 and 3 leaves the answer unsent; the event then reaches a worker, which does 3 again. A
+ * change that was already so does 3 again as well: that is what makes a retry after UNAVAILABLE mean
+ * something.
+ */
+#include "core/domain/graph.h"
+
+#include "core/domain/outbox.h"
+#include "core/domain/relations.h"
+#include "core/domain/tokens.h"
+
+static const struct pg_stmt LOCK_PAIR = {
+    .name = "graph_lock_pair",
+    .sql = "SELECT pg_advisory_xact_lock(hashtextextended(least($1, $2) || ':' || greatest($1, $2), 0))",
+};
+
+#define INSERT_OUTBOX(condition)                                                                             \
+    ", out AS (INSERT INTO outbox (id, partition, payload) SELECT $3, $4, $5 WHERE " condition ")"
+
+static const struct pg_stmt FOLLOW = {
+    .name = "graph_follow",
+    .sql = "WITH target AS (SELECT 1 FROM accounts WHERE id = $2),"
+           " blocked AS (SELECT 1 FROM blocks WHERE (account_id = $1 AND target_id = $2)"
+           "             OR (account_id = $2 AND target_id = $1)),"
+           " full_up AS (SELECT 1 FROM (SELECT 1 FROM follows WHERE follower_id = $1 LIMIT $6) f HAVING "
+           "count(*) >= $6),"
+           " ins AS (INSERT INTO follows (follower_id, followee_id, id) SELECT $1, $2, $3 FROM target"
+           "         WHERE NOT EXISTS (SELECT FROM blocked) AND NOT EXISTS (SELECT FROM full_up)"
+           "         ON CONFLICT DO NOTHING RETURNING 1),"
+           " ver AS (UPDATE account_stats SET follower_version = follower_version + 1"
+           "         WHERE account_id = $2 AND EXISTS (SELECT FROM ins))" //
+    INSERT_OUTBOX("EXISTS (SELECT FROM ins)") " SELECT EXISTS (SELECT FROM target), EXISTS (SELECT FROM "
+                                              "ins), EXISTS (SELECT FROM blocked),"
+                                              "        EXISTS (SELECT FROM full_up),"
+                                              "        EXISTS (SELECT FROM follows WHERE follower_id = $1 "
+                                              "AND followee_id = $2)",
+};
+
+static const struct pg_stmt UNFOLLOW = {
+    .name = "graph_unfollow",
+    .sql = "WITH target AS (SELECT 1 FROM accounts WHERE id = $2),"
+           " del AS (DELETE FROM follows WHERE follower_id = $1 AND followee_id = $2 RETURNING 1),"
+           " ver AS (UPDATE account_stats SET follower_version = follower_version + 1"
+           "         WHERE account_id = $2 AND EXISTS (SELECT FROM del))" //
+    INSERT_OUTBOX("EXISTS (SELECT FROM del)") " SELECT EXISTS (SELECT FROM target), EXISTS (SELECT FROM del)",
+};
+
+/* The event must say which follows ended, and its payload is made before the statement runs: so the payload
+ * is chosen among four, by what was deleted ($5 none, $6 following, $7 being followed, $8 both). */
+static const struct pg_stmt BLOCK = {
+    .name = "graph_block",
+    .sql =
+        "WITH target AS (SELECT 1 FROM accounts WHERE id = $2),"
+        " ins AS (INSERT INTO blocks (account_id, target_id) SELECT $1, $2 FROM target"
+        "         ON CONFLICT DO NOTHING RETURNING 1),"
+        " mine AS (DELETE FROM follows WHERE follower_id = $1 AND followee_id = $2 RETURNING 1),"
+        " theirs AS (DELETE FROM follows WHERE follower_id = $2 AND followee_id = $1 RETURNING 1),"
+        " ver AS (UPDATE account_stats SET follower_version = follower_version + 1"
+        "         WHERE (account_id = $2 AND EXISTS (SELECT FROM mine))"
+        "            OR (account_id = $1 AND EXISTS (SELECT FROM theirs))),"
+        " out AS (INSERT INTO outbox (id, partition, payload)"
+        "         SELECT $3, $4, CASE WHEN EXISTS (SELECT FROM mine) AND EXISTS (SELECT FROM theirs) THEN $8"
+        "           WHEN EXISTS (SELECT FROM theirs) THEN $7 WHEN EXISTS (SELECT FROM mine) THEN $6 ELSE $5 "
+        "END"
+        "         WHERE EXISTS (SELECT FROM ins))"
+        " SELECT EXISTS (SELECT FROM target), EXISTS (SELECT FROM ins),"
+        "        EXISTS (SELECT FROM mine)::int + 2 * EXISTS (SELECT FROM theirs)::int",
+};
+
+#define SIMPLE_CHANGE(change)                                                                                \
+    "WITH target AS (SELECT 1 FROM accounts WHERE id = $2), changed AS (" change                             \
+    " RETURNING 1)" INSERT_OUTBOX(                                                                           \
+        "EXISTS (SELECT FROM changed)") " SELECT EXISTS (SELECT FROM target), EXISTS (SELECT FROM changed)"
+
+static const struct pg_stmt UNBLOCK = {
+    .name = "graph_unblock",
+    .sql = SIMPLE_CHANGE("DELETE FROM blocks WHERE account_id = $1 AND target_id = $2"),
+};
+
+static const struct pg_stmt MUTE = {
+    .name = "graph_mute",
+    .sql = SIMPLE_CHANGE(
+        "INSERT INTO mutes (account_id, target_id) SELECT $1, $2 FROM target ON CONFLICT DO NOTHING"),
+};
+
+static const struct pg_stmt UNMUTE = {
+    .name = "graph_unmute",
+    .sql = SIMPLE_CHANGE("DELETE FROM mutes WHERE account_id = $1 AND target_id = $2"),
+};
+
+/* ---- the writes
+ * ------------------------------------------------------------------------------------------------------ */
+
+struct change {
+    int64_t actor, target;
+    Rookery__Events__V1__Event__WhatCase what;
+    Rookery__Events__V1__Related related;
+};
+
+static struct event_record encode(struct fiber *self, struct domain *d, struct change *c, int64_t event_id) {
+    Event e = ROOKERY__EVENTS__V1__EVENT__INIT;
+    e.id = event_id;
+    e.actor_id = c->actor;
+    e.what_case = c->what;
+    e.followed = &c->related; /* every Related shares this place in the oneof */
+    return event_encode(fiber_arena(self), &e, d->config->partitions);
+}
+
+static int check_target(struct change *c, struct fault *fault) {
+    rookery__events__v1__related__init(&c->related);
+    c->related.target_id = c->target;
+    if (c->target <= 0)
+        return fault_field(fault, ERR_INVALID_ARGUMENT, "account_id",
+                           "account_id must be the id of an account");
+    if (c->actor == c->target)
+        return fault_field(fault, ERR_INVALID_ARGUMENT, "account_id",
+                           "account_id must be another account: one cannot follow, block or mute oneself");
+    return 0;
+}
+
+/* Lock, then the statement, in one transaction. */
+static int transact(struct fiber *self, struct domain *d, const struct change *c, const struct pg_stmt *stmt,
+                    const struct pg_args *args, struct pg_result **out, struct fault *fault) {
+    struct pg_args pair;
+    pg_args_init(&pair, fiber_arena(self));
+    pg_i64(&pair, c->actor);
+    pg_i64(&pair, c->target);
+    const struct pg_call calls[] = {{&LOCK_PAIR, &pair}, {stmt, args}};
+    struct pg_result *results[2];
+    int e = pg_exec_all(self, d->pg, calls, 2, results, fault);
+    if (e != 0) return e;
+    *out = results[1];
+    if (!pg_get_bool(*out, 0, 0))
+        return fault_field(fault, ERR_NOT_FOUND, "account_id", "there is no account with this account_id");
+    return 0;
+}
+
+enum seen_by { ACTOR_ONLY, BOTH };
+
+/* Steps 2 to 4. answer: what transact got; its second column says whether anything changed. */
+static int announce(struct fiber *self, struct domain *d, const struct change *c,
+                    const struct event_record *record, const struct pg_result *answer, enum seen_by whose,
+                    size_t rebuild, struct fault *fault) {
+    const int64_t accounts[] = {c->actor, c->target};
+    /* A worker repeats what follows; the relay sees to it if this fails. */
+    if (pg_get_bool(answer, 0, 1)) outbox_publish(self, d, record, 1);
+    int e = tokens_relations_changed(self, d, accounts, whose == BOTH ? 2 : 1, accounts, rebuild);
+    if (e == 0) return 0;
+    return fault_set(fault, ERR_UNAVAILABLE,
+                     "the change is stored but not yet visible everywhere: try again");
+}
+
+static void base_args(struct fiber *self, struct pg_args *args, const struct change *c,
+                      const struct event_record *r) {
+    pg_args_init(args, fiber_arena(self));
+    pg_i64(args, c->actor);
+    pg_i64(args, c->target);
+    outbox_args(args, r);
+}
+
+/* A change of one row that only the actor's view depends on. rebuild: 1 when more may be shown after it, else
+ * 0. */
+static int simple_change(struct fiber *self, struct domain *d, struct change *c, const struct pg_stmt *stmt,
+                         enum seen_by whose, size_t rebuild, struct fault *fault) {
+    int64_t event_id;
+    int e = check_target(c, fault);
+    if (e == 0) e = domain_next_id(d, &event_id, fault);
+    if (e != 0) return e;
+    struct event_record record = encode(self, d, c, event_id);
+    struct pg_args args;
+    base_args(self, &args, c, &record);
+    struct pg_result *r;
+    e = transact(self, d, c, stmt, &args, &r, fault);
+    return e != 0 ? e : announce(self, d, c, &record, r, whose, rebuild, fault);
+}
+
+int graph_follow(struct fiber *self, struct domain *d, int64_t actor, int64_t target, struct fault *fault) {
+    struct change c = {.actor = actor, .target = target, .what = ROOKERY__EVENTS__V1__EVENT__WHAT_FOLLOWED};
+    int64_t event_id;
+    int e = check_target(&c, fault);
+    if (e == 0) e = domain_next_id(d, &event_id, fault);
+    if (e != 0) return e;
+    struct event_record record = encode(self, d, &c, event_id);
+    struct pg_args args;
+    base_args(self, &args, &c, &record);
+    pg_i64(&args, MAX_FOLLOWING);
+    struct pg_result *r;
+    e = transact(self, d, &c, &FOLLOW, &args, &r, fault);
+    if (e != 0) return e;
+    bool blocked = pg_get_bool(r, 0, 2), full = pg_get_bool(r, 0, 3), was_so = pg_get_bool(r, 0, 4);
+    if (blocked)
+        return fault_set(fault, ERR_PERMISSION_DENIED, "one of the two accounts has blocked the other");
+    if (full && !was_so)
+        return fault_set(fault, ERR_FAILED_PRECONDITION, "an account can follow at most %d others",
+                         MAX_FOLLOWING);
+    return announce(self, d, &c, &record, r, ACTOR_ONLY, 1, fault);
+}
+
+int graph_unfollow(struct fiber *self, struct domain *d, int64_t actor, int64_t target, struct fault *fault) {
+    struct change c = {.actor = actor, .target = target, .what = ROOKERY__EVENTS__V1__EVENT__WHAT_UNFOLLOWED};
+    return simple_change(self, d, &c, &UNFOLLOW, ACTOR_ONLY, 0, fault);
+}
+
+int graph_block(struct fiber *self, struct domain *d, int64_t actor, int64_t target, struct fault *fault) {
+    struct change c = {.actor = actor, .target = target, .what = ROOKERY__EVENTS__V1__EVENT__WHAT_BLOCKED};
+    int64_t event_id;
+    int e = check_target(&c, fault);
+    if (e == 0) e = domain_next_id(d, &event_id, fault);
+    if (e != 0) return e;
+    struct event_record variants[4];
+    for (int i = 0; i < 4; i++) {
+        c.related.ended_following = i & 1;
+        c.related.ended_being_followed = i & 2;
+        variants[i] = encode(self, d, &c, event_id);
+    }
+    struct pg_args args;
+    base_args(self, &args, &c, &variants[0]);
+    for (int i = 1; i < 4; i++) pg_bytes(&args, variants[i].payload);
+    struct pg_result *r;
+    e = transact(self, d, &c, &BLOCK, &args, &r, fault);
+    if (e != 0) return e;
+    return announce(self, d, &c, &variants[pg_get_i64(r, 0, 2) & 3], r, BOTH, 0, fault);
+}
+
+int graph_unblock(struct fiber *self, struct domain *d, int64_t actor, int64_t target, struct fault *fault) {
+    struct change c = {.actor = actor, .target = target, .what = ROOKERY__EVENTS__V1__EVENT__WHAT_UNBLOCKED};
+    return simple_change(self, d, &c, &UNBLOCK, BOTH, 2, fault);
+}
+
+int graph_mute(struct fiber *self, struct domain *d, int64_t actor, int64_t target, struct fault *fault) {
+    struct change c = {.actor = actor, .target = target, .what = ROOKERY__EVENTS__V1__EVENT__WHAT_MUTED};
+    return simple_change(self, d, &c, &MUTE, ACTOR_ONLY, 0, fault);
+}
+
+int graph_unmute(struct fiber *self, struct domain *d, int64_t actor, int64_t target, struct fault *fault) {
+    struct change c = {.actor = actor, .target = target, .what = ROOKERY__EVENTS__V1__EVENT__WHAT_UNMUTED};
+    return simple_change(self, d, &c, &UNMUTE, ACTOR_ONLY, 1, fault);
+}
+
+/* ---- the reads
+ * ------------------------------------------------------------------------------------------------------- */
+
+#define LIST_EDGES(mine, other)                                                                              \
+    "SELECT a.id, a.handle, a.display_name, f.id FROM follows f JOIN accounts a ON a.id = f." other          \
+    " WHERE f." mine " = $1 AND f.id < $2"                                                                   \
+    " AND NOT EXISTS (SELECT FROM blocks b WHERE (b.account_id = $3 AND b.target_id = a.id)"                 \
+    "                 OR (b.account_id = a.id AND b.target_id = $3))"                                        \
+    " ORDER BY f.id DESC LIMIT $4"
+
+static const struct pg_stmt LIST_FOLLOWERS = {
+    .name = "graph_list_followers",
+    .sql = LIST_EDGES("followee_id", "follower_id"),
+    .read_only = true,
+};
+
+static const struct pg_stmt LIST_FOLLOWING = {
+    .name = "graph_list_following",
+    .sql = LIST_EDGES("follower_id", "followee_id"),
+    .read_only = true,
+};
+
+int graph_list(struct fiber *self, struct domain *d, enum graph_list which, int64_t account_id,
+               int64_t viewer_id, int64_t before, int limit, struct graph_edge **out, size_t *n,
+               struct fault *fault) {
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, account_id);
+    pg_i64(&args, before);
+    pg_i64(&args, viewer_id);
+    pg_i64(&args, limit);
+    struct pg_result *r;
+    int e =
+        pg_exec(self, d->pg, which == GRAPH_FOLLOWERS ? &LIST_FOLLOWERS : &LIST_FOLLOWING, &args, &r, fault);
+    if (e != 0) return e;
+    *n = (size_t)pg_rows(r);
+    *out = ARENA_ARRAY(fiber_arena(self), struct graph_edge, *n);
+    for (int i = 0; i < pg_rows(r); i++)
+        (*out)[i] = (struct graph_edge){
+            .account = {pg_get_i64(r, i, 0), pg_get_str(r, i, 1), pg_get_str(r, i, 2)},
+            .id = pg_get_i64(r, i, 3),
+        };
+    return 0;
+}
+
+static const struct pg_stmt STANDING = {
+    .name = "graph_standing",
+    .sql = "SELECT EXISTS (SELECT FROM follows WHERE follower_id = $1 AND followee_id = $2),"
+           "       EXISTS (SELECT FROM follows WHERE follower_id = $2 AND followee_id = $1),"
+           "       EXISTS (SELECT FROM blocks WHERE account_id = $1 AND target_id = $2),"
+           "       EXISTS (SELECT FROM mutes WHERE account_id = $1 AND target_id = $2),"
+           "       EXISTS (SELECT FROM blocks WHERE account_id = $2 AND target_id = $1)",
+    .read_only = true,
+};
+
+int graph_standing(struct fiber *self, struct domain *d, int64_t viewer, int64_t other,
+                   struct graph_standing *out, struct fault *fault) {
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, viewer);
+    pg_i64(&args, other);
+    struct pg_result *r;
+    int e = pg_exec(self, d->pg, &STANDING, &args, &r, fault);
+    if (e != 0) return e;
+    *out = (struct graph_standing){
+        .followed = pg_get_bool(r, 0, 0),
+        .follows = pg_get_bool(r, 0, 1),
+        .blocked_by_viewer = pg_get_bool(r, 0, 2),
+        .muted_by_viewer = pg_get_bool(r, 0, 3),
+        .blocks_viewer = pg_get_bool(r, 0, 4),
+    };
+    return 0;
+}

@@ -1,0 +1,142 @@
+/* Home timelines from SQL; the method is in home.h. */
+#include "core/domain/home.h"
+
+#include <stdlib.h>
+
+/* The first look takes so many entries of each source; every next one takes WIDEN times more of those that
+ * need it. */
+#define FIRST_LOOK 8
+#define WIDEN 4
+
+static const struct pg_stmt TOP_OF_AUTHORS = {
+    .name = "home_top_of_authors",
+    .sql =
+        "SELECT s.place, p.id, p.author_id, coalesce(p.reply_to_account_id, 0), coalesce(p.repost_of_id, 0),"
+        "       coalesce(o.author_id, 0), p.repost_of_id IS NOT NULL AND coalesce(o.deleted, true)"
+        " FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS s(author_id, before, place)"
+        " CROSS JOIN LATERAL (SELECT id, author_id, reply_to_account_id, repost_of_id FROM posts"
+        "   WHERE author_id = s.author_id AND id < s.before AND NOT deleted ORDER BY id DESC LIMIT $3) p"
+        " LEFT JOIN posts o ON o.id = p.repost_of_id",
+    .read_only = true,
+};
+
+/* One source of the merge. */
+struct source {
+    int64_t author_id;
+    int64_t lowest; /* everything of this author above it has been taken */
+    bool exhausted; /* ... and there is nothing below it */
+};
+
+struct merge {
+    struct source *sources;
+    size_t n_sources;
+    struct entry *entries;
+    size_t n, cap;
+    const struct relations *relations;
+    struct arena *arena;
+};
+
+static int newest_first(const void *a, const void *b) {
+    int64_t x = ((const struct entry *)a)->id, y = ((const struct entry *)b)->id;
+    return (x < y) - (x > y);
+}
+
+static void merge_add(struct merge *m, const struct entry *e) {
+    if (m->n == m->cap) {
+        size_t cap = m->cap ? 2 * m->cap : 1024;
+        struct entry *grown = ARENA_ARRAY(m->arena, struct entry, cap);
+        for (size_t i = 0; i < m->n; i++) grown[i] = m->entries[i];
+        m->entries = grown;
+        m->cap = cap;
+    }
+    m->entries[m->n++] = *e;
+}
+
+static bool muted_or_blocked(const struct relations *r, int64_t author_id) {
+    return ids_contains(r->muted.v, r->muted.len, author_id) || !relations_may_see(r, author_id);
+}
+
+static void add_source(struct merge *m, int64_t author_id, int64_t before) {
+    if (muted_or_blocked(m->relations, author_id)) return;
+    m->sources[m->n_sources++] = (struct source){.author_id = author_id, .lowest = before};
+}
+
+static void merge_init(struct merge *m, const struct relations *r, int64_t before, struct arena *a) {
+    *m = (struct merge){.relations = r, .arena = a};
+    m->sources = ARENA_ARRAY(a, struct source, r->followed.len + 1);
+    add_source(m, r->viewer_id, before);
+    for (size_t i = 0; i < r->followed.len; i++) add_source(m, r->followed.v[i], before);
+}
+
+/* The id above which the result is settled when it has limit entries: the limit-th newest so far, 0 while
+ * there are fewer. */
+static int64_t cut_of(struct merge *m, size_t limit) {
+    qsort(m->entries, m->n, sizeof *m->entries, newest_first);
+    return m->n < limit ? 0 : m->entries[limit - 1].id;
+}
+
+/* The sources that may still have entries above the cut. */
+static size_t wanting(const struct merge *m, int64_t cut, size_t *out) {
+    size_t n = 0;
+    for (size_t i = 0; i < m->n_sources; i++)
+        if (!m->sources[i].exhausted && m->sources[i].lowest > cut) out[n++] = i;
+    return n;
+}
+
+static void take_rows(struct merge *m, const struct pg_result *r, const size_t *asked, size_t n_asked,
+                      int64_t width) {
+    int64_t *taken = ARENA_ARRAY(m->arena, int64_t, n_asked);
+    for (int row = 0; row < pg_rows(r); row++) {
+        size_t place = (size_t)pg_get_i64(r, row, 0) - 1;
+        struct source *s = &m->sources[asked[place]];
+        struct entry e = {
+            .id = pg_get_i64(r, row, 1),
+            .author_id = pg_get_i64(r, row, 2),
+            .reply_to_account_id = pg_get_i64(r, row, 3),
+            .repost_of_id = pg_get_i64(r, row, 4),
+            .original_author_id = pg_get_i64(r, row, 5),
+        };
+        taken[place]++;
+        if (e.id < s->lowest) s->lowest = e.id;
+        bool original_deleted = pg_get_bool(r, row, 6);
+        if (!original_deleted && relations_shows_at_home(m->relations, &e)) merge_add(m, &e);
+    }
+    for (size_t i = 0; i < n_asked; i++)
+        if (taken[i] < width) m->sources[asked[i]].exhausted = true;
+}
+
+static int look(struct fiber *self, struct domain *d, struct merge *m, const size_t *asked, size_t n,
+                int64_t width, struct fault *fault) {
+    int64_t *authors = ARENA_ARRAY(m->arena, int64_t, n), *before = ARENA_ARRAY(m->arena, int64_t, n);
+    for (size_t i = 0; i < n; i++) {
+        authors[i] = m->sources[asked[i]].author_id;
+        before[i] = m->sources[asked[i]].lowest;
+    }
+    struct pg_args args;
+    pg_args_init(&args, m->arena);
+    pg_i64_array(&args, authors, n);
+    pg_i64_array(&args, before, n);
+    pg_i64(&args, width);
+    struct pg_result *r;
+    int e = pg_exec(self, d->pg, &TOP_OF_AUTHORS, &args, &r, fault);
+    if (e == 0) take_rows(m, r, asked, n, width);
+    return e;
+}
+
+int home_from_sql(struct fiber *self, struct domain *d, const struct relations *r, int64_t before,
+                  size_t limit, struct entry **out, size_t *n, struct fault *fault) {
+    struct merge m;
+    merge_init(&m, r, before, fiber_arena(self));
+    size_t *asked = ARENA_ARRAY(m.arena, size_t, m.n_sources);
+    int64_t width = (int64_t)(limit < FIRST_LOOK ? limit : FIRST_LOOK);
+    for (;;) {
+        size_t n_asked = wanting(&m, cut_of(&m, limit), asked);
+        if (n_asked == 0) break;
+        int e = look(self, d, &m, asked, n_asked, width, fault);
+        if (e != 0) return e;
+        width = width * WIDEN < (int64_t)limit ? width * WIDEN : (int64_t)limit;
+    }
+    *out = m.entries;
+    *n = m.n < limit ? m.n : limit;
+    return 0;
+}

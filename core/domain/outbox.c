@@ -1,0 +1,169 @@
+/* The outbox's publishing side; the story is in outbox.h. The relay role is in workers/. */
+#include "core/domain/outbox.h"
+
+#include <stdlib.h>
+
+#include "core/domain/keys.h"
+
+/* Ids published but not yet marked. Past the cap they are forgotten: the relay then publishes those rows once
+ * more. */
+#define MARK_CAP 100000
+#define MARK_EVERY_MS 100
+#define MARK_BATCH 5000
+
+struct outbox {
+    struct domain *domain;
+    struct ids published;
+    struct fiber *marker;
+    struct latch stopped;
+    bool stopping;
+    struct counter *n_published, *n_unpublished;
+    struct gauge *unmarked;
+};
+
+int event_partition(int64_t actor_id, int64_t partitions) {
+    uint64_t h = (uint64_t)actor_id *
+                 UINT64_C(0x9E3779B97F4A7C15); /* Fibonacci hashing: the high bits are well mixed */
+    return (int)((h >> 32) % (uint64_t)partitions);
+}
+
+struct event_record event_encode(struct arena *a, const Event *e, int64_t partitions) {
+    size_t size = rookery__events__v1__event__get_packed_size(e);
+    uint8_t *bytes = arena_alloc(a, size);
+    rookery__events__v1__event__pack(e, bytes);
+    return (struct event_record){
+        .id = e->id,
+        .partition = event_partition(e->actor_id, partitions),
+        .payload = {(const char *)bytes, size},
+    };
+}
+
+void outbox_args(struct pg_args *args, const struct event_record *e) {
+    pg_i64(args, e->id);
+    pg_i32(args, e->partition);
+    pg_bytes(args, e->payload);
+}
+
+void outbox_add_command(struct redis_batch *b, const struct event_record *e) {
+    char key[KEY_MAX];
+    redis_cmd(b, 5);
+    redis_arg(b, STR("XADD"));
+    redis_arg(b, key_events(key, e->partition));
+    redis_arg(b, STR("*"));
+    redis_arg(b, STR("e"));
+    redis_arg(b, e->payload);
+}
+
+/* ---- the marker
+ * ------------------------------------------------------------------------------------------------------ */
+
+static const struct pg_stmt MARK_PUBLISHED = {
+    .name = "outbox_mark_published",
+    .sql = "UPDATE outbox SET published_at = now() WHERE id = ANY($1) AND id >= $2 AND id <= $3 AND "
+           "published_at IS NULL",
+};
+
+static void min_max(const int64_t *v, size_t n, int64_t *lowest, int64_t *highest) {
+    *lowest = *highest = v[0];
+    for (size_t i = 1; i < n; i++) {
+        if (v[i] < *lowest) *lowest = v[i];
+        if (v[i] > *highest) *highest = v[i];
+    }
+}
+
+/* Marks the oldest ids that wait; true when some were marked. The bounds let PostgreSQL skip partitions. */
+static bool mark_some(struct fiber *self, struct outbox *o) {
+    size_t n = o->published.len < MARK_BATCH ? o->published.len : MARK_BATCH;
+    if (n == 0) return false;
+    int64_t lowest, highest;
+    min_max(o->published.v, n, &lowest, &highest);
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64_array(&args, o->published.v, n);
+    pg_i64(&args, lowest);
+    pg_i64(&args, highest);
+    if (pg_exec(self, o->domain->pg, &MARK_PUBLISHED, &args, NULL, NULL) != 0) return false;
+    o->published.len -= n;
+    for (size_t i = 0; i < o->published.len; i++) o->published.v[i] = o->published.v[i + n];
+    return true;
+}
+
+static void marker(struct fiber *self, void *arg) {
+    struct outbox *o = arg;
+    while (!o->stopping) {
+        if (fiber_sleep_ms(self, MARK_EVERY_MS) != 0) break;
+        while (mark_some(self, o)) arena_reset(fiber_arena(self));
+        arena_reset(fiber_arena(self));
+        o->unmarked->value = (double)o->published.len;
+    }
+    while (mark_some(self, o)) arena_reset(fiber_arena(self));
+    latch_done(&o->stopped);
+}
+
+int outbox_open(struct domain *d, struct outbox **out) {
+    struct outbox *o = calloc(1, sizeof *o);
+    if (!o) return ERR_OVERLOADED;
+    o->domain = d;
+    ids_init(&o->published);
+    latch_init(&o->stopped, 1);
+    o->n_published =
+        metrics_counter(d->metrics, "rookery_events_published_total", "Events put on a stream", "");
+    o->n_unpublished = metrics_counter(d->metrics, "rookery_events_left_to_relay_total",
+                                       "Committed events that Redis did not take at once", "");
+    o->unmarked =
+        metrics_gauge(d->metrics, "rookery_outbox_unmarked", "Published events not yet marked in SQL", "");
+    struct fiber_options options = {.name = "outbox marker"};
+    int e = fiber_spawn(d->loop, &options, marker, o, &o->marker);
+    if (e != 0) {
+        free(o);
+        return e;
+    }
+    *out = o;
+    return 0;
+}
+
+void outbox_close(struct fiber *self, struct outbox *o) {
+    if (!o) return;
+    o->stopping = true;
+    latch_wait(self, &o->stopped);
+    ids_free(&o->published);
+    free(o);
+}
+
+/* ---- publishing
+ * ------------------------------------------------------------------------------------------------------ */
+
+static void published(struct outbox *o, const struct event_record *events, size_t n) {
+    o->n_published->value += n;
+    for (size_t i = 0; i < n && o->published.len < MARK_CAP; i++) ids_push(&o->published, events[i].id);
+}
+
+/* Sends the batch and waits; frees it, unless the client has taken it. */
+static int send(struct fiber *self, struct domain *d, struct redis_batch *b) {
+    int e = redis_submit(d->redis, b);
+    if (e == 0) e = redis_await(self, d->redis, b);
+    if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
+    if (e == 0) e = redis_batch_check(b, NULL);
+    redis_batch_free(b);
+    return e;
+}
+
+int outbox_publish_with(struct fiber *self, struct domain *d, struct redis_batch *b,
+                        const struct event_record *events, size_t n) {
+    int e = ERR_UNAVAILABLE;
+    for (size_t i = 0; i < n; i++) outbox_add_command(b, &events[i]);
+    /* Without a connection there is nothing to wait for: the relay has the row. */
+    if (redis_ready(d->redis))
+        e = send(self, d, b);
+    else
+        redis_batch_free(b);
+    if (e == 0)
+        published(d->outbox, events, n);
+    else
+        d->outbox->n_unpublished->value += n;
+    return e;
+}
+
+int outbox_publish(struct fiber *self, struct domain *d, const struct event_record *events, size_t n) {
+    return outbox_publish_with(self, d, redis_batch_new(), events, n);
+}

@@ -1,0 +1,275 @@
+/* Creating posts: the busiest write.
+ *
+ *   1. The text is normalised, counted and searched for tags and mentions; a reply's parent is looked up.
+ *   2. The post and its outbox row are committed together with other callers' posts in one statement
+ * (pg_batcher).
+ *   3. The event is published and, in the same round trip, the entry put on the author's own home timeline
+ * (P6).
+ *   4. The answer.
+ * Failures: 2 refuses nothing (conflicts are answers, not errors), so neighbours never suffer. The same
+ * idempotency key gives the post that has it. Its outcome unknown (connection lost): an error; the client's
+ * retry with the same key finds out. 3 fails: the relay publishes and the fan-out delivers to the author as
+ * well; the author then reads from SQL or waits for it, as Redis is away.
+ */
+#include "core/base/clock.h"
+#include "core/base/text.h"
+#include "core/domain/epoch.h"
+#include "core/domain/keys.h"
+#include "core/domain/outbox.h"
+#include "core/domain/post_internal.h"
+#include "core/domain/timeline_list.h"
+
+#define IDEMPOTENCY_KEY_MAX 64
+
+/* What one row of the batch holds. */
+struct create_row {
+    int64_t id, author_id, reply_to_id, reply_to_account_id, thread_id;
+    struct str text, hashtags; /* hashtags separated by blanks; empty: none */
+    struct str key;            /* ptr NULL: none */
+    struct event_record event;
+};
+
+struct create_answer {
+    bool inserted;
+};
+
+static const struct pg_stmt CREATE_POSTS = {
+    .name = "post_create",
+    .sql = "WITH input AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], "
+           "$5::bigint[],"
+           "   $6::bigint[], $7::text[], $8::text[], $9::integer[], $10::bytea[]) WITH ORDINALITY"
+           "   AS t (id, author_id, text, reply_to_id, reply_to_account_id, thread_id, hashtags, key, "
+           "partition, payload,"
+           "         place)),"
+           " ins AS (INSERT INTO posts (id, author_id, text, reply_to_id, reply_to_account_id, thread_id, "
+           "hashtags,"
+           "                            idempotency_key)"
+           "   SELECT id, author_id, text, nullif(reply_to_id, 0), nullif(reply_to_account_id, 0), thread_id,"
+           "          CASE WHEN hashtags <> '' THEN string_to_array(hashtags, ' ') END, key FROM input"
+           "   ON CONFLICT (author_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING "
+           "RETURNING id),"
+           " out AS (INSERT INTO outbox (id, partition, payload)"
+           "   SELECT id, partition, payload FROM input WHERE id IN (SELECT id FROM ins))"
+           " SELECT place, id IN (SELECT id FROM ins) FROM input",
+};
+
+static void build(const void *const *rows, size_t n, struct pg_args *args) {
+    struct arena *a = args->arena;
+    int64_t *ids = ARENA_ARRAY(a, int64_t, n), *authors = ARENA_ARRAY(a, int64_t, n);
+    int64_t *replies = ARENA_ARRAY(a, int64_t, n), *reply_accounts = ARENA_ARRAY(a, int64_t, n);
+    int64_t *threads = ARENA_ARRAY(a, int64_t, n);
+    int32_t *partitions = ARENA_ARRAY(a, int32_t, n);
+    struct str *texts = ARENA_ARRAY(a, struct str, n), *tags = ARENA_ARRAY(a, struct str, n);
+    struct str *keys = ARENA_ARRAY(a, struct str, n), *payloads = ARENA_ARRAY(a, struct str, n);
+    for (size_t i = 0; i < n; i++) {
+        const struct create_row *row = rows[i];
+        ids[i] = row->id;
+        authors[i] = row->author_id;
+        texts[i] = row->text;
+        replies[i] = row->reply_to_id;
+        reply_accounts[i] = row->reply_to_account_id;
+        threads[i] = row->thread_id;
+        tags[i] = row->hashtags;
+        keys[i] = row->key;
+        partitions[i] = row->event.partition;
+        payloads[i] = row->event.payload;
+    }
+    pg_i64_array(args, ids, n);
+    pg_i64_array(args, authors, n);
+    pg_text_array(args, texts, n);
+    pg_i64_array(args, replies, n);
+    pg_i64_array(args, reply_accounts, n);
+    pg_i64_array(args, threads, n);
+    pg_text_array(args, tags, n);
+    pg_text_array(args, keys, n);
+    pg_i32_array(args, partitions, n);
+    pg_bytes_array(args, payloads, n);
+}
+
+static int take(const struct pg_result *r, int at, struct arena *arena, void *out) {
+    (void)arena;
+    struct create_answer *answer = out;
+    answer->inserted = at >= 0 && pg_get_bool(r, at, 1);
+    return 0;
+}
+
+const struct pg_batch_kind POST_CREATE_BATCH = {
+    .name = "post_create",
+    .stmt = &CREATE_POSTS,
+    .build = build,
+    .take = take,
+};
+
+/* ---- step 1
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+int post_check_text(struct arena *a, struct str raw, struct str *text, struct fault *fault) {
+    if (raw.len > 2 * POST_MAX_BYTES)
+        return fault_field(fault, ERR_INVALID_ARGUMENT, "text", "text must be at most %d bytes",
+                           POST_MAX_BYTES);
+    if (!text_normalize(a, raw, text))
+        return fault_field(fault, ERR_INVALID_ARGUMENT, "text", "text must be UTF-8 without U+0000");
+    if (text_is_blank(*text))
+        return fault_field(fault, ERR_INVALID_ARGUMENT, "text", "text must not be empty or blank");
+    size_t characters = text_count_graphemes(*text);
+    if (characters > POST_MAX_CHARACTERS)
+        return fault_field(fault, ERR_INVALID_ARGUMENT, "text",
+                           "text must be at most %d characters, this has %zu", POST_MAX_CHARACTERS,
+                           characters);
+    if (text->len > POST_MAX_BYTES)
+        return fault_field(fault, ERR_INVALID_ARGUMENT, "text", "text must be at most %d bytes, this has %zu",
+                           POST_MAX_BYTES, text->len);
+    return 0;
+}
+
+struct str post_join_tags(struct arena *a, char *const *tags, size_t n) {
+    struct buf joined;
+    buf_init(&joined);
+    for (size_t i = 0; i < n; i++) buf_printf(&joined, i ? " %s" : "%s", tags[i]);
+    struct str out = {arena_strndup(a, joined.ptr ? joined.ptr : "", joined.len), joined.len};
+    buf_free(&joined);
+    return out;
+}
+
+static const struct pg_stmt FIND_PARENT = {
+    .name = "post_find_parent",
+    .sql = "SELECT p.author_id, p.thread_id,"
+           "  EXISTS (SELECT FROM blocks b WHERE (b.account_id = $2 AND b.target_id = p.author_id)"
+           "          OR (b.account_id = p.author_id AND b.target_id = $2))"
+           " FROM posts p WHERE p.id = $1 AND NOT p.deleted AND p.repost_of_id IS NULL",
+    .read_only = true,
+};
+
+static int find_parent(struct fiber *self, struct domain *d, struct create_row *row, struct fault *fault) {
+    if (row->reply_to_id == 0) {
+        row->thread_id = row->id;
+        return 0;
+    }
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, row->reply_to_id);
+    pg_i64(&args, row->author_id);
+    struct pg_result *r;
+    int e = pg_exec(self, d->pg, &FIND_PARENT, &args, &r, fault);
+    if (e != 0) return e;
+    if (pg_rows(r) == 0)
+        return fault_field(fault, ERR_NOT_FOUND, "reply_to_id", "there is no post with this reply_to_id");
+    if (pg_get_bool(r, 0, 2))
+        return fault_field(fault, ERR_PERMISSION_DENIED, "reply_to_id",
+                           "one of the two accounts has blocked the other");
+    row->reply_to_account_id = pg_get_i64(r, 0, 0);
+    row->thread_id = pg_get_i64(r, 0, 1);
+    return 0;
+}
+
+static int check_key(struct str key, struct fault *fault) {
+    if (key.len > IDEMPOTENCY_KEY_MAX)
+        return fault_field(fault, ERR_INVALID_ARGUMENT, "idempotency_key",
+                           "idempotency_key must be at most %d bytes", IDEMPOTENCY_KEY_MAX);
+    return 0;
+}
+
+static void set_event(struct arena *a, struct create_row *row, const struct post_draft *draft,
+                      const struct text_entities *found, int64_t partitions) {
+    Rookery__Events__V1__PostCreated created = ROOKERY__EVENTS__V1__POST_CREATED__INIT;
+    Event e = ROOKERY__EVENTS__V1__EVENT__INIT;
+    created.post_id = row->id;
+    created.reply_to_id = row->reply_to_id;
+    created.reply_to_account_id = row->reply_to_account_id;
+    created.pulled = draft->author_pulled;
+    created.n_hashtags = text_unique_tags(a, found, &created.hashtags);
+    created.n_mentions = text_unique_handles(a, found, &created.mentions);
+    e.id = row->id;
+    e.actor_id = row->author_id;
+    e.what_case = ROOKERY__EVENTS__V1__EVENT__WHAT_POST_CREATED;
+    e.post_created = &created;
+    row->event = event_encode(a, &e, partitions);
+    row->hashtags = post_join_tags(a, created.hashtags, created.n_hashtags);
+}
+
+/* ---- step 3
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+void post_announce(struct fiber *self, struct domain *d, const struct event_record *event, int64_t author_id,
+                   int64_t entry_id) {
+    struct redis_batch *b = redis_batch_new();
+    int64_t epoch = epoch_now(d);
+    if (epoch != 0 && timeline_is_prompt(entry_id, clock_wall_ms())) {
+        char key[KEY_MAX];
+        redis_cmd(b, 3);
+        redis_arg(b, STR("RPUSHX"));
+        redis_arg(b, key_timeline(key, epoch, author_id));
+        redis_arg_i64(b, entry_id);
+    }
+    outbox_publish_with(self, d, b, event, 1);
+}
+
+/* ---- the whole
+ * ------------------------------------------------------------------------------------------------------- */
+
+static const struct pg_stmt FIND_BY_KEY = {
+    .name = "post_find_by_key",
+    .sql = "SELECT id, text = $3, coalesce(reply_to_id, 0) = $4 FROM posts WHERE author_id = $1 AND "
+           "idempotency_key = $2",
+    .read_only = true,
+};
+
+/* The key was used before: by this very post (then that is the answer) or by another one. */
+static int find_by_key(struct fiber *self, struct domain *d, const struct create_row *row, int64_t *id,
+                       struct fault *fault) {
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, row->author_id);
+    pg_text(&args, row->key);
+    pg_text(&args, row->text);
+    pg_i64(&args, row->reply_to_id);
+    struct pg_result *r;
+    int e = pg_exec(self, d->pg, &FIND_BY_KEY, &args, &r, fault);
+    if (e != 0) return e;
+    if (pg_rows(r) == 0) return fault_set(fault, ERR_ABORTED, "try again");
+    if (!pg_get_bool(r, 0, 1) || !pg_get_bool(r, 0, 2))
+        return fault_field(fault, ERR_FAILED_PRECONDITION, "idempotency_key",
+                           "this idempotency_key was used for another post");
+    *id = pg_get_i64(r, 0, 0);
+    return 0;
+}
+
+static void describe(const struct create_row *row, struct post *out) {
+    *out = (struct post){
+        .entry = {.id = row->id,
+                  .author_id = row->author_id,
+                  .reply_to_account_id = row->reply_to_account_id},
+        .text = row->text,
+        .reply_to_id = row->reply_to_id,
+        .thread_id = row->thread_id,
+    };
+}
+
+int post_create(struct fiber *self, struct domain *d, const struct post_draft *draft, struct post *out,
+                struct fault *fault) {
+    struct arena *a = fiber_arena(self);
+    struct create_row row = {.author_id = draft->author_id, .reply_to_id = draft->reply_to_id};
+    if (draft->idempotency_key.len > 0) row.key = draft->idempotency_key;
+    int e = check_key(draft->idempotency_key, fault);
+    if (e == 0) e = post_check_text(a, draft->text, &row.text, fault);
+    if (e == 0) e = domain_next_id(d, &row.id, fault);
+    if (e == 0) e = find_parent(self, d, &row, fault);
+    if (e != 0) return e;
+    struct text_entities found;
+    text_parse_entities(a, row.text, &found);
+    set_event(a, &row, draft, &found, d->config->partitions);
+
+    struct create_answer answer;
+    e = pg_batcher_submit(self, d->create_posts, &row, &answer, fault);
+    if (e != 0) return e;
+    if (!answer.inserted) {
+        int64_t earlier;
+        e = find_by_key(self, d, &row, &earlier, fault);
+        return e != 0 ? e : post_load_one(self, d, earlier, out, fault);
+    }
+    describe(&row, out);
+    post_announce(self, d, &row.event, row.author_id, row.id);
+    return 0;
+}

@@ -1,0 +1,295 @@
+/* Likes and reposts.
+ *
+ * A like: one statement inserts it, if the post may be seen, with its outbox row; the event is published
+ * (counts); the liker's likes token moves, so that every gateway shows it as liked from the next read on
+ * (P6). A repost is an entry of its own and takes the same road as a post: the fan-out delivers it. Each is
+ * idempotent: when it is already so, nothing is written or published, only the token moves again.
+ */
+#include "core/domain/keys.h"
+#include "core/domain/post_internal.h"
+#include "core/domain/tokens.h"
+
+/* $1 actor, $2 post. seen: the post, with its author, unless blocked. */
+#define SEEN                                                                                                 \
+    "WITH post AS (SELECT id, author_id FROM posts WHERE id = $2 AND NOT deleted AND repost_of_id IS NULL)," \
+    " blocked AS (SELECT 1 FROM blocks b, post WHERE (b.account_id = $1 AND b.target_id = post.author_id)"   \
+    "             OR (b.account_id = post.author_id AND b.target_id = $1)),"
+
+#define OUTBOX_IF(changed)                                                                                   \
+    ", out AS (INSERT INTO outbox (id, partition, payload) SELECT $3, $4, $5 WHERE EXISTS (SELECT "          \
+    "FROM " changed "))"
+
+#define ANSWER(changed) " SELECT EXISTS (SELECT FROM blocked), EXISTS (SELECT FROM " changed ") FROM post"
+
+static const struct pg_stmt LIKE = {
+    .name = "post_like",
+    .sql = SEEN " ins AS (INSERT INTO likes (post_id, account_id, id) SELECT $2, $1, $3 FROM post"
+                "  WHERE NOT EXISTS (SELECT FROM blocked) ON CONFLICT DO NOTHING RETURNING 1)" //
+    OUTBOX_IF("ins") ANSWER("ins"),
+};
+
+/* Taking back is always allowed, whatever has become of the post or the relation. */
+static const struct pg_stmt UNLIKE = {
+    .name = "post_unlike",
+    .sql = "WITH del AS (DELETE FROM likes WHERE post_id = $2 AND account_id = $1 RETURNING 1)" //
+    OUTBOX_IF("del") " SELECT false, EXISTS (SELECT FROM del)",
+};
+
+static const struct pg_stmt REPOST = {
+    .name = "post_repost",
+    .sql = SEEN " ins AS (INSERT INTO posts (id, author_id, text, thread_id, repost_of_id)"
+                "  SELECT $3, $1, '', $3, $2 FROM post WHERE NOT EXISTS (SELECT FROM blocked)"
+                "  ON CONFLICT (author_id, repost_of_id) WHERE repost_of_id IS NOT NULL AND NOT deleted"
+                "  DO NOTHING RETURNING 1)" //
+    OUTBOX_IF("ins") ANSWER("ins"),
+};
+
+static const struct pg_stmt FIND_REPOST = {
+    .name = "post_find_repost",
+    .sql = "SELECT id FROM posts WHERE author_id = $1 AND repost_of_id = $2 AND NOT deleted",
+    .read_only = true,
+};
+
+static const struct pg_stmt UNREPOST = {
+    .name = "post_unrepost",
+    .sql = "WITH gone AS (UPDATE posts SET deleted = true WHERE id = $1 AND NOT deleted RETURNING 1)," //
+           " out AS (INSERT INTO outbox (id, partition, payload) SELECT $2, $3, $4 WHERE EXISTS (SELECT FROM "
+           "gone))"
+           " SELECT EXISTS (SELECT FROM gone)",
+};
+
+/* ---- the common road
+ * ------------------------------------------------------------------------------------------------- */
+
+static int run_engagement(struct fiber *self, struct domain *d, const struct pg_stmt *stmt, int64_t actor,
+                          int64_t post_id, const struct event_record *record, bool *changed,
+                          struct fault *fault) {
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, actor);
+    pg_i64(&args, post_id);
+    outbox_args(&args, record);
+    struct pg_result *r;
+    int e = pg_exec(self, d->pg, stmt, &args, &r, fault);
+    if (e != 0) return e;
+    if (pg_rows(r) == 0)
+        return fault_field(fault, ERR_NOT_FOUND, "post_id", "there is no post with this post_id");
+    if (pg_get_bool(r, 0, 0))
+        return fault_set(fault, ERR_PERMISSION_DENIED, "one of the two accounts has blocked the other");
+    *changed = pg_get_bool(r, 0, 1);
+    return 0;
+}
+
+static int move_likes_token(struct fiber *self, struct domain *d, int64_t actor, struct fault *fault) {
+    if (tokens_likes_changed(self, d, actor) == 0) return 0;
+    return fault_set(fault, ERR_UNAVAILABLE,
+                     "the change is stored but not yet visible everywhere: try again");
+}
+
+static int like_or_unlike(struct fiber *self, struct domain *d, const struct pg_stmt *stmt, Event *event,
+                          int64_t post_id, struct fault *fault) {
+    Rookery__Events__V1__Liked liked = ROOKERY__EVENTS__V1__LIKED__INIT;
+    liked.post_id = post_id;
+    event->liked = &liked; /* unliked shares this place in the oneof */
+    int e = domain_next_id(d, &event->id, fault);
+    if (e != 0) return e;
+    struct event_record record = event_encode(fiber_arena(self), event, d->config->partitions);
+    bool changed;
+    e = run_engagement(self, d, stmt, event->actor_id, post_id, &record, &changed, fault);
+    if (e != 0) return e;
+    if (changed) outbox_publish(self, d, &record, 1);
+    return move_likes_token(self, d, event->actor_id, fault);
+}
+
+int post_like(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct fault *fault) {
+    Event event = ROOKERY__EVENTS__V1__EVENT__INIT;
+    event.actor_id = actor;
+    event.what_case = ROOKERY__EVENTS__V1__EVENT__WHAT_LIKED;
+    return like_or_unlike(self, d, &LIKE, &event, post_id, fault);
+}
+
+int post_unlike(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct fault *fault) {
+    Event event = ROOKERY__EVENTS__V1__EVENT__INIT;
+    event.actor_id = actor;
+    event.what_case = ROOKERY__EVENTS__V1__EVENT__WHAT_UNLIKED;
+    return like_or_unlike(self, d, &UNLIKE, &event, post_id, fault);
+}
+
+/* ---- reposts
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+static int find_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id,
+                       int64_t *repost_id, struct fault *fault) {
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, actor);
+    pg_i64(&args, post_id);
+    struct pg_result *r;
+    int e = pg_exec(self, d->pg, &FIND_REPOST, &args, &r, fault);
+    if (e == 0) *repost_id = pg_rows(r) > 0 ? pg_get_i64(r, 0, 0) : 0;
+    return e;
+}
+
+int post_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, bool author_pulled,
+                int64_t *repost_id, struct fault *fault) {
+    struct post original;
+    int e = post_load_one(self, d, post_id, &original, fault);
+    if (e != 0) return e;
+    Rookery__Events__V1__PostCreated created = ROOKERY__EVENTS__V1__POST_CREATED__INIT;
+    Event event = ROOKERY__EVENTS__V1__EVENT__INIT;
+    e = domain_next_id(d, &event.id, fault);
+    if (e != 0) return e;
+    created.post_id = event.id;
+    created.repost_of_id = post_id;
+    created.repost_of_author_id = original.entry.author_id;
+    created.pulled = author_pulled;
+    event.actor_id = actor;
+    event.what_case = ROOKERY__EVENTS__V1__EVENT__WHAT_POST_CREATED;
+    event.post_created = &created;
+    struct event_record record = event_encode(fiber_arena(self), &event, d->config->partitions);
+    bool changed;
+    e = run_engagement(self, d, &REPOST, actor, post_id, &record, &changed, fault);
+    if (e != 0) return e;
+    *repost_id = event.id;
+    if (changed)
+        post_announce(self, d, &record, actor, event.id);
+    else
+        e = find_repost(self, d, actor, post_id, repost_id, fault);
+    return e != 0 ? e : move_likes_token(self, d, actor, fault);
+}
+
+int post_unrepost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct fault *fault) {
+    int64_t repost_id;
+    int e = find_repost(self, d, actor, post_id, &repost_id, fault);
+    if (e != 0) return e;
+    if (repost_id == 0) return move_likes_token(self, d, actor, fault);
+    Rookery__Events__V1__PostDeleted deleted = ROOKERY__EVENTS__V1__POST_DELETED__INIT;
+    Event event = ROOKERY__EVENTS__V1__EVENT__INIT;
+    e = domain_next_id(d, &event.id, fault);
+    if (e != 0) return e;
+    deleted.post_id = repost_id;
+    deleted.repost_of_id = post_id;
+    event.actor_id = actor;
+    event.what_case = ROOKERY__EVENTS__V1__EVENT__WHAT_POST_DELETED;
+    event.post_deleted = &deleted;
+    struct event_record record = event_encode(fiber_arena(self), &event, d->config->partitions);
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, repost_id);
+    outbox_args(&args, &record);
+    struct pg_result *r;
+    e = pg_exec(self, d->pg, &UNREPOST, &args, &r, fault);
+    if (e != 0) return e;
+    if (pg_get_bool(r, 0, 0) && outbox_publish(self, d, &record, 1) != 0)
+        return fault_set(fault, ERR_UNAVAILABLE,
+                         "the change is stored but not yet visible everywhere: try again");
+    return move_likes_token(self, d, actor, fault);
+}
+
+/* ---- who liked, who reposted
+ * ----------------------------------------------------------------------------------------- */
+
+#define NOT_BLOCKED(account)                                                                                 \
+    " AND NOT EXISTS (SELECT FROM blocks b WHERE (b.account_id = $2 AND b.target_id = " account ")"          \
+    "                 OR (b.account_id = " account " AND b.target_id = $2))"
+
+static const struct pg_stmt LIKERS = {
+    .name = "post_likers",
+    .sql =
+        "SELECT account_id, id FROM likes WHERE post_id = $1 AND id < $3" NOT_BLOCKED("likes.account_id") //
+    " ORDER BY id DESC LIMIT $4",
+    .read_only = true,
+};
+
+static const struct pg_stmt REPOSTERS = {
+    .name = "post_reposters",
+    .sql = "SELECT author_id, id FROM posts WHERE repost_of_id = $1 AND id < $3 AND NOT deleted" //
+    NOT_BLOCKED("posts.author_id") " ORDER BY id DESC LIMIT $4",
+    .read_only = true,
+};
+
+int post_actors(struct fiber *self, struct domain *d, enum post_list which, int64_t post_id,
+                int64_t viewer_id, int64_t before, int limit, struct post_actor **out, size_t *n,
+                struct fault *fault) {
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, post_id);
+    pg_i64(&args, viewer_id);
+    pg_i64(&args, before);
+    pg_i64(&args, limit);
+    struct pg_result *r;
+    int e = pg_exec(self, d->pg, which == POST_LIKES ? &LIKERS : &REPOSTERS, &args, &r, fault);
+    if (e != 0) return e;
+    *n = (size_t)pg_rows(r);
+    *out = ARENA_ARRAY(fiber_arena(self), struct post_actor, *n);
+    for (int i = 0; i < pg_rows(r); i++)
+        (*out)[i] = (struct post_actor){pg_get_i64(r, i, 0), pg_get_i64(r, i, 1)};
+    return 0;
+}
+
+/* ---- the viewer's own
+ * ------------------------------------------------------------------------------------------------ */
+
+/* Enough for everything a home timeline can show to somebody who likes most of it. */
+#define ENGAGEMENTS_KEPT 2000
+
+static const struct pg_stmt ENGAGEMENTS = {
+    .name = "post_engagements",
+    .sql = "SELECT ARRAY(SELECT post_id FROM likes WHERE account_id = $1 ORDER BY post_id DESC LIMIT $2),"
+           "       ARRAY(SELECT repost_of_id FROM posts WHERE author_id = $1 AND repost_of_id IS NOT NULL "
+           "AND NOT deleted"
+           "             ORDER BY repost_of_id DESC LIMIT $2)",
+    .read_only = true,
+};
+
+/* A list that is full says nothing below its lowest id. */
+static int64_t take_ids(struct ids *out, const struct pg_result *r, int column, struct arena *a) {
+    int64_t *v;
+    size_t n = pg_get_i64_array(r, 0, column, a, &v);
+    ids_init(out);
+    for (size_t i = 0; i < n; i++) ids_push(out, v[i]);
+    ids_sort_unique(out);
+    return n == ENGAGEMENTS_KEPT ? out->v[0] : 0;
+}
+
+int post_engagements(struct fiber *self, struct domain *d, int64_t viewer_id, struct engagements *out,
+                     struct fault *fault) {
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, viewer_id);
+    pg_i64(&args, ENGAGEMENTS_KEPT);
+    struct pg_result *r;
+    int e = pg_exec(self, d->pg, &ENGAGEMENTS, &args, &r, fault);
+    if (e != 0) return e;
+    out->liked_floor = take_ids(&out->liked, r, 0, fiber_arena(self));
+    out->reposted_floor = take_ids(&out->reposted, r, 1, fiber_arena(self));
+    return 0;
+}
+
+void engagements_free(struct engagements *e) {
+    ids_free(&e->liked);
+    ids_free(&e->reposted);
+}
+
+static const struct pg_stmt ENGAGED_IN = {
+    .name = "post_engaged_in",
+    .sql = "SELECT ARRAY(SELECT post_id FROM likes WHERE account_id = $1 AND post_id = ANY($2)),"
+           "       ARRAY(SELECT repost_of_id FROM posts WHERE author_id = $1 AND repost_of_id = ANY($2) AND "
+           "NOT deleted)",
+    .read_only = true,
+};
+
+int post_engaged_in(struct fiber *self, struct domain *d, int64_t viewer_id, const int64_t *ids, size_t n,
+                    struct ids *liked, struct ids *reposted, struct fault *fault) {
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, viewer_id);
+    pg_i64_array(&args, ids, n);
+    struct pg_result *r;
+    int e = pg_exec(self, d->pg, &ENGAGED_IN, &args, &r, fault);
+    if (e != 0) return e;
+    take_ids(liked, r, 0, fiber_arena(self));
+    take_ids(reposted, r, 1, fiber_arena(self));
+    return 0;
+}

@@ -1,0 +1,24 @@
+/* What the files of post.h share. */
+#ifndef ROOKERY_CORE_DOMAIN_POST_INTERNAL_H
+#define ROOKERY_CORE_DOMAIN_POST_INTERNAL_H
+
+#include "core/domain/outbox.h"
+#include "core/domain/post.h"
+
+extern const struct pg_batch_kind POST_CREATE_BATCH;
+
+/* Normalises and checks a text; INVALID_ARGUMENT about "text". */
+int post_check_text(struct arena *a, struct str raw, struct str *text, struct fault *fault);
+
+/* Tags as the statements take them: separated by blanks (a tag has none). */
+struct str post_join_tags(struct arena *a, char *const *tags, size_t n);
+
+/* A post that is there: not deleted, no repost. NOT_FOUND about "post_id". */
+int post_load_one(struct fiber *self, struct domain *d, int64_t id, struct post *out, struct fault *fault);
+
+/* Publishes the event of a new entry and puts the entry on its author's own home timeline, in one round trip.
+ * What fails is made good by the relay and the fan-out. */
+void post_announce(struct fiber *self, struct domain *d, const struct event_record *event, int64_t author_id,
+                   int64_t entry_id);
+
+#endif

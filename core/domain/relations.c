@@ -1,0 +1,66 @@
+/* The relations of a viewer, and the rule of the home timeline. */
+#include "core/domain/relations.h"
+
+static const struct pg_stmt LOAD = {
+    .name = "relations_load",
+    .sql = "SELECT ARRAY(SELECT followee_id FROM follows WHERE follower_id = $1 ORDER BY 1),"
+           "       ARRAY(SELECT target_id FROM blocks WHERE account_id = $1"
+           "             UNION SELECT account_id FROM blocks WHERE target_id = $1 ORDER BY 1),"
+           "       ARRAY(SELECT target_id FROM mutes WHERE account_id = $1 ORDER BY 1)",
+    .read_only = true,
+};
+
+static void take(struct ids *out, const struct pg_result *r, int column, struct arena *a) {
+    int64_t *v;
+    size_t n = pg_get_i64_array(r, 0, column, a, &v);
+    ids_reserve(out, n);
+    for (size_t i = 0; i < n; i++) ids_push(out, v[i]);
+}
+
+int relations_load(struct fiber *self, struct domain *d, int64_t viewer_id, struct relations *out,
+                   struct fault *fault) {
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, viewer_id);
+    struct pg_result *r;
+    int e = pg_exec(self, d->pg, &LOAD, &args, &r, fault);
+    if (e != 0) return e;
+    *out = (struct relations){.viewer_id = viewer_id};
+    ids_init(&out->followed);
+    ids_init(&out->blocked);
+    ids_init(&out->muted);
+    take(&out->followed, r, 0, fiber_arena(self));
+    take(&out->blocked, r, 1, fiber_arena(self));
+    take(&out->muted, r, 2, fiber_arena(self));
+    return 0;
+}
+
+void relations_free(struct relations *r) {
+    ids_free(&r->followed);
+    ids_free(&r->blocked);
+    ids_free(&r->muted);
+}
+
+static bool has(const struct ids *s, int64_t id) {
+    return ids_contains(s->v, s->len, id);
+}
+
+static bool hidden(const struct relations *r, int64_t account_id) {
+    return has(&r->blocked, account_id) || has(&r->muted, account_id);
+}
+
+static bool is_source(const struct relations *r, int64_t account_id) {
+    return account_id == r->viewer_id || has(&r->followed, account_id);
+}
+
+bool relations_shows_at_home(const struct relations *r, const struct entry *e) {
+    if (!is_source(r, e->author_id) || hidden(r, e->author_id)) return false;
+    if (e->repost_of_id != 0 && hidden(r, e->original_author_id)) return false;
+    if (e->reply_to_account_id == 0 || e->author_id == r->viewer_id) return true;
+    bool heard = e->reply_to_account_id == e->author_id || is_source(r, e->reply_to_account_id);
+    return heard && !hidden(r, e->reply_to_account_id);
+}
+
+bool relations_may_see(const struct relations *r, int64_t author_id) {
+    return !has(&r->blocked, author_id);
+}

@@ -1,0 +1,82 @@
+/* Version tokens; the argument is in tokens.h. */
+#include "core/domain/tokens.h"
+
+#include <inttypes.h>
+#include <sodium.h>
+
+#include "core/base/clock.h"
+#include "core/domain/epoch.h"
+#include "core/domain/keys.h"
+
+static void add_set_token(struct redis_batch *b, struct str key) {
+    uint64_t token[2];
+    randombytes_buf(token, sizeof token);
+    redis_cmd(b, 5);
+    redis_arg(b, STR("SET"));
+    redis_arg(b, key);
+    redis_arg_printf(b, "%016" PRIx64 "%016" PRIx64, token[0], token[1]);
+    redis_arg(b, STR("EX"));
+    redis_arg_i64(b, TOKEN_TTL_S);
+}
+
+static void add_delete(struct redis_batch *b, struct str key) {
+    redis_cmd(b, 2);
+    redis_arg(b, STR("DEL"));
+    redis_arg(b, key);
+}
+
+/* Sends the batch and waits. Frees it, or has left it to the client. */
+static int send_once(struct fiber *self, struct domain *d, struct redis_batch *b) {
+    int e = redis_submit(d->redis, b);
+    if (e == 0) e = redis_await(self, d->redis, b);
+    if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
+    if (e == 0) e = redis_batch_check(b, NULL);
+    redis_batch_free(b);
+    return e;
+}
+
+/* Tries a lost connection a few times more: what is sent may be done twice. */
+static bool again(struct fiber *self, int e, unsigned attempt) {
+    return (e == ERR_CONNECTION_LOST || e == ERR_ABORTED) && attempt < 5 &&
+           fiber_sleep_ms(self, backoff_ms(attempt, 10, 200)) == 0;
+}
+
+struct relation_change {
+    const int64_t *accounts, *rebuild;
+    size_t n_accounts, n_rebuild;
+};
+
+static int announce(struct fiber *self, struct domain *d, const struct relation_change *c) {
+    int64_t epoch;
+    int e = epoch_wait(self, d, &epoch);
+    if (e != 0) return e;
+    struct redis_batch *b = redis_batch_new();
+    char key[KEY_MAX];
+    /* Lists first: who then reads with the new token finds no list built from the old relations. */
+    for (size_t i = 0; i < c->n_rebuild; i++) add_delete(b, key_timeline(key, epoch, c->rebuild[i]));
+    for (size_t i = 0; i < c->n_accounts; i++) add_set_token(b, key_relations_token(key, c->accounts[i]));
+    e = send_once(self, d, b);
+    return e == 0 && epoch_now(d) != epoch ? ERR_ABORTED : e;
+}
+
+int tokens_relations_changed(struct fiber *self, struct domain *d, const int64_t *accounts, size_t n,
+                             const int64_t *rebuild, size_t n_rebuild) {
+    const struct relation_change change = {accounts, rebuild, n, n_rebuild};
+    int e = announce(self, d, &change);
+    for (unsigned attempt = 0; e != 0 && again(self, e, attempt); attempt++) e = announce(self, d, &change);
+    return e;
+}
+
+static int announce_likes(struct fiber *self, struct domain *d, int64_t account) {
+    struct redis_batch *b = redis_batch_new();
+    char key[KEY_MAX];
+    add_set_token(b, key_likes_token(key, account));
+    return send_once(self, d, b);
+}
+
+int tokens_likes_changed(struct fiber *self, struct domain *d, int64_t account) {
+    int e = announce_likes(self, d, account);
+    for (unsigned attempt = 0; e != 0 && again(self, e, attempt); attempt++)
+        e = announce_likes(self, d, account);
+    return e;
+}

@@ -45,4 +45,7 @@ void domain_stop(struct fiber *self, struct domain *d);
 /* A new id, or ERR_UNAVAILABLE when this process holds no node lease. */
 int domain_next_id(struct domain *d, int64_t *id, struct fault *fault);
 
+/* Sends the batch on the shared connection and waits. Takes b. 0 when every command succeeded. */
+int domain_send(struct fiber *self, struct domain *d, struct redis_batch *b);
+
 #endif

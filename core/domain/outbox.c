@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "core/base/map.h"
 #include "core/domain/keys.h"
 
 /* Ids published but not yet marked. Past the cap they are forgotten: the relay then publishes those rows once
@@ -138,23 +139,13 @@ static void published(struct outbox *o, const struct event_record *events, size_
     for (size_t i = 0; i < n && o->published.len < MARK_CAP; i++) ids_push(&o->published, events[i].id);
 }
 
-/* Sends the batch and waits; frees it, unless the client has taken it. */
-static int send(struct fiber *self, struct domain *d, struct redis_batch *b) {
-    int e = redis_submit(d->redis, b);
-    if (e == 0) e = redis_await(self, d->redis, b);
-    if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
-    if (e == 0) e = redis_batch_check(b, NULL);
-    redis_batch_free(b);
-    return e;
-}
-
 int outbox_publish_with(struct fiber *self, struct domain *d, struct redis_batch *b,
                         const struct event_record *events, size_t n) {
     int e = ERR_UNAVAILABLE;
     for (size_t i = 0; i < n; i++) outbox_add_command(b, &events[i]);
     /* Without a connection there is nothing to wait for: the relay has the row. */
     if (redis_ready(d->redis))
-        e = send(self, d, b);
+        e = domain_send(self, d, b);
     else
         redis_batch_free(b);
     if (e == 0)

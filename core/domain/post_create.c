@@ -265,7 +265,7 @@ int post_create(struct fiber *self, struct domain *d, const struct post_draft *d
     e = pg_batcher_submit(self, d->create_posts, &row, &answer, fault);
     if (e != 0) return e;
     if (!answer.inserted) {
-        int64_t earlier;
+        int64_t earlier = 0;
         e = find_by_key(self, d, &row, &earlier, fault);
         return e != 0 ? e : post_load_one(self, d, earlier, out, fault);
     }

@@ -118,8 +118,8 @@ static const struct pg_stmt REVOKE = {
            " SELECT count(*) FROM del",
 };
 
-static int revoke(struct fiber *self, struct domain *d, int64_t account_id, int64_t *ids, size_t n,
-                  struct fault *fault) {
+static int revoke_all(struct fiber *self, struct domain *d, int64_t account_id, int64_t *ids, size_t n,
+                      struct fault *fault) {
     Rookery__Events__V1__SessionsRevoked revoked = ROOKERY__EVENTS__V1__SESSIONS_REVOKED__INIT;
     Event event = ROOKERY__EVENTS__V1__EVENT__INIT;
     int e = domain_next_id(d, &event.id, fault);
@@ -145,7 +145,7 @@ static int revoke(struct fiber *self, struct domain *d, int64_t account_id, int6
 
 int session_revoke(struct fiber *self, struct domain *d, int64_t account_id, int64_t session_id,
                    struct fault *fault) {
-    return revoke(self, d, account_id, &session_id, 1, fault);
+    return revoke_all(self, d, account_id, &session_id, 1, fault);
 }
 
 int session_revoke_others(struct fiber *self, struct domain *d, int64_t account_id, int64_t keep,
@@ -159,5 +159,5 @@ int session_revoke_others(struct fiber *self, struct domain *d, int64_t account_
     if (e != 0) return e;
     int64_t *ids;
     size_t n = pg_get_i64_array(r, 0, 0, fiber_arena(self), &ids);
-    return n == 0 ? 0 : revoke(self, d, account_id, ids, n, fault);
+    return n == 0 ? 0 : revoke_all(self, d, account_id, ids, n, fault);
 }

@@ -25,16 +25,6 @@ static void add_delete(struct redis_batch *b, struct str key) {
     redis_arg(b, key);
 }
 
-/* Sends the batch and waits. Frees it, or has left it to the client. */
-static int send_once(struct fiber *self, struct domain *d, struct redis_batch *b) {
-    int e = redis_submit(d->redis, b);
-    if (e == 0) e = redis_await(self, d->redis, b);
-    if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
-    if (e == 0) e = redis_batch_check(b, NULL);
-    redis_batch_free(b);
-    return e;
-}
-
 /* Tries a lost connection a few times more: what is sent may be done twice. */
 static bool again(struct fiber *self, int e, unsigned attempt) {
     return (e == ERR_CONNECTION_LOST || e == ERR_ABORTED) && attempt < 5 &&
@@ -55,7 +45,7 @@ static int announce(struct fiber *self, struct domain *d, const struct relation_
     /* Lists first: who then reads with the new token finds no list built from the old relations. */
     for (size_t i = 0; i < c->n_rebuild; i++) add_delete(b, key_timeline(key, epoch, c->rebuild[i]));
     for (size_t i = 0; i < c->n_accounts; i++) add_set_token(b, key_relations_token(key, c->accounts[i]));
-    e = send_once(self, d, b);
+    e = domain_send(self, d, b);
     return e == 0 && epoch_now(d) != epoch ? ERR_ABORTED : e;
 }
 
@@ -71,7 +61,7 @@ static int announce_likes(struct fiber *self, struct domain *d, int64_t account)
     struct redis_batch *b = redis_batch_new();
     char key[KEY_MAX];
     add_set_token(b, key_likes_token(key, account));
-    return send_once(self, d, b);
+    return domain_send(self, d, b);
 }
 
 int tokens_likes_changed(struct fiber *self, struct domain *d, int64_t account) {

@@ -1,0 +1,246 @@
+/* A node number held by lease, and the ids made with it.
+ *
+ *   1. lease_start takes a node in the caller's fiber: compares the clocks, then one UPDATE.
+ *   2. The keeper, a fiber of its own, renews it every renew_ms.
+ *   3. lease_stop ends the keeper and gives the node back.
+ *
+ * Failures: a renewal that fails is tried again after a short while, with backoff; ids go on until the lease
+ * has run out by our own clock, then stop. A renewal that finds no row means that somebody else has the node:
+ * ids stop at once and the keeper takes another.
+ */
+#include "core/store/lease.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+
+#define RETRY_BASE_MS 100
+#define RETRY_CAP_MS 2000
+/* Longest that one statement of the keeper, or of the return, is waited for. */
+#define STATEMENT_MS 5000
+
+static const struct lease_times default_times = {
+    .ttl_ms = 60000, .renew_ms = 15000, .grace_ms = 12000, .max_skew_ms = 5000};
+
+struct lease {
+    struct pg *pg;
+    struct log *log;
+    struct lease_times times;
+    char holder[96];
+    struct snowflake ids;
+    int node;         /* -1: none */
+    int64_t until_ns; /* monotonic; no id is made after it */
+    struct fiber *keeper, *stopper;
+};
+
+static const struct pg_stmt clock_stmt = {
+    .name = "lease_clock",
+    .sql = "SELECT clock_timestamp()",
+    .read_only = true,
+};
+static const struct pg_stmt take_stmt = {
+    .name = "lease_take",
+    .sql = "UPDATE node_leases SET holder = $1, expires_at = now() + $2 * interval '1 ms'"
+           " WHERE node = (SELECT node FROM node_leases WHERE expires_at < now() - $3 * interval '1 ms'"
+           "               ORDER BY node LIMIT 1 FOR UPDATE SKIP LOCKED)"
+           " RETURNING node, clock_timestamp()",
+};
+static const struct pg_stmt renew_stmt = {
+    .name = "lease_renew",
+    .sql = "UPDATE node_leases SET expires_at = now() + $3 * interval '1 ms'"
+           " WHERE node = $1::integer AND holder = $2 RETURNING node, clock_timestamp()",
+};
+static const struct pg_stmt return_stmt = {
+    .name = "lease_return",
+    .sql = "UPDATE node_leases SET holder = '', expires_at = now() WHERE node = $1::integer AND holder = $2",
+};
+
+/* ---- time ---- */
+
+struct moment {
+    int64_t wall_ms, mono_ns;
+};
+
+static struct moment moment_now(void) {
+    return (struct moment){.wall_ms = clock_wall_ms(), .mono_ns = clock_mono_ns()};
+}
+
+/* The database read its clock between `asked` and now: is ours near enough? */
+static bool clocks_agree(const struct lease *l, struct moment asked, int64_t database_ms) {
+    int64_t early = asked.wall_ms - database_ms, late = database_ms - clock_wall_ms();
+    int64_t skew_ms = early > late ? early : late;
+    if (skew_ms <= l->times.max_skew_ms) return true;
+    log_error(l->log, "the clock differs too much from the database's: no ids", LOG_I("skew_ms", skew_ms));
+    return false;
+}
+
+/* The lease was asked for at `asked` and given. */
+static void hold(struct lease *l, int node, struct moment asked) {
+    l->node = l->ids.node = node; /* the generator's last time stays: ids never step back */
+    l->ids.lease_until_ms = asked.wall_ms + l->times.ttl_ms;
+    l->until_ns = asked.mono_ns + l->times.ttl_ms * NS_PER_MS;
+}
+
+static void let_go(struct lease *l) {
+    l->node = -1;
+    l->until_ns = 0;
+}
+
+/* ---- statements ---- */
+
+static int check_clock(struct fiber *self, struct lease *l) {
+    struct moment asked = moment_now();
+    struct pg_result *r;
+    int e = pg_exec(self, l->pg, &clock_stmt, NULL, &r, NULL);
+    if (e) return e;
+    return clocks_agree(l, asked, pg_get_time_ms(r, 0, 0)) ? ERR_OK : ERR_FAILED_PRECONDITION;
+}
+
+static int take_node(struct fiber *self, struct lease *l) {
+    int e = check_clock(self, l);
+    if (e) return e;
+    struct pg_args args;
+    struct pg_result *r;
+    struct moment asked = moment_now();
+    pg_args_init(&args, fiber_arena(self));
+    pg_text(&args, str_from(l->holder));
+    pg_f64(&args, (double)l->times.ttl_ms);
+    pg_f64(&args, (double)l->times.grace_ms);
+    e = pg_exec(self, l->pg, &take_stmt, &args, &r, NULL);
+    if (e) return e;
+    if (pg_rows(r) == 0) return ERR_RESOURCE_EXHAUSTED;
+    hold(l, (int)pg_get_i64(r, 0, 0), asked);
+    log_info(l->log, "node leased", LOG_I("node", l->node));
+    return ERR_OK;
+}
+
+static void add_identity(struct pg_args *args, struct lease *l) {
+    pg_i32(args, l->node);
+    pg_text(args, str_from(l->holder));
+}
+
+/* ERR_NOT_FOUND: somebody else has the node. */
+static int renew_node(struct fiber *self, struct lease *l) {
+    struct pg_args args;
+    struct pg_result *r;
+    struct moment asked = moment_now();
+    pg_args_init(&args, fiber_arena(self));
+    add_identity(&args, l);
+    pg_f64(&args, (double)l->times.ttl_ms);
+    int e = pg_exec(self, l->pg, &renew_stmt, &args, &r, NULL);
+    if (e) return e;
+    if (pg_rows(r) == 0) return ERR_NOT_FOUND;
+    if (!clocks_agree(l, asked, pg_get_time_ms(r, 0, 1))) return ERR_FAILED_PRECONDITION;
+    hold(l, l->node, asked);
+    return ERR_OK;
+}
+
+/* ---- the keeper ---- */
+
+static int keep(struct fiber *self, struct lease *l) {
+    if (l->node < 0) return take_node(self, l);
+    int e = renew_node(self, l);
+    if (e != ERR_NOT_FOUND) return e;
+    log_error(l->log, "node lost to another process", LOG_I("node", l->node));
+    let_go(l);
+    return take_node(self, l);
+}
+
+static int keep_within(struct fiber *self, struct lease *l, int64_t ms) {
+    fiber_set_deadline_ns(self, clock_mono_ns() + ms * NS_PER_MS);
+    int e = keep(self, l);
+    fiber_set_deadline_ns(self, 0);
+    arena_reset(fiber_arena(self));
+    return e;
+}
+
+static void keeper_run(struct fiber *self, void *arg) {
+    struct lease *l = arg;
+    unsigned failures = 0;
+    int64_t wait_ms = l->times.renew_ms;
+    while (fiber_sleep_ms(self, wait_ms) == 0) {
+        int e = keep_within(self, l, STATEMENT_MS);
+        failures = e ? failures + 1 : 0;
+        wait_ms = e ? backoff_ms(failures, RETRY_BASE_MS, RETRY_CAP_MS) : l->times.renew_ms;
+        if (e) log_warn(l->log, "node lease not renewed", LOG_S("error", error_name((enum error)e)));
+    }
+    l->keeper = NULL;
+    if (l->stopper) fiber_wake(l->stopper);
+}
+
+/* ---- starting and stopping ---- */
+
+static int take_first(struct fiber *self, struct lease *l) {
+    for (unsigned tries = 0;; tries++) {
+        int e = take_node(self, l);
+        bool interrupted = e == ERR_CANCELLED || e == ERR_DEADLINE_EXCEEDED;
+        if (e == ERR_OK || interrupted || !error_retryable((enum error)e)) return e;
+        int late = fiber_sleep_ms(self, backoff_ms(tries, RETRY_BASE_MS, RETRY_CAP_MS));
+        if (late) return late == ERR_DEADLINE_EXCEEDED ? e : late;
+    }
+}
+
+static void name_holder(struct lease *l) {
+    char host[48] = "?";
+    gethostname(host, sizeof host - 1);
+    snprintf(l->holder, sizeof l->holder, "%.47s:%ld:%016llx", host, (long)getpid(),
+             (unsigned long long)random_u64());
+}
+
+int lease_start_with(struct fiber *self, struct pg *pg, struct log *log, const struct lease_times *times,
+                     struct lease **out) {
+    struct lease *l = calloc(1, sizeof *l);
+    if (!l) return ERR_OVERLOADED;
+    l->pg = pg;
+    l->log = log;
+    l->times = *times;
+    snowflake_init(&l->ids, 0, 0);
+    let_go(l);
+    name_holder(l);
+    struct fiber_options options = {.name = "lease"};
+    int e = take_first(self, l);
+    if (e == ERR_OK) e = fiber_spawn(fiber_loop(self), &options, keeper_run, l, &l->keeper);
+    if (e) {
+        free(l);
+        return e;
+    }
+    *out = l;
+    return ERR_OK;
+}
+
+int lease_start(struct fiber *self, struct pg *pg, struct log *log, struct lease **out) {
+    return lease_start_with(self, pg, log, &default_times, out);
+}
+
+static void return_node(struct fiber *self, struct lease *l) {
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    add_identity(&args, l);
+    int64_t deadline_ns = fiber_deadline_ns(self);
+    fiber_set_deadline_ns(self, clock_mono_ns() + STATEMENT_MS * NS_PER_MS);
+    int e = pg_exec(self, l->pg, &return_stmt, &args, NULL, NULL);
+    fiber_set_deadline_ns(self, deadline_ns);
+    if (e) log_warn(l->log, "node not returned", LOG_S("error", error_name((enum error)e)));
+}
+
+void lease_stop(struct fiber *self, struct lease *l) {
+    l->stopper = self;
+    if (l->keeper) fiber_cancel(l->keeper);
+    while (l->keeper) fiber_park_uninterruptible(self);
+    l->until_ns = 0;
+    if (l->node >= 0) return_node(self, l);
+    free(l);
+}
+
+/* ---- ids ---- */
+
+int64_t lease_next_id(struct lease *l) {
+    return clock_mono_ns() < l->until_ns ? snowflake_next(&l->ids, clock_wall_ms()) : 0;
+}
+
+int lease_node(const struct lease *l) {
+    return l->node;
+}

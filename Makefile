@@ -20,7 +20,7 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -Wmis
 # makecontext and siglongjmp switch between stacks, which _FORTIFY_SOURCE's longjmp check refuses.
 CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -O2 -g -fno-omit-frame-pointer -fno-plt $(WARN) $(CFLAGS)
 CPPFLAGS_ALL := -U_FORTIFY_SOURCE -I. -I$(BUILD)/proto $(shell pkg-config --cflags $(PKGS) 2>/dev/null) -I/usr/include/postgresql $(CPPFLAGS)
-LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -llapacke -lopenblas -lquadmath -lm -lpthread
+LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -llapacke -lopenblas -lm -lpthread
 LDFLAGS_ALL := -Wl,--as-needed $(LDFLAGS)
 ifdef SANITIZE
 CFLAGS_ALL += -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1

@@ -4,16 +4,18 @@
  * decimal logarithm, which stays finite long after the probability has become 0. The incomplete beta is a
  * continued fraction (modified Lentz), the incomplete gamma a series or a continued fraction, with the power
  * factor formed so that large parameters do not cancel. Beyond 1e5 degrees of freedom Student's t is the
- * normal with its expansion in 1/df.
+ * normal at a corrected deviate.
  *
  * Sources: NIST Digital Library of Mathematical Functions 8.17, 8.11, 8.9, 26.7; Loader (2000) for the power
- * factors; Fisher's test and its conditional interval as defined in Agresti, Categorical Data Analysis, 3.5
- * and 16.6.
+ * factors; Hill (1970) for many degrees of freedom; Fisher's test and its conditional interval as defined in
+ * Agresti, Categorical Data Analysis, 3.5 and 16.6.
  */
 #ifndef ROOKERY_WORKERS_JOBS_DISTRIBUTIONS_H
 #define ROOKERY_WORKERS_JOBS_DISTRIBUTIONS_H
 
 #include <stdint.h>
+
+#define STUDENT_NORMAL_FROM 1e5
 
 /* A probability; both NAN when an argument is NAN or a parameter is not positive. */
 struct tail {
@@ -25,6 +27,9 @@ struct tail normal_two_sided(double z);                /* P(|Z| >= |z|) */
 struct tail student_two_sided(double t, double df);    /* P(|T| >= |t|) */
 struct tail f_upper(double f, double df1, double df2); /* P(F >= f) */
 struct tail chi_square_upper(double x, double df);     /* P(X >= x) */
+
+/* log of the binomial probability of k in 0..n, for 0 < q < 1, by Loader's saddle-point form. */
+long double log_binomial(int64_t k, int64_t n, long double q);
 
 /* The x with P(X <= x) = p, for 0 < p < 1; NAN outside. */
 double normal_quantile(double p);

@@ -46,9 +46,9 @@ struct fit_term {
 /* Working memory of fits. It grows to the largest slice and is reused, so that a million small slices
  * allocate once. One per thread: it may not be used by two fits at a time. */
 struct fit_scratch;
-struct fit_scratch *fit_scratch_new(void);      /* NULL when there is no memory */
-void fit_scratch_free(struct fit_scratch *s);   /* NULL is fine */
-size_t fit_scratch_size(struct fit_scratch *s); /* bytes held: for the caller's memory accounting */
+struct fit_scratch *fit_scratch_new(void);            /* NULL when there is no memory */
+void fit_scratch_free(struct fit_scratch *s);         /* NULL is fine */
+size_t fit_scratch_size(const struct fit_scratch *s); /* bytes held: for the caller's memory accounting */
 
 /* For the models: forgets what was taken, then hands out 64-byte aligned pieces of one block. reserve makes
  * the block at least that big (and may move it: call it first); false when there is no memory. take never
@@ -56,5 +56,9 @@ size_t fit_scratch_size(struct fit_scratch *s); /* bytes held: for the caller's 
 bool fit_scratch_reserve(struct fit_scratch *s, size_t bytes);
 void *fit_scratch_take(struct fit_scratch *s, size_t bytes);
 size_t fit_scratch_round(size_t bytes);
+
+/* student_quantile (distributions.h), remembered: slices of a job share few degrees of freedom, and
+ * inverting the distribution costs as much as a small fit. */
+double fit_student_quantile(struct fit_scratch *s, double p, size_t df);
 
 #endif

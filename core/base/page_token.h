@@ -21,7 +21,8 @@ struct page_position {
 /* NUL-terminated, in the arena. */
 char *page_token_encode(struct arena *a, const unsigned char key[static PAGE_TOKEN_KEY_BYTES],
                         const struct page_position *p);
-/* 0, or ERR_INVALID_ARGUMENT about "page_token". list must equal the token's. */
+/* 0, or ERR_INVALID_ARGUMENT about "page_token". list must equal the token's. An empty token, which asks for
+ * the first page, is the caller's to recognise: here it is refused. */
 int page_token_decode(const unsigned char key[static PAGE_TOKEN_KEY_BYTES], struct str token, int64_t list,
                       struct page_position *out, struct fault *fault);
 

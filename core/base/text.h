@@ -9,19 +9,23 @@
 #include "core/base/arena.h"
 #include "core/base/str.h"
 
-/* NFC of raw in *out. False when raw is not UTF-8 or holds U+0000. */
+#define TEXT_HANDLE_MAX 30
+
+/* NFC of raw in *out, NUL-terminated. False when raw is not UTF-8 or holds U+0000, or the arena's limit would
+ * be passed. Cap the bytes as well as the characters: a single character may carry any number of marks. */
 bool text_normalize(struct arena *a, struct str raw, struct str *out);
 
 /* Extended grapheme clusters (UAX #29): what a person counts. Valid UTF-8 assumed. */
 size_t text_count_graphemes(struct str s);
 
-/* Nothing to see: only white space and default-ignorable code points (or empty). */
+/* Nothing to see: only white space, controls and default-ignorable code points (or empty). */
 bool text_is_blank(struct str s);
 
-/* A mention or hashtag where it stands, in code points (end exclusive). */
+/* A mention or hashtag where it stands, sign included, in code points and in bytes (ends exclusive). */
 struct text_entity {
     size_t start, end;
-    struct str value; /* handle in lower case; tag in NFKC, case-folded; NUL-terminated */
+    size_t start_byte, end_byte;
+    struct str value; /* without the sign: handle in lower case; tag in NFKC, case-folded; NUL-terminated */
 };
 
 struct text_entities {
@@ -29,13 +33,15 @@ struct text_entities {
     size_t n_mentions, n_hashtags;
 };
 
-/* Mentions: '@' and 1 to 30 of [A-Za-z0-9_], not behind a word character, and not longer than 30. Hashtags
- * (UTS #31): '#' or U+FF03 and letters, marks, digits, connectors, ZWJ/ZWNJ, at least one of them no digit,
- * not behind a word character or '&'. Every occurrence, in order; at most 64 of each (a post of 500
- * characters). */
+/* Mentions: '@' and 1 to 30 of [A-Za-z0-9_], not behind a word character, not cut out of a longer word or an
+ * address (@ada@elsewhere). Hashtags (UTS #31, hashtag identifiers): '#' or U+FF03 and letters, marks,
+ * digits, connectors, and between these ZWJ, ZWNJ and middle dots; at least one of them no digit; not behind
+ * a word character or '&'; at most 100 code points. Neither is looked for in a URL. Every occurrence, in
+ * order; at most 64 of each (a post has 500 characters). Values hold no blanks and are at most 30 and 400
+ * bytes. */
 void text_parse_entities(struct arena *a, struct str nfc, struct text_entities *out);
 
-/* Each handle/tag once, in order of first appearance, as an array of C strings for protobuf; returns their
+/* Each handle or tag once, in order of first appearance, as an array of C strings for protobuf; returns their
  * number. */
 size_t text_unique_handles(struct arena *a, const struct text_entities *e, char ***out);
 size_t text_unique_tags(struct arena *a, const struct text_entities *e, char ***out);
@@ -44,8 +50,10 @@ size_t text_unique_tags(struct arena *a, const struct text_entities *e, char ***
  * not reserved. */
 const char *text_check_handle(struct arena *a, struct str raw, struct str *out);
 
-/* NULL when fine and *out is the NFC text; else a sentence. lowest..highest characters, no control characters
- * (newline is allowed when lines is true). name begins the sentence ("display_name"). */
+/* NULL when fine and *out is the NFC text; else a sentence that begins with name ("display_name"):
+ * lowest..highest characters, at most 16 bytes for each of highest, not blank unless lowest is 0, no control
+ * characters. With lines, newlines are allowed; without, line separators and the bidirectional embeddings,
+ * overrides and isolates (which would turn round what stands behind a name) are refused too. */
 const char *text_check_line(struct arena *a, const char *name, struct str raw, size_t lowest, size_t highest,
                             bool lines, struct str *out);
 

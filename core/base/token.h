@@ -4,6 +4,7 @@
 #define ROOKERY_CORE_BASE_TOKEN_H
 
 #include "core/base/arena.h"
+#include "core/base/error.h"
 #include "core/base/str.h"
 
 #define TOKEN_HASH_BYTES 32
@@ -19,10 +20,19 @@ struct str token_new(struct arena *a);
 /* SHA-256 of the token's text: what is stored. */
 void token_hash(unsigned char out[static TOKEN_HASH_BYTES], struct str token);
 
-/* argon2id as a PHC string. False only when memory_kib cannot be had. */
+/* The same bytes? In a time that does not tell where they differ. */
+bool token_hash_equal(const unsigned char a[static TOKEN_HASH_BYTES],
+                      const unsigned char b[static TOKEN_HASH_BYTES]);
+
+/* 0, or ERR_INVALID_ARGUMENT about the field: 8 to 256 bytes of UTF-8 without U+0000. */
+int password_check(struct str password, const char *field, struct fault *fault);
+/* argon2id as a PHC string, NUL-terminated. Takes tens of milliseconds and memory_kib. False only when that
+ * memory cannot be had. */
 bool password_hash(char out[static PASSWORD_HASH_MAX], struct str password, int64_t memory_kib,
                    int64_t passes);
-/* hash: a NUL-terminated PHC string. */
+/* hash: a NUL-terminated PHC string; false when it is none. Takes as long as the making of the hash. */
 bool password_verify(const char *hash, struct str password);
+/* Was it made with other costs than these (or is it no argon2id hash)? Then hash again at the next login. */
+bool password_needs_rehash(const char *hash, int64_t memory_kib, int64_t passes);
 
 #endif

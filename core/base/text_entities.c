@@ -1,0 +1,187 @@
+/* Mentions and hashtags: one walk over the text.
+ *
+ * At each code point the walk knows what stood before it. A '@' or '#' that may begin an entity is followed
+ * by its run of handle or tag characters, and the walk goes on behind the run whether or not it was one; so
+ * every code point is looked at twice at most. What looks like a URL is stepped over: an anchor is no
+ * hashtag.
+ */
+#include <utf8proc.h>
+
+#include "core/base/text.h"
+#include "core/base/text_internal.h"
+
+enum {
+    ENTITIES_MAX = 64, /* of each kind; a post has 500 characters */
+    TAG_MAX_CHARACTERS = 100,
+    TAG_MAX_BYTES = 400, /* normalised; an index entry holds 2,700 */
+    ZWNJ = 0x200C,
+    ZWJ = 0x200D,
+    FULL_WIDTH_HASH = 0xFF03,
+};
+
+/* Where the walk stands. */
+struct walk {
+    struct str text;
+    size_t byte, point; /* of the next code point */
+    int32_t before;     /* the code point before it; 0 at the start */
+    struct arena *arena;
+    struct text_entities *out;
+};
+
+static int32_t peek(const struct walk *w) {
+    size_t pos = w->byte;
+    return pos < w->text.len ? text_next(w->text, &pos) : 0;
+}
+
+static int32_t step(struct walk *w) {
+    w->before = text_next(w->text, &w->byte);
+    w->point++;
+    return w->before;
+}
+
+/* --- classes
+ * ---------------------------------------------------------------------------------------------------- */
+
+static bool is_digit(int32_t c) {
+    return utf8proc_category(c) == UTF8PROC_CATEGORY_ND;
+}
+
+static bool is_mark(int32_t c) {
+    utf8proc_category_t k = utf8proc_category(c);
+    return k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_MC || k == UTF8PROC_CATEGORY_ME;
+}
+
+/* Letters, digits, letter-like numbers and connectors: what a tag may begin with. */
+static bool is_tag_start(int32_t c) {
+    switch (utf8proc_category(c)) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_PC: return !text_is_default_ignorable(c);
+    default: return false;
+    }
+}
+
+/* Between tag characters, never last: joiners and the marks that some scripts put inside words (UAX #31,
+ * tables 3a and 3b): middle dot, geresh, gershayim, tsheg, katakana middle dot. */
+static bool is_tag_medial(int32_t c) {
+    return c == ZWNJ || c == ZWJ || c == 0x00B7 || c == 0x05F3 || c == 0x05F4 || c == 0x0F0B || c == 0x30FB;
+}
+
+static bool is_tag_continue(int32_t c) {
+    return is_tag_start(c) || is_mark(c);
+}
+
+static bool is_word(int32_t c) {
+    return c && is_tag_continue(c);
+}
+
+static bool is_handle(int32_t c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+/* Would a handle that ends here be cut out of a longer word, or out of an address? Letters of scripts that
+ * are written without blanks may follow. */
+static bool continues_handle(int32_t c) {
+    return c == '@' || is_mark(c) || (c >= 0x00C0 && c <= 0x024F && is_word(c));
+}
+
+/* --- entities
+ * --------------------------------------------------------------------------------------------------- */
+
+static void add(struct walk *w, struct text_entity **list, size_t *count, struct text_entity e) {
+    if (*count == ENTITIES_MAX) return;
+    if (!*list) *list = ARENA_ARRAY(w->arena, struct text_entity, ENTITIES_MAX);
+    (*list)[(*count)++] = e;
+}
+
+/* The '@' is behind us. */
+static void take_mention(struct walk *w) {
+    size_t from = w->byte, start = w->point - 1;
+    while (is_handle(peek(w))) step(w);
+    size_t len = w->byte - from;
+    if (len < 1 || len > TEXT_HANDLE_MAX || continues_handle(peek(w))) return;
+    char *handle = arena_strndup(w->arena, w->text.ptr + from, len);
+    for (size_t i = 0; i < len; i++) {
+        if (handle[i] >= 'A' && handle[i] <= 'Z') handle[i] = (char)(handle[i] - 'A' + 'a');
+    }
+    add(w, &w->out->mentions, &w->out->n_mentions,
+        (struct text_entity){.start = start,
+                             .end = w->point,
+                             .start_byte = from - 1,
+                             .end_byte = w->byte,
+                             .value = {handle, len}});
+}
+
+/* What decomposition leaves of a tag: some letters come apart into a blank and a mark. */
+static bool stays_in_tag(int32_t c) {
+    if (is_tag_medial(c)) return true;
+    return is_tag_continue(c) && !text_is_default_ignorable(c);
+}
+
+/* The hash sign is behind us, and what it may begin with is next. */
+static void take_hashtag(struct walk *w, size_t sign_byte) {
+    struct walk end = *w; /* behind the last character that may be last */
+    size_t from = w->byte, start = w->point - 1;
+    bool all_digits = true;
+    for (int32_t c = peek(w); is_tag_continue(c) || is_tag_medial(c); c = peek(w)) {
+        step(w);
+        if (is_tag_medial(c)) continue;
+        if (!is_digit(c)) all_digits = false;
+        end = *w;
+    }
+    if (all_digits || end.point - start - 1 > TAG_MAX_CHARACTERS) return;
+    struct str raw = {w->text.ptr + from, end.byte - from}, tag;
+    if (!text_map(w->arena, raw, true, stays_in_tag, &tag) || tag.len < 1 || tag.len > TAG_MAX_BYTES) return;
+    add(w, &w->out->hashtags, &w->out->n_hashtags,
+        (struct text_entity){
+            .start = start, .end = end.point, .start_byte = sign_byte, .end_byte = end.byte, .value = tag});
+}
+
+/* The ':' is behind us: "://" begins a URL when it follows a letter. Its ASCII part is stepped over. */
+static void skip_url(struct walk *w) {
+    struct str rest = {w->text.ptr + w->byte, w->text.len - w->byte};
+    if (!str_starts_with(rest, STR("//"))) return;
+    while (peek(w) > ' ' && peek(w) < 0x7F) step(w);
+}
+
+void text_parse_entities(struct arena *a, struct str nfc, struct text_entities *out) {
+    *out = (struct text_entities){0};
+    struct walk w = {.text = nfc, .arena = a, .out = out};
+    while (w.byte < nfc.len) {
+        int32_t before = w.before;
+        size_t at = w.byte;
+        int32_t c = step(&w);
+        if (c == ':' && is_handle(before)) {
+            skip_url(&w);
+        } else if (c == '@' && !is_word(before)) {
+            take_mention(&w);
+        } else if ((c == '#' || c == FULL_WIDTH_HASH) && before != '&' && !is_word(before) &&
+                   is_tag_start(peek(&w))) {
+            take_hashtag(&w, at);
+        }
+    }
+}
+
+static size_t unique(struct arena *a, const struct text_entity *v, size_t n, char ***out) {
+    size_t count = 0;
+    *out = ARENA_ARRAY(a, char *, n ? n : 1);
+    for (size_t i = 0; i < n; i++) {
+        bool seen = false;
+        for (size_t k = 0; k < count && !seen; k++) seen = str_eq(str_from((*out)[k]), v[i].value);
+        if (!seen) (*out)[count++] = arena_strndup(a, v[i].value.ptr, v[i].value.len);
+    }
+    return count;
+}
+
+size_t text_unique_handles(struct arena *a, const struct text_entities *e, char ***out) {
+    return unique(a, e->mentions, e->n_mentions, out);
+}
+
+size_t text_unique_tags(struct arena *a, const struct text_entities *e, char ***out) {
+    return unique(a, e->hashtags, e->n_hashtags, out);
+}

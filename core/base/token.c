@@ -1,0 +1,74 @@
+/* Session tokens and password hashes. */
+#include "core/base/token.h"
+
+#include <sodium.h>
+#include <string.h>
+
+enum { TOKEN_BYTES = 32 };
+
+_Static_assert(TOKEN_HASH_BYTES == crypto_hash_sha256_BYTES, "the hash is SHA-256");
+_Static_assert(PASSWORD_HASH_MAX == crypto_pwhash_STRBYTES, "libsodium's strings fit");
+
+bool token_init(void) {
+    return sodium_init() >= 0;
+}
+
+struct str token_new(struct arena *a) {
+    char bytes[TOKEN_BYTES];
+    randombytes_buf(bytes, sizeof(bytes));
+    struct str token = base64_encode(a, (struct str){bytes, sizeof(bytes)}, true);
+    sodium_memzero(bytes, sizeof(bytes));
+    return token;
+}
+
+void token_hash(unsigned char out[static TOKEN_HASH_BYTES], struct str token) {
+    crypto_hash_sha256(out, (const unsigned char *)token.ptr, token.len);
+}
+
+bool token_hash_equal(const unsigned char a[static TOKEN_HASH_BYTES],
+                      const unsigned char b[static TOKEN_HASH_BYTES]) {
+    return sodium_memcmp(a, b, TOKEN_HASH_BYTES) == 0;
+}
+
+int password_check(struct str password, const char *field, struct fault *fault) {
+    if (password.len < PASSWORD_MIN_BYTES || password.len > PASSWORD_MAX_BYTES) {
+        return fault_field(fault, ERR_INVALID_ARGUMENT, field, "%s must be %d to %d bytes", field,
+                           PASSWORD_MIN_BYTES, PASSWORD_MAX_BYTES);
+    }
+    if (!str_is_utf8(password)) {
+        return fault_field(fault, ERR_INVALID_ARGUMENT, field, "%s must be UTF-8 without U+0000", field);
+    }
+    return ERR_OK;
+}
+
+static size_t memory_bytes(int64_t memory_kib) {
+    return (size_t)memory_kib * 1024;
+}
+
+bool password_hash(char out[static PASSWORD_HASH_MAX], struct str password, int64_t memory_kib,
+                   int64_t passes) {
+    return crypto_pwhash_str_alg(out, password.ptr ? password.ptr : "", password.len,
+                                 (unsigned long long)passes, memory_bytes(memory_kib),
+                                 crypto_pwhash_ALG_ARGON2ID13) == 0;
+}
+
+/* libsodium reads PASSWORD_HASH_MAX bytes whatever the string's length. False when it is longer. */
+static bool pad_hash(char out[static PASSWORD_HASH_MAX], const char *hash) {
+    size_t len = strnlen(hash, PASSWORD_HASH_MAX);
+    if (len == PASSWORD_HASH_MAX) return false;
+    memset(out, 0, PASSWORD_HASH_MAX);
+    memcpy(out, hash, len);
+    return true;
+}
+
+bool password_verify(const char *hash, struct str password) {
+    char padded[PASSWORD_HASH_MAX];
+    return pad_hash(padded, hash) &&
+           crypto_pwhash_str_verify(padded, password.ptr ? password.ptr : "", password.len) == 0;
+}
+
+bool password_needs_rehash(const char *hash, int64_t memory_kib, int64_t passes) {
+    char padded[PASSWORD_HASH_MAX];
+    return !pad_hash(padded, hash) ||
+           crypto_pwhash_str_needs_rehash(padded, (unsigned long long)passes, memory_bytes(memory_kib)) != 0;
+}

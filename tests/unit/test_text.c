@@ -1,0 +1,436 @@
+/* Unicode text rules: normal forms, counting, mentions, hashtags, handles and lines. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/base/text.h"
+
+static int set_up(void **state) {
+    static struct arena a;
+    arena_init(&a, 0);
+    *state = &a;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    arena_free(*state);
+    return 0;
+}
+
+static void assert_str(struct str s, const char *expected) {
+    assert_int_equal(s.len, strlen(expected));
+    assert_memory_equal(s.ptr, expected, s.len);
+}
+
+/* --- normal form
+ * ------------------------------------------------------------------------------------------------ */
+
+static void assert_nfc(struct arena *a, const char *raw, const char *expected) {
+    struct str out;
+    assert_true(text_normalize(a, str_from(raw), &out));
+    assert_str(out, expected);
+    assert_int_equal(out.ptr[out.len], 0);
+}
+
+static void composes_letters_and_marks(void **state) {
+    assert_nfc(*state, "", "");
+    assert_nfc(*state, "plain caf\u00e9", "plain caf\u00e9");
+    assert_nfc(*state, "cafe\u0301", "caf\u00e9");
+    assert_nfc(*state, "\u212B\u2126", "\u00C5\u03A9"); /* Angstrom and Ohm signs are Å and Ω */
+    assert_nfc(*state, "\u1112\u1161\u11AB\u1100\u1173\u11AF", "한글"); /* Hangul from its letters */
+    assert_nfc(*state, "\ufb01", "\ufb01");                             /* a compatibility ligature stays */
+    assert_nfc(*state, "\u0958", "\u0915\u093C");                       /* excluded from composition */
+}
+
+static void orders_marks_canonically(void **state) {
+    assert_nfc(*state, "q\u0307\u0323", "q\u0323\u0307");
+    assert_nfc(*state, "q\u0323\u0307", "q\u0323\u0307");
+    assert_nfc(*state, "a\u0315\u0300\u05AEb", "\u00E0\u05AE\u0315b"); /* NormalizationTest.txt */
+}
+
+/* A run long enough for the other sort gives what the short one does: classes in order, equals as they stood.
+ */
+static void orders_long_runs_of_marks_like_short_ones(void **state) {
+    struct buf raw, expected;
+    buf_init(&raw);
+    buf_init(&expected);
+    buf_append_char(&raw, 'q');
+    buf_append_char(&expected, 'q');
+    for (int i = 0; i < 100; i++) buf_append_cstr(&raw, i % 2 ? "\u0307\u0331" : "\u0308\u0323");
+    for (int i = 0; i < 50; i++) buf_append_cstr(&expected, "\u0323\u0331");
+    for (int i = 0; i < 50; i++) buf_append_cstr(&expected, "\u0308\u0307");
+    buf_append_char(&raw, '\0');
+    buf_append_char(&expected, '\0');
+    assert_nfc(*state, raw.ptr, expected.ptr);
+    buf_free(&raw);
+    buf_free(&expected);
+}
+
+/* With an ordering that swaps neighbours this would be 10^10 swaps, and the test would not end. */
+static void takes_hundreds_of_thousands_of_marks_in_its_stride(void **state) {
+    struct buf raw;
+    struct str out;
+    buf_init(&raw);
+    for (int i = 0; i < 200000; i++) buf_append_cstr(&raw, "\u0301");
+    for (int i = 0; i < 200000; i++) buf_append_cstr(&raw, "\u0323");
+    assert_true(text_normalize(*state, buf_str(&raw), &out));
+    assert_int_equal(out.len, raw.len);
+    assert_memory_equal(out.ptr, "\u0323", 2);
+    assert_memory_equal(out.ptr + out.len - 2, "\u0301", 2);
+    assert_int_equal(text_count_graphemes(out), 1);
+    buf_free(&raw);
+}
+
+static void refuses_what_is_no_utf8(void **state) {
+    struct str out;
+    assert_false(text_normalize(*state, STR("\xff"), &out));
+    assert_false(text_normalize(*state, STR("a\0b"), &out));
+    assert_false(text_normalize(*state, STR("\xed\xa0\x80"), &out));
+}
+
+static void refuses_what_passes_the_arenas_limit(void **state) {
+    (void)state;
+    struct arena small;
+    char raw[3000];
+    struct str out;
+    arena_init(&small, 1000);
+    memset(raw, 'a', sizeof(raw));
+    assert_false(text_normalize(&small, (struct str){raw, sizeof(raw)}, &out));
+    for (size_t i = 0; i < sizeof(raw); i += 3) memcpy(raw + i, "\u3042", 3);
+    assert_false(text_normalize(&small, (struct str){raw, sizeof(raw)}, &out));
+    arena_free(&small);
+}
+
+/* --- counting
+ * --------------------------------------------------------------------------------------------------- */
+
+static void assert_count(const char *text, size_t expected) {
+    assert_int_equal(text_count_graphemes(str_from(text)), expected);
+}
+
+static void counts_what_a_person_counts(void **state) {
+    (void)state;
+    assert_count("", 0);
+    assert_count("hello", 5);
+    assert_count("a\r\nb", 3);
+    assert_count("e\u0301", 1);
+    assert_count("Z\u0351\u036B\u0343\u036Aa", 2); /* piled-up marks */
+    assert_count("\u1112\u1161\u11AB\u1100", 2);   /* Hangul letters: 한, ᄀ */
+    assert_count("\u0e01\u0e33", 1);               /* Thai กำ */
+    assert_count("مرحبا", 5);                      /* right to left */
+    assert_count("שָׁלוֹם", 4);                       /* with points */
+    assert_count("日本語", 3);
+}
+
+static void counts_an_emoji_sequence_as_one(void **state) {
+    (void)state;
+    assert_count("👨‍👩‍👧‍👦", 1);
+    assert_count("👩🏽‍🚀", 1);
+    assert_count("👍🏿👍🏿", 2);
+    assert_count("❤️", 1);
+    assert_count("1️⃣", 1);
+    assert_count("🏴󠁧󠁢󠁥󠁮󠁧󠁿", 1);
+}
+
+static void counts_flags_in_pairs(void **state) {
+    (void)state;
+    assert_count("🇩🇪", 1);
+    assert_count("🇩🇪🇫🇷🇯🇵", 3);
+    assert_count("🇩🇪🇫", 2);
+    assert_count("🇩 🇪", 3);
+}
+
+static void counts_an_indic_conjunct_as_one(void **state) {
+    (void)state;
+    assert_count("कमाल", 3);
+    assert_count("क्षि", 1);
+    assert_count("नमस्ते", 3);
+    assert_count("স্ত্রী", 1);
+    assert_count("क्\u200Cष", 2); /* a non-joiner keeps the consonants apart */
+    assert_count("क्a", 2);
+    assert_count("த்த", 2); /* Tamil has no such conjuncts */
+}
+
+/* --- blank
+ * ------------------------------------------------------------------------------------------------------ */
+
+static void sees_that_a_text_is_blank(void **state) {
+    (void)state;
+    assert_true(text_is_blank(STR("")));
+    assert_true(text_is_blank(STR(" \t\r\n\xC2\x85\u00A0\u2003\u2028\u3000")));
+    assert_true(text_is_blank(STR("\u200B\u200D\u2060\uFEFF\u00AD\uFE0F\u3164\u115F")));
+    assert_true(text_is_blank(STR("\x01")));
+    assert_false(text_is_blank(STR(" \u200B.")));
+    assert_false(text_is_blank(STR("\u0301")));
+}
+
+/* --- mentions and hashtags
+ * -------------------------------------------------------------------------------------- */
+
+/* The values in order, each with a blank behind it. */
+static const char *values(struct arena *a, const struct text_entity *v, size_t n) {
+    char *all = arena_strdup(a, "");
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(strlen(v[i].value.ptr), v[i].value.len);
+        all = arena_printf(a, "%s%s ", all, v[i].value.ptr);
+    }
+    return all;
+}
+
+static void assert_mentions(struct arena *a, const char *text, const char *expected) {
+    struct text_entities e;
+    text_parse_entities(a, str_from(text), &e);
+    assert_string_equal(values(a, e.mentions, e.n_mentions), expected);
+}
+
+static void assert_tags(struct arena *a, const char *text, const char *expected) {
+    struct text_entities e;
+    text_parse_entities(a, str_from(text), &e);
+    assert_string_equal(values(a, e.hashtags, e.n_hashtags), expected);
+}
+
+static void finds_mentions_in_lower_case(void **state) {
+    assert_mentions(*state, "@Ada and @grace_hopper, (@k9)! @A", "ada grace_hopper k9 a ");
+    assert_mentions(*state, "no one @ all, @", "");
+    assert_mentions(*state, "@@ada .@bob", "ada bob ");
+    assert_mentions(*state, "@adaさん", "ada ");
+    assert_mentions(*state, "مرحبا @ada", "ada ");
+    assert_mentions(*state, "👋@ada", "ada ");
+}
+
+static void finds_no_mention_inside_words_and_addresses(void **state) {
+    assert_mentions(*state, "mail ada@example.org", "");
+    assert_mentions(*state, "été@ada _@ada 7@ada", "");
+    assert_mentions(*state, "@ada@example.org", "");
+    assert_mentions(*state, "@adaé @ada\u0301", "");
+    assert_mentions(*state, "https://example.org/@ada then @bob", "bob ");
+}
+
+static void finds_no_mention_longer_than_a_handle(void **state) {
+    assert_mentions(*state, "@abcdefghijklmnopqrstuvwxyz0123", "abcdefghijklmnopqrstuvwxyz0123 ");
+    assert_mentions(*state, "@abcdefghijklmnopqrstuvwxyz01234 @b", "b ");
+}
+
+static void finds_hashtags_in_every_script(void **state) {
+    assert_tags(*state, "#Penguins and #rock_hoppers2", "penguins rock_hoppers2 ");
+    assert_tags(*state, "＃日本語 #日本語です。", "日本語 日本語です ");
+    assert_tags(*state, "#नमस्ते #ไทย #שלום #العربية", "नमस्ते ไทย שלום العربية ");
+    assert_tags(*state, "#می\u200Cخواهم", "می\u200Cخواهم ");
+    assert_tags(*state, "#ශ්\u200Dරී", "ශ්\u200Dරී ");
+    assert_tags(*state, "#col·lecció #ハリー・ポッター", "col·lecció ハリー・ポッター ");
+    assert_tags(*state, "#2026 #100days #Ⅳ", "100days iv ");
+    assert_tags(*state, "#_ #__init__", "_ __init__ ");
+}
+
+static void ends_a_hashtag_where_the_word_ends(void **state) {
+    assert_tags(*state, "#a,#b.#c!#d-e", "a b c d ");
+    assert_tags(*state, "#foo· bar #foo\u200D", "foo foo ");
+    assert_tags(*state, "#love❤️ #fun🎉", "love fun ");
+    assert_tags(*state, "##double", "double ");
+}
+
+static void finds_no_hashtag_where_there_is_none(void **state) {
+    assert_tags(*state, "# #! #123 #１２３ #\u0301a #·a", "");
+    assert_tags(*state, "a#b &#39; 日本#語 _#x", "");
+    assert_tags(*state, "#️⃣ #⃣", ""); /* keycaps */
+    assert_tags(*state, "#\u3164 #\u00AD", "");
+    assert_tags(*state, "see https://example.org/page#section and http://x.y/#top", "");
+    assert_tags(*state, "日本 https://example.org/を見て #タグ", "タグ ");
+}
+
+static void normalises_hashtags_for_the_index(void **state) {
+    assert_tags(*state, "#CAFE\u0301 #Café", "café café ");
+    assert_tags(*state, "#ＦＵＬＬ１ #ﬁsh #ſ", "full1 fish s ");
+    assert_tags(*state, "#Straße #STRASSE", "strasse strasse ");
+    assert_tags(*state, "#ΣΊΣΥΦΟΣ #σίσυφος", "σίσυφοσ σίσυφοσ ");
+    assert_tags(*state, "#İstanbul #ISTANBUL #ısı", "i\u0307stanbul istanbul ısı ");
+    assert_tags(*state, "#a\uFE0Fb", "ab ");
+}
+
+/* Some Arabic letters come apart into a blank and a mark, or into a whole sentence. */
+static void leaves_no_blank_in_a_hashtag(void **state) {
+    assert_tags(*state, "#\uFE70x", "\u064Bx ");
+    assert_tags(*state, "#\uFDFA", "صلىاللهعليهوسلم ");
+}
+
+static void leaves_out_overlong_hashtags(void **state) {
+    struct buf text;
+    struct text_entities e;
+    buf_init(&text);
+    buf_append_char(&text, '#');
+    for (int i = 0; i < 100; i++) buf_append_char(&text, 'x');
+    text_parse_entities(*state, buf_str(&text), &e);
+    assert_int_equal(e.n_hashtags, 1);
+    buf_append_char(&text, 'x');
+    text_parse_entities(*state, buf_str(&text), &e);
+    assert_int_equal(e.n_hashtags, 0);
+    buf_clear(&text);
+    buf_append_char(&text, '#');
+    for (int i = 0; i < 90; i++) buf_append_cstr(&text, "\uFDFA"); /* 15 letters each */
+    text_parse_entities(*state, buf_str(&text), &e);
+    assert_int_equal(e.n_hashtags, 0);
+    buf_free(&text);
+}
+
+static void tells_where_an_entity_stands(void **state) {
+    struct text_entities e;
+    struct str text = STR("👩🏽‍🚀é @Ada ＃日本·x· #b");
+    text_parse_entities(*state, text, &e);
+    assert_int_equal(e.n_mentions, 1);
+    assert_int_equal(e.n_hashtags, 2);
+    assert_int_equal(e.mentions[0].start, 6);
+    assert_int_equal(e.mentions[0].end, 10);
+    assert_str(
+        (struct str){text.ptr + e.mentions[0].start_byte, e.mentions[0].end_byte - e.mentions[0].start_byte},
+        "@Ada");
+    assert_int_equal(e.hashtags[0].start, 11);
+    assert_int_equal(e.hashtags[0].end, 16);
+    assert_str(
+        (struct str){text.ptr + e.hashtags[0].start_byte, e.hashtags[0].end_byte - e.hashtags[0].start_byte},
+        "＃日本·x");
+    assert_int_equal(e.hashtags[1].start, 18);
+    assert_int_equal(e.hashtags[1].end, 20);
+    assert_int_equal(e.hashtags[1].end_byte, text.len);
+}
+
+static void lists_each_handle_and_tag_once(void **state) {
+    struct text_entities e;
+    char **handles, **tags;
+    text_parse_entities(*state, STR("@Bob @ada @BOB #Tag #x #TAG @ada"), &e);
+    assert_int_equal(e.n_mentions, 4);
+    assert_int_equal(text_unique_handles(*state, &e, &handles), 2);
+    assert_string_equal(handles[0], "bob");
+    assert_string_equal(handles[1], "ada");
+    assert_int_equal(text_unique_tags(*state, &e, &tags), 2);
+    assert_string_equal(tags[0], "tag");
+    assert_string_equal(tags[1], "x");
+    text_parse_entities(*state, STR("nothing"), &e);
+    assert_int_equal(text_unique_tags(*state, &e, &tags), 0);
+    assert_non_null(tags);
+}
+
+static void keeps_at_most_64_of_each(void **state) {
+    struct buf text;
+    struct text_entities e;
+    buf_init(&text);
+    for (int i = 0; i < 1000; i++) buf_printf(&text, "@a%d #b%d ", i, i);
+    text_parse_entities(*state, buf_str(&text), &e);
+    assert_int_equal(e.n_mentions, 64);
+    assert_int_equal(e.n_hashtags, 64);
+    assert_str(e.mentions[63].value, "a63");
+    buf_free(&text);
+}
+
+static void survives_bytes_that_are_no_utf8(void **state) {
+    struct text_entities e;
+    struct str text = STR("\xff#a\xe2\x82 @b\xf0");
+    text_parse_entities(*state, text, &e);
+    assert_int_equal(e.n_hashtags, 1);
+    assert_int_equal(e.n_mentions, 1);
+    assert_int_equal(text_count_graphemes(STR("\xff\xff")), 2);
+}
+
+/* --- handles and lines
+ * ------------------------------------------------------------------------------------------ */
+
+static void lowers_good_handles(void **state) {
+    struct str out;
+    assert_null(text_check_handle(*state, STR("Ada_Lovelace9"), &out));
+    assert_str(out, "ada_lovelace9");
+    assert_null(text_check_handle(*state, STR("abcdefghijklmnopqrstuvwxyz0123"), &out));
+}
+
+static void refuses_bad_and_reserved_handles(void **state) {
+    static const char *const bad[] = {
+        "", "a b", "ada!", "adá", "\u212A", "abcdefghijklmnopqrstuvwxyz01234", "admin", "ROOT", "Me"};
+    struct str out;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_non_null(text_check_handle(*state, str_from(bad[i]), &out));
+    }
+    assert_non_null(text_check_handle(*state, STR("a\0b"), &out));
+    assert_string_equal(text_check_handle(*state, STR("Admin"), &out),
+                        "handle must not be \"admin\", which is reserved");
+}
+
+static const char *check_name(struct arena *a, const char *raw) {
+    struct str out;
+    return text_check_line(a, "display_name", str_from(raw), 1, 5, false, &out);
+}
+
+static void accepts_names_of_every_kind(void **state) {
+    struct str out;
+    assert_null(text_check_line(*state, "display_name", STR("Ame\u0301lie"), 1, 50, false, &out));
+    assert_str(out, "Amélie");
+    assert_null(check_name(*state, "👨‍👩‍👧‍👦🇩🇪é42"));
+    assert_null(check_name(*state, "שלום"));
+    assert_null(text_check_line(*state, "bio", STR(""), 0, 160, true, &out));
+    assert_null(text_check_line(*state, "bio", STR("two\nlines"), 0, 160, true, &out));
+}
+
+static void says_what_is_wrong_with_a_name(void **state) {
+    struct str out;
+    assert_string_equal(check_name(*state, ""), "display_name must be 1 to 5 characters, this has 0");
+    assert_string_equal(check_name(*state, "abcdef"), "display_name must be 1 to 5 characters, this has 6");
+    assert_string_equal(check_name(*state, "a\nb"), "display_name must have no control characters");
+    assert_string_equal(check_name(*state, "a\x7f"), "display_name must have no control characters");
+    assert_string_equal(check_name(*state, "a\u2028b"), "display_name must have no control characters");
+    assert_string_equal(check_name(*state, "a\u202Eb"), "display_name must have no control characters");
+    assert_string_equal(check_name(*state, " \u200B"), "display_name must not be blank");
+    assert_string_equal(check_name(*state, "\xff"), "display_name must be UTF-8 without U+0000");
+    assert_non_null(text_check_line(*state, "bio", STR("a\rb"), 0, 160, true, &out));
+}
+
+static void refuses_a_pile_of_marks(void **state) {
+    struct buf pile;
+    struct str out;
+    buf_init(&pile);
+    buf_append_char(&pile, 'Z');
+    for (int i = 0; i < 39; i++) buf_append_cstr(&pile, "\u0351");
+    assert_null(text_check_line(*state, "display_name", buf_str(&pile), 1, 5, false, &out));
+    for (int i = 0; i < 10; i++) buf_append_cstr(&pile, "\u0351");
+    assert_string_equal(text_check_line(*state, "display_name", buf_str(&pile), 1, 5, false, &out),
+                        "display_name must be at most 80 bytes");
+    for (int i = 0; i < 1000; i++) buf_append_cstr(&pile, "\u0351");
+    assert_string_equal(text_check_line(*state, "display_name", buf_str(&pile), 1, 5, false, &out),
+                        "display_name must be at most 80 bytes");
+    buf_free(&pile);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(composes_letters_and_marks),
+        cmocka_unit_test(orders_marks_canonically),
+        cmocka_unit_test(orders_long_runs_of_marks_like_short_ones),
+        cmocka_unit_test(takes_hundreds_of_thousands_of_marks_in_its_stride),
+        cmocka_unit_test(refuses_what_is_no_utf8),
+        cmocka_unit_test(refuses_what_passes_the_arenas_limit),
+        cmocka_unit_test(counts_what_a_person_counts),
+        cmocka_unit_test(counts_an_emoji_sequence_as_one),
+        cmocka_unit_test(counts_flags_in_pairs),
+        cmocka_unit_test(counts_an_indic_conjunct_as_one),
+        cmocka_unit_test(sees_that_a_text_is_blank),
+        cmocka_unit_test(finds_mentions_in_lower_case),
+        cmocka_unit_test(finds_no_mention_inside_words_and_addresses),
+        cmocka_unit_test(finds_no_mention_longer_than_a_handle),
+        cmocka_unit_test(finds_hashtags_in_every_script),
+        cmocka_unit_test(ends_a_hashtag_where_the_word_ends),
+        cmocka_unit_test(finds_no_hashtag_where_there_is_none),
+        cmocka_unit_test(normalises_hashtags_for_the_index),
+        cmocka_unit_test(leaves_no_blank_in_a_hashtag),
+        cmocka_unit_test(leaves_out_overlong_hashtags),
+        cmocka_unit_test(tells_where_an_entity_stands),
+        cmocka_unit_test(lists_each_handle_and_tag_once),
+        cmocka_unit_test(keeps_at_most_64_of_each),
+        cmocka_unit_test(survives_bytes_that_are_no_utf8),
+        cmocka_unit_test(lowers_good_handles),
+        cmocka_unit_test(refuses_bad_and_reserved_handles),
+        cmocka_unit_test(accepts_names_of_every_kind),
+        cmocka_unit_test(says_what_is_wrong_with_a_name),
+        cmocka_unit_test(refuses_a_pile_of_marks),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -23,6 +23,7 @@
 
 #define TWO_TO_53 9007199254740992.0
 #define TWO_TO_64 18446744073709551616.0
+#define FLOAT_MAX 0x1.fffffefffffffp127 /* the largest double that rounds to FLT_MAX and not to infinity */
 #define NOT_AN_ELEMENT SIZE_MAX
 
 struct reader {
@@ -242,7 +243,7 @@ static enum error decode_narrow(const struct reader *r, const struct place *at,
     enum error e;
     switch (f->type) {
     case PROTOBUF_C_TYPE_FLOAT:
-        e = decode_double(r, at, v, (double)FLT_MAX, &d);
+        e = decode_double(r, at, v, FLOAT_MAX, &d);
         *(float *)out = (float)d;
         return e;
     case PROTOBUF_C_TYPE_UINT32:

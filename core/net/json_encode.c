@@ -73,14 +73,18 @@ static void write_bytes(struct buf *out, const ProtobufCBinaryData *bytes) {
 
 /* ---- numbers */
 
-/* JSON has no words for these; true when v was one. */
+/* What JSON has no words for, and zero, whose sign would be lost without the fraction. True when v was one.
+ */
 static bool write_special(struct buf *out, double v) {
-    if (isfinite(v)) return false;
-    buf_append_cstr(out, isnan(v) ? "\"NaN\"" : v > 0 ? "\"Infinity\"" : "\"-Infinity\"");
+    if (isfinite(v) && v != 0) return false;
+    if (v == 0)
+        buf_append_cstr(out, signbit(v) ? "-0.0" : "0");
+    else
+        buf_append_cstr(out, isnan(v) ? "\"NaN\"" : v > 0 ? "\"Infinity\"" : "\"-Infinity\"");
     return true;
 }
 
-/* With the fewest digits that give the same value back. */
+/* With no more digits than it takes to give the same value back (but for the smallest, denormal ones). */
 static void write_double(struct buf *out, double v) {
     char text[32];
     if (write_special(out, v)) return;

@@ -64,9 +64,9 @@ struct date {
     int year, month, day;
 };
 
-/* days >= that of 0001-01-01. The year is guessed from the mean length of years, which is at most one off. */
+/* days >= that of 0001-01-01. The mean length of years gives a year that may be the one before or after. */
 static struct date date_from_days(int64_t days) {
-    int64_t y = ((days + 719468) * 400 + 399) / 146097;
+    int64_t y = (days + 719468) * 400 / 146097 + 1;
     while (days_from_date(y, 3, 1) > days) y--;
     int64_t day_of_year = days - days_from_date(y, 3, 1);
     int64_t month_from_march = (5 * day_of_year + 2) / 153;

@@ -2,6 +2,7 @@
 #include "workers/jobs/fit.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -16,6 +17,17 @@ struct fit_scratch {
         double p, value;
         size_t df; /* 0: empty */
     } quantile[QUANTILES];
+};
+
+const struct fit_term fit_term_undefined = {
+    .estimate = NAN,
+    .std_error = NAN,
+    .statistic = NAN,
+    .p_value = NAN,
+    .log10_p = NAN,
+    .conf_low = NAN,
+    .conf_high = NAN,
+    .se_hc = {NAN, NAN, NAN, NAN},
 };
 
 const char *fit_status_name(enum fit_status status) {

@@ -43,6 +43,9 @@ struct fit_term {
     double se_hc[FIT_HC_COUNT]; /* heteroscedasticity-consistent standard errors, when asked for */
 };
 
+/* All NAN, and not dropped. */
+extern const struct fit_term fit_term_undefined;
+
 /* Working memory of fits. It grows to the largest slice and is reused, so that a million small slices
  * allocate once. One per thread: it may not be used by two fits at a time. */
 struct fit_scratch;

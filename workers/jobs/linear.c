@@ -61,21 +61,10 @@ static void linear_inform(struct linear_result *r, const struct qr_solution *s) 
     r->bic = -2 * r->log_lik + log(n) * parameters;
 }
 
-static const struct fit_term linear_undefined = {
-    .estimate = NAN,
-    .std_error = NAN,
-    .statistic = NAN,
-    .p_value = NAN,
-    .log10_p = NAN,
-    .conf_low = NAN,
-    .conf_high = NAN,
-    .se_hc = {NAN, NAN, NAN, NAN},
-};
-
 /* quantile: of Student's t for the interval; hc: robust variances or NULL. */
 static struct fit_term linear_term(double estimate, double variance, const double *hc,
                                    const struct linear_result *r, double quantile) {
-    struct fit_term t = linear_undefined;
+    struct fit_term t = fit_term_undefined;
     t.estimate = estimate;
     for (size_t h = 0; hc && h < FIT_HC_COUNT; h++) t.se_hc[h] = sqrt(hc[h]);
     if (r->df_residual == 0) return t;
@@ -99,13 +88,13 @@ static void linear_fill_terms(const struct qr_problem *problem, const struct qr_
     if (problem->intercept) {
         *t = r->n ? linear_term(s->intercept, s->intercept_variance, problem->robust ? s->intercept_hc : NULL,
                                 r, quantile)
-                  : linear_undefined;
+                  : fit_term_undefined;
         t++->dropped = r->n == 0;
     }
     for (size_t j = 0; j < problem->p; j++, t++) {
         *t = s->kept[j] ? linear_term(s->coefficient[j], s->variance[j], problem->robust ? s->hc[j] : NULL, r,
                                       quantile)
-                        : linear_undefined;
+                        : fit_term_undefined;
         t->dropped = !s->kept[j];
     }
 }
@@ -130,7 +119,7 @@ static void linear_clear(struct linear_result *r, size_t n_terms, struct fit_ter
         .digits_estimate = NAN,
     };
     for (size_t j = 0; j < n_terms; j++) {
-        terms[j] = linear_undefined;
+        terms[j] = fit_term_undefined;
         terms[j].dropped = true;
     }
 }

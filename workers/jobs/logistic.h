@@ -24,7 +24,7 @@
 
 #define LOGISTIC_MAX_STEPS 50
 /* The penalised fit solves dense systems of classes * (p + 1) unknowns: beyond this many they are refused. */
-#define PENALISED_MAX_UNKNOWNS 1024
+#define PENALISED_MAX_UNKNOWNS 512
 
 struct logistic_result {
     enum fit_status status;

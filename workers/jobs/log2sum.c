@@ -84,7 +84,7 @@ static enum log2sum_status survey(const struct log2sum_map *map, const struct lo
         }
         size_t genes = map->offsets[t + 1] - map->offsets[t];
         *count += genes;
-        result->missing_rows += isnan(in->tpm[i]);
+        result->missing_rows += isnan(in->tpm[i]) ? 1 : 0;
         if (genes > 0) continue;
         result->unmapped_rows++;
         result->unmapped_transcripts += !unmapped[t];
@@ -122,7 +122,7 @@ static void sort_by(struct sorter *s, bool by_patient, uint32_t keys) {
 /* Missing values last. */
 static int compare_tpm(const void *a, const void *b) {
     double x = ((const struct value *)a)->tpm, y = ((const struct value *)b)->tpm;
-    if (isnan(x) || isnan(y)) return (isnan(x) != 0) - (isnan(y) != 0);
+    if (isnan(x) || isnan(y)) return (isnan(x) ? 1 : 0) - (isnan(y) ? 1 : 0);
     return (x > y) - (x < y);
 }
 

@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# scripts/run and scripts/stop as a person uses them: it comes up, keeps its data, refuses what it must, and
+# leaves nothing behind, however it is ended.
+
+# shellcheck source=../lib/tap.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/tap.sh"
+# shellcheck source=../../scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
+set +e
+
+export BUILD=${ROOKERY_BUILD:-$ROOT/build} POSTGRES_SHARED_BUFFERS=32MB
+# These belong to the tests' own stack; here scripts/run is to start its servers.
+unset DATABASE_URL REDIS_URL ROOKERY_BUILD ROOKERY_GATEWAY ROOKERY_TEST_DATABASE_URL ROOKERY_TEST_REDIS_URL
+unset ROOKERY_TEST_STACK
+
+home=$(mktemp -d /tmp/rookery-run.XXXXXX)
+chmod 755 "$home"
+data=$home/data
+port=$(free_port)
+end() {
+    [ ! -d "$data/run" ] || "$ROOT/scripts/stop" --data "$data" >/dev/null
+    rm -rf "$home"
+}
+trap end EXIT
+trap 'exit 1' INT TERM
+
+# Every process that has the data folder in its command line (this grep has not).
+processes() { grep -laz -f <(printf '%s\n' "$data") /proc/[0-9]*/cmdline 2>/dev/null; }
+nothing_runs() { [ -z "$(cat "$data"/run/*.pid 2>/dev/null)" ] && [ -z "$(processes)" ]; }
+query() {
+    (
+        # shellcheck disable=SC1091
+        . "$data/run/env"
+        psql_of "$DATABASE_URL" "$1"
+    )
+}
+psql_of() {
+    # shellcheck source=../../scripts/lib-servers.sh
+    (. "$ROOT/scripts/lib-servers.sh" && "$(postgres_find)/psql" -X -q -A -t -v ON_ERROR_STOP=1 -d "$1" -c "$2")
+}
+run() { "$ROOT/scripts/run" --listen "127.0.0.1:$port" --data "$data" --workers 1 "$@"; }
+stop() { "$ROOT/scripts/stop" --data "$data"; }
+answers() { http_is_ok 127.0.0.1 "$port" "$1"; }
+says() { # TEXT COMMAND...: the command fails, and says so
+    local text=$1 output
+    shift
+    if output=$("$@" 2>&1); then
+        echo "succeeded: $output"
+        return 1
+    fi
+    echo "$output"
+    grep -q -- "$text" <<<"$output"
+}
+
+check "run --detach returns when it is ready" run --detach
+check "/readyz answers" answers /readyz
+check "/healthz answers" answers /healthz
+check "the database can be reached as run/env says" query 'create table kept as select 42 as n'
+check "a second run in the same folder is refused" says "still running in $data" run --detach
+second() { "$ROOT/scripts/run" --listen "127.0.0.1:$port" --data "$home/other" --detach; }
+check "a second run on the same port is refused" says "127.0.0.1:$port is taken" second
+check "the first run is still there" answers /readyz
+check "stop ends it" stop
+check "nothing is left running" nothing_runs
+check_not "the port is free again" answers /readyz
+check "stop with nothing to stop is no error" stop
+
+check "it starts again in the same folder" run --detach
+check "its data was kept" [ "$(query 'select n from kept')" = 42 ]
+kill_all() {
+    local file pid
+    for file in "$data"/run/*.pid; do if pid=$(pidfile_pid "$file"); then kill -s KILL "$pid"; fi; done
+    wait_until 10 all_gone
+}
+all_gone() { [ -z "$(processes)" ]; }
+check "every process is killed with SIGKILL" kill_all
+check "it starts again after that" run --detach
+check "its data was kept through that" [ "$(query 'select n from kept')" = 42 ]
+check "stop ends it again" stop
+
+# In the foreground, as from a terminal: SIGINT goes to run alone, which stops the rest in order.
+env --default-signal=INT "$ROOT/scripts/run" --listen "127.0.0.1:$port" --data "$data" --workers 1 >"$home/out" 2>&1 &
+foreground=$!
+ready_line() { grep -q 'Rookery is ready' "$home/out"; }
+check "run in the foreground says when it is ready" wait_until 60 ready_line
+kill -s INT $foreground
+wait $foreground
+status=$?
+check "Ctrl-C ends it without an error" [ $status = 0 ]
+check "nothing is left running after Ctrl-C" nothing_runs
+
+check "a port out of range is refused" says 'must be a number' "$ROOT/scripts/run" --listen 127.0.0.1:70000
+check "an unknown option is refused" says 'unknown option --daemon' "$ROOT/scripts/run" --daemon
+check "an option without its value is refused" says 'needs a value' "$ROOT/scripts/run" --data
+check "stop in a folder that is none says so" says 'not a data folder' "$ROOT/scripts/stop" --data "$home/none"
+
+# A folder whose path is too long for a Unix socket's name.
+data=$home/$(printf 'long-%.0s' {1..30})
+check "a data folder with a long path works" run --detach
+check "and its database is reached" [ "$(query 'select 1')" = 1 ]
+check "and stops" stop
+check "and leaves nothing" nothing_runs
+done_testing

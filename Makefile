@@ -145,10 +145,12 @@ $(BUILD)/core/store/migrations.o: CPPFLAGS_ALL += -DMIGRATIONS_LIST='"$(MIGRATIO
 $(BUILD)/core/store/migrations.o: $(MIGRATIONS_LIST)
 
 SOURCES = $(shell git ls-files '*.c' '*.h' '*.cc')
+# Versions of clang-format differ in what they write; Debian 12's is the judge where it is installed.
+CLANG_FORMAT ?= $(shell command -v clang-format-14 || echo clang-format)
 format:
-	clang-format -i $(SOURCES)
+	$(CLANG_FORMAT) -i $(SOURCES)
 lint:
-	clang-format --dry-run -Werror $(SOURCES)
+	$(CLANG_FORMAT) --dry-run -Werror $(SOURCES)
 	scripts/check-includes
 	scripts/check-protos
 clean:

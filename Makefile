@@ -93,7 +93,12 @@ $(CORE_LIB) $(GATEWAY_LIB) $(WORKERS_LIB) $(TEST_PB_LIB):
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-TEST_LIBS := $(TEST_PB_LIB) $(GATEWAY_LIB) $(WORKERS_LIB) $(CORE_LIB)
+# What several tests share (servers they start, fibers they run).
+SUPPORT_LIB := $(BUILD)/libsupport.a
+$(SUPPORT_LIB): $(call objects,$(sort $(wildcard tests/unit/support/*.c)))
+	@rm -f $@
+	$(AR) rcs $@ $^
+TEST_LIBS := $(SUPPORT_LIB) $(TEST_PB_LIB) $(GATEWAY_LIB) $(WORKERS_LIB) $(CORE_LIB)
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LDLIBS)

@@ -1,0 +1,689 @@
+/* The PostgreSQL client when all is well, or when only a statement is wrong: types, transactions, errors,
+ * sharing. What happens when connections and servers die is test_pg_faults.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/metrics.h"
+#include "core/store/pg.h"
+#include "tests/unit/support/fibers.h"
+#include "tests/unit/support/postgres.h"
+
+/* ---- what every test does ---- */
+
+static struct pg *open_pool(struct fiber *self, const struct postgres *p, int connections, int pipeline) {
+    struct pg_options o = {.url = p->url,
+                           .connections = connections,
+                           .pipeline = pipeline,
+                           .application_name = "test_pg",
+                           .statement_timeout_ms = 2000};
+    struct pg *pg = pg_open(fiber_loop(self), &o, NULL, NULL);
+    CHECK(pg != NULL);
+    CHECK_INT(pg_wait_ready(self, pg), 0);
+    return pg;
+}
+
+static struct pg_args new_args(struct fiber *self) {
+    struct pg_args a;
+    pg_args_init(&a, fiber_arena(self));
+    return a;
+}
+
+/* ---- types ---- */
+
+static const struct pg_stmt echo_i64 = {"echo_i64", "SELECT $1::bigint", true};
+static const struct pg_stmt echo_f64 = {"echo_f64", "SELECT $1::float8", true};
+static const struct pg_stmt echo_text = {"echo_text", "SELECT $1::text", true};
+static const struct pg_stmt echo_bytes = {"echo_bytes", "SELECT $1::bytea", true};
+static const struct pg_stmt echo_plain = {"echo_plain", "SELECT $1::integer, $2::boolean, $3::boolean", true};
+
+static int64_t round_trip_i64(struct fiber *self, struct pg *pg, int64_t v) {
+    struct pg_args a = new_args(self);
+    struct pg_result *r = NULL;
+    pg_i64(&a, v);
+    CHECK_INT(pg_exec(self, pg, &echo_i64, &a, &r, NULL), 0);
+    return r ? pg_get_i64(r, 0, 0) : -1;
+}
+
+static double round_trip_f64(struct fiber *self, struct pg *pg, double v) {
+    struct pg_args a = new_args(self);
+    struct pg_result *r = NULL;
+    pg_f64(&a, v);
+    CHECK_INT(pg_exec(self, pg, &echo_f64, &a, &r, NULL), 0);
+    return r ? pg_get_f64(r, 0, 0) : -1;
+}
+
+static void numbers(struct fiber *self, void *arg) {
+    struct pg *pg = open_pool(self, arg, 1, 8);
+    static const int64_t values[] = {0, 1, -1, INT64_MAX, INT64_MIN, 1LL << 40};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        CHECK_INT(round_trip_i64(self, pg, values[i]), values[i]);
+    }
+    CHECK(round_trip_f64(self, pg, 0.1) == 0.1);
+    CHECK(round_trip_f64(self, pg, -INFINITY) == -INFINITY);
+    CHECK(isnan(round_trip_f64(self, pg, NAN)));
+    CHECK(signbit(round_trip_f64(self, pg, -0.0)));
+    struct pg_args a = new_args(self);
+    struct pg_result *r = NULL;
+    pg_i32(&a, INT32_MIN);
+    pg_bool(&a, true);
+    pg_bool(&a, false);
+    CHECK_INT(pg_exec(self, pg, &echo_plain, &a, &r, NULL), 0);
+    CHECK_INT(pg_get_i64(r, 0, 0), INT32_MIN);
+    CHECK(pg_get_bool(r, 0, 1) && !pg_get_bool(r, 0, 2));
+    pg_close(self, pg, 1000);
+}
+
+static void numbers_come_back_as_they_went(void **state) {
+    run_in_fiber(numbers, *state);
+}
+
+static void texts(struct fiber *self, void *arg) {
+    struct pg *pg = open_pool(self, arg, 1, 8);
+    static const struct str values[] = {{"", 0}, {NULL, 0}, {"p\xc3\xa4ng 'quoted' \\", 16}};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        struct pg_args a = new_args(self);
+        struct pg_result *r = NULL;
+        pg_text(&a, values[i]);
+        CHECK_INT(pg_exec(self, pg, &echo_text, &a, &r, NULL), 0);
+        CHECK(!pg_is_null(r, 0, 0));
+        CHECK(str_eq(pg_get_str(r, 0, 0), values[i]));
+    }
+    struct pg_args a = new_args(self);
+    struct pg_result *r = NULL;
+    struct str bytes = {"a\0b\xff", 4};
+    pg_bytes(&a, bytes);
+    CHECK_INT(pg_exec(self, pg, &echo_bytes, &a, &r, NULL), 0);
+    CHECK(str_eq(pg_get_str(r, 0, 0), bytes));
+    pg_close(self, pg, 1000);
+}
+
+static void texts_and_bytes_come_back_as_they_went(void **state) {
+    run_in_fiber(texts, *state);
+}
+
+static const struct pg_stmt nulls_stmt = {
+    "nulls", "SELECT $1::bigint, $2::boolean, $3::float8, $4::text, $5::timestamptz, $6::bigint[]", true};
+
+static void nulls(struct fiber *self, void *arg) {
+    struct pg *pg = open_pool(self, arg, 1, 8);
+    struct pg_args a = new_args(self);
+    struct pg_result *r = NULL;
+    for (int i = 0; i < 6; i++) pg_null(&a);
+    CHECK_INT(pg_exec(self, pg, &nulls_stmt, &a, &r, NULL), 0);
+    for (int i = 0; i < 6; i++) CHECK(pg_is_null(r, 0, i));
+    CHECK_INT(pg_get_i64(r, 0, 0), 0);
+    CHECK(!pg_get_bool(r, 0, 1));
+    CHECK(pg_get_f64(r, 0, 2) == 0);
+    CHECK_INT(pg_get_str(r, 0, 3).len, 0);
+    CHECK_INT(pg_get_time_ms(r, 0, 4), 0);
+    int64_t *v;
+    CHECK_INT(pg_get_i64_array(r, 0, 5, fiber_arena(self), &v), 0);
+    pg_close(self, pg, 1000);
+}
+
+static void null_reads_as_nothing_of_every_type(void **state) {
+    run_in_fiber(nulls, *state);
+}
+
+static const struct pg_stmt widths_stmt = {
+    "widths", "SELECT (-5)::smallint, (-6)::integer, (-7)::bigint, 4000000000::oid, 1.5::real", true};
+static const struct pg_stmt times_stmt = {
+    "times",
+    "SELECT '2026-03-01T12:00:00.123456Z'::timestamptz, '1969-12-31T23:59:59.9995Z'::timestamptz,"
+    " 'infinity'::timestamptz, '-infinity'::timestamptz",
+    true};
+static const struct pg_stmt kinds_stmt = {"kinds",
+                                          "SELECT 'v'::varchar(3), 'n'::name, 'c'::\"char\", '{\"a\": "
+                                          "1}'::json, '{}'::bigint[], '{3,-4}'::bigint[]",
+                                          true};
+
+static void conversions(struct fiber *self, void *arg) {
+    struct pg *pg = open_pool(self, arg, 1, 8);
+    struct pg_result *r = NULL;
+    CHECK_INT(pg_exec(self, pg, &widths_stmt, NULL, &r, NULL), 0);
+    CHECK_INT(pg_get_i64(r, 0, 0), -5);
+    CHECK_INT(pg_get_i64(r, 0, 1), -6);
+    CHECK_INT(pg_get_i64(r, 0, 2), -7);
+    CHECK_INT(pg_get_i64(r, 0, 3), 4000000000);
+    CHECK(pg_get_f64(r, 0, 4) == 1.5);
+    CHECK_INT(pg_exec(self, pg, &times_stmt, NULL, &r, NULL), 0);
+    CHECK_INT(pg_get_time_ms(r, 0, 0), 1772366400123);
+    CHECK_INT(pg_get_time_ms(r, 0, 1), -1);
+    CHECK_INT(pg_get_time_ms(r, 0, 2), INT64_MAX);
+    CHECK_INT(pg_get_time_ms(r, 0, 3), INT64_MIN);
+    CHECK_INT(pg_exec(self, pg, &kinds_stmt, NULL, &r, NULL), 0);
+    CHECK_STR(pg_get_str(r, 0, 0), "v");
+    CHECK_STR(pg_get_str(r, 0, 1), "n");
+    CHECK_STR(pg_get_str(r, 0, 2), "c");
+    CHECK_STR(pg_get_str(r, 0, 3), "{\"a\": 1}");
+    int64_t *v;
+    CHECK_INT(pg_get_i64_array(r, 0, 4, fiber_arena(self), &v), 0);
+    CHECK_INT(pg_get_i64_array(r, 0, 5, fiber_arena(self), &v), 2);
+    CHECK(v[0] == 3 && v[1] == -4);
+    pg_close(self, pg, 1000);
+}
+
+static void results_of_every_kind_are_read(void **state) {
+    run_in_fiber(conversions, *state);
+}
+
+static const struct pg_stmt arrays_stmt = {
+    "arrays",
+    "SELECT $1::bigint[], $2::integer[]::text, $3::boolean[]::text, $4::text[]::text, $5::bytea[]::text",
+    true};
+
+static void arrays(struct fiber *self, void *arg) {
+    struct pg *pg = open_pool(self, arg, 1, 8);
+    const int64_t wide[] = {1, INT64_MIN, INT64_MAX};
+    const int32_t narrow[] = {7, -8};
+    const bool flags[] = {true, false};
+    const struct str strings[] = {STR("a,b"), {NULL, 0}, STR("")};
+    const struct str blobs[] = {{"\0\1", 2}, {NULL, 0}};
+    struct pg_args a = new_args(self);
+    struct pg_result *r = NULL;
+    pg_i64_array(&a, wide, 3);
+    pg_i32_array(&a, narrow, 2);
+    pg_bool_array(&a, flags, 2);
+    pg_text_array(&a, strings, 3);
+    pg_bytes_array(&a, blobs, 2);
+    CHECK_INT(pg_exec(self, pg, &arrays_stmt, &a, &r, NULL), 0);
+    int64_t *v;
+    CHECK_INT(pg_get_i64_array(r, 0, 0, fiber_arena(self), &v), 3);
+    CHECK(memcmp(v, wide, sizeof wide) == 0);
+    CHECK_STR(pg_get_str(r, 0, 1), "{7,-8}");
+    CHECK_STR(pg_get_str(r, 0, 2), "{t,f}");
+    CHECK_STR(pg_get_str(r, 0, 3), "{\"a,b\",NULL,\"\"}");
+    CHECK_STR(pg_get_str(r, 0, 4), "{\"\\\\x0001\",NULL}");
+    a = new_args(self);
+    pg_i64_array(&a, NULL, 0);
+    pg_i32_array(&a, NULL, 0);
+    pg_bool_array(&a, NULL, 0);
+    pg_text_array(&a, NULL, 0);
+    pg_bytes_array(&a, NULL, 0);
+    CHECK_INT(pg_exec(self, pg, &arrays_stmt, &a, &r, NULL), 0);
+    CHECK_INT(pg_get_i64_array(r, 0, 0, fiber_arena(self), &v), 0);
+    CHECK_STR(pg_get_str(r, 0, 3), "{}");
+    pg_close(self, pg, 1000);
+}
+
+static void arrays_go_over_with_nulls_and_empty(void **state) {
+    run_in_fiber(arrays, *state);
+}
+
+static void null_first(struct fiber *self, void *arg) {
+    struct pg *pg = open_pool(self, arg, 1, 8);
+    static const struct pg_stmt insert = {"null_first",
+                                          "INSERT INTO nullable VALUES ($1, $2) RETURNING small", false};
+    CHECK(postgres_try(arg, "CREATE TABLE nullable (small integer, other text)"));
+    for (int i = 0; i < 3; i++) {
+        struct pg_args a = new_args(self);
+        struct pg_result *r = NULL;
+        if (i == 0) {
+            pg_null(&a); /* the server takes it for an integer */
+        } else {
+            pg_i64(&a, i); /* a bigint, which would not fit that */
+        }
+        pg_null(&a);
+        CHECK_INT(pg_exec(self, pg, &insert, &a, &r, NULL), 0);
+        CHECK_INT(pg_get_i64(r, 0, 0), i);
+    }
+    pg_close(self, pg, 1000);
+}
+
+static void a_parameter_may_be_null_before_it_has_a_type(void **state) {
+    run_in_fiber(null_first, *state);
+}
+
+/* ---- sharing ---- */
+
+#define CROWD 1000
+
+struct crowd {
+    struct pg *pg;
+    struct latch latch;
+    int calls, errors, wrong;
+};
+
+static const struct pg_stmt square_stmt = {"square", "SELECT $1::bigint * $1::bigint", true};
+
+static void square_once(struct fiber *self, void *arg) {
+    struct crowd *c = arg;
+    struct pg_args a = new_args(self);
+    struct pg_result *r = NULL;
+    int64_t n = c->calls++;
+    pg_i64(&a, n);
+    if (pg_exec(self, c->pg, &square_stmt, &a, &r, NULL) != 0) {
+        c->errors++;
+    } else if (pg_rows(r) != 1 || pg_get_i64(r, 0, 0) != n * n) {
+        c->wrong++;
+    }
+    latch_done(&c->latch);
+}
+
+static void crowd(struct fiber *self, void *arg) {
+    struct crowd c = {.pg = open_pool(self, arg, 4, 16)};
+    latch_init(&c.latch, CROWD);
+    for (int i = 0; i < CROWD; i++) start_fiber(self, square_once, &c);
+    CHECK_INT(latch_wait(self, &c.latch), 0);
+    CHECK_INT(c.calls, CROWD);
+    CHECK_INT(c.errors, 0);
+    CHECK_INT(c.wrong, 0);
+    pg_close(self, c.pg, 1000);
+}
+
+static void a_thousand_fibers_each_get_their_own_answer(void **state) {
+    run_in_fiber(crowd, *state);
+}
+
+/* One fiber in three does something wrong, each in another way. */
+static const struct pg_stmt bad_divide = {"bad_divide", "SELECT 1 / $1::bigint", true};
+static const struct pg_stmt bad_table = {"bad_table", "SELECT * FROM no_such_table WHERE id = $1", true};
+static const struct pg_stmt bad_key = {"bad_key", "INSERT INTO keyed VALUES ($1)", false};
+static const struct pg_stmt *const bad_stmts[] = {&bad_divide, &bad_table, &bad_key};
+static const char *const bad_fields[] = {"22012", "42P01", "keyed_pkey"};
+
+static void one_of_three_is_bad(struct fiber *self, void *arg) {
+    struct crowd *c = arg;
+    int n = c->calls++;
+    if (n % 3 != 0) {
+        c->calls--;
+        square_once(self, c);
+        return;
+    }
+    size_t kind = (size_t)n / 3 % 3;
+    struct pg_args a = new_args(self);
+    struct fault f = {.error = ERR_OK};
+    pg_i64(&a, 0);
+    int e = pg_exec(self, c->pg, bad_stmts[kind], &a, NULL, &f);
+    CHECK_INT(e, kind == 2 ? ERR_ALREADY_EXISTS : ERR_SQL);
+    CHECK_STR(str_from(f.field), bad_fields[kind]);
+    latch_done(&c->latch);
+}
+
+static void bad_neighbours(struct fiber *self, void *arg) {
+    CHECK(postgres_try(arg, "CREATE TABLE keyed (id bigint PRIMARY KEY); INSERT INTO keyed VALUES (0)"));
+    struct crowd c = {.pg = open_pool(self, arg, 2, 32)};
+    latch_init(&c.latch, CROWD);
+    for (int i = 0; i < CROWD; i++) start_fiber(self, one_of_three_is_bad, &c);
+    CHECK_INT(latch_wait(self, &c.latch), 0);
+    CHECK_INT(c.calls, CROWD);
+    CHECK_INT(c.errors, 0);
+    CHECK_INT(c.wrong, 0);
+    pg_close(self, c.pg, 1000);
+}
+
+static void a_bad_statement_does_not_fail_its_neighbours(void **state) {
+    run_in_fiber(bad_neighbours, *state);
+}
+
+static const struct pg_stmt late_stmt = {"late", "SELECT count(*) FROM late", true};
+
+static void late_table(struct fiber *self, void *arg) {
+    struct pg *pg = open_pool(self, arg, 1, 8);
+    CHECK_INT(pg_exec(self, pg, &late_stmt, NULL, NULL, NULL), ERR_SQL);
+    CHECK(postgres_try(arg, "CREATE TABLE late (id bigint)"));
+    CHECK_INT(pg_exec(self, pg, &late_stmt, NULL, NULL, NULL), 0);
+    pg_close(self, pg, 1000);
+}
+
+static void a_statement_that_could_not_be_prepared_is_prepared_later(void **state) {
+    run_in_fiber(late_table, *state);
+}
+
+struct slow {
+    struct pg *pg;
+    bool over;
+};
+
+static const struct pg_stmt sleep_stmt = {"sleep", "SELECT pg_sleep($1::float8)", true};
+
+static int sleep_s(struct fiber *self, struct pg *pg, double s) {
+    struct pg_args a = new_args(self);
+    pg_f64(&a, s);
+    return pg_exec(self, pg, &sleep_stmt, &a, NULL, NULL);
+}
+
+static void sleep_one_second(struct fiber *self, void *arg) {
+    struct slow *s = arg;
+    CHECK_INT(sleep_s(self, s->pg, 1), 0);
+    s->over = true;
+}
+
+static void slow_neighbour(struct fiber *self, void *arg) {
+    struct slow s = {.pg = open_pool(self, arg, 2, 8)};
+    for (int i = 0; i < 10; i++) round_trip_i64(self, s.pg, i); /* both connections stand */
+    start_fiber(self, sleep_one_second, &s);
+    fiber_sleep_ms(self, 50);
+    for (int i = 0; i < 20; i++) CHECK_INT(round_trip_i64(self, s.pg, i), i);
+    CHECK(!s.over);
+    pg_close(self, s.pg, 5000);
+    CHECK(s.over);
+}
+
+static void calls_go_around_a_slow_statement(void **state) {
+    run_in_fiber(slow_neighbour, *state);
+}
+
+struct blobs {
+    struct pg *pg;
+    struct str blob;
+    struct latch latch;
+    int good;
+};
+
+static void echo_blob(struct fiber *self, void *arg) {
+    struct blobs *b = arg;
+    struct pg_args a = new_args(self);
+    struct pg_result *r = NULL;
+    pg_bytes(&a, b->blob);
+    if (pg_exec(self, b->pg, &echo_bytes, &a, &r, NULL) == 0) b->good += str_eq(pg_get_str(r, 0, 0), b->blob);
+    latch_done(&b->latch);
+}
+
+static void big_values(struct fiber *self, void *arg) {
+    size_t len = 1 << 20;
+    struct blobs b = {.pg = open_pool(self, arg, 1, 64), .blob = {calloc(1, len), len}};
+    latch_init(&b.latch, 32);
+    for (int i = 0; i < 32; i++) start_fiber(self, echo_blob, &b);
+    CHECK_INT(latch_wait(self, &b.latch), 0);
+    CHECK_INT(b.good, 32);
+    pg_close(self, b.pg, 1000);
+    free((void *)(uintptr_t)b.blob.ptr);
+}
+
+static void big_values_flow_both_ways_at_once(void **state) {
+    run_in_fiber(big_values, *state);
+}
+
+/* ---- transactions ---- */
+
+static const struct pg_stmt add_stmt = {"add", "INSERT INTO ledger VALUES ($1)", false};
+static const struct pg_stmt count_stmt = {"count", "SELECT count(*) FROM ledger", true};
+static const struct pg_stmt lazy_stmt = {"lazy", "INSERT INTO lazy VALUES ($1)", false};
+
+static struct pg_args one_i64(struct fiber *self, int64_t v) {
+    struct pg_args a = new_args(self);
+    pg_i64(&a, v);
+    return a;
+}
+
+static int64_t count_ledger(struct fiber *self, struct pg *pg) {
+    struct pg_result *r = NULL;
+    return pg_exec(self, pg, &count_stmt, NULL, &r, NULL) == 0 ? pg_get_i64(r, 0, 0) : -1;
+}
+
+static void all_or_nothing(struct fiber *self, void *arg) {
+    CHECK(postgres_try(arg, "CREATE TABLE ledger (id bigint PRIMARY KEY)"));
+    struct pg *pg = open_pool(self, arg, 1, 8);
+    struct pg_args one = one_i64(self, 1), two = one_i64(self, 2);
+    struct pg_result *r[3];
+    const struct pg_call good[] = {{&add_stmt, &one}, {&count_stmt, NULL}, {&add_stmt, &two}};
+    CHECK_INT(pg_exec_all(self, pg, good, 3, r, NULL), 0);
+    CHECK_INT(pg_affected(r[0]), 1);
+    CHECK_INT(pg_get_i64(r[1], 0, 0), 1); /* a statement sees what those before it did */
+    CHECK_INT(pg_affected(r[2]), 1);
+    struct pg_args three = one_i64(self, 3);
+    struct fault f;
+    const struct pg_call bad[] = {{&add_stmt, &three}, {&add_stmt, &one}, {&count_stmt, NULL}};
+    CHECK_INT(pg_exec_all(self, pg, bad, 3, r, &f), ERR_ALREADY_EXISTS);
+    CHECK_STR(str_from(f.field), "ledger_pkey");
+    CHECK_INT(count_ledger(self, pg), 2);
+    pg_close(self, pg, 1000);
+}
+
+static void statements_together_are_all_or_nothing(void **state) {
+    run_in_fiber(all_or_nothing, *state);
+}
+
+/* The second statement's Parse must not fall to the first one's error: a neighbour counts on it. */
+struct skipped {
+    struct pg *pg;
+    int error;
+};
+
+static const struct pg_stmt shared_stmt = {"shared", "SELECT $1::bigint + 1", true};
+
+static void use_shared(struct fiber *self, void *arg) {
+    struct skipped *s = arg;
+    struct pg_args a = one_i64(self, 41);
+    s->error = pg_exec(self, s->pg, &shared_stmt, &a, NULL, NULL);
+}
+
+static void skipped_parse(struct fiber *self, void *arg) {
+    struct skipped s = {.pg = open_pool(self, arg, 1, 8), .error = -1};
+    struct pg_args zero = one_i64(self, 0);
+    const struct pg_call bad[] = {{&bad_divide, &zero}, {&shared_stmt, &zero}};
+    start_fiber(self, use_shared, &s); /* runs, and submits, right after the next line has parked */
+    CHECK_INT(pg_exec_all(self, s.pg, bad, 2, NULL, NULL), ERR_SQL);
+    pg_close(self, s.pg, 1000);
+    CHECK_INT(s.error, 0);
+}
+
+static void an_error_does_not_skip_what_neighbours_prepared(void **state) {
+    run_in_fiber(skipped_parse, *state);
+}
+
+static void failing_commit(struct fiber *self, void *arg) {
+    CHECK(postgres_try(arg, "CREATE TABLE parents (id bigint PRIMARY KEY);"
+                            "CREATE TABLE lazy (parent bigint CONSTRAINT lazy_parent REFERENCES parents"
+                            " DEFERRABLE INITIALLY DEFERRED)"));
+    struct pg *pg = open_pool(self, arg, 1, 8);
+    struct pg_args a = one_i64(self, 7);
+    struct fault f;
+    for (int i = 0; i < 3; i++) {
+        CHECK_INT(pg_exec(self, pg, &lazy_stmt, &a, NULL, &f), ERR_FAILED_PRECONDITION);
+        CHECK_STR(str_from(f.field), "lazy_parent");
+        CHECK_INT(round_trip_i64(self, pg, i), i); /* the pipeline is still in step */
+    }
+    CHECK_INT(postgres_number(arg, "SELECT count(*) FROM lazy"), 0);
+    pg_close(self, pg, 1000);
+}
+
+static void a_commit_that_fails_is_an_error_of_its_call(void **state) {
+    run_in_fiber(failing_commit, *state);
+}
+
+/* ---- errors ---- */
+
+static const struct pg_stmt raise_stmt = {"raise", "SELECT raise_state($1::text)", false};
+
+struct state_case {
+    const char *state;
+    int error;
+};
+
+static void error_table(struct fiber *self, void *arg) {
+    static const struct state_case cases[] = {
+        {"23505", ERR_ALREADY_EXISTS},
+        {"23503", ERR_FAILED_PRECONDITION},
+        {"23514", ERR_FAILED_PRECONDITION},
+        {"40001", ERR_SQL_CONFLICT},
+        {"40P01", ERR_SQL_CONFLICT},
+        {"53100", ERR_UNAVAILABLE},
+        {"57014", ERR_DEADLINE_EXCEEDED},
+        {"42501", ERR_SQL},
+        {"P0001", ERR_SQL},
+    };
+    CHECK(postgres_try(arg, "CREATE FUNCTION raise_state(state text) RETURNS void LANGUAGE plpgsql AS"
+                            " $$ BEGIN RAISE EXCEPTION 'as asked' USING ERRCODE = state; END $$"));
+    struct pg *pg = open_pool(self, arg, 1, 8);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct pg_args a = new_args(self);
+        struct fault f;
+        pg_text(&a, str_from(cases[i].state));
+        CHECK_INT(pg_exec(self, pg, &raise_stmt, &a, NULL, &f), cases[i].error);
+        CHECK_INT(f.error, cases[i].error);
+        CHECK_STR(str_from(f.text), "as asked");
+        if (cases[i].error == ERR_SQL) CHECK_STR(str_from(f.field), cases[i].state);
+    }
+    pg_close(self, pg, 1000);
+}
+
+static void errors_are_those_of_the_contract(void **state) {
+    run_in_fiber(error_table, *state);
+}
+
+static void timeout(struct fiber *self, void *arg) {
+    struct pg *pg = open_pool(self, arg, 1, 8);
+    CHECK_INT(sleep_s(self, pg, 60), ERR_DEADLINE_EXCEEDED);
+    CHECK_INT(round_trip_i64(self, pg, 5), 5);
+    pg_close(self, pg, 1000);
+}
+
+static void the_server_ends_a_statement_that_takes_too_long(void **state) {
+    run_in_fiber(timeout, *state);
+}
+
+static const struct pg_stmt star_stmt = {"star", "SELECT * FROM shifting", true};
+
+static void changed_table(struct fiber *self, void *arg) {
+    CHECK(postgres_try(arg, "CREATE TABLE shifting (a bigint); INSERT INTO shifting VALUES (1)"));
+    struct pg *pg = open_pool(self, arg, 1, 8);
+    struct pg_result *r = NULL;
+    CHECK_INT(pg_exec(self, pg, &star_stmt, NULL, NULL, NULL), 0);
+    CHECK(postgres_try(arg, "ALTER TABLE shifting ADD b bigint DEFAULT 2"));
+    CHECK_INT(pg_exec(self, pg, &star_stmt, NULL, NULL, NULL), ERR_SQL_CONFLICT);
+    CHECK_INT(pg_exec(self, pg, &star_stmt, NULL, &r, NULL), 0);
+    CHECK_INT(pg_get_i64(r, 0, 1), 2);
+    pg_close(self, pg, 1000);
+}
+
+static void a_table_that_changes_costs_one_retry(void **state) {
+    run_in_fiber(changed_table, *state);
+}
+
+static const struct pg_stmt deallocate_stmt = {"deallocate", "DEALLOCATE ALL", false};
+
+static void deallocated(struct fiber *self, void *arg) {
+    struct pg *pg = open_pool(self, arg, 1, 8);
+    CHECK_INT(round_trip_i64(self, pg, 1), 1);
+    CHECK_INT(pg_exec(self, pg, &deallocate_stmt, NULL, NULL, NULL), 0);
+    struct pg_args a = one_i64(self, 2);
+    CHECK_INT(pg_exec(self, pg, &echo_i64, &a, NULL, NULL), ERR_SQL_CONFLICT);
+    CHECK_INT(round_trip_i64(self, pg, 3), 3);
+    pg_close(self, pg, 1000);
+}
+
+static void lost_prepared_statements_cost_one_retry(void **state) {
+    run_in_fiber(deallocated, *state);
+}
+
+/* ---- settings and counts ---- */
+
+static const struct pg_stmt settings_stmt = {
+    "settings",
+    "SELECT current_setting('statement_timeout'), current_setting('jit'),"
+    " current_setting('synchronous_commit'), current_setting('application_name'),"
+    " current_setting('work_mem'), current_setting('client_encoding')",
+    true};
+
+static void settings(struct fiber *self, void *arg) {
+    const struct postgres *p = arg;
+    struct postgres with = *p;
+    if (p->own) strcat(with.url, "&options=-c%20work_mem%3D1234kB");
+    struct pg *pg = open_pool(self, &with, 1, 8);
+    struct pg_result *r = NULL;
+    CHECK_INT(pg_exec(self, pg, &settings_stmt, NULL, &r, NULL), 0);
+    CHECK_STR(pg_get_str(r, 0, 0), "2s");
+    CHECK_STR(pg_get_str(r, 0, 1), "off");
+    CHECK_STR(pg_get_str(r, 0, 2), "on");
+    CHECK_STR(pg_get_str(r, 0, 3), "test_pg");
+    if (p->own) CHECK_STR(pg_get_str(r, 0, 4), "1234kB");
+    CHECK_STR(pg_get_str(r, 0, 5), "UTF8");
+    pg_close(self, pg, 1000);
+}
+
+static void sessions_have_our_settings_and_those_of_the_url(void **state) {
+    run_in_fiber(settings, *state);
+}
+
+static void bad_url(struct fiber *self, void *arg) {
+    (void)arg;
+    struct pg_options o = {.url = "postgresql://[oops", .connections = 1, .pipeline = 1};
+    CHECK(pg_open(fiber_loop(self), &o, NULL, NULL) == NULL);
+    o.url = "colour=blue";
+    CHECK(pg_open(fiber_loop(self), &o, NULL, NULL) == NULL);
+}
+
+static void a_bad_url_is_refused(void **state) {
+    run_in_fiber(bad_url, *state);
+}
+
+static void by_name(struct fiber *self, void *arg) {
+    const struct postgres *p = arg;
+    struct postgres named = *p;
+    snprintf(named.url, sizeof named.url, "postgresql://rookery@localhost:%d/postgres", p->port);
+    struct pg *pg = open_pool(self, &named, 2, 8);
+    CHECK_INT(round_trip_i64(self, pg, 9), 9);
+    pg_close(self, pg, 1000);
+}
+
+static void a_host_name_is_looked_up(void **state) {
+    const struct postgres *p = *state;
+    if (!p->own) skip();
+    run_in_fiber(by_name, *state);
+}
+
+static uint64_t counter_value(struct metrics *m, const char *name) {
+    return metrics_counter(m, name, "", "")->value;
+}
+
+static void counts(struct fiber *self, void *arg) {
+    const struct postgres *p = arg;
+    CHECK(postgres_try(p, "CREATE TABLE IF NOT EXISTS counted (id bigint PRIMARY KEY)"));
+    static const struct pg_stmt insert = {"counted", "INSERT INTO counted VALUES ($1)", false};
+    struct metrics *m = metrics_new();
+    struct pg_options o = {.url = p->url, .connections = 2, .pipeline = 4};
+    struct pg *pg = pg_open(fiber_loop(self), &o, NULL, m);
+    struct pg_args a = one_i64(self, 1);
+    CHECK_INT(pg_exec(self, pg, &insert, &a, NULL, NULL), 0);
+    CHECK_INT(pg_exec(self, pg, &insert, &a, NULL, NULL), ERR_ALREADY_EXISTS);
+    round_trip_i64(self, pg, 1);
+    CHECK_INT(counter_value(m, "rookery_pg_calls_total"), 3);
+    CHECK_INT(counter_value(m, "rookery_pg_errors_total"), 1);
+    CHECK_INT(counter_value(m, "rookery_pg_commits_total"), 1);
+    CHECK(metrics_gauge(m, "rookery_pg_connections_ready", "", "")->value >= 1);
+    pg_close(self, pg, 1000);
+    CHECK(metrics_gauge(m, "rookery_pg_connections_ready", "", "")->value == 0);
+    metrics_free(m);
+}
+
+static void calls_errors_and_commits_are_counted(void **state) {
+    run_in_fiber(counts, *state);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_come_back_as_they_went),
+        cmocka_unit_test(texts_and_bytes_come_back_as_they_went),
+        cmocka_unit_test(null_reads_as_nothing_of_every_type),
+        cmocka_unit_test(results_of_every_kind_are_read),
+        cmocka_unit_test(arrays_go_over_with_nulls_and_empty),
+        cmocka_unit_test(a_parameter_may_be_null_before_it_has_a_type),
+        cmocka_unit_test(a_thousand_fibers_each_get_their_own_answer),
+        cmocka_unit_test(a_bad_statement_does_not_fail_its_neighbours),
+        cmocka_unit_test(a_statement_that_could_not_be_prepared_is_prepared_later),
+        cmocka_unit_test(calls_go_around_a_slow_statement),
+        cmocka_unit_test(big_values_flow_both_ways_at_once),
+        cmocka_unit_test(statements_together_are_all_or_nothing),
+        cmocka_unit_test(an_error_does_not_skip_what_neighbours_prepared),
+        cmocka_unit_test(a_commit_that_fails_is_an_error_of_its_call),
+        cmocka_unit_test(errors_are_those_of_the_contract),
+        cmocka_unit_test(the_server_ends_a_statement_that_takes_too_long),
+        cmocka_unit_test(a_table_that_changes_costs_one_retry),
+        cmocka_unit_test(lost_prepared_statements_cost_one_retry),
+        cmocka_unit_test(sessions_have_our_settings_and_those_of_the_url),
+        cmocka_unit_test(a_bad_url_is_refused),
+        cmocka_unit_test(a_host_name_is_looked_up),
+        cmocka_unit_test(calls_errors_and_commits_are_counted),
+    };
+    return cmocka_run_group_tests(tests, postgres_setup, postgres_teardown);
+}

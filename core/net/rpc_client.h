@@ -31,7 +31,8 @@ struct rpc_client_call {
 /* 0 when a gRPC status came (look at grpc_status); ERR_* when none did. */
 int rpc_client_unary(struct fiber *self, struct rpc_client *c, struct rpc_client_call *call);
 
-/* Server streaming: open, then read until *end. The reply slice lives in the fiber's arena. */
+/* Server streaming: open, then read until *end; the status is then in *call, which must live until the close.
+ * A message lives in the arena of the fiber that read it. 0, or ERR_* when no status came. */
 int rpc_client_stream_open(struct fiber *self, struct rpc_client *c, struct rpc_client_call *call,
                            struct rpc_client_stream **out);
 int rpc_client_stream_read(struct fiber *self, struct rpc_client_stream *s, struct str *message, bool *end);

@@ -1,0 +1,433 @@
+/* HTTP/1.1, the server's side: our own, small and strict.
+ *
+ * One exchange at a time: head -> body (by length or in chunks, handed on as it comes) -> the response, by
+ * length or in chunks, at the end of the turn -> the next head. Requests that are pipelined wait unread (up
+ * to 64 KiB, then the socket is not read) and are answered in order.
+ *
+ * Failures: a head or a chunk that is not strictly right -> one refusal, then the connection ends, since
+ * nobody knows where the next request begins. A response that was complete before its request was -> the
+ * connection ends after it. The peer goes -> the stream is closed, its call cancelled. A reset by the
+ * application -> the connection is cut without the final chunk, which is how HTTP/1.1 says "broken off".
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/net/http1_parse.h"
+#include "core/net/http_conn.h"
+
+enum {
+    MAX_WAITING = 64 * 1024,  /* pipelined bytes kept while an exchange is under way */
+    MAX_UNEATEN = 256 * 1024, /* body bytes a slow handler may have waiting: the socket rests above this */
+    MAX_LINE = 256,           /* a chunk-size or trailer line */
+    MAX_TRAILERS = 32,
+    HEAD_S = 10,
+    BODY_S = 30,
+    SLOW_READER_S = 60,
+    IDLE_S = 300
+};
+
+enum state { HEAD, BODY, CHUNK_SIZE, CHUNK_DATA, CHUNK_END, TRAILERS, WAITING, BROKEN };
+
+struct h1 {
+    struct http_conn *conn;
+    struct http_stream *stream; /* the exchange under way */
+    enum state state;
+    struct buf in;  /* bytes not parsed yet */
+    size_t scanned; /* of the head: no blank line up to here */
+    uint64_t left;  /* of the body or of the chunk */
+    size_t uneaten; /* body bytes given to the application and not consumed */
+    unsigned trailers;
+    int64_t head_since_ns;
+    struct http1_head head;
+    struct buf out_head; /* the response's head, up to but without its last line */
+    bool head_written, by_length, in_chunks, owe_continue, doomed;
+};
+
+static const char *reason_phrase(int status) {
+    static const struct {
+        int status;
+        const char *text;
+    } table[] = {{200, "OK"},
+                 {204, "No Content"},
+                 {304, "Not Modified"},
+                 {400, "Bad Request"},
+                 {401, "Unauthorized"},
+                 {403, "Forbidden"},
+                 {404, "Not Found"},
+                 {405, "Method Not Allowed"},
+                 {409, "Conflict"},
+                 {413, "Content Too Large"},
+                 {415, "Unsupported Media Type"},
+                 {417, "Expectation Failed"},
+                 {429, "Too Many Requests"},
+                 {431, "Request Header Fields Too Large"},
+                 {499, "Client Closed Request"},
+                 {500, "Internal Server Error"},
+                 {501, "Not Implemented"},
+                 {503, "Service Unavailable"},
+                 {504, "Gateway Timeout"},
+                 {505, "HTTP Version Not Supported"}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (table[i].status == status) return table[i].text;
+    return "Status";
+}
+
+/* ---- input
+ * ------------------------------------------------------------------------------------------------- */
+
+/* Answers what cannot be read, and ends. */
+static void refuse(struct h1 *h, int status) {
+    if (h->state == BROKEN) return;
+    h->state = BROKEN;
+    count_drop(h->conn->server, "http1_refused");
+    socket_flush_later(&h->conn->socket);
+    struct http_stream *s = h->stream;
+    if (s && s->responded) { /* an answer is already on its way: cut */
+        h->doomed = true;
+        return;
+    }
+    h->stream = NULL;
+    if (s) conn_stream_closed(s);
+    buf_clear(&h->out_head);
+    buf_printf(&h->out_head, "HTTP/1.1 %d %s\r\ncontent-length: 0\r\ndate: %s\r\n", status,
+               reason_phrase(status), http_server_date(h->conn->server));
+    h->head_written = false;
+}
+
+static void request_ended(struct h1 *h) {
+    h->state = WAITING;
+    h->stream->request_ended = true;
+    h->stream->progress_ns = loop_now_ns(h->conn->server->loop);
+    h->conn->server->app.end(h->stream);
+}
+
+static void begin_exchange(struct h1 *h, struct str head) {
+    struct http_stream *s = conn_stream_open(h->conn, 0);
+    h->stream = s;
+    http_fields_add(&s->request, STR(":path"), (struct str){0}); /* its place; the target is known later */
+    int status = http1_parse_head(head, &h->head, &s->request);
+    if (status != 0) {
+        refuse(h, status);
+        return;
+    }
+    buf_clear(&h->out_head);
+    h->head_written = h->by_length = h->in_chunks = false;
+    h->owe_continue = h->head.expect_continue;
+    h->uneaten = 0;
+    h->trailers = 0;
+    h->left = h->head.content_length > 0 ? (uint64_t)h->head.content_length : 0;
+    s->method = h->head.method;
+    http_fields_set(&s->request, 0, h->head.target);
+    h->state = h->head.chunked ? CHUNK_SIZE : BODY;
+    conn_request_complete(s);
+    if (!h->head.chunked && h->left == 0) request_ended(h);
+}
+
+/* Each step takes a prefix of the bytes and returns its length; 0: more is needed, or none is wanted. */
+
+static size_t step_head(struct h1 *h, const char *p, size_t n) {
+    if (h->scanned == 0 && n >= 2 && p[0] == '\r' && p[1] == '\n')
+        return 2; /* a stray line before a request */
+    if (!h->head_since_ns) h->head_since_ns = loop_now_ns(h->conn->server->loop);
+    size_t from = h->scanned > 3 ? h->scanned - 3 : 0;
+    const char *end = memmem(p + from, n - from, "\r\n\r\n", 4);
+    size_t len = end ? (size_t)(end - p) + 4 : n;
+    if (len > HTTP_MAX_HEAD_BYTES) {
+        refuse(h, 431);
+        return 0;
+    }
+    h->scanned = n;
+    if (!end) return 0;
+    h->scanned = 0;
+    h->head_since_ns = 0;
+    begin_exchange(h, (struct str){p, len});
+    return len;
+}
+
+static void give_data(struct h1 *h, const char *p, size_t n) {
+    struct http_stream *s = h->stream;
+    h->owe_continue = false;
+    s->progress_ns = loop_now_ns(h->conn->server->loop);
+    h->uneaten += n;
+    h->conn->server->app.data(s, p, n);
+    if (h->uneaten > MAX_UNEATEN && !s->finished) socket_pause(&h->conn->socket);
+}
+
+static size_t step_data(struct h1 *h, const char *p, size_t n) {
+    size_t take = h->left < n ? (size_t)h->left : n;
+    h->left -= take;
+    bool last = h->left == 0;
+    if (take) give_data(h, p, take);
+    if (last && h->state == BODY) request_ended(h);
+    if (last && h->state == CHUNK_DATA) h->state = CHUNK_END;
+    return take;
+}
+
+/* A line of at most MAX_LINE bytes; false when it is not complete (or was refused). */
+static bool take_line(struct h1 *h, const char *p, size_t n, struct str *line) {
+    const char *end = memmem(p, n, "\r\n", 2);
+    if (!end) {
+        if (n > MAX_LINE) refuse(h, 400);
+        return false;
+    }
+    *line = (struct str){p, (size_t)(end - p)};
+    return true;
+}
+
+static size_t step_chunk_size(struct h1 *h, const char *p, size_t n) {
+    struct str line;
+    if (!take_line(h, p, n, &line)) return 0;
+    if (!http1_parse_chunk_size(line, &h->left)) {
+        refuse(h, 400);
+        return 0;
+    }
+    h->state = h->left ? CHUNK_DATA : TRAILERS;
+    return line.len + 2;
+}
+
+static size_t step_chunk_end(struct h1 *h, const char *p, size_t n) {
+    if (n < 2) return 0;
+    if (p[0] != '\r' || p[1] != '\n') {
+        refuse(h, 400);
+        return 0;
+    }
+    h->state = CHUNK_SIZE;
+    return 2;
+}
+
+static size_t step_trailer(struct h1 *h, const char *p, size_t n) {
+    struct str line;
+    if (!take_line(h, p, n, &line)) return 0;
+    if (line.len == 0) {
+        request_ended(h);
+    } else if (++h->trailers > MAX_TRAILERS) {
+        refuse(h, 431);
+        return 0;
+    }
+    return line.len + 2;
+}
+
+static size_t step(struct h1 *h, const char *p, size_t n) {
+    switch (h->state) {
+    case HEAD: return step_head(h, p, n);
+    case BODY:
+    case CHUNK_DATA: return step_data(h, p, n);
+    case CHUNK_SIZE: return step_chunk_size(h, p, n);
+    case CHUNK_END: return step_chunk_end(h, p, n);
+    case TRAILERS: return step_trailer(h, p, n);
+    default: return 0;
+    }
+}
+
+static size_t parse(struct h1 *h, const char *p, size_t n) {
+    size_t at = 0;
+    while (at < n) {
+        size_t used = step(h, p + at, n - at);
+        if (used == 0) break;
+        at += used;
+    }
+    return at;
+}
+
+static void parse_waiting(struct h1 *h) {
+    size_t used = parse(h, h->in.ptr, h->in.len);
+    buf_consume(&h->in, used);
+    if (h->in.len == 0) buf_free(&h->in); /* an idle connection holds nothing */
+}
+
+static void h1_read(struct http_conn *c, const char *bytes, size_t n) {
+    struct h1 *h = c->state;
+    if (c->finish_by_ns || h->state == BROKEN) return;
+    if (h->in.len) {
+        buf_append(&h->in, bytes, n);
+        parse_waiting(h);
+    } else {
+        size_t used = parse(h, bytes, n);
+        if (used < n) buf_append(&h->in, bytes + used, n - used);
+    }
+    if (h->in.len > MAX_WAITING) socket_pause(&c->socket);
+    if (h->owe_continue) socket_flush_later(&c->socket);
+}
+
+/* ---- output
+ * ------------------------------------------------------------------------------------------------ */
+
+static void h1_respond(struct http_stream *s, int status, const struct http_fields *f, int64_t content_length,
+                       bool only) {
+    struct h1 *h = s->conn->state;
+    struct buf *b = &h->out_head;
+    buf_printf(b, "HTTP/1.1 %d %s\r\ndate: %s\r\n", status, reason_phrase(status),
+               http_server_date(s->conn->server));
+    for (size_t i = 0; i < f->n; i++) {
+        buf_append_str(b, http_fields_name(f, i));
+        buf_append_cstr(b, ": ");
+        buf_append_str(b, http_fields_value(f, i));
+        buf_append_cstr(b, "\r\n");
+    }
+    h->by_length = content_length >= 0;
+    h->in_chunks = !only && !h->by_length && h->head.minor == 1;
+    if (h->by_length) buf_printf(b, "content-length: %lld\r\n", (long long)content_length);
+    if (h->in_chunks) buf_append_cstr(b, "transfer-encoding: chunked\r\n");
+    if (!only && !h->by_length && !h->in_chunks) h->head.keep_alive = false; /* 1.0: the end is the close */
+}
+
+static bool write_text(struct h1 *h, struct str text) {
+    char *p = socket_reserve(&h->conn->socket, text.len);
+    if (!p) return false;
+    memcpy(p, text.ptr, text.len);
+    socket_commit(&h->conn->socket, text.len);
+    return true;
+}
+
+/* The last line says whether the connection goes on, which only now is known. */
+static bool write_head(struct h1 *h, bool keep) {
+    if (h->head_written) return true;
+    if (!keep) buf_append_cstr(&h->out_head, "connection: close\r\n");
+    if (keep && h->head.minor == 0) buf_append_cstr(&h->out_head, "connection: keep-alive\r\n");
+    buf_append_cstr(&h->out_head, "\r\n");
+    h->head_written = write_text(h, buf_str(&h->out_head));
+    if (h->head_written) buf_clear(&h->out_head);
+    return h->head_written;
+}
+
+static void write_body(struct h1 *h) {
+    enum { CHUNK_FRAME = 32 }; /* hexadecimal length and two CRLFs */
+    struct net_socket *k = &h->conn->socket;
+    struct http_stream *s = h->stream;
+    while (http_unsent(s) && socket_room(k) > CHUNK_FRAME) {
+        size_t n = http_unsent(s), most = socket_room(k) - CHUNK_FRAME;
+        if (n > most) n = most;
+        char *p = socket_reserve(k, n + CHUNK_FRAME);
+        size_t at = h->in_chunks ? (size_t)sprintf(p, "%zx\r\n", n) : 0;
+        at += http_take(s, p + at, n);
+        if (h->in_chunks) {
+            memcpy(p + at, "\r\n", 2);
+            at += 2;
+        }
+        socket_commit(k, at);
+        http_after_take(s, n);
+    }
+}
+
+static void exchange_done(struct h1 *h) {
+    struct http_stream *s = h->stream;
+    struct http_conn *c = h->conn;
+    bool keep = h->head.keep_alive && s->request_ended && !c->server->draining;
+    h->stream = NULL;
+    conn_stream_closed(s);
+    if (!keep) {
+        conn_finish(c);
+        return;
+    }
+    h->state = HEAD;
+    h->scanned = 0;
+    socket_resume(&c->socket);
+    if (h->in.len) parse_waiting(h);
+}
+
+/* One response, as far as there is room. True when it is complete and another may follow. */
+static bool fill_exchange(struct h1 *h) {
+    struct http_stream *s = h->stream;
+    if (h->owe_continue && !s->responded) {
+        h->owe_continue = !write_text(h, STR("HTTP/1.1 100 Continue\r\n\r\n"));
+        return false;
+    }
+    if (!s->responded) return false;
+    bool keep = h->head.keep_alive && s->request_ended && !h->conn->server->draining;
+    if (!write_head(h, keep)) return false;
+    write_body(h);
+    if (http_unsent(s)) return false;
+    if (!s->finished) {
+        s->dry = true;
+        return false;
+    }
+    if (h->in_chunks && !write_text(h, STR("0\r\n\r\n"))) return false;
+    if (!keep) h->head.keep_alive = false; /* what the head said holds */
+    exchange_done(h);
+    return true;
+}
+
+static void h1_fill(struct http_conn *c) {
+    struct h1 *h = c->state;
+    if (h->doomed) {
+        conn_close(c, "http1_cut");
+        return;
+    }
+    while (h->stream && !c->closed && !c->finish_by_ns && fill_exchange(h)) {
+    }
+    if (h->state == BROKEN && !h->stream && !c->finish_by_ns && write_head(h, false)) conn_finish(c);
+}
+
+static void h1_resume(struct http_stream *s) {
+    (void)s; /* the flush that follows is all it takes */
+}
+
+static void h1_reset(struct http_stream *s, enum http_reset why) {
+    struct h1 *h = s->conn->state;
+    (void)why;
+    h->doomed = true;
+}
+
+static void h1_consume(struct http_stream *s, size_t n) {
+    struct h1 *h = s->conn->state;
+    h->uneaten -= n < h->uneaten ? n : h->uneaten;
+    if (h->uneaten <= MAX_UNEATEN / 2 && h->in.len <= MAX_WAITING) socket_resume(&s->conn->socket);
+}
+
+/* ---- time, begin and end
+ * ----------------------------------------------------------------------------------- */
+
+static void h1_drain(struct http_conn *c, bool now) {
+    struct h1 *h = c->state;
+    if (now && !h->stream) conn_finish(c); /* an exchange under way ends the connection itself */
+}
+
+static void h1_sweep(struct http_conn *c, int64_t now) {
+    struct h1 *h = c->state;
+    struct http_stream *s = h->stream;
+    if (!s) {
+        if (h->head_since_ns && now - h->head_since_ns > HEAD_S * NS_PER_S)
+            conn_close(c, "slow_head");
+        else if (now - c->idle_since_ns > IDLE_S * NS_PER_S)
+            conn_finish(c);
+        return;
+    }
+    int64_t still_s = (now - s->progress_ns) / NS_PER_S;
+    if (s->wants_body && !s->request_ended && still_s > BODY_S)
+        conn_close(c, "slow_body");
+    else if (s->responded && !s->dry && still_s > SLOW_READER_S)
+        conn_close(c, "slow_reader");
+}
+
+static bool h1_begin(struct http_conn *c) {
+    struct h1 *h = calloc(1, sizeof *h);
+    if (!h) return false;
+    h->conn = c;
+    c->state = h;
+    return true;
+}
+
+static void h1_end(struct http_conn *c) {
+    struct h1 *h = c->state;
+    buf_free(&h->in);
+    buf_free(&h->out_head);
+    free(h);
+    c->state = NULL;
+}
+
+const struct http_protocol http1_protocol = {
+    .name = "http1",
+    .begin = h1_begin,
+    .read = h1_read,
+    .fill = h1_fill,
+    .end = h1_end,
+    .drain = h1_drain,
+    .sweep = h1_sweep,
+    .respond = h1_respond,
+    .resume = h1_resume,
+    .reset = h1_reset,
+    .consume = h1_consume,
+};

@@ -1,0 +1,28 @@
+/* The head of an HTTP/1.1 request (RFC 9112), strictly. Pure: bytes in, verdict out.
+ *
+ * Whatever two parsers could read in two ways is refused, since a proxy before us may have read it the other
+ * way (request smuggling): Content-Length with Transfer-Encoding, two Content-Lengths, folded lines, blanks
+ * before a colon, bare CR or LF, transfer codings other than exactly "chunked".
+ */
+#ifndef ROOKERY_CORE_NET_HTTP1_PARSE_H
+#define ROOKERY_CORE_NET_HTTP1_PARSE_H
+
+#include "core/net/http.h"
+
+struct http1_head {
+    enum http_method method;
+    struct str target; /* origin form: path and query */
+    int minor;         /* HTTP/1.0 or 1.1 */
+    bool keep_alive, chunked, expect_continue;
+    int64_t content_length; /* -1 when there is none */
+};
+
+/* head: from the request line up to and with the empty line. Fields are appended to *fields, names in lower
+ * case. 0, or the HTTP status of the refusal: 400, 417, 431, 501, 505. */
+int http1_parse_head(struct str head, struct http1_head *out, struct http_fields *fields);
+
+/* A chunk-size line without its CRLF: hexadecimal digits and, ignored, extensions. False when it is not one.
+ */
+bool http1_parse_chunk_size(struct str line, uint64_t *out);
+
+#endif

@@ -1,0 +1,106 @@
+/* Inside the transport: connections, and what a protocol is. For listener.c, http1.c, http2.c and http.c.
+ *
+ * A connection is made by listener.c, which looks at the first bytes and hands it to a protocol. conn_close()
+ * is the one way it ends: every stream is told, the protocol's state goes, then the socket.
+ */
+#ifndef ROOKERY_CORE_NET_HTTP_CONN_H
+#define ROOKERY_CORE_NET_HTTP_CONN_H
+
+#include "core/base/metrics.h"
+#include "core/net/http.h"
+#include "core/net/socket.h"
+
+/* What all connections of a server share. */
+struct http_server {
+    struct loop *loop;
+    struct log *log;
+    struct metrics *metrics;
+    struct http_app app;
+    struct socket_pool pool;
+    uv_tcp_t listener;
+    uv_timer_t sweeper;
+    struct list_node conns;
+    size_t n_conns, max_conns;
+    int port;
+    unsigned open_handles; /* listener and sweeper */
+    bool draining;
+    void (*on_change)(void *context); /* a connection or the listener has closed (during the drain) */
+    void (*on_sweep)(void *context);
+    void *h2_options; /* nghttp2_option, made by http2.c */
+    void *h2_callbacks;
+    char date[40]; /* the Date header's value */
+    int64_t date_s;
+    struct counter *accepted, *refused;
+    struct gauge *open_conns, *open_streams;
+    size_t n_streams;
+};
+
+enum http_phase { HTTP_SNIFFING, HTTP_SPEAKING };
+
+struct http_protocol {
+    const char *name;
+    /* The first bytes were seen to be this protocol's. False without memory. */
+    bool (*begin)(struct http_conn *c);
+    void (*read)(struct http_conn *c, const char *bytes, size_t n);
+    void (*fill)(struct http_conn *c);
+    void (*end)(struct http_conn *c);             /* frees c->state; streams are closed already */
+    void (*drain)(struct http_conn *c, bool now); /* no new streams; now: the second step */
+    /* Closes or resets what takes too long; called once a second. */
+    void (*sweep)(struct http_conn *c, int64_t now_ns);
+    void (*respond)(struct http_stream *s, int status, const struct http_fields *f, int64_t content_length,
+                    bool only);
+    void (*resume)(struct http_stream *s); /* output was added, or finished */
+    void (*reset)(struct http_stream *s, enum http_reset why);
+    void (*consume)(struct http_stream *s, size_t n);
+};
+extern const struct http_protocol http1_protocol, http2_protocol;
+
+struct http_conn {
+    struct net_socket socket; /* first */
+    struct list_node node;
+    struct http_server *server;
+    const struct http_protocol *protocol;
+    void *state; /* the protocol's */
+    struct list_node streams;
+    size_t n_streams;
+    enum http_phase phase;
+    int64_t opened_ns, idle_since_ns; /* idle: without streams */
+    int64_t finish_by_ns;             /* 0, or when a finishing connection is cut */
+    char sniffed[24];
+    size_t n_sniffed;
+    bool closed;
+    char peer[72];
+};
+
+/* Bind, listen, sweep. A sentence in *fault on failure. */
+struct fault;
+bool http_server_listen(struct http_server *s, const char *address, struct fault *fault);
+void http_server_stop_accepting(struct http_server *s);
+void http_server_drain(struct http_server *s, bool now);
+void http_server_close_all(struct http_server *s);
+void http_server_release(struct http_server *s); /* after the last handle has closed */
+const char *http_server_date(struct http_server *s);
+
+void conn_close(struct http_conn *c, const char *reason);
+/* Polite: flush, shut down, wait a little for the peer. */
+void conn_finish(struct http_conn *c);
+
+/* A stream of this connection begins or ends. */
+struct http_stream *conn_stream_open(struct http_conn *c, int32_t id);
+void conn_stream_closed(struct http_stream *s);
+/* One request header field, counted against the limits; false when the peer went far beyond them. */
+bool conn_request_field(struct http_stream *s, struct str name, struct str value);
+/* Splits path and query, then tells the application. */
+void conn_request_complete(struct http_stream *s);
+
+/* Output of a stream, for protocols: the next bytes, at most max, copied to p. Returns how many. */
+size_t http_take(struct http_stream *s, char *p, size_t max);
+/* n bytes were taken: notes the progress, wakes a waiting producer. */
+void http_after_take(struct http_stream *s, size_t n);
+
+void count_drop(struct http_server *s, const char *reason);
+
+bool http2_options_new(struct http_server *s);
+void http2_options_free(struct http_server *s);
+
+#endif

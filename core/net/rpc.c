@@ -1,0 +1,293 @@
+/* A call: its fiber, and what its handler sees of it. Contract: rpc.h.
+ *
+ * The fiber: (1) the authenticator, unless the method is public; (2) the request is decoded, so that a
+ * stranger's bytes are not looked at before it is known who sends them; (3) the handler; (4) its status goes
+ * out, or, if it detached the stream, nothing does; (5) the fiber's hold on the call ends.
+ *
+ * The client goes or resets -> the fiber is cancelled: every park in it fails, the handler returns, and its
+ * status goes to nobody. The deadline passes -> the same with ERR_DEADLINE_EXCEEDED, which the client hears.
+ * The server stops -> cancelled, and the client hears UNAVAILABLE.
+ */
+#include "core/net/rpc.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/net/codec.h"
+#include "core/net/rpc_internal.h"
+
+enum { BUSY_RETRY_MS = 500 }; /* told to clients that find the server full */
+
+/* ---- what handlers see
+ * ------------------------------------------------------------------------------------- */
+
+void *rpc_context(const struct rpc_call *call) {
+    return call->server->options.context;
+}
+
+struct arena *rpc_arena(struct rpc_call *call) {
+    return fiber_arena(call->fiber);
+}
+
+struct fault *rpc_fault(struct rpc_call *call) {
+    return &call->fault;
+}
+
+const struct rpc_method *rpc_call_method(const struct rpc_call *call) {
+    return call->entry->method;
+}
+
+struct rpc_identity *rpc_identity(struct rpc_call *call) {
+    return &call->identity;
+}
+
+const char *rpc_peer(const struct rpc_call *call) {
+    return arena_strdup(fiber_arena(call->fiber), http_peer(&call->http));
+}
+
+static bool is_binary(struct str name) {
+    return name.len > 4 && memcmp(name.ptr + name.len - 4, "-bin", 4) == 0;
+}
+
+bool rpc_metadata(const struct rpc_call *call, const char *name, struct str *value) {
+    struct str n = str_from(name), raw;
+    if (!http_fields_find(&call->http.request, n, &raw)) return false;
+    if (!is_binary(n)) {
+        *value = raw;
+        return true;
+    }
+    return base64_decode(fiber_arena(call->fiber), str_cut(&raw, ','), value);
+}
+
+static void add_metadata(struct rpc_call *call, struct http_fields *f, const char *name, struct str value) {
+    struct str n = str_from(name);
+    assert(n.len && n.ptr[0] != ':' && f->n < 32);
+    for (size_t i = 0; i < n.len; i++) assert(!(n.ptr[i] >= 'A' && n.ptr[i] <= 'Z'));
+    if (is_binary(n)) value = base64_encode(fiber_arena(call->fiber), value, false);
+    for (size_t i = 0; i < value.len; i++) assert(value.ptr[i] >= 0x20 && value.ptr[i] <= 0x7e);
+    http_fields_add(f, n, value);
+}
+
+void rpc_set_header(struct rpc_call *call, const char *name, struct str value) {
+    if (!call->began) add_metadata(call, &call->headers, name, value);
+}
+
+void rpc_set_trailer(struct rpc_call *call, const char *name, struct str value) {
+    if (!call->ended) add_metadata(call, &call->http.trailers, name, value);
+}
+
+/* ---- messages
+ * ---------------------------------------------------------------------------------------------- */
+
+void rpc_put_length(char *p, size_t length) {
+    p[0] = (char)(length >> 24);
+    p[1] = (char)(length >> 16);
+    p[2] = (char)(length >> 8);
+    p[3] = (char)length;
+}
+
+/* Opens an envelope in out (if the protocol has them); returns where, for close_envelope. */
+static size_t open_envelope(struct rpc_call *call, struct buf *out) {
+    size_t at = out->len;
+    if (call->protocol->enveloped) buf_append(out, "\0\0\0\0\0", 5);
+    return at;
+}
+
+static void close_envelope(struct rpc_call *call, struct buf *out, size_t at) {
+    if (call->protocol->enveloped) rpc_put_length(out->ptr + at + 1, out->len - at - 5);
+}
+
+void rpc_append_message(struct rpc_call *call, const ProtobufCMessage *m) {
+    struct buf *out = http_out(&call->http);
+    size_t at = open_envelope(call, out);
+    if (call->codec == RPC_JSON) {
+        json_encode(m, out);
+    } else {
+        pb_encode(m, out);
+    }
+    close_envelope(call, out, at);
+}
+
+const ProtobufCMessage *rpc_decode(struct rpc_call *call, struct str bytes, struct arena *a,
+                                   struct fault *fault) {
+    const ProtobufCMessageDescriptor *type = call->entry->method->request;
+    size_t limit = a->limit, most = a->used + RPC_DECODE_LIMIT(bytes.len);
+    if (most < limit) a->limit = most;
+    ProtobufCMessage *m =
+        call->codec == RPC_JSON ? json_decode(type, bytes, a, fault) : pb_decode(type, bytes, a, fault);
+    a->limit = limit;
+    return m;
+}
+
+void rpc_reply(struct rpc_call *call, const ProtobufCMessage *reply) {
+    assert(!call->replied && call->entry->method->reply == reply->descriptor);
+    call->replied = true;
+    rpc_append_message(call, reply);
+}
+
+static void reply_as_json(struct rpc_call *call, const struct str *parts, size_t n) {
+    struct arena *a = fiber_arena(call->fiber);
+    struct buf whole;
+    buf_init(&whole);
+    for (size_t i = 0; i < n; i++) buf_append_str(&whole, parts[i]);
+    ProtobufCMessage *m = pb_decode(call->entry->method->reply, buf_str(&whole), a, &call->fault);
+    buf_free(&whole);
+    if (!m) {
+        call->replied = false; /* our own bytes were bad: the call ends as one without a reply */
+        return;
+    }
+    rpc_append_message(call, m);
+}
+
+void rpc_reply_encoded(struct rpc_call *call, const struct str *parts, size_t n) {
+    assert(!call->replied);
+    call->replied = true;
+    if (call->codec == RPC_JSON) {
+        reply_as_json(call, parts, n);
+        return;
+    }
+    struct buf *out = http_out(&call->http);
+    size_t at = open_envelope(call, out), total = 0;
+    for (size_t i = 0; i < n; i++) total += parts[i].len;
+    buf_reserve(out, total);
+    for (size_t i = 0; i < n; i++) buf_append_str(out, parts[i]);
+    close_envelope(call, out, at);
+}
+
+/* ---- the fiber
+ * --------------------------------------------------------------------------------------------- */
+
+static bool takes_stream(const struct rpc_method *m) {
+    return m->kind == RPC_CLIENT_STREAM || m->kind == RPC_BIDI;
+}
+
+static bool gives_stream(const struct rpc_method *m) {
+    return m->kind == RPC_SERVER_STREAM || m->kind == RPC_BIDI;
+}
+
+static enum error serve(struct fiber *self, struct rpc_call *call) {
+    const struct rpc_method *m = call->entry->method;
+    const ProtobufCMessage *request = NULL;
+    if (call->deadline_ns && loop_now_ns(call->server->loop) >= call->deadline_ns)
+        return ERR_DEADLINE_EXCEEDED;
+    if (!m->is_public && call->server->options.authenticate) {
+        int rc = call->server->options.authenticate(self, call);
+        if (rc != 0) return (enum error)rc;
+    }
+    if (!takes_stream(m)) {
+        size_t prefix = call->protocol->enveloped ? 5 : 0;
+        struct str bytes = {call->body.ptr + prefix, call->body.len - prefix};
+        request = rpc_decode(call, bytes, fiber_arena(self), &call->fault);
+        rpc_body_free(call);
+        if (!request) return call->fault.error;
+    }
+    enum error e = (enum error)m->handler(self, call, request);
+    if (e == ERR_OK && !call->replied && !gives_stream(m))
+        return fault_set(&call->fault, ERR_INTERNAL, "the handler gave no reply");
+    return e;
+}
+
+static void log_failure(struct rpc_call *call, enum error e) {
+    int status = error_grpc_status(e);
+    if (status != 2 && status != 13 && status != 15) return;
+    log_warn(call->server->log, "call failed", LOG_STR("method", call->entry->path),
+             LOG_S("error", error_name(e)), LOG_S("text", call->fault.error == e ? call->fault.text : ""));
+}
+
+static void leave_running(struct rpc_call *call) {
+    struct rpc_server *s = call->server;
+    call->fiber = NULL;
+    list_remove(&call->node);
+    s->n_running--;
+    s->in_flight->value = (double)s->n_running;
+    rpc_server_changed(s);
+}
+
+static void stay_detached(struct rpc_call *call) {
+    struct rpc_server *s = call->server;
+    call->listed_detached = true;
+    list_push_back(&s->detached, &call->node);
+    s->n_detached++;
+    s->streams_detached->value = (double)s->n_detached;
+    /* An idle stream should be small. */
+    http_fields_free(&call->http.request);
+    http_fields_free(&call->headers);
+    call->http.path = call->http.query = (struct str){0};
+}
+
+static void call_main(struct fiber *self, void *arg) {
+    struct rpc_call *call = arg;
+    call->fiber = self;
+    enum error e = serve(self, call);
+    if (e == ERR_CANCELLED && call->server->stopping)
+        e = fault_set(&call->fault, ERR_UNAVAILABLE, "shutting down");
+    log_failure(call, e);
+    if (call->detached && e != ERR_OK) rpc_stream_ended(call);
+    bool stays = call->detached && !call->ended;
+    if (!stays) rpc_end(call, e, &call->fault);
+    leave_running(call);
+    rpc_body_free(call);
+    if (stays) stay_detached(call);
+    rpc_call_release_if_done(call);
+}
+
+static void route_main(struct fiber *self, void *arg) {
+    struct rpc_call *call = arg;
+    struct http_stream *s = &call->http;
+    struct http_reply reply = {.status = 200, .content_type = "text/plain; charset=utf-8"};
+    call->fiber = self;
+    buf_init(&reply.body);
+    call->entry->route->fn(self, call->server->options.context, s->path, s->query, &reply);
+    http_fields_add(&call->headers, STR("content-type"), str_from(reply.content_type));
+    http_fields_add(&call->headers, STR("x-content-type-options"), STR("nosniff"));
+    if (s->method == HTTP_HEAD) {
+        http_respond_only(s, reply.status, &call->headers, (int64_t)reply.body.len);
+    } else {
+        buf_append_str(http_out(s), buf_str(&reply.body));
+        http_respond(s, reply.status, &call->headers, (int64_t)reply.body.len);
+        http_finish(s);
+    }
+    buf_free(&reply.body);
+    call->ended = true;
+    leave_running(call);
+    rpc_call_release_if_done(call);
+}
+
+/* 0, or why there is no room for it. */
+static enum error admit(struct rpc_call *call, fiber_fn *fn, struct fault *fault) {
+    struct rpc_server *s = call->server;
+    if (s->draining && call->entry->method) {
+        fault->retry_after_ms = BUSY_RETRY_MS;
+        return fault_set(fault, ERR_UNAVAILABLE, "the server is shutting down");
+    }
+    struct fiber_options o = {
+        .deadline_ns = call->deadline_ns, .arena_limit = RPC_ARENA_LIMIT, .name = "call"};
+    if (s->n_running >= s->options.max_calls || fiber_spawn(s->loop, &o, fn, call, &call->fiber) != 0) {
+        fault_set(fault, ERR_RESOURCE_EXHAUSTED, "the server handles as many calls as it can; try again");
+        fault->retry_after_ms = BUSY_RETRY_MS;
+        return ERR_RESOURCE_EXHAUSTED;
+    }
+    list_push_back(&s->running, &call->node);
+    s->n_running++;
+    s->in_flight->value = (double)s->n_running;
+    return ERR_OK;
+}
+
+void rpc_call_start(struct rpc_call *call) {
+    struct fault fault = {0};
+    enum error e = admit(call, call_main, &fault);
+    if (e != ERR_OK) rpc_end(call, e, &fault);
+}
+
+bool rpc_call_start_route(struct rpc_call *call) {
+    struct fault fault = {0};
+    return admit(call, route_main, &fault) == ERR_OK;
+}
+
+void rpc_call_wake(struct rpc_call *call) {
+    if (!call->waiting) return;
+    call->waiting = false; /* one wake for one park */
+    fiber_wake(call->fiber);
+}

@@ -1,0 +1,409 @@
+/* From HTTP requests to calls: which method, which protocol, its body, and the end of it.
+ *
+ * One unary call: open takes a call from the pool -> request: the path finds the method, the content type the
+ * protocol -> data: the message gathers, its length checked before it is kept -> end: the fiber starts ->
+ * rpc_end sends the status -> closed: back to the pool when the fiber has ended too.
+ *
+ * A request that cannot become a call is answered here: 404, 405, 415, 431, 505 in HTTP, UNIMPLEMENTED and
+ * the like in the protocol it spoke. What arrives after the answer is discarded.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/net/rpc_internal.h"
+
+enum {
+    POOL_KEEP = 1024,        /* calls kept for reuse */
+    BUFFER_KEEP = 16 * 1024, /* and of each buffer of theirs */
+    BODY_KEEP = 4 * 1024
+};
+
+static struct rpc_call *call_of(struct http_stream *s) {
+    return (struct rpc_call *)(void *)s;
+}
+
+/* ---- life
+ * -------------------------------------------------------------------------------------------------- */
+
+static struct http_stream *on_open(void *context) {
+    struct rpc_server *s = context;
+    struct list_node *n = list_pop_front(&s->pool);
+    struct rpc_call *call;
+    if (n) {
+        call = list_entry(n, struct rpc_call, node);
+        s->n_pool--;
+    } else {
+        call = calloc(1, sizeof *call);
+        if (!call) abort();
+        list_init(&call->http.node);
+        list_init(&call->node);
+        arena_init(&call->messages, 0);
+    }
+    call->server = s;
+    return &call->http;
+}
+
+void rpc_call_dispose(struct rpc_call *call) {
+    http_stream_dispose(&call->http);
+    http_fields_free(&call->headers);
+    buf_free(&call->body);
+    arena_free(&call->messages);
+    free(call);
+}
+
+void rpc_body_take(struct rpc_call *call, size_t n) {
+    assert(n <= call->body.len);
+    buf_consume(&call->body, n);
+    call->server->body_bytes -= n;
+}
+
+void rpc_body_free(struct rpc_call *call) {
+    call->server->body_bytes -= call->body.len;
+    buf_clear(&call->body);
+    if (call->body.cap > BODY_KEEP) buf_free(&call->body);
+}
+
+static void recycle(struct rpc_call *call) {
+    struct rpc_server *s = call->server;
+    rpc_body_free(call);
+    arena_free(&call->messages);
+    if (s->n_pool >= POOL_KEEP) {
+        rpc_call_dispose(call);
+        return;
+    }
+    http_stream_recycle(&call->http, BUFFER_KEEP);
+    http_fields_clear(&call->headers);
+    struct rpc_call clean = {
+        .http = call->http, .headers = call->headers, .body = call->body, .messages = call->messages};
+    *call = clean;
+    list_init(&call->http.node);
+    list_init(&call->node);
+    list_push_front(&s->pool, &call->node);
+    s->n_pool++;
+}
+
+void rpc_call_release_if_done(struct rpc_call *call) {
+    struct rpc_server *s = call->server;
+    if (call->fiber || call->http.conn) return;
+    if (call->detached) rpc_stream_ended(call);
+    if (call->listed_detached) {
+        list_remove(&call->node);
+        s->n_detached--;
+        s->streams_detached->value = (double)s->n_detached;
+    }
+    if (!call->ended && call->entry) rpc_count(call, ERR_CANCELLED);
+    recycle(call);
+}
+
+static void on_closed(struct http_stream *stream) {
+    struct rpc_call *call = call_of(stream);
+    if (call->fiber) fiber_cancel(call->fiber);
+    rpc_call_release_if_done(call);
+}
+
+/* ---- the end of a call
+ * ------------------------------------------------------------------------------------- */
+
+void rpc_count(struct rpc_call *call, enum error e) {
+    struct rpc_server *s = call->server;
+    struct rpc_entry *entry = call->entry;
+    int code = error_grpc_status(e);
+    if (!entry->codes[code]) {
+        char labels[256];
+        struct str name = entry->path;
+        if (name.len && name.ptr[0] == '/') name = (struct str){name.ptr + 1, name.len - 1};
+        snprintf(labels, sizeof labels, "method=\"" STR_FMT "\",code=\"%s\"", STR_ARG(name),
+                 rpc_code_name(code));
+        entry->codes[code] =
+            metrics_counter(s->metrics, "rookery_rpc_requests_total", "Calls by method and status.", labels);
+    }
+    entry->codes[code]->value++;
+    double seconds = (double)(loop_now_ns(s->loop) - call->started_ns) / (double)NS_PER_S;
+    if (entry->latency && !call->detached) histogram_observe(entry->latency, seconds, s->metrics);
+}
+
+void rpc_end(struct rpc_call *call, enum error e, const struct fault *fault) {
+    if (call->ended) return;
+    call->ended = true;
+    call->http.wants_body = false;
+    if (!call->http.conn) {
+        rpc_count(call, ERR_CANCELLED);
+        return;
+    }
+    rpc_count(call, e);
+    if (!call->began && e != ERR_OK) http_out(&call->http)->len = 0;
+    call->protocol->end(call, e, fault);
+    call->began = true;
+}
+
+/* An answer in HTTP's own terms, for requests that speak none of our protocols. */
+static void refuse(struct rpc_call *call, int status, const char *name, const char *value, const char *body) {
+    struct http_stream *s = &call->http;
+    rpc_count(call, ERR_UNIMPLEMENTED);
+    call->ended = true;
+    if (name) http_fields_add(&call->headers, str_from(name), str_from(value));
+    if (body) http_fields_add(&call->headers, STR("content-type"), STR("application/json"));
+    size_t len = body ? strlen(body) : 0;
+    if (!body || s->method == HTTP_HEAD) {
+        http_respond_only(s, status, &call->headers, (int64_t)len);
+        return;
+    }
+    buf_append(http_out(s), body, len);
+    http_respond(s, status, &call->headers, (int64_t)len);
+    http_finish(s);
+}
+
+static void refuse_unknown_path(struct rpc_call *call) {
+    refuse(call, 404, NULL, NULL,
+           "{\"code\":\"unimplemented\",\"message\":\"there is nothing at this path\"}");
+}
+
+/* ---- which protocol
+ * ---------------------------------------------------------------------------------------- */
+
+enum content {
+    CONTENT_OTHER,
+    CONTENT_GRPC,
+    CONTENT_JSON,
+    CONTENT_PROTO,
+    CONTENT_CONNECT_JSON,
+    CONTENT_CONNECT_PROTO
+};
+
+static enum content content_of(const struct http_stream *s) {
+    struct str type;
+    if (!http_fields_find(&s->request, STR("content-type"), &type)) return CONTENT_OTHER;
+    if (str_eq(type, STR("application/grpc"))) return CONTENT_GRPC; /* what nearly all say */
+    type = str_trim(str_cut(&type, ';'));
+    if (str_eq_ci(type, STR("application/grpc")) || str_eq_ci(type, STR("application/grpc+proto")))
+        return CONTENT_GRPC;
+    if (str_eq_ci(type, STR("application/json"))) return CONTENT_JSON;
+    if (str_eq_ci(type, STR("application/proto"))) return CONTENT_PROTO;
+    if (str_eq_ci(type, STR("application/connect+json"))) return CONTENT_CONNECT_JSON;
+    if (str_eq_ci(type, STR("application/connect+proto"))) return CONTENT_CONNECT_PROTO;
+    return CONTENT_OTHER;
+}
+
+static bool is_identity(const struct http_stream *s, struct str name) {
+    struct str value;
+    return !http_fields_find(&s->request, name, &value) || value.len == 0 ||
+           str_eq_ci(value, STR("identity"));
+}
+
+static void set_deadline(struct rpc_call *call, int64_t timeout_ns) {
+    call->deadline_ns = timeout_ns > INT64_MAX - call->started_ns ? 0 : call->started_ns + timeout_ns;
+}
+
+static enum error accept_grpc(struct rpc_call *call, struct fault *fault) {
+    struct http_stream *s = &call->http;
+    struct str text;
+    int64_t ns;
+    if (!call->entry->method) return fault_set(fault, ERR_UNIMPLEMENTED, "there is no such method");
+    if (!is_identity(s, STR("grpc-encoding"))) {
+        http_fields_add(&call->headers, STR("grpc-accept-encoding"), STR("identity"));
+        return fault_set(fault, ERR_UNIMPLEMENTED, "the message encoding is not supported; send identity");
+    }
+    if (http_fields_find(&s->request, STR("grpc-timeout"), &text)) {
+        if (!rpc_parse_timeout(text, &ns))
+            return fault_set(fault, ERR_INTERNAL, "grpc-timeout cannot be read");
+        set_deadline(call, ns);
+    }
+    return ERR_OK;
+}
+
+static bool parse_connect_timeout(struct str text, int64_t *ms) {
+    if (text.len == 0 || text.len > 10) return false;
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] < '0' || text.ptr[i] > '9') return false;
+    return str_to_i64(text, ms);
+}
+
+static enum error accept_connect(struct rpc_call *call, struct fault *fault) {
+    struct http_stream *s = &call->http;
+    bool stream = call->protocol == &rpc_connect_stream;
+    struct str text;
+    int64_t ms;
+    if (http_fields_find(&s->request, STR("connect-protocol-version"), &text) && !str_eq(text, STR("1")))
+        return fault_set(fault, ERR_INVALID_ARGUMENT, "connect-protocol-version must be 1");
+    if (!is_identity(s, stream ? STR("connect-content-encoding") : STR("content-encoding")))
+        return fault_set(fault, ERR_UNIMPLEMENTED, "the content encoding is not supported; send identity");
+    if (http_fields_find(&s->request, STR("connect-timeout-ms"), &text)) {
+        if (!parse_connect_timeout(text, &ms))
+            return fault_set(fault, ERR_INVALID_ARGUMENT, "connect-timeout-ms must be at most ten digits");
+        set_deadline(call, ms * NS_PER_MS);
+    }
+    return ERR_OK;
+}
+
+/* Chooses the protocol; false when the request was answered instead. */
+static bool choose_post(struct rpc_call *call) {
+    const struct rpc_method *m = call->entry->method;
+    enum content content = content_of(&call->http);
+    if (content == CONTENT_GRPC) {
+        call->protocol = &rpc_grpc;
+        if (http_is_h2(&call->http)) return true;
+        refuse(call, 505, NULL, NULL, NULL); /* gRPC needs HTTP/2's trailers */
+        return false;
+    }
+    if (!m) {
+        refuse_unknown_path(call);
+        return false;
+    }
+    bool enveloped = content == CONTENT_CONNECT_JSON || content == CONTENT_CONNECT_PROTO;
+    if (content == CONTENT_OTHER || enveloped == (m->kind == RPC_UNARY)) {
+        refuse(call, 415, "accept-post",
+               m->kind == RPC_UNARY ? "application/grpc, application/json, application/proto"
+                                    : "application/grpc, application/connect+json, application/connect+proto",
+               NULL);
+        return false;
+    }
+    call->protocol = enveloped ? &rpc_connect_stream : &rpc_connect_unary;
+    call->codec = content == CONTENT_JSON || content == CONTENT_CONNECT_JSON ? RPC_JSON : RPC_PROTO;
+    return true;
+}
+
+static bool choose_protocol(struct rpc_call *call) {
+    const struct rpc_method *m = call->entry->method;
+    if (call->http.method == HTTP_POST) return choose_post(call);
+    if (!m) {
+        refuse_unknown_path(call);
+        return false;
+    }
+    if (call->http.method == HTTP_GET && m->side_effect_free && m->kind == RPC_UNARY) {
+        call->protocol = &rpc_connect_unary;
+        return true;
+    }
+    refuse(call, 405, "allow", m->side_effect_free ? "GET, POST" : "POST", NULL);
+    return false;
+}
+
+/* ---- requests
+ * ---------------------------------------------------------------------------------------------- */
+
+static void serve_route(struct rpc_call *call) {
+    if (call->http.method != HTTP_GET && call->http.method != HTTP_HEAD) {
+        refuse(call, 405, "allow", "GET, HEAD", NULL);
+    } else if (!rpc_call_start_route(call)) {
+        refuse(call, 503, "retry-after", "1", NULL);
+    }
+}
+
+static bool takes_one(const struct rpc_call *call) {
+    enum rpc_kind k = call->entry->method->kind;
+    return k == RPC_UNARY || k == RPC_SERVER_STREAM;
+}
+
+static enum error accept_call(struct rpc_call *call, struct fault *fault) {
+    if (call->http.head_too_large)
+        return fault_set(fault, ERR_RESOURCE_EXHAUSTED,
+                         "the request's header fields are larger than %zu bytes", HTTP_MAX_HEAD_BYTES);
+    enum error e = call->protocol == &rpc_grpc ? accept_grpc(call, fault) : accept_connect(call, fault);
+    if (e != ERR_OK) return e;
+    int64_t timeout_ms = call->server->options.request_timeout_ms;
+    if (!call->deadline_ns && call->entry->method->kind == RPC_UNARY && timeout_ms > 0)
+        set_deadline(call, timeout_ms * NS_PER_MS);
+    return call->http.method == HTTP_GET ? rpc_connect_get(call, fault) : ERR_OK;
+}
+
+static void on_request(struct http_stream *stream) {
+    struct rpc_call *call = call_of(stream);
+    struct rpc_server *s = call->server;
+    struct fault fault = {0};
+    call->started_ns = loop_now_ns(s->loop);
+    call->entry = rpc_table_find(&s->table, stream->path);
+    if (call->entry->route) {
+        serve_route(call);
+        return;
+    }
+    if (!choose_protocol(call)) return;
+    enum error e = accept_call(call, &fault);
+    if (e != ERR_OK) {
+        rpc_end(call, e, &fault);
+    } else if (stream->method == HTTP_GET) {
+        s->body_bytes += call->body.len;
+        rpc_call_start(call);
+    } else if (takes_one(call)) {
+        stream->wants_body = true;
+    } else {
+        rpc_call_start(call);
+    }
+}
+
+/* ---- bodies
+ * ------------------------------------------------------------------------------------------------ */
+
+/* The one message of a unary or server-streaming call, as far as it has come. */
+static enum error check_message(struct rpc_call *call, struct fault *fault) {
+    bool complete;
+    if (call->protocol->enveloped) {
+        enum error e = rpc_envelope(call, &complete, fault);
+        if (e == ERR_OK && complete && call->body.len > call->message_bytes)
+            return fault_set(fault, ERR_UNIMPLEMENTED, "this method takes one message");
+        return e;
+    }
+    size_t own = call->entry->method->max_message_bytes;
+    size_t limit = own ? own : call->server->options.max_message_bytes;
+    if (call->body.len <= limit) return ERR_OK;
+    return fault_set(fault, ERR_RESOURCE_EXHAUSTED, "the message is larger than %zu bytes", limit);
+}
+
+static void on_data(struct http_stream *stream, const char *bytes, size_t n) {
+    struct rpc_call *call = call_of(stream);
+    struct rpc_server *s = call->server;
+    struct fault fault = {0};
+    if (call->ended || !call->entry || !call->entry->method || stream->method == HTTP_GET) {
+        http_consume(stream, n);
+        return;
+    }
+    enum error e = ERR_OK;
+    if (s->body_bytes + n > RPC_BODY_BYTES) {
+        e = fault_set(&fault, ERR_RESOURCE_EXHAUSTED, "the server holds as many request bytes as it can");
+    } else {
+        buf_append(&call->body, bytes, n);
+        s->body_bytes += n;
+        if (takes_one(call)) e = check_message(call, &fault);
+    }
+    if (e != ERR_OK) {
+        rpc_body_free(call);
+        rpc_end(call, e, &fault);
+    } else if (takes_one(call)) {
+        http_consume(stream, n);
+    } else {
+        call->uneaten += n;
+        rpc_call_wake(call);
+    }
+}
+
+static void on_end(struct http_stream *stream) {
+    struct rpc_call *call = call_of(stream);
+    struct fault fault = {0};
+    if (call->ended || !call->entry || !call->entry->method || stream->method == HTTP_GET) return;
+    if (!takes_one(call)) {
+        rpc_call_wake(call);
+        return;
+    }
+    bool complete = !call->protocol->enveloped || call->message_bytes > 0;
+    if (complete && call->body.len >= call->message_bytes) {
+        rpc_call_start(call);
+        return;
+    }
+    enum error e = call->body.len == 0
+                       ? fault_set(&fault, ERR_UNIMPLEMENTED, "this method takes one message")
+                       : fault_set(&fault, ERR_INTERNAL, "the request ended inside a message");
+    rpc_end(call, e, &fault);
+}
+
+static void on_wants_more(struct http_stream *stream) {
+    rpc_call_wake(call_of(stream));
+}
+
+const struct http_app rpc_app = {
+    .open = on_open,
+    .request = on_request,
+    .data = on_data,
+    .end = on_end,
+    .wants_more = on_wants_more,
+    .closed = on_closed,
+};

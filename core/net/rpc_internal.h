@@ -1,0 +1,163 @@
+/* Inside the rpc surface: what a call and a server are. For the rpc_*.c files and health.c.
+ *
+ *   rpc_server.c    start, drain, stop; the table of methods and routes
+ *   rpc_dispatch.c  the application of http.h: which method, which protocol, admission; body bytes
+ *   rpc.c           the call's fiber, and what handlers see
+ *   rpc_stream.c    streaming in and out, detached streams, shared messages
+ *   rpc_grpc.c, rpc_connect.c   the two protocols' framing and status
+ *   rpc_status.c    faults as statuses, details and JSON
+ *
+ * A call is freed (back to the server's pool) when its stream is closed and its fiber has ended.
+ */
+#ifndef ROOKERY_CORE_NET_RPC_INTERNAL_H
+#define ROOKERY_CORE_NET_RPC_INTERNAL_H
+
+#include "core/base/list.h"
+#include "core/base/metrics.h"
+#include "core/net/http.h"
+#include "core/net/http_conn.h"
+#include "core/net/rpc.h"
+
+#define RPC_CODES 17 /* gRPC statuses 0..16 */
+
+/* What a call may take for decoding and for the handler's own use. */
+#define RPC_ARENA_LIMIT ((size_t)16 << 20)
+#define RPC_DECODE_LIMIT(bytes) (8 * (bytes) + 64 * 1024)
+/* Request bytes all calls may hold together: many large bodies at once. */
+#define RPC_BODY_BYTES ((size_t)256 << 20)
+
+/* A method or a route, found by path; its metrics are looked up once. */
+struct rpc_entry {
+    uint64_t hash;
+    struct str path;
+    const struct rpc_method *method; /* one of the two */
+    const struct http_route *route;
+    struct counter *codes[RPC_CODES];
+    struct histogram *latency;
+};
+
+struct rpc_table {
+    struct rpc_entry *slots; /* open addressing, power of two */
+    size_t cap;
+    struct rpc_entry unknown; /* counts calls of methods that do not exist */
+};
+
+enum rpc_codec { RPC_PROTO, RPC_JSON };
+
+/* How requests and replies of a call are framed. */
+struct rpc_protocol {
+    bool enveloped; /* messages have a five-byte prefix: flags, length */
+    /* Response headers, for a response with messages. */
+    void (*begin)(struct rpc_call *call);
+    /* The end: status e and *fault (its error is e). Sends headers too when they have not gone. */
+    void (*end)(struct rpc_call *call, enum error e, const struct fault *fault);
+};
+extern const struct rpc_protocol rpc_grpc, rpc_connect_unary, rpc_connect_stream;
+
+struct rpc_call {
+    struct http_stream http; /* first */
+    struct list_node node;   /* the server's running or detached calls; or its pool */
+    struct rpc_server *server;
+    struct rpc_entry *entry;
+    const struct rpc_protocol *protocol;
+    enum rpc_codec codec;
+    struct fiber *fiber; /* NULL before and after */
+    int64_t started_ns, deadline_ns;
+    struct buf body;      /* request bytes not taken yet */
+    size_t message_bytes; /* of the message at the front of body, with its prefix; 0: not known yet */
+    size_t uneaten;       /* of body: bytes whose window was not given back */
+    struct rpc_identity identity;
+    struct http_fields headers; /* the handler's response metadata */
+    struct fault fault;
+    bool spawned;          /* a fiber was started: it frees the call, unless the stream closes later */
+    bool began;            /* response headers went out */
+    struct arena messages; /* of rpc_receive: reset at each */
+    bool replied;          /* rpc_reply was called */
+    bool ended;            /* status went out */
+    bool detached, listed_detached;
+    bool waiting; /* the fiber is parked for body bytes or for room */
+    void (*on_end)(void *arg);
+    void *on_end_arg;
+};
+
+struct rpc_server {
+    struct http_server http; /* first */
+    struct rpc_server_options options;
+    struct loop *loop;
+    struct log *log;
+    struct metrics *metrics;
+    struct rpc_table table;
+
+    struct list_node running, detached, pool;
+    size_t n_running, n_detached, n_pool, body_bytes;
+    struct list_node watchers; /* of health.c */
+    bool draining;             /* no new calls */
+    bool stopping;             /* calls are being cancelled */
+    bool was_serving;
+    struct fiber *stopper; /* parked in rpc_server_stop, to be woken by changes */
+    struct gauge *in_flight, *streams_detached, *queued_bytes;
+};
+
+/* ---- rpc_server.c */
+void rpc_server_changed(struct rpc_server *s); /* a call or a connection has ended */
+struct rpc_entry *rpc_table_find(struct rpc_table *t, struct str path);
+bool rpc_server_serving(struct rpc_server *s);
+bool rpc_server_has_service(const struct rpc_server *s, struct str service);
+
+/* ---- rpc_dispatch.c */
+extern const struct http_app rpc_app;
+void rpc_count(struct rpc_call *call, enum error e);
+/* Both holds are gone: back to the pool. */
+void rpc_call_release_if_done(struct rpc_call *call);
+void rpc_call_dispose(struct rpc_call *call);
+/* Drops the first n bytes of the request's body, or all. */
+void rpc_body_take(struct rpc_call *call, size_t n);
+void rpc_body_free(struct rpc_call *call);
+/* Ends a call that has no fiber, or whose fiber is done. */
+void rpc_end(struct rpc_call *call, enum error e, const struct fault *fault);
+
+/* ---- rpc.c */
+void rpc_call_start(struct rpc_call *call);
+/* Wakes the fiber if it is parked for the stream. */
+void rpc_call_wake(struct rpc_call *call);
+/* The fiber of a plain route. */
+bool rpc_call_start_route(struct rpc_call *call);
+/* The message's bytes -> a message in the arena, of which it may take RPC_DECODE_LIMIT. */
+const ProtobufCMessage *rpc_decode(struct rpc_call *call, struct str bytes, struct arena *a,
+                                   struct fault *fault);
+/* The four bytes of an envelope's length. */
+void rpc_put_length(char *p, size_t length);
+/* Appends one framed message to the response. */
+void rpc_append_message(struct rpc_call *call, const ProtobufCMessage *m);
+
+/* ---- rpc_stream.c */
+/* Looks at the envelope at the front of body. 0: *complete says whether a whole message is there; or the
+ * error of a bad envelope. */
+enum error rpc_envelope(struct rpc_call *call, bool *complete, struct fault *fault);
+void rpc_stream_ended(struct rpc_call *call); /* tells on_end, once */
+
+/* ---- rpc_status.c */
+/* What a client may read about e: the fault's sentence, or the table's for errors that are ours alone. */
+struct str rpc_public_text(enum error e, const struct fault *fault);
+/* Percent-encodes for grpc-message, at most 1 KiB. */
+void rpc_percent_encode(struct buf *out, struct str text);
+/* google.rpc.Status with BadRequest and RetryInfo, encoded; empty when there is nothing to tell. */
+bool rpc_details_proto(struct buf *out, enum error e, const struct fault *fault);
+/* The Connect error object. */
+void rpc_error_json(struct buf *out, enum error e, const struct fault *fault);
+int rpc_http_status(int grpc_status);
+const char *rpc_code_name(int grpc_status); /* "OK", "NOT_FOUND" */
+
+/* ---- rpc_grpc.c */
+/* "100m" -> ns, saturating. False when malformed. */
+bool rpc_parse_timeout(struct str text, int64_t *ns);
+
+/* ---- rpc_connect.c */
+/* GET: the message from the query, into call->body. */
+enum error rpc_connect_get(struct rpc_call *call, struct fault *fault);
+
+/* ---- health.c */
+const struct rpc_method *health_methods(size_t *n);
+void health_sweep(struct rpc_server *s); /* tells watchers of changes */
+
+#endif

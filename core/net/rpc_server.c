@@ -1,0 +1,289 @@
+/* The server: its table of methods, its start and its end.
+ *
+ * The end, step by step: (1) health says NOT_SERVING, new calls are refused; (2) the backlog is accepted,
+ * then the listener closes; (3) GOAWAY without a last stream, so that requests under way are not lost; a
+ * moment later the final one; (4) detached streams, which would never end by themselves, end with
+ * UNAVAILABLE: their clients go elsewhere; (5) calls get until the time is up, then they are cancelled and
+ * hear UNAVAILABLE; (6) connections flush and close, the rest is cut; (7) everything is freed.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/net/reflection.h"
+#include "core/net/rpc_internal.h"
+
+enum {
+    GOAWAY_MS = 100, /* at least a round trip between the two GOAWAYs */
+    CLOSE_MS = 1000  /* for peers to take the last bytes and close */
+};
+
+/* ---- the table
+ * --------------------------------------------------------------------------------------------- */
+
+/* The keys are ours and fixed, so it need not withstand chosen ones; a lookup compares the path. */
+static uint64_t hash_path(struct str s) {
+    uint64_t h = s.len * UINT64_C(0x9E3779B97F4A7C15);
+    while (s.len >= 8) {
+        uint64_t word;
+        memcpy(&word, s.ptr, 8);
+        h = (h ^ word) * UINT64_C(0xBF58476D1CE4E5B9);
+        h ^= h >> 32;
+        s.ptr += 8;
+        s.len -= 8;
+    }
+    for (size_t i = 0; i < s.len; i++) h = (h ^ (unsigned char)s.ptr[i]) * UINT64_C(0x100000001B3);
+    return h ^ h >> 29;
+}
+
+struct rpc_entry *rpc_table_find(struct rpc_table *t, struct str path) {
+    uint64_t hash = hash_path(path);
+    for (size_t i = hash & (t->cap - 1);; i = (i + 1) & (t->cap - 1)) {
+        struct rpc_entry *e = &t->slots[i];
+        if (!e->path.ptr) return &t->unknown;
+        if (e->hash == hash && str_eq(e->path, path)) return e;
+    }
+}
+
+static struct rpc_entry *table_add(struct rpc_table *t, const char *path) {
+    struct str p = str_from(path);
+    assert(rpc_table_find(t, p) == &t->unknown); /* one path, one method */
+    size_t i = hash_path(p) & (t->cap - 1);
+    while (t->slots[i].path.ptr) i = (i + 1) & (t->cap - 1);
+    t->slots[i] = (struct rpc_entry){.hash = hash_path(p), .path = p};
+    return &t->slots[i];
+}
+
+static void add_method(struct rpc_server *s, const struct rpc_method *m) {
+    char labels[256];
+    struct rpc_entry *e = table_add(&s->table, m->path);
+    e->method = m;
+    snprintf(labels, sizeof labels, "method=\"%s\"", m->path + 1);
+    e->latency = metrics_histogram(s->metrics, "rookery_rpc_duration_seconds",
+                                   "From a call's headers to its status, by method.", labels);
+}
+
+static void add_methods(struct rpc_server *s, const struct rpc_method *m, size_t n) {
+    for (size_t i = 0; i < n; i++) add_method(s, &m[i]);
+}
+
+static void build_table(struct rpc_server *s) {
+    size_t n_health, n_reflection;
+    const struct rpc_method *health = health_methods(&n_health);
+    const struct rpc_method *reflection = reflection_methods(&n_reflection);
+    size_t n = s->options.n_methods + s->options.n_routes + n_health + n_reflection;
+    s->table.cap = 64;
+    while (s->table.cap < 4 * n) s->table.cap *= 2;
+    s->table.slots = calloc(s->table.cap, sizeof *s->table.slots);
+    if (!s->table.slots) abort();
+    s->table.unknown.path = STR("unknown");
+    add_methods(s, s->options.methods, s->options.n_methods);
+    add_methods(s, health, n_health);
+    add_methods(s, reflection, n_reflection);
+    for (size_t i = 0; i < s->options.n_routes; i++)
+        table_add(&s->table, s->options.routes[i].path)->route = &s->options.routes[i];
+}
+
+static struct str service_of(struct str path) {
+    path.ptr++;
+    path.len--;
+    return str_cut(&path, '/');
+}
+
+bool rpc_server_has_service(const struct rpc_server *s, struct str service) {
+    for (size_t i = 0; i < s->table.cap; i++) {
+        const struct rpc_entry *e = &s->table.slots[i];
+        if (e->method && str_eq(service_of(e->path), service)) return true;
+    }
+    return false;
+}
+
+bool rpc_server_serving(struct rpc_server *s) {
+    if (s->draining) return false;
+    return !s->options.ready || s->options.ready(s->options.context);
+}
+
+/* ---- start
+ * ------------------------------------------------------------------------------------------------- */
+
+/* Detached streams have no fiber to feel their deadline. A stream's end may end others: begin again then. */
+static bool end_one_expired(struct rpc_server *s, int64_t now) {
+    struct fault fault = {0};
+    list_each (&s->detached, n) {
+        struct rpc_call *call = list_entry(n, struct rpc_call, node);
+        if (call->ended || !call->deadline_ns || now < call->deadline_ns) continue;
+        rpc_end(call, fault_set(&fault, ERR_DEADLINE_EXCEEDED, "deadline exceeded"), &fault);
+        rpc_stream_ended(call);
+        return true;
+    }
+    return false;
+}
+
+static void on_sweep(void *context) {
+    struct rpc_server *s = context;
+    health_sweep(s);
+    while (end_one_expired(s, loop_now_ns(s->loop))) {
+    }
+}
+
+void rpc_server_changed(struct rpc_server *s) {
+    struct fiber *f = s->stopper;
+    s->stopper = NULL;
+    if (f) fiber_wake(f);
+}
+
+static void on_change(void *context) {
+    rpc_server_changed(context);
+}
+
+static void make_metrics(struct rpc_server *s) {
+    struct metrics *m = s->metrics;
+    s->in_flight = metrics_gauge(m, "rookery_rpc_in_flight", "Calls whose handler runs.", "");
+    s->streams_detached = metrics_gauge(m, "rookery_rpc_live_streams", "Open streams fed by events.", "");
+    s->http.accepted = metrics_counter(m, "rookery_http_connections_total", "Connections accepted.", "");
+    s->http.refused = metrics_counter(m, "rookery_http_connections_refused_total",
+                                      "Connections closed at once because there were too many.", "");
+    s->http.open_conns = metrics_gauge(m, "rookery_http_connections", "Open connections.", "");
+    s->http.open_streams = metrics_gauge(m, "rookery_http_streams", "Open requests.", "");
+    s->queued_bytes =
+        metrics_gauge(m, "rookery_rpc_request_bytes", "Request bytes held for calls under way.", "");
+}
+
+static void on_scrape(void *arg) {
+    struct rpc_server *s = arg;
+    s->queued_bytes->value = (double)s->body_bytes;
+    s->http.open_streams->value = (double)s->http.n_streams;
+}
+
+static struct rpc_server *server_new(struct loop *l, const struct rpc_server_options *o, struct log *log,
+                                     struct metrics *metrics) {
+    struct rpc_server *s = calloc(1, sizeof *s);
+    if (!s) abort();
+    s->options = *o;
+    s->loop = l;
+    s->log = log;
+    s->metrics = metrics;
+    list_init(&s->running);
+    list_init(&s->detached);
+    list_init(&s->pool);
+    list_init(&s->watchers);
+    s->http = (struct http_server){.loop = l, .log = log, .metrics = metrics, .app = rpc_app};
+    s->http.app.context = s;
+    s->http.max_conns = o->max_connections;
+    s->http.on_change = on_change;
+    s->http.on_sweep = on_sweep;
+    list_init(&s->http.conns);
+    socket_pool_init(&s->http.pool);
+    if (!http2_options_new(&s->http)) abort();
+    make_metrics(s);
+    build_table(s);
+    return s;
+}
+
+static void server_free(struct rpc_server *s) {
+    while (!list_empty(&s->pool))
+        rpc_call_dispose(list_entry(list_pop_front(&s->pool), struct rpc_call, node));
+    http_server_release(&s->http);
+    free(s->table.slots);
+    free(s);
+}
+
+struct rpc_server *rpc_server_start(struct loop *l, const struct rpc_server_options *o, struct log *log,
+                                    struct metrics *metrics, struct fault *fault) {
+    assert(o->max_calls && o->max_connections && o->max_message_bytes && metrics);
+    struct rpc_server *s = server_new(l, o, log, metrics);
+    if (!http_server_listen(&s->http, o->listen, fault)) {
+        server_free(s);
+        return NULL;
+    }
+    s->was_serving = rpc_server_serving(s);
+    metrics_on_scrape(metrics, on_scrape, s);
+    return s;
+}
+
+int rpc_server_port(const struct rpc_server *s) {
+    return s->http.port;
+}
+
+/* ---- stop
+ * -------------------------------------------------------------------------------------------------- */
+
+/* Waits until done(s), or until the time; the fiber's own deadline and cancellation end it too. */
+static void wait_for(struct fiber *self, struct rpc_server *s, bool (*done)(const struct rpc_server *s),
+                     int64_t until_ns) {
+    int64_t own = fiber_deadline_ns(self);
+    fiber_set_deadline_ns(self, until_ns);
+    int rc = 0;
+    while (rc == 0 && !done(s)) {
+        s->stopper = self;
+        rc = fiber_park(self);
+        s->stopper = NULL;
+    }
+    fiber_set_deadline_ns(self, own);
+}
+
+static void wait_surely(struct fiber *self, struct rpc_server *s, bool (*done)(const struct rpc_server *s)) {
+    while (!done(s)) {
+        s->stopper = self;
+        fiber_park_uninterruptible(self);
+    }
+}
+
+static bool no_calls(const struct rpc_server *s) {
+    return s->n_running == 0;
+}
+
+static bool no_connections(const struct rpc_server *s) {
+    return s->http.n_conns == 0;
+}
+
+static bool no_handles(const struct rpc_server *s) {
+    return s->http.n_conns == 0 && s->http.open_handles == 0;
+}
+
+static void end_detached(struct rpc_server *s) {
+    struct fault fault = {0};
+    fault_set(&fault, ERR_UNAVAILABLE, "the server is shutting down");
+    bool found = true;
+    while (found) {
+        found = false;
+        list_each (&s->detached, n) {
+            struct rpc_call *call = list_entry(n, struct rpc_call, node);
+            if (call->ended) continue;
+            rpc_end(call, ERR_UNAVAILABLE, &fault);
+            rpc_stream_ended(call);
+            found = true; /* the list may have changed */
+            break;
+        }
+    }
+}
+
+static void cancel_calls(struct rpc_server *s) {
+    s->stopping = true;
+    list_each_safe (&s->running, n) fiber_cancel(list_entry(n, struct rpc_call, node)->fiber);
+}
+
+void rpc_server_stop(struct fiber *self, struct rpc_server *s, int64_t time_ms) {
+    int64_t now = loop_now_ns(s->loop), until = now + time_ms * NS_PER_MS;
+    int64_t moment_ms = time_ms / 4 < GOAWAY_MS ? time_ms / 4 : GOAWAY_MS;
+    s->draining = true;
+    health_sweep(s);
+    http_server_drain(&s->http, false);
+    fiber_sleep_ms(self, moment_ms);
+    http_server_stop_accepting(&s->http);
+    http_server_drain(&s->http, true);
+    end_detached(s);
+    wait_for(self, s, no_calls, until);
+    if (!no_calls(s)) {
+        log_warn(s->log, "calls cancelled at shutdown", LOG_I("calls", s->n_running));
+        cancel_calls(s);
+    }
+    wait_surely(self, s, no_calls);
+    end_detached(s); /* handlers may have detached meanwhile */
+    wait_for(self, s, no_connections, loop_now_ns(s->loop) + CLOSE_MS * NS_PER_MS);
+    http_server_close_all(&s->http);
+    wait_surely(self, s, no_handles);
+    server_free(s);
+}

@@ -1,0 +1,91 @@
+/* A TCP connection as the protocols above see it: bytes come in, and what a turn of the loop appended goes
+ * out in one write. TLS will live here, so that nothing above it changes.
+ *
+ * Reading: every connection of a pool reads into one shared buffer; events->read must take what it wants to
+ * keep. Writing is pull-based: socket_flush_later() asks for a flush at the end of the turn; then
+ * events->fill() appends to the output buffer while there is room (64 KiB), and the buffer is written. While
+ * the kernel has not taken all of it nothing more is pulled: that is the backpressure every protocol rests
+ * on. An idle connection holds no buffer.
+ *
+ * Ends: events->lost() tells once that the peer has gone or a write failed; the owner then calls
+ * socket_close(). socket_finish() is the polite end: flush, shut down our side, discard what still comes (so
+ * that the kernel does not reset the connection and lose our last words), until the peer closes or the
+ * owner's sweep runs out of patience. events->closed() is the last event: the owner may free the memory.
+ */
+#ifndef ROOKERY_CORE_NET_SOCKET_H
+#define ROOKERY_CORE_NET_SOCKET_H
+
+#include "core/async/loop.h"
+
+/* One output buffer: three full HTTP/2 frames and change. */
+#define SOCKET_OUT_BYTES ((size_t)64 * 1024)
+#define SOCKET_READ_BYTES ((size_t)64 * 1024)
+
+struct net_socket;
+struct out_buffer;
+
+/* Buffers shared by the connections of one server or client. */
+struct socket_pool {
+    char *read_buffer;
+    struct out_buffer *free;
+    size_t n_free;
+};
+void socket_pool_init(struct socket_pool *p);
+void socket_pool_free(struct socket_pool *p); /* after the last connection has closed */
+
+struct socket_events {
+    /* n > 0 bytes, valid for the call. */
+    void (*read)(struct net_socket *k, const char *bytes, size_t n);
+    /* Append with socket_reserve/socket_commit until it has no room or nothing is left to say. */
+    void (*fill)(struct net_socket *k);
+    void (*lost)(struct net_socket *k);
+    void (*closed)(struct net_socket *k);
+};
+
+struct net_socket {
+    uv_tcp_t tcp;
+    uv_write_t write;
+    uv_shutdown_t shutdown;
+    struct flusher flusher;
+    struct loop *loop;
+    struct socket_pool *pool;
+    const struct socket_events *events;
+    struct out_buffer *out; /* NULL when empty */
+    size_t out_len;
+    size_t seen_unwritten; /* of the write in flight, at the last sweep: has it moved? */
+    int64_t last_read_ns, last_write_ns;
+    bool writing;   /* one uv_write in flight */
+    bool finishing; /* close once everything is flushed */
+    bool shut;      /* our side is shut down; what comes is discarded */
+    bool lost, closing;
+    bool paused; /* reading is stopped */
+};
+
+/* Takes a freshly initialised handle state; the owner accepts or connects k->tcp afterwards. 0 or UV_*. */
+int socket_init(struct net_socket *k, struct loop *l, struct socket_pool *p,
+                const struct socket_events *events);
+/* After accept or connect: no delay, start reading. 0 or UV_*. */
+int socket_start(struct net_socket *k);
+/* Backpressure to the peer. */
+void socket_pause(struct net_socket *k);
+void socket_resume(struct net_socket *k);
+
+void socket_flush_later(struct net_socket *k);
+/* Inside fill: where `bytes` bytes may be written; NULL when they do not fit any more. */
+char *socket_reserve(struct net_socket *k, size_t bytes);
+size_t socket_room(const struct net_socket *k);
+void socket_commit(struct net_socket *k, size_t bytes);
+
+/* Called about once a second: the bytes of the write in flight if it has not moved since last time, else 0.
+ */
+size_t socket_stalled_bytes(struct net_socket *k);
+
+void socket_finish(struct net_socket *k);
+void socket_close(struct net_socket *k);
+
+/* "ADDR:PORT" or "[ADDR6]:PORT", numeric. False when it is neither. */
+bool socket_parse_address(const char *text, struct sockaddr_storage *out);
+/* The peer as "127.0.0.1:4711". */
+void socket_peer_name(const struct net_socket *k, char *out, size_t size);
+
+#endif

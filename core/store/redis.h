@@ -8,12 +8,13 @@
  * batch's arena. This is the unit of speed: the fan-out worker puts thousands of RPUSHX in a batch and pays
  * for one completion.
  *
- * Failures: connecting takes at most 2 s, a batch at most its deadline (default 3 s after it was sent;
- * blocking reads: block time + 3 s); past it the connection is taken for dead and everything in flight on it
- * fails with ERR_CONNECTION_LOST. Not connected: a batch waits up to 1 s for the connection, then
- * ERR_UNAVAILABLE. Reconnect with capped exponential backoff and jitter (20 ms .. 1 s). More than 64 MiB
- * unsent: ERR_OVERLOADED. A fiber that is interrupted detaches: the batch's memory then belongs to the client
- * until its replies have come.
+ * Failures: connecting takes at most 2 s, and while replies are owed the server may be silent for at most 3 s
+ * (blocking reads: block time + 3 s); past it the connection is taken for dead and everything of which a byte
+ * was sent fails with ERR_CONNECTION_LOST. (Silence, not the age of a batch: a server that is only slow must
+ * not be hung up on. How long a caller waits is its fiber's deadline.) Not connected: a batch waits up to 1 s
+ * for the connection, then ERR_UNAVAILABLE. Reconnect with capped exponential backoff and jitter (20 ms .. 1
+ * s). More than 64 MiB unsent: ERR_OVERLOADED. A fiber that is interrupted detaches: the batch's memory then
+ * belongs to the client until its replies have come.
  *
  * Each (re)connection asks the server for its run_id; redis_generation() moves when the connection is new and
  * redis_run_id() tells which server process it is: what was cached under another one must be forgotten
@@ -34,11 +35,15 @@
 struct metrics;
 struct redis;
 
-/* url: redis://HOST:PORT[/DB] or unix:///PATH; borrowed. Starts connecting. NULL when the URL is bad or no
- * memory. */
+/* url: redis://[[USER]:PASSWORD@]HOST[:PORT][/DB] or unix:///PATH, not kept. name: literal, for logs, metrics
+ * and the server's CLIENT LIST. log and metrics may be NULL. Starts connecting. NULL when the URL is bad (the
+ * log says so) or no memory. */
 struct redis *redis_open(struct loop *l, const char *url, const char *name, struct log *log,
                          struct metrics *metrics);
+/* Refuses new batches, waits until those in flight have their replies or fail (blocking connections: fails
+ * them at once), closes and frees. Nobody else may use r from here on. */
 void redis_close(struct fiber *self, struct redis *r);
+/* 0, or the fiber's interrupt. */
 int redis_wait_ready(struct fiber *self, struct redis *r);
 bool redis_ready(const struct redis *r);
 /* Counts connections made so far; 0 before the first. */
@@ -75,11 +80,11 @@ size_t redis_batch_bytes(const struct redis_batch *b);
 void redis_batch_integers_only(struct redis_batch *b);
 
 /* Queues the batch; never suspends. The client borrows it until the matching redis_await returns. Returns 0
- * or ERR_OVERLOADED (then the batch was not taken). */
+ * or ERR_OVERLOADED, while closing ERR_UNAVAILABLE (then the batch was not taken). */
 int redis_submit(struct redis *r, struct redis_batch *b);
 /* Waits for all replies. 0: every command has a reply (single commands may still have answered an error).
- * ERR_CONNECTION_LOST: some or none were executed. ERR_DEADLINE_EXCEEDED / ERR_CANCELLED: the client TOOK the
- * batch and frees it later; the caller must not touch it again. */
+ * ERR_CONNECTION_LOST: all, some or none were executed. ERR_UNAVAILABLE: none was. ERR_DEADLINE_EXCEEDED /
+ * ERR_CANCELLED: the client TOOK the batch and frees it later; the caller must not touch it again. */
 int redis_await(struct fiber *self, struct redis *r, struct redis_batch *b);
 const struct redis_reply *redis_batch_reply(const struct redis_batch *b, size_t i);
 const int64_t *redis_batch_integers(const struct redis_batch *b);
@@ -87,12 +92,15 @@ const int64_t *redis_batch_integers(const struct redis_batch *b);
 int redis_batch_check(const struct redis_batch *b, struct fault *fault);
 
 /* One command, convenience: the reply lives in the fiber's arena. format as printf with words separated by
- * single blanks; every argument must be blank-free: use %b-free plain values only (ids, names, numbers). */
+ * single blanks; every argument must be blank-free: use plain values only (ids, names, numbers). out may be
+ * NULL. 0; ERR_REDIS when the reply is an error (*out is then that reply); or as redis_submit and
+ * redis_await. */
 int redis_call(struct fiber *self, struct redis *r, const struct redis_reply **out, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
 /* A connection of its own for blocking commands, same calls; at most one batch in flight. block_ms says how
- * long a reply may take beyond the usual 3 s. */
+ * long a reply may take beyond the usual 3 s. When its fiber is interrupted the connection is dropped and
+ * made anew, so that the server does not hand entries to somebody who has gone. */
 struct redis *redis_open_blocking(struct redis *shared, const char *name, int64_t block_ms);
 
 /* A script run by EVALSHA, loaded on NOSCRIPT. Static const. One key. */
@@ -100,7 +108,7 @@ struct redis_script {
     const char *name;
     const char *body;
 };
-/* args are texts; the reply lives in the fiber's arena. */
+/* args are texts; the reply lives in the fiber's arena. Errors as redis_call. */
 int redis_eval(struct fiber *self, struct redis *r, const struct redis_script *script, struct str key,
                const struct str *args, size_t nargs, const struct redis_reply **out);
 

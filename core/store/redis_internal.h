@@ -1,0 +1,145 @@
+/* What the files of the Redis client share. Nobody else includes this.
+ *
+ *   redis.c        the client: its life, its queue of batches, reconnecting
+ *   redis_link.c   one connection: socket, writing, reading
+ *   redis_batch.c  a batch: its commands, its replies
+ *   redis_target.c the URL
+ *   redis_call.c   single commands and scripts, on top of the public calls
+ */
+#ifndef ROOKERY_CORE_STORE_REDIS_INTERNAL_H
+#define ROOKERY_CORE_STORE_REDIS_INTERNAL_H
+
+#include "core/base/metrics.h"
+#include "core/store/redis.h"
+
+struct redisReader;
+
+/* ---- a batch --------------------------------------------------------------------------------------------
+ */
+
+/* BUILDING: the caller's. QUEUED, IN_FLIGHT: on the client's list of that name. DONE: the caller's again. */
+enum batch_state { BATCH_BUILDING, BATCH_QUEUED, BATCH_IN_FLIGHT, BATCH_DONE };
+
+struct redis_batch {
+    struct list_node node;
+    enum batch_state state;
+    int result;
+    bool orphaned;                                           /* nobody waits: freed when done */
+    struct fiber *waiter;                                    /* parked in redis_await */
+    void (*on_done)(struct redis *r, struct redis_batch *b); /* instead of a waiter; for the greeting */
+    int64_t submitted_ns;
+
+    struct buf out; /* the commands, in RESP */
+    size_t sent;    /* bytes of out that the kernel has */
+    size_t commands;
+    int args_due; /* of the command being built */
+
+    bool integers_only;
+    size_t received; /* replies */
+    struct arena arena;
+    struct redis_reply *replies;
+    size_t replies_cap;
+    int64_t *integers;
+    size_t integers_cap;
+    struct redis_reply passing; /* the reply being read when only integers are kept */
+    bool failed;                /* some reply was an error: */
+    struct str first_error;
+};
+
+bool redis_batch_complete(const struct redis_batch *b);
+/* Makes room for the replies; false without memory. */
+bool redis_batch_prepare(struct redis_batch *b);
+/* For integers-only batches: takes complete one-line replies from p, until the batch is complete, the rest is
+ * the beginning of a line, or something else than a line comes (*other is then set). Returns the bytes taken.
+ */
+size_t redis_batch_take_lines(struct redis_batch *b, const char *p, size_t len, bool *other);
+/* The reader has built the next reply, in the place redis_reader_new's functions chose. */
+void redis_batch_take_reply(struct redis_batch *b);
+/* A reader that builds replies in the batch that is its privdata. NULL without memory. */
+struct redisReader *redis_reader_new(void);
+/* A copy of the whole reply in another arena; NULL when its limit would be passed. */
+struct redis_reply *redis_reply_copy(struct arena *a, const struct redis_reply *from);
+
+/* ---- one connection -------------------------------------------------------------------------------------
+ */
+
+struct redis_target {
+    char path[108]; /* of a Unix socket; "" for TCP */
+    char host[256]; /* name or address */
+    char port[6];
+    char user[128], password[256]; /* "" for none */
+    int db;
+};
+
+struct redis_link;
+/* Starts connecting; NULL and *why when that fails at once. Later redis_link_opened or redis_lost is called,
+ * and after redis_link_opened redis_lost at the end, unless redis_link_close comes first. */
+struct redis_link *redis_link_open(struct redis *r, const char **why);
+/* No more callbacks, except redis_link_closed when its memory is gone. */
+void redis_link_close(struct redis_link *k);
+/* Writes the unsent rest of r->in_flight and then, when the client is ready, r->queued, whose batches move to
+ * r->in_flight as they are begun. */
+void redis_link_write(struct redis_link *k);
+
+/* ---- the client -----------------------------------------------------------------------------------------
+ */
+
+/* WAITING: for the next attempt. GREETING: connected, our own first commands are under way. */
+enum client_state { CLIENT_WAITING, CLIENT_CONNECTING, CLIENT_GREETING, CLIENT_READY };
+
+struct script_sha {
+    const struct redis_script *script;
+    char hex[41];
+};
+
+struct redis {
+    struct loop *loop;
+    struct log *log;
+    struct metrics *metrics; /* may be NULL */
+    const char *name;
+    struct redis_target target;
+    char last_reason[128]; /* of a loss, so that the same one is logged once; "" after success */
+    bool blocking;
+    int answer_ticks; /* silence that means death, in ticks */
+
+    enum client_state state;
+    struct redis_link *link;
+    unsigned attempt;
+    int ticks; /* since the last sign of life or change of state */
+    uint64_t generation;
+    char run_id[41];
+    struct redis_batch *greeting;
+
+    struct list_node queued;    /* not begun to be sent: survive the connection */
+    struct list_node in_flight; /* sent, the last one maybe in part; in the order of their replies */
+    size_t unsent;              /* bytes of all of these that the kernel has not taken */
+    struct flusher flusher;
+    struct condition ready;
+
+    uv_timer_t tick, retry;
+    int handles; /* timers and links not closed yet */
+    bool closing;
+    struct fiber *closer;
+
+    struct script_sha *scripts;
+    size_t script_count;
+
+    struct counter *reconnects, *commands, *lost_batches;
+    struct gauge *unsent_bytes;
+    struct histogram *latency;
+    struct counter no_counters[3]; /* where they count when there are no metrics */
+    struct gauge no_gauge;
+    struct histogram no_histogram;
+};
+
+bool redis_target_parse(struct redis_target *t, const char *url);
+
+/* Called by the link. */
+void redis_link_opened(struct redis *r);
+void redis_lost(struct redis *r, const char *reason);
+void redis_link_closed(struct redis *r);
+void redis_set_unsent(struct redis *r, size_t bytes);
+/* Takes b off its list and hands it to whoever waits. */
+void redis_finish(struct redis *r, struct redis_batch *b, int result);
+
+#endif

@@ -32,7 +32,7 @@ static enum fit_status linear_status(const struct linear_result *r, const struct
     if (r->n < r->n_terms || r->n == 0) return FIT_TOO_FEW_ROWS;
     if (r->n_dropped > 0) return FIT_RANK_DEFICIENT;
     if (r->df_residual == 0) return FIT_SATURATED;
-    if (s->tss == 0) return FIT_CONSTANT_RESPONSE;
+    if (s->constant) return FIT_CONSTANT_RESPONSE;
     return FIT_OK;
 }
 
@@ -40,13 +40,13 @@ static enum fit_status linear_status(const struct linear_result *r, const struct
 static void linear_summarise(struct linear_result *r, const struct qr_solution *s, bool intercept) {
     double n = (double)r->n, df = (double)r->df_residual;
     r->rss = s->rss;
-    r->rmse = sqrt(s->rss / n);
-    if (s->tss > 0) r->r_squared = fmin(1, s->mss / s->tss);
+    r->rmse = s->residual_norm / sqrt(n);
+    r->r_squared = s->explained;
     if (r->df_residual == 0) return;
-    r->sigma = sqrt(s->rss / df);
-    if (s->tss > 0) r->adj_r_squared = 1 - s->rss / s->tss * ((n - intercept) / df);
-    if (r->df_model == 0 || s->rss == 0) return;
-    r->f_statistic = s->mss / (double)r->df_model / (s->rss / df);
+    r->sigma = s->residual_norm / sqrt(df);
+    r->adj_r_squared = 1 - (1 - s->explained) * ((n - intercept) / df);
+    if (r->df_model == 0 || s->residual_norm == 0) return;
+    r->f_statistic = s->explained_odds * (df / (double)r->df_model);
     struct tail tail = f_upper(r->f_statistic, (double)r->df_model, df);
     r->f_p_value = tail.p;
     r->f_log10_p = tail.log10_p;
@@ -54,21 +54,21 @@ static void linear_summarise(struct linear_result *r, const struct qr_solution *
 
 /* Normal log-likelihood at its maximum; infinite, so left undefined, for an exact fit. */
 static void linear_inform(struct linear_result *r, const struct qr_solution *s) {
-    if (s->rss == 0) return;
+    if (s->residual_norm == 0) return;
     double n = (double)r->n, parameters = (double)(r->rank + 1);
-    r->log_lik = (s->sum_log_weights - n * (log(2 * M_PI / n) + 1 + log(s->rss))) / 2;
+    r->log_lik = (s->sum_log_weights - n * (log(2 * M_PI / n) + 1) - 2 * n * log(s->residual_norm)) / 2;
     r->aic = -2 * r->log_lik + 2 * parameters;
     r->bic = -2 * r->log_lik + log(n) * parameters;
 }
 
-/* quantile: of Student's t for the interval; hc: robust variances or NULL. */
-static struct fit_term linear_term(double estimate, double variance, const double *hc,
+/* quantile: of Student's t for the interval; hc: robust standard errors or NULL. */
+static struct fit_term linear_term(double estimate, double unit_error, const double *hc,
                                    const struct linear_result *r, double quantile) {
     struct fit_term t = fit_term_undefined;
     t.estimate = estimate;
-    for (size_t h = 0; hc && h < FIT_HC_COUNT; h++) t.se_hc[h] = sqrt(hc[h]);
+    for (size_t h = 0; hc && h < FIT_HC_COUNT; h++) t.se_hc[h] = hc[h];
     if (r->df_residual == 0) return t;
-    t.std_error = r->sigma * sqrt(variance);
+    t.std_error = r->sigma * unit_error;
     t.conf_low = estimate - quantile * t.std_error;
     t.conf_high = estimate + quantile * t.std_error;
     if (t.std_error == 0) return t;
@@ -86,14 +86,14 @@ static void linear_fill_terms(const struct qr_problem *problem, const struct qr_
         r->df_residual ? fit_student_quantile(scratch, 0.5 + confidence / 2, r->df_residual) : (double)NAN;
     struct fit_term *t = terms;
     if (problem->intercept) {
-        *t = r->n ? linear_term(s->intercept, s->intercept_variance, problem->robust ? s->intercept_hc : NULL,
-                                r, quantile)
+        *t = r->n ? linear_term(s->intercept, s->intercept_error, problem->robust ? s->intercept_hc : NULL, r,
+                                quantile)
                   : fit_term_undefined;
         t++->dropped = r->n == 0;
     }
     for (size_t j = 0; j < problem->p; j++, t++) {
-        *t = s->kept[j] ? linear_term(s->coefficient[j], s->variance[j], problem->robust ? s->hc[j] : NULL, r,
-                                      quantile)
+        *t = s->kept[j] ? linear_term(s->coefficient[j], s->unit_error[j], problem->robust ? s->hc[j] : NULL,
+                                      r, quantile)
                         : fit_term_undefined;
         t->dropped = !s->kept[j];
     }
@@ -128,13 +128,13 @@ static bool linear_take(struct fit_scratch *scratch, const struct linear_options
                         struct qr_solution *s, void **workspace) {
     size_t bytes = linear_workspace(o, n, p);
     if (!fit_scratch_reserve(scratch, fit_scratch_round(bytes) + fit_scratch_round(p * sizeof *s->kept) +
-                                          2 * fit_scratch_round(p * sizeof *s->variance) +
+                                          2 * fit_scratch_round(p * sizeof *s->unit_error) +
                                           fit_scratch_round(p * sizeof *s->hc)))
         return false;
     *workspace = fit_scratch_take(scratch, bytes);
     s->kept = fit_scratch_take(scratch, p * sizeof *s->kept);
     s->coefficient = fit_scratch_take(scratch, p * sizeof *s->coefficient);
-    s->variance = fit_scratch_take(scratch, p * sizeof *s->variance);
+    s->unit_error = fit_scratch_take(scratch, p * sizeof *s->unit_error);
     s->hc = fit_scratch_take(scratch, p * sizeof *s->hc);
     return true;
 }

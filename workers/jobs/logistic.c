@@ -116,7 +116,7 @@ static bool take_memory(struct logistic *l, struct fit_scratch *s, double **colu
     l->workspace = fit_scratch_take(s, a.qr);
     l->step.kept = fit_scratch_take(s, a.kept);
     l->step.coefficient = fit_scratch_take(s, a.values);
-    l->step.variance = fit_scratch_take(s, a.values);
+    l->step.unit_error = fit_scratch_take(s, a.values);
     l->center = fit_scratch_take(s, a.values);
     l->scale = fit_scratch_take(s, a.values);
     l->step.hc = fit_scratch_take(s, a.hc);
@@ -263,10 +263,10 @@ static enum fit_status iterate(struct logistic *l) {
 /* --- results ---------------------------------------------------------------------------------------------
  */
 
-static void fill_term(struct fit_term *t, double estimate, double variance, double quantile) {
+static void fill_term(struct fit_term *t, double estimate, double std_error, double quantile) {
     t->dropped = false;
     t->estimate = estimate;
-    t->std_error = sqrt(variance);
+    t->std_error = std_error;
     t->conf_low = estimate - quantile * t->std_error;
     t->conf_high = estimate + quantile * t->std_error;
     t->statistic = estimate / t->std_error;
@@ -285,9 +285,9 @@ static void finish(struct logistic *l, double confidence, struct fit_term *terms
         size_t j = l->column[k];
         long double slope = l->slope[k] / l->scale[j];
         intercept -= slope * l->center[j];
-        fill_term(&slopes[j], (double)slope, l->step.variance[k], quantile);
+        fill_term(&slopes[j], (double)slope, l->step.unit_error[k], quantile);
     }
-    if (l->intercept) fill_term(&terms[0], (double)intercept, l->step.intercept_variance, quantile);
+    if (l->intercept) fill_term(&terms[0], (double)intercept, l->step.intercept_error, quantile);
     struct logistic_result *r = l->result;
     double n = (double)r->n, rank = (double)r->rank;
     r->deviance = l->deviance;

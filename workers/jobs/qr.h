@@ -24,20 +24,23 @@ struct qr_problem {
     double rank_tolerance;
 };
 
-/* The arrays are the caller's, one entry per column; the rest is filled in. Variances are those of unit
- * error variance: the diagonal of (X'WX)^-1. Entries of columns that were not kept are 0. */
+/* The arrays are the caller's, one entry per column; the rest is filled in. Errors are roots, so that they
+ * are in the range of the data. A unit error is the standard error for residuals of standard deviation 1: the
+ * root of the diagonal of (X'WX)^-1. Entries of columns that were not kept are 0. */
 struct qr_solution {
     bool *kept;
-    double *coefficient, *variance;
-    double (*hc)[FIT_HC_COUNT]; /* robust variances; NAN where undefined. Not touched unless robust */
+    double *coefficient, *unit_error;
+    double (*hc)[FIT_HC_COUNT]; /* robust standard errors; NAN where undefined. Not touched unless robust */
 
     bool finite; /* false: a number is not finite or a weight negative, and nothing below is set */
     size_t n;    /* rows of positive weight */
     size_t rank; /* kept columns, the intercept not included */
-    double intercept, intercept_variance, intercept_hc[FIT_HC_COUNT];
-    double mss; /* sum of squares that the columns explain: tss - rss, without the cancellation */
-    double tss; /* sum of squares of y, about its mean when there is an intercept; 0 when y is constant */
-    double rss; /* 0 when what remains is rounding error of the arithmetic */
+    double intercept, intercept_error, intercept_hc[FIT_HC_COUNT];
+    bool constant;         /* y does not vary (is 0, without intercept): slopes are exactly 0 */
+    double residual_norm;  /* root of RSS; 0 when what remains is rounding error of the arithmetic */
+    double rss;            /* its square */
+    double explained;      /* part of the sum of squares of y that the columns explain; NAN when constant */
+    double explained_odds; /* explained / unexplained; NAN when nothing remains unexplained */
     double sum_log_weights;
     double condition; /* 1-norm, of the kept columns after centring and scaling; 1 when there are none */
 };

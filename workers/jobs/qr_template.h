@@ -43,6 +43,7 @@ struct fit {
     REAL *inverse;
     REAL *z; /* max(p, 1): work */
     REAL *b; /* coefficients */
+    REAL (*hc)[FIT_HC_COUNT];
 };
 
 static size_t qr_block_rows(size_t n, size_t p) {
@@ -72,6 +73,7 @@ static size_t qr_lay_out(struct fit *f, char *base, size_t n, size_t p) {
     f->inverse = qr_piece(base, &used, p * p, sizeof(REAL));
     f->z = qr_piece(base, &used, p + 1, sizeof(REAL));
     f->b = qr_piece(base, &used, p + 1, sizeof(REAL));
+    f->hc = qr_piece(base, &used, p + 1, sizeof *f->hc);
     return used;
 }
 
@@ -413,15 +415,16 @@ static void qr_sums_of_squares(struct fit *f) {
     struct qr_solution *out = f->out;
     REAL tss = f->norm2[f->in->p];
     REAL rounding = DBL_EPSILON * f->mean[f->in->p];
-    bool constant = tss <= rounding * rounding * f->sum_weights;
     bool saturated = f->rank + f->in->intercept >= out->n;
-    out->tss = constant ? 0 : (double)tss;
-    out->mss = constant ? 0 : (double)f->mss;
-    if (constant) {
+    out->constant = tss <= rounding * rounding * f->sum_weights;
+    if (out->constant) {
         for (size_t k = 0; k < f->rank; k++) f->b[k] = 0;
     }
-    if (constant || saturated || qr_rss_is_rounding(f)) f->rss = 0;
+    if (out->constant || saturated || qr_rss_is_rounding(f)) f->rss = 0;
     out->rss = (double)f->rss;
+    out->residual_norm = (double)qr_root(f->rss);
+    out->explained = out->constant ? (double)NAN : (double)(f->mss / (f->mss + f->rss));
+    out->explained_odds = f->rss > 0 ? (double)(f->mss / f->rss) : (double)NAN;
 }
 
 static void qr_coefficients(struct fit *f) {
@@ -438,11 +441,11 @@ static void qr_coefficients(struct fit *f) {
         variance += mixed * mixed;
         out->kept[c] = true;
         out->coefficient[c] = (double)f->b[k];
-        out->variance[c] = (double)(own / f->norm2[c]);
+        out->unit_error[c] = (double)(qr_root(own) / f->z[k]);
     }
     out->rank = q;
     out->intercept = (double)intercept;
-    out->intercept_variance = (double)variance;
+    out->intercept_error = (double)qr_root(variance);
 }
 
 /* --- robust variances ------------------------------------------------------------------------------------
@@ -473,29 +476,22 @@ static struct robust_row qr_row(struct fit *f, size_t i) {
 
 /* Adds influence^2 * residual^2, divided by what each variant divides by. A row that the fit must pass
  * through (leverage 1) leaves HC2 and HC3 undefined. */
-static void qr_add_robust(double hc[FIT_HC_COUNT], REAL influence, const struct robust_row *row) {
+static void qr_add_robust(REAL hc[FIT_HC_COUNT], REAL influence, const struct robust_row *row) {
     REAL term = influence * row->residual;
-    REAL left = 1 - row->leverage;
+    REAL left = row->leverage < 1 - (REAL)1e-12 ? 1 - row->leverage : (REAL)NAN;
     term *= term;
-    hc[FIT_HC0] += (double)term;
-    hc[FIT_HC2] += left > 1e-12 ? (double)(term / left) : (double)NAN;
-    hc[FIT_HC3] += left > 1e-12 ? (double)(term / (left * left)) : (double)NAN;
+    hc[FIT_HC0] += term;
+    hc[FIT_HC2] += term / left;
+    hc[FIT_HC3] += term / (left * left);
 }
 
-static void qr_finish_robust(double hc[FIT_HC_COUNT], size_t n, size_t parameters) {
-    hc[FIT_HC1] = hc[FIT_HC0] * (double)n / (double)(n - parameters);
-}
-
-static void qr_robust(struct fit *f) {
+/* f->hc := sums over the rows; the intercept's come last. */
+static void qr_sum_robust(struct fit *f) {
     const struct qr_problem *in = f->in;
-    struct qr_solution *out = f->out;
-    size_t q = f->rank, parameters = q + in->intercept;
-    for (size_t h = 0; h < FIT_HC_COUNT; h++) {
-        double start = out->n > parameters ? 0 : (double)NAN;
-        out->intercept_hc[h] = start;
-        for (size_t j = 0; j < in->p; j++) out->hc[j][h] = start;
+    size_t q = f->rank;
+    for (size_t k = 0; k <= q; k++) {
+        for (size_t h = 0; h < FIT_HC_COUNT; h++) f->hc[k][h] = 0;
     }
-    if (out->n <= parameters || f->rss == 0) return;
     for (size_t i = 0; i < in->n; i++) {
         if (in->weights && in->weights[i] == 0) continue;
         struct robust_row row = qr_row(f, i);
@@ -505,12 +501,30 @@ static void qr_robust(struct fit *f) {
             for (size_t l = k; l < q; l++) influence += f->inverse[l * q + k] * f->dot[l];
             influence /= f->z[k];
             intercept -= f->mean[f->pivot[k]] * influence;
-            qr_add_robust(out->hc[f->pivot[k]], influence, &row);
+            qr_add_robust(f->hc[k], influence, &row);
         }
-        if (in->intercept) qr_add_robust(out->intercept_hc, intercept, &row);
+        qr_add_robust(f->hc[q], intercept, &row);
     }
-    qr_finish_robust(out->intercept_hc, out->n, parameters);
-    for (size_t k = 0; k < q; k++) qr_finish_robust(out->hc[f->pivot[k]], out->n, parameters);
+}
+
+static void qr_finish_robust(double to[FIT_HC_COUNT], REAL hc[FIT_HC_COUNT], size_t n, size_t parameters) {
+    hc[FIT_HC1] = hc[FIT_HC0] * (REAL)n / (REAL)(n - parameters);
+    /* qr_root takes what is not positive, NAN too, to 0. */
+    for (size_t h = 0; h < FIT_HC_COUNT; h++) to[h] = hc[h] == hc[h] ? (double)qr_root(hc[h]) : (double)NAN;
+}
+
+static void qr_robust(struct fit *f) {
+    struct qr_solution *out = f->out;
+    size_t parameters = f->rank + f->in->intercept;
+    for (size_t h = 0; h < FIT_HC_COUNT; h++) {
+        double start = out->n > parameters ? 0 : (double)NAN;
+        out->intercept_hc[h] = start;
+        for (size_t j = 0; j < f->in->p; j++) out->hc[j][h] = start;
+    }
+    if (out->n <= parameters || f->rss == 0) return;
+    qr_sum_robust(f);
+    for (size_t k = 0; k < f->rank; k++) qr_finish_robust(out->hc[f->pivot[k]], f->hc[k], out->n, parameters);
+    qr_finish_robust(out->intercept_hc, f->hc[f->rank], out->n, parameters);
 }
 
 /* Prepares f in the workspace and finds the means; false when the data are not finite. */
@@ -521,7 +535,7 @@ static bool qr_begin(struct fit *f, const struct qr_problem *problem, void *work
     qr_lay_out(f, workspace, problem->n, problem->p);
     for (size_t j = 0; j < problem->p; j++) {
         solution->kept[j] = false;
-        solution->coefficient[j] = solution->variance[j] = 0;
+        solution->coefficient[j] = solution->unit_error[j] = 0;
     }
     for (size_t j = 0; j <= problem->p; j++) f->norm2[j] = 0;
     solution->finite = qr_means(f);

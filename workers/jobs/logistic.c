@@ -359,9 +359,14 @@ bool logistic_fit(const struct linear_input *input, const struct linear_options 
     double total[2], *columns;
     clear_result(result, input->p + l.intercept, terms);
     if (!take_memory(&l, scratch, &columns)) return false;
-    if (!count_rows(&l, total) || !scale_columns(&l, columns)) return true;
+    if (!count_rows(&l, total)) return true;
+    if (result->n == 0) {
+        result->status = FIT_TOO_FEW_ROWS;
+        return true;
+    }
+    if (!scale_columns(&l, columns)) return true;
     result->null_deviance = null_deviance(total, l.intercept);
-    if (result->n < result->n_terms || result->n == 0)
+    if (result->n < result->n_terms)
         result->status = FIT_TOO_FEW_ROWS;
     else if (l.intercept && (result->events == 0 || result->events == result->n))
         result->status = FIT_CONSTANT_RESPONSE;

@@ -120,12 +120,17 @@ static void differentiate(struct penalised *f) {
     }
 }
 
-/* Newton's step into f->step; false when the matrix is not positive definite (something is not finite). */
+/* Newton's step into f->step; false when something is not finite. */
 static bool solve(struct penalised *f) {
     lapack_int n = (lapack_int)f->unknowns;
     for (size_t u = 0; u < f->unknowns; u++) f->step[u] = -f->gradient[u];
-    return LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'L', n, f->hessian, n) == 0 &&
-           LAPACKE_dpotrs_work(LAPACK_COL_MAJOR, 'L', n, 1, f->hessian, n, f->step, n) == 0;
+    if (LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'L', n, f->hessian, n) != 0 ||
+        LAPACKE_dpotrs_work(LAPACK_COL_MAJOR, 'L', n, 1, f->hessian, n, f->step, n) != 0)
+        return false;
+    for (size_t u = 0; u < f->unknowns; u++) {
+        if (!isfinite(f->step[u])) return false;
+    }
+    return true;
 }
 
 /* Moves along the step, halved until the objective falls by a part of what its slope promises. */
@@ -146,7 +151,6 @@ static enum penalised_status iterate(struct penalised *f) {
         differentiate(f);
         if (!solve(f)) return PENALISED_NOT_CONVERGED;
         for (size_t u = 0; u < f->unknowns; u++) largest = fmax(largest, fabs(f->step[u]));
-        if (!isfinite(largest)) return PENALISED_NOT_CONVERGED;
         move(f, largest);
         if (largest < STEP_SETTLED) return PENALISED_OK;
     }

@@ -1,0 +1,94 @@
+/* Account summaries, encoded. */
+#include "gateway/account_cache.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/domain/account.h"
+#include "gateway/fill_guard.h"
+#include "gateway/hub.h"
+#include "gateway/lru.h"
+#include "gateway/shape.h"
+
+/* A summary is under 300 bytes. */
+#define ACCOUNT_CACHE_ENTRIES 100000
+
+struct account_cache {
+    struct lru lru;
+    struct fill_guard guard;
+};
+
+struct cached_account {
+    struct lru_item lru;
+    size_t len;
+    char encoded[]; /* rookery.v1.AccountSummary */
+};
+
+static void drop(struct lru_item *item) {
+    free(item);
+}
+
+static void store(struct account_cache *cache, int64_t id, struct str encoded) {
+    struct cached_account *c = malloc(sizeof *c + encoded.len);
+    if (!c) return;
+    *c = (struct cached_account){.lru = {.id = id}, .len = encoded.len};
+    memcpy(c->encoded, encoded.ptr, encoded.len);
+    lru_put(&cache->lru, &c->lru);
+}
+
+/* Appends what is known; the others go to missing. */
+static size_t append_known(struct account_cache *cache, bool believed, const int64_t *ids, size_t n, uint32_t field,
+                           struct buf *out, int64_t *missing) {
+    size_t n_missing = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct cached_account *c = believed ? (struct cached_account *)(void *)lru_get(&cache->lru, ids[i]) : NULL;
+        if (c)
+            shape_append_bytes(out, field, (struct str){c->encoded, c->len});
+        else
+            missing[n_missing++] = ids[i];
+    }
+    return n_missing;
+}
+
+int account_cache_append(struct fiber *self, struct gateway *g, const int64_t *ids, size_t n, uint32_t field,
+                         struct buf *out, struct fault *fault) {
+    struct account_cache *cache = g->accounts;
+    bool believed = hub_fresh(g->hub);
+    int64_t *missing = ARENA_ARRAY(fiber_arena(self), int64_t, n);
+    size_t n_missing = append_known(cache, believed, ids, n, field, out, missing);
+    if (n_missing == 0) return 0;
+    uint64_t begun = fill_guard_begin(&cache->guard);
+    struct account_summary *found;
+    size_t n_found;
+    int e = account_summaries(self, &g->domain, missing, n_missing, &found, &n_found, fault);
+    if (e != 0) return e;
+    for (size_t i = 0; i < n_found; i++) {
+        struct str encoded = shape_encode_summary(fiber_arena(self), &found[i]);
+        shape_append_bytes(out, field, encoded);
+        if (believed && fill_guard_may_store(&cache->guard, begun, found[i].id)) store(cache, found[i].id, encoded);
+    }
+    return 0;
+}
+
+struct account_cache *account_cache_new(struct gateway *g) {
+    (void)g;
+    struct account_cache *cache = calloc(1, sizeof *cache);
+    if (cache) lru_init(&cache->lru, ACCOUNT_CACHE_ENTRIES, drop);
+    return cache;
+}
+
+void account_cache_free(struct account_cache *cache) {
+    if (!cache) return;
+    lru_free(&cache->lru);
+    free(cache);
+}
+
+void account_cache_invalidate(struct account_cache *cache, int64_t id) {
+    fill_guard_invalidated(&cache->guard, id);
+    lru_remove(&cache->lru, id);
+}
+
+void account_cache_invalidate_all(struct account_cache *cache) {
+    fill_guard_invalidated_all(&cache->guard);
+    lru_clear(&cache->lru);
+}

@@ -37,11 +37,12 @@ static void store(struct account_cache *cache, int64_t id, struct str encoded) {
 }
 
 /* Appends what is known; the others go to missing. */
-static size_t append_known(struct account_cache *cache, bool believed, const int64_t *ids, size_t n, uint32_t field,
-                           struct buf *out, int64_t *missing) {
+static size_t append_known(struct account_cache *cache, bool believed, const int64_t *ids, size_t n,
+                           uint32_t field, struct buf *out, int64_t *missing) {
     size_t n_missing = 0;
     for (size_t i = 0; i < n; i++) {
-        struct cached_account *c = believed ? (struct cached_account *)(void *)lru_get(&cache->lru, ids[i]) : NULL;
+        struct cached_account *c =
+            believed ? (struct cached_account *)(void *)lru_get(&cache->lru, ids[i]) : NULL;
         if (c)
             shape_append_bytes(out, field, (struct str){c->encoded, c->len});
         else
@@ -65,7 +66,8 @@ int account_cache_append(struct fiber *self, struct gateway *g, const int64_t *i
     for (size_t i = 0; i < n_found; i++) {
         struct str encoded = shape_encode_summary(fiber_arena(self), &found[i]);
         shape_append_bytes(out, field, encoded);
-        if (believed && fill_guard_may_store(&cache->guard, begun, found[i].id)) store(cache, found[i].id, encoded);
+        if (believed && fill_guard_may_store(&cache->guard, begun, found[i].id))
+            store(cache, found[i].id, encoded);
     }
     return 0;
 }

@@ -1,4 +1,5 @@
-/* Account summaries, encoded, by id. True for the same reasons as post_cache.h; removed by account_updated events. */
+/* Account summaries, encoded, by id. True for the same reasons as post_cache.h; removed by account_updated
+ * events. */
 #ifndef ROOKERY_GATEWAY_ACCOUNT_CACHE_H
 #define ROOKERY_GATEWAY_ACCOUNT_CACHE_H
 

@@ -96,8 +96,9 @@ int auth_authenticate(struct fiber *self, struct rpc_call *call) {
     struct gateway *g = gateway_of(call);
     struct str token;
     if (!bearer_token(call, &token))
-        return fault_set(rpc_fault(call), ERR_UNAUTHENTICATED,
-                         "this call needs the metadata \"authorization: Bearer <token>\"; Register and Login give one");
+        return fault_set(
+            rpc_fault(call), ERR_UNAUTHENTICATED,
+            "this call needs the metadata \"authorization: Bearer <token>\"; Register and Login give one");
     if (find_cached(g, token, rpc_identity(call))) return 0;
     bool believed = hub_fresh(g->hub);
     uint64_t begun = fill_guard_begin(&g->sessions->guard);

@@ -1,7 +1,7 @@
 /* Who calls: "authorization: Bearer <token>".
  *
- * Sessions found in SQL are kept by token for as long as the hub is fresh; a revoked session is removed when the hub reads
- * of it (SessionsRevoked), so everywhere within the hub's second.
+ * Sessions found in SQL are kept by token for as long as the hub is fresh; a revoked session is removed when
+ * the hub reads of it (SessionsRevoked), so everywhere within the hub's second.
  */
 #ifndef ROOKERY_GATEWAY_AUTH_H
 #define ROOKERY_GATEWAY_AUTH_H

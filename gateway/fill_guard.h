@@ -1,8 +1,9 @@
 /* Fill guard: keeps a cache from storing what was read before it was invalidated.
  *
- * A fill reads SQL and suspends; an invalidation that arrives meanwhile finds nothing to remove, and the fill would then
- * store the old value for good. So a cache notes the last invalidated ids in a ring with a running number; a fill takes
- * the number before it reads, and stores an id only if it has not been invalidated since (or the ring has not run over).
+ * A fill reads SQL and suspends; an invalidation that arrives meanwhile finds nothing to remove, and the fill
+ * would then store the old value for good. So a cache notes the last invalidated ids in a ring with a running
+ * number; a fill takes the number before it reads, and stores an id only if it has not been invalidated since
+ * (or the ring has not run over).
  */
 #ifndef ROOKERY_GATEWAY_FILL_GUARD_H
 #define ROOKERY_GATEWAY_FILL_GUARD_H
@@ -13,7 +14,7 @@
 #define FILL_GUARD_RING 1024
 
 struct fill_guard {
-    uint64_t n; /* invalidations so far */
+    uint64_t n;     /* invalidations so far */
     uint64_t n_all; /* n when everything was invalidated last */
     int64_t recent[FILL_GUARD_RING];
 };

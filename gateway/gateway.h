@@ -1,13 +1,14 @@
 /* The gateway: what its parts share.
  *
- * A newcomer starts here. main.c builds this struct; each proto service is a file *_service.c with its rows of the method
- * table (services.h); a handler authenticates (auth.c), checks, calls core/domain or the read path (home_read.h), and
- * shapes the answer (shape.h).
+ * A newcomer starts here. main.c builds this struct; each proto service is a file *_service.c with its rows
+ * of the method table (services.h); a handler authenticates (auth.c), checks, calls core/domain or the read
+ * path (home_read.h), and shapes the answer (shape.h).
  *
- * Everything a gateway knows is a cache that may be dropped at any moment: posts (post_cache.h), account summaries
- * (account_cache.h), viewers' relations (viewer_cache.h), sessions (auth.c). They are kept true by the hub (hub.h), which
- * reads every event stream, and by the version tokens of core/domain/tokens.h. While the hub is not fresh (it has not
- * confirmed for 700 ms that it has seen everything), what it guards is not believed and SQL is asked instead.
+ * Everything a gateway knows is a cache that may be dropped at any moment: posts (post_cache.h), account
+ * summaries (account_cache.h), viewers' relations (viewer_cache.h), sessions (auth.c). They are kept true by
+ * the hub (hub.h), which reads every event stream, and by the version tokens of core/domain/tokens.h. While
+ * the hub is not fresh (it has not confirmed for 700 ms that it has seen everything), what it guards is not
+ * believed and SQL is asked instead.
  */
 #ifndef ROOKERY_GATEWAY_GATEWAY_H
 #define ROOKERY_GATEWAY_GATEWAY_H
@@ -33,7 +34,8 @@ struct gateway {
     struct hub *hub;
     struct rpc_server *server;
     bool draining;
-    unsigned char page_key[PAGE_TOKEN_KEY_BYTES]; /* the same in every gateway: derived from a secret in SQL */
+    unsigned char
+        page_key[PAGE_TOKEN_KEY_BYTES]; /* the same in every gateway: derived from a secret in SQL */
     struct counter *timeline_hits, *timeline_deep, *timeline_sql, *timeline_rebuilds;
 };
 

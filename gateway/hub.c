@@ -54,13 +54,21 @@ struct live *hub_live(struct hub *h) {
     return h->live;
 }
 
-/* ---- events ---------------------------------------------------------------------------------------------------------- */
+/* ---- events
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static void invalidate(struct gateway *g, const Event *e) {
     switch (e->what_case) {
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_EDITED: post_cache_invalidate(g->posts, e->post_edited->post_id); break;
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_DELETED: post_cache_invalidate(g->posts, e->post_deleted->post_id); break;
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_ACCOUNT_UPDATED: account_cache_invalidate(g->accounts, e->actor_id); break;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_EDITED:
+        post_cache_invalidate(g->posts, e->post_edited->post_id);
+        break;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_DELETED:
+        post_cache_invalidate(g->posts, e->post_deleted->post_id);
+        break;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_ACCOUNT_UPDATED:
+        account_cache_invalidate(g->accounts, e->actor_id);
+        break;
     case ROOKERY__EVENTS__V1__EVENT__WHAT_SESSIONS_REVOKED:
         for (size_t i = 0; i < e->sessions_revoked->n_session_ids; i++)
             session_cache_revoke(g->sessions, e->sessions_revoked->session_ids[i]);
@@ -75,7 +83,8 @@ static void heard(struct hub *h, const struct redis_reply *fields) {
         h->bad_events->value++;
         return;
     }
-    Event *e = (Event *)(void *)pb_decode(&rookery__events__v1__event__descriptor, fields->element[1].str, &h->scratch, NULL);
+    Event *e = (Event *)(void *)pb_decode(&rookery__events__v1__event__descriptor, fields->element[1].str,
+                                          &h->scratch, NULL);
     if (e) {
         invalidate(h->gateway, e);
         pulled_heard(h->gateway, e);
@@ -98,7 +107,9 @@ static size_t hear_all(struct ear *ear, const struct redis_reply *reply) {
     return entries->elements;
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------------------- */
+/* ---- reading
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void add_read(struct ear *ear, struct redis_batch *b) {
     char key[KEY_MAX];
@@ -150,7 +161,8 @@ static int start_over(struct fiber *self, struct ear *ear) {
     gateway_forget(ear->hub->gateway);
     if (first) return 0;
     ear->hub->gaps->value++;
-    log_warn(ear->hub->gateway->domain.log, "events may have been missed: caches dropped", LOG_I("partition", ear->partition));
+    log_warn(ear->hub->gateway->domain.log, "events may have been missed: caches dropped",
+             LOG_I("partition", ear->partition));
     return 0;
 }
 
@@ -173,7 +185,9 @@ static void listen_to(struct fiber *self, void *arg) {
     latch_done(&ear->hub->stopped);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------------ */
+/* ---- life
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 struct hub *hub_new(struct gateway *g) {
     struct hub *h = calloc(1, sizeof *h);
@@ -186,7 +200,8 @@ struct hub *hub_new(struct gateway *g) {
     latch_init(&h->stopped, (size_t)h->n);
     struct metrics *m = g->domain.metrics;
     h->events = metrics_counter(m, "rookery_hub_events_total", "Events read by the hub", "");
-    h->bad_events = metrics_counter(m, "rookery_hub_bad_events_total", "Stream entries that are no events", "");
+    h->bad_events =
+        metrics_counter(m, "rookery_hub_bad_events_total", "Stream entries that are no events", "");
     h->gaps = metrics_counter(m, "rookery_hub_gaps_total", "Times the hub may have missed events", "");
     return h;
 }

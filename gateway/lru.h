@@ -1,4 +1,5 @@
-/* A bounded map from ids to objects that forgets the least recently used. Objects embed struct lru_item first. */
+/* A bounded map from ids to objects that forgets the least recently used. Objects embed struct lru_item
+ * first. */
 #ifndef ROOKERY_GATEWAY_LRU_H
 #define ROOKERY_GATEWAY_LRU_H
 

@@ -29,7 +29,8 @@ static void drop(struct lru_item *item) {
     free(item);
 }
 
-/* ---- making entries -------------------------------------------------------------------------------------------------- */
+/* ---- making entries
+ * -------------------------------------------------------------------------------------------------- */
 
 static size_t entry_size(size_t encoded_len) {
     return sizeof(struct cached_post) + encoded_len;
@@ -56,6 +57,10 @@ const struct cached_post *post_cache_wrap(struct arena *a, const struct post *p)
     return c;
 }
 
+const struct cached_post *post_cache_copy(struct arena *a, const struct cached_post *p) {
+    return arena_memdup(a, p, entry_size(p->encoded_len));
+}
+
 static void store(struct post_cache *cache, const struct cached_post *c) {
     struct cached_post *copy = malloc(entry_size(c->encoded_len));
     if (!copy) return;
@@ -63,7 +68,9 @@ static void store(struct post_cache *cache, const struct cached_post *c) {
     lru_put(&cache->lru, &copy->lru);
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------------------- */
+/* ---- reading
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void ask_refresh(struct post_cache *cache, struct cached_post *c, int64_t now) {
     if (c->refreshing || now - c->loaded_ns < COUNTS_FRESH_NS || cache->refresh.len >= REFRESH_CAP) return;
@@ -96,8 +103,8 @@ static int load(struct fiber *self, struct gateway *g, const int64_t *ids, size_
     return 0;
 }
 
-static int get(struct fiber *self, struct gateway *g, const int64_t *ids, size_t n, const struct cached_post **out,
-               struct idmap *loaded, struct fault *fault) {
+static int get(struct fiber *self, struct gateway *g, const int64_t *ids, size_t n,
+               const struct cached_post **out, struct idmap *loaded, struct fault *fault) {
     struct post_cache *cache = g->posts;
     int64_t now = clock_mono_ns();
     bool believed = hub_fresh(g->hub);
@@ -123,12 +130,13 @@ static int get(struct fiber *self, struct gateway *g, const int64_t *ids, size_t
     return all ? 0 : ERR_ABORTED;
 }
 
-int post_cache_get(struct fiber *self, struct gateway *g, const int64_t *ids, size_t n, const struct cached_post **out,
-                   struct fault *fault) {
+int post_cache_get(struct fiber *self, struct gateway *g, const int64_t *ids, size_t n,
+                   const struct cached_post **out, struct fault *fault) {
     struct idmap loaded;
     idmap_init(&loaded);
     int e = get(self, g, ids, n, out, &loaded, fault);
-    /* Rare: something was invalidated during the load. Then everything is loaded, which needs no second look. */
+    /* Rare: something was invalidated during the load. Then everything is loaded, which needs no second look.
+     */
     if (e == ERR_ABORTED) {
         e = load(self, g, ids, n, &loaded, fault);
         for (size_t i = 0; i < n && e == 0; i++) out[i] = idmap_get(&loaded, ids[i]);
@@ -137,7 +145,8 @@ int post_cache_get(struct fiber *self, struct gateway *g, const int64_t *ids, si
     return e;
 }
 
-/* ---- refreshing counts ----------------------------------------------------------------------------------------------- */
+/* ---- refreshing counts
+ * ----------------------------------------------------------------------------------------------- */
 
 static void refresh_some(struct fiber *self, struct post_cache *cache) {
     if (cache->refresh.len == 0) return;
@@ -171,7 +180,9 @@ static void refresher(struct fiber *self, void *arg) {
     latch_done(&cache->stopped);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------------ */
+/* ---- life
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 struct post_cache *post_cache_new(struct gateway *g) {
     struct post_cache *cache = calloc(1, sizeof *cache);

@@ -1,11 +1,12 @@
 /* Encoded posts, by id: the gateway's own copy, assembled into replies by concatenation.
  *
- * An entry holds the part of rookery.v1.Post that only an edit changes, already in protobuf (fields 1 to 11), and beside
- * it what changes by itself (counts) or depends on the viewer. Reposts are entries too, with an empty encoding.
+ * An entry holds the part of rookery.v1.Post that only an edit changes, already in protobuf (fields 1 to 11),
+ * and beside it what changes by itself (counts) or depends on the viewer. Reposts are entries too, with an
+ * empty encoding.
  *
- * True because: deletes and edits arrive by the hub, which removes the entry; a fill that raced with one is not stored
- * (fill_guard.h); while the hub is not fresh the cache is bypassed. Counts may be 2 s old: an entry read after that is
- * refreshed behind the reader's back, in batches; after 30 s it counts as missing.
+ * True because: deletes and edits arrive by the hub, which removes the entry; a fill that raced with one is
+ * not stored (fill_guard.h); while the hub is not fresh the cache is bypassed. Counts may be 2 s old: an
+ * entry read after that is refreshed behind the reader's back, in batches; after 30 s it counts as missing.
  */
 #ifndef ROOKERY_GATEWAY_POST_CACHE_H
 #define ROOKERY_GATEWAY_POST_CACHE_H
@@ -28,13 +29,16 @@ struct cached_post {
 struct post_cache *post_cache_new(struct gateway *g);
 void post_cache_free(struct fiber *self, struct post_cache *c);
 
-/* The posts with these ids: out[i] is NULL for an id that does not exist. Missing ones are loaded in one statement. The
- * pointers are good until the fiber suspends next. */
-int post_cache_get(struct fiber *self, struct gateway *g, const int64_t *ids, size_t n, const struct cached_post **out,
-                   struct fault *fault);
+/* The posts with these ids: out[i] is NULL for an id that does not exist. Missing ones are loaded in one
+ * statement. The pointers are good until the fiber suspends next. */
+int post_cache_get(struct fiber *self, struct gateway *g, const int64_t *ids, size_t n,
+                   const struct cached_post **out, struct fault *fault);
 
 /* A post this gateway has just read or written, in the fiber's arena, for shaping an answer; not stored. */
 const struct cached_post *post_cache_wrap(struct arena *a, const struct post *p);
+
+/* A copy that survives suspensions. */
+const struct cached_post *post_cache_copy(struct arena *a, const struct cached_post *p);
 
 void post_cache_invalidate(struct post_cache *c, int64_t id);
 void post_cache_invalidate_all(struct post_cache *c);

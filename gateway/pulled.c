@@ -6,7 +6,8 @@
 #include "core/domain/home.h"
 #include "core/domain/post.h"
 
-/* Entries kept of an author: what a home timeline can show, and room to append before the oldest are let go. */
+/* Entries kept of an author: what a home timeline can show, and room to append before the oldest are let go.
+ */
 #define RING_CAP (2 * HOME_LENGTH)
 
 struct ring {
@@ -16,9 +17,9 @@ struct ring {
 };
 
 struct pulled {
-    struct idmap rings;   /* author -> struct ring, for every pulled author */
-    bool set_loaded;      /* are all pulled authors in rings? */
-    uint64_t forgotten;   /* times cleared: a load that began before the last is not kept */
+    struct idmap rings; /* author -> struct ring, for every pulled author */
+    bool set_loaded;    /* are all pulled authors in rings? */
+    uint64_t forgotten; /* times cleared: a load that began before the last is not kept */
 };
 
 struct pulled *pulled_new(struct gateway *g) {
@@ -84,7 +85,9 @@ void pulled_heard(struct gateway *g, const Event *e) {
     if (r->entries.len >= RING_CAP) shorten(r);
 }
 
-/* ---- loading --------------------------------------------------------------------------------------------------------- */
+/* ---- loading
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static const struct pg_stmt PULLED_AUTHORS = {
     .name = "pulled_authors",
@@ -121,7 +124,8 @@ static int load_ring(struct fiber *self, struct gateway *g, int64_t author_id, s
     return 0;
 }
 
-/* ---- collecting ------------------------------------------------------------------------------------------------------ */
+/* ---- collecting
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* The pulled authors among the viewer's sources, as a list that survives suspensions. */
 static size_t sources(struct fiber *self, const struct pulled *p, const struct relations *r, int64_t **out) {
@@ -134,8 +138,8 @@ static size_t sources(struct fiber *self, const struct pulled *p, const struct r
     return n;
 }
 
-int pulled_collect(struct fiber *self, struct gateway *g, const struct relations *r, int64_t before, int64_t *lowest,
-                   struct ids *out, struct fault *fault) {
+int pulled_collect(struct fiber *self, struct gateway *g, const struct relations *r, int64_t before,
+                   int64_t *lowest, struct ids *out, struct fault *fault) {
     int e = g->pulled->set_loaded ? 0 : load_set(self, g, fault);
     if (e != 0) return e;
     int64_t *authors;
@@ -153,7 +157,8 @@ int pulled_collect(struct fiber *self, struct gateway *g, const struct relations
     for (size_t i = 0; i < n; i++) {
         const struct ring *ring = ring_of(g->pulled, authors[i]);
         for (size_t k = 0; k < ring->entries.len; k++)
-            if (ring->entries.v[k] > *lowest && ring->entries.v[k] < before) ids_push(out, ring->entries.v[k]);
+            if (ring->entries.v[k] > *lowest && ring->entries.v[k] < before)
+                ids_push(out, ring->entries.v[k]);
     }
     return 0;
 }

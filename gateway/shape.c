@@ -7,7 +7,8 @@
 #include "core/base/text.h"
 #include "core/net/codec.h"
 
-/* ---- protobuf pieces ------------------------------------------------------------------------------------------------- */
+/* ---- protobuf pieces
+ * ------------------------------------------------------------------------------------------------- */
 
 static void append_raw_varint(struct buf *out, uint64_t v) {
     while (v >= 0x80) {
@@ -47,21 +48,22 @@ void shape_append_bytes(struct buf *out, uint32_t field, struct str bytes) {
 }
 
 /* Post's fields that are not in the cached encoding. */
-enum { POST_LIKES = 16, POST_REPOSTS = 17, POST_REPLIES = 18, POST_LIKED = 19, POST_REPOSTED = 20 };
+enum { FIELD_LIKES = 16, FIELD_REPOSTS = 17, FIELD_REPLIES = 18, FIELD_LIKED = 19, FIELD_REPOSTED = 20 };
 
 static size_t dynamic_size(const struct cached_post *p, struct engaged by) {
-    return field_size(POST_LIKES, p->likes) + field_size(POST_REPOSTS, p->reposts) + field_size(POST_REPLIES, p->replies) +
-           field_size(POST_LIKED, by.liked) + field_size(POST_REPOSTED, by.reposted);
+    return field_size(FIELD_LIKES, p->likes) + field_size(FIELD_REPOSTS, p->reposts) +
+           field_size(FIELD_REPLIES, p->replies) + field_size(FIELD_LIKED, by.liked) +
+           field_size(FIELD_REPOSTED, by.reposted);
 }
 
 void shape_append_post(struct buf *out, uint32_t field, const struct cached_post *p, struct engaged by) {
     append_length(out, field, p->encoded_len + dynamic_size(p, by));
     buf_append(out, p->encoded, p->encoded_len);
-    shape_append_varint(out, POST_LIKES, p->likes);
-    shape_append_varint(out, POST_REPOSTS, p->reposts);
-    shape_append_varint(out, POST_REPLIES, p->replies);
-    shape_append_varint(out, POST_LIKED, by.liked);
-    shape_append_varint(out, POST_REPOSTED, by.reposted);
+    shape_append_varint(out, FIELD_LIKES, p->likes);
+    shape_append_varint(out, FIELD_REPOSTS, p->reposts);
+    shape_append_varint(out, FIELD_REPLIES, p->replies);
+    shape_append_varint(out, FIELD_LIKED, by.liked);
+    shape_append_varint(out, FIELD_REPOSTED, by.reposted);
 }
 
 /* A Timestamp as bytes; at most 17. */
@@ -74,8 +76,8 @@ static size_t encode_time(char out[static 20], int64_t ms) {
 
 enum { ITEM_ID = 1, ITEM_POST = 2, ITEM_REPOSTED_BY = 3, ITEM_REPOST_TIME = 4 };
 
-void shape_append_item(struct buf *out, uint32_t field, const struct cached_post *entry, const struct cached_post *shown,
-                       struct engaged by) {
+void shape_append_item(struct buf *out, uint32_t field, const struct cached_post *entry,
+                       const struct cached_post *shown, struct engaged by) {
     size_t post_len = shown->encoded_len + dynamic_size(shown, by);
     size_t size = field_size(ITEM_ID, entry->lru.id) + 1 + varint_size(post_len) + post_len;
     char time[20];
@@ -93,7 +95,8 @@ void shape_append_item(struct buf *out, uint32_t field, const struct cached_post
     shape_append_bytes(out, ITEM_REPOST_TIME, (struct str){time, time_len});
 }
 
-/* ---- messages -------------------------------------------------------------------------------------------------------- */
+/* ---- messages
+ * -------------------------------------------------------------------------------------------------------- */
 
 Google__Protobuf__Timestamp *shape_time(struct arena *a, int64_t ms) {
     Google__Protobuf__Timestamp *t = ARENA_NEW(a, Google__Protobuf__Timestamp);
@@ -126,8 +129,10 @@ static void set_entities(struct arena *a, struct str text, Rookery__V1__Post *m)
     text_parse_entities(a, text, &found);
     m->mentions = ARENA_ARRAY(a, Rookery__V1__Mention *, found.n_mentions);
     m->hashtags = ARENA_ARRAY(a, Rookery__V1__Hashtag *, found.n_hashtags);
-    for (size_t i = 0; i < found.n_mentions; i++) m->mentions[m->n_mentions++] = mention(a, &found.mentions[i]);
-    for (size_t i = 0; i < found.n_hashtags; i++) m->hashtags[m->n_hashtags++] = hashtag(a, &found.hashtags[i]);
+    for (size_t i = 0; i < found.n_mentions; i++)
+        m->mentions[m->n_mentions++] = mention(a, &found.mentions[i]);
+    for (size_t i = 0; i < found.n_hashtags; i++)
+        m->hashtags[m->n_hashtags++] = hashtag(a, &found.hashtags[i]);
 }
 
 struct str shape_encode_static(struct arena *a, const struct post *p) {
@@ -161,7 +166,8 @@ struct str shape_encode_summary(struct arena *a, const struct account_summary *s
 
 Rookery__V1__Post *shape_post(struct arena *a, const struct cached_post *p, struct engaged by) {
     struct str encoded = {p->encoded, p->encoded_len};
-    Rookery__V1__Post *m = (Rookery__V1__Post *)(void *)pb_decode(&rookery__v1__post__descriptor, encoded, a, NULL);
+    Rookery__V1__Post *m =
+        (Rookery__V1__Post *)(void *)pb_decode(&rookery__v1__post__descriptor, encoded, a, NULL);
     m->like_count = p->likes;
     m->repost_count = p->reposts;
     m->reply_count = p->replies;
@@ -184,16 +190,19 @@ Rookery__V1__Account *shape_account(struct arena *a, const struct account *accou
     return m;
 }
 
-/* ---- what the viewer has done ---------------------------------------------------------------------------------------- */
+/* ---- what the viewer has done
+ * ---------------------------------------------------------------------------------------- */
 
 static bool has(const struct ids *s, int64_t id) {
     return ids_contains(s->v, s->len, id);
 }
 
-int shape_engaged(struct fiber *self, struct gateway *g, const struct viewer *v, const struct cached_post *const *posts,
-                  size_t n, struct engaged *out, struct fault *fault) {
+int shape_engaged(struct fiber *self, struct gateway *g, const struct viewer *v,
+                  const struct cached_post *const *posts, size_t n, struct engaged *out,
+                  struct fault *fault) {
     const struct engagements *known = &v->engagements;
-    int64_t *unknown = ARENA_ARRAY(fiber_arena(self), int64_t, n), *ids = ARENA_ARRAY(fiber_arena(self), int64_t, n);
+    int64_t *unknown = ARENA_ARRAY(fiber_arena(self), int64_t, n),
+            *ids = ARENA_ARRAY(fiber_arena(self), int64_t, n);
     size_t n_unknown = 0;
     for (size_t i = 0; i < n; i++) {
         ids[i] = posts[i]->lru.id;
@@ -202,7 +211,8 @@ int shape_engaged(struct fiber *self, struct gateway *g, const struct viewer *v,
     }
     if (n_unknown == 0) return 0;
     struct ids liked, reposted;
-    int e = post_engaged_in(self, &g->domain, v->relations.viewer_id, unknown, n_unknown, &liked, &reposted, fault);
+    int e = post_engaged_in(self, &g->domain, v->relations.viewer_id, unknown, n_unknown, &liked, &reposted,
+                            fault);
     if (e != 0) return e;
     for (size_t i = 0; i < n; i++) {
         out[i].liked = out[i].liked || has(&liked, ids[i]);
@@ -213,7 +223,8 @@ int shape_engaged(struct fiber *self, struct gateway *g, const struct viewer *v,
     return 0;
 }
 
-/* ---- accounts spoken of ---------------------------------------------------------------------------------------------- */
+/* ---- accounts spoken of
+ * ---------------------------------------------------------------------------------------------- */
 
 void shape_note_account(struct ids *accounts, int64_t id) {
     if (id == 0) return;
@@ -222,7 +233,8 @@ void shape_note_account(struct ids *accounts, int64_t id) {
     ids_push(accounts, id);
 }
 
-void shape_note_post_accounts(struct ids *accounts, const struct cached_post *entry, const struct cached_post *shown) {
+void shape_note_post_accounts(struct ids *accounts, const struct cached_post *entry,
+                              const struct cached_post *shown) {
     shape_note_account(accounts, entry->entry.author_id);
     shape_note_account(accounts, shown->entry.author_id);
     shape_note_account(accounts, shown->entry.reply_to_account_id);

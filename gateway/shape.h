@@ -12,7 +12,8 @@
 
 /* ---- protobuf pieces ---- */
 void shape_append_varint(struct buf *out, uint32_t field, int64_t value); /* nothing when 0 */
-void shape_append_bytes(struct buf *out, uint32_t field, struct str bytes); /* length-delimited; always written */
+void shape_append_bytes(struct buf *out, uint32_t field,
+                        struct str bytes); /* length-delimited; always written */
 
 /* Fields 1 to 11 of rookery.v1.Post; empty for a repost. In the arena. */
 struct str shape_encode_static(struct arena *a, const struct post *p);
@@ -24,14 +25,17 @@ struct engaged {
 };
 
 /* Appends Post as field `field`. */
-void shape_append_post(struct buf *out, uint32_t field, const struct cached_post *p, struct engaged by_viewer);
-/* Appends TimelineItem as field `field`: an entry and the post it shows (the same, or the original of a repost). */
-void shape_append_item(struct buf *out, uint32_t field, const struct cached_post *entry, const struct cached_post *shown,
+void shape_append_post(struct buf *out, uint32_t field, const struct cached_post *p,
                        struct engaged by_viewer);
+/* Appends TimelineItem as field `field`: an entry and the post it shows (the same, or the original of a
+ * repost). */
+void shape_append_item(struct buf *out, uint32_t field, const struct cached_post *entry,
+                       const struct cached_post *shown, struct engaged by_viewer);
 
-/* Which of the shown posts the viewer likes and has reposted: from the viewer's cache, and SQL for those below its floors. */
-int shape_engaged(struct fiber *self, struct gateway *g, const struct viewer *v, const struct cached_post *const *posts,
-                  size_t n, struct engaged *out, struct fault *fault);
+/* Which of the shown posts the viewer likes and has reposted: from the viewer's cache, and SQL for those
+ * below its floors. */
+int shape_engaged(struct fiber *self, struct gateway *g, const struct viewer *v,
+                  const struct cached_post *const *posts, size_t n, struct engaged *out, struct fault *fault);
 
 /* ---- messages in the arena ---- */
 Google__Protobuf__Timestamp *shape_time(struct arena *a, int64_t ms);
@@ -42,6 +46,7 @@ Rookery__V1__Account *shape_account(struct arena *a, const struct account *accou
 
 /* A list of ids without duplicates, for "everybody the items speak of". */
 void shape_note_account(struct ids *accounts, int64_t id);
-void shape_note_post_accounts(struct ids *accounts, const struct cached_post *entry, const struct cached_post *shown);
+void shape_note_post_accounts(struct ids *accounts, const struct cached_post *entry,
+                              const struct cached_post *shown);
 
 #endif

@@ -54,7 +54,9 @@ void viewer_cache_clear(struct viewer_cache *c) {
     lru_clear(&c->lru);
 }
 
-/* ---- tokens ---------------------------------------------------------------------------------------------------------- */
+/* ---- tokens
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 void viewer_add_token_command(struct redis_batch *b, int64_t viewer_id) {
     char key[KEY_MAX];
@@ -104,14 +106,17 @@ static void fetch_tokens(struct fiber *self, struct gateway *g, int64_t viewer_i
     if (e == 0) {
         *out = viewer_read_tokens(redis_batch_reply(b, set_missing ? 2 : 0), generation);
         struct arena *a = fiber_arena(self);
-        out->relations = (struct str){arena_strndup(a, out->relations.ptr ? out->relations.ptr : "", out->relations.len),
-                                      out->relations.len};
-        out->likes = (struct str){arena_strndup(a, out->likes.ptr ? out->likes.ptr : "", out->likes.len), out->likes.len};
+        out->relations =
+            (struct str){arena_strndup(a, out->relations.ptr ? out->relations.ptr : "", out->relations.len),
+                         out->relations.len};
+        out->likes = (struct str){arena_strndup(a, out->likes.ptr ? out->likes.ptr : "", out->likes.len),
+                                  out->likes.len};
     }
     redis_batch_free(b);
 }
 
-/* ---- acquiring ------------------------------------------------------------------------------------------------------- */
+/* ---- acquiring
+ * ------------------------------------------------------------------------------------------------------- */
 
 static bool same_token(const char *have, struct str wanted) {
     return strlen(have) == wanted.len && memcmp(have, wanted.ptr, wanted.len) == 0;
@@ -172,7 +177,8 @@ int viewer_acquire(struct fiber *self, struct gateway *g, int64_t viewer_id, str
     return e;
 }
 
-int viewer_find(struct fiber *self, struct gateway *g, int64_t viewer_id, struct viewer **out, struct fault *fault) {
+int viewer_find(struct fiber *self, struct gateway *g, int64_t viewer_id, struct viewer **out,
+                struct fault *fault) {
     struct viewer_tokens tokens;
     fetch_tokens(self, g, viewer_id, false, &tokens);
     return viewer_acquire(self, g, viewer_id, tokens, out, fault);

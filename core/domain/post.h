@@ -63,7 +63,9 @@ int post_like(struct fiber *self, struct domain *d, int64_t actor, int64_t post_
 int post_unlike(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct fault *fault);
 int post_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, bool author_pulled,
                 int64_t *repost_id, struct fault *fault);
-int post_unrepost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct fault *fault);
+/* *repost_id: the entry that is gone, or 0 when there was none. */
+int post_unrepost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, int64_t *repost_id,
+                  struct fault *fault);
 
 enum post_list { POST_LIKES, POST_REPOSTS };
 struct post_actor {

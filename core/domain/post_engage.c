@@ -159,16 +159,17 @@ int post_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t pos
     return e != 0 ? e : move_likes_token(self, d, actor, fault);
 }
 
-int post_unrepost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct fault *fault) {
-    int64_t repost_id;
-    int e = find_repost(self, d, actor, post_id, &repost_id, fault);
+int post_unrepost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, int64_t *repost_id,
+                  struct fault *fault) {
+    *repost_id = 0;
+    int e = find_repost(self, d, actor, post_id, repost_id, fault);
     if (e != 0) return e;
-    if (repost_id == 0) return move_likes_token(self, d, actor, fault);
+    if (*repost_id == 0) return move_likes_token(self, d, actor, fault);
     Rookery__Events__V1__PostDeleted deleted = ROOKERY__EVENTS__V1__POST_DELETED__INIT;
     Event event = ROOKERY__EVENTS__V1__EVENT__INIT;
     e = domain_next_id(d, &event.id, fault);
     if (e != 0) return e;
-    deleted.post_id = repost_id;
+    deleted.post_id = *repost_id;
     deleted.repost_of_id = post_id;
     event.actor_id = actor;
     event.what_case = ROOKERY__EVENTS__V1__EVENT__WHAT_POST_DELETED;
@@ -176,7 +177,7 @@ int post_unrepost(struct fiber *self, struct domain *d, int64_t actor, int64_t p
     struct event_record record = event_encode(fiber_arena(self), &event, d->config->partitions);
     struct pg_args args;
     pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, repost_id);
+    pg_i64(&args, *repost_id);
     outbox_args(&args, &record);
     struct pg_result *r;
     e = pg_exec(self, d->pg, &UNREPOST, &args, &r, fault);

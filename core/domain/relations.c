@@ -41,6 +41,19 @@ void relations_free(struct relations *r) {
     ids_free(&r->muted);
 }
 
+static void copy_ids(struct ids *to, const struct ids *from) {
+    ids_init(to);
+    ids_reserve(to, from->len);
+    for (size_t i = 0; i < from->len; i++) ids_push(to, from->v[i]);
+}
+
+void relations_copy(struct relations *to, const struct relations *from) {
+    to->viewer_id = from->viewer_id;
+    copy_ids(&to->followed, &from->followed);
+    copy_ids(&to->blocked, &from->blocked);
+    copy_ids(&to->muted, &from->muted);
+}
+
 static bool has(const struct ids *s, int64_t id) {
     return ids_contains(s->v, s->len, id);
 }

@@ -19,6 +19,7 @@ struct relations {
 int relations_load(struct fiber *self, struct domain *d, int64_t viewer_id, struct relations *out,
                    struct fault *fault);
 void relations_free(struct relations *r);
+void relations_copy(struct relations *to, const struct relations *from); /* to is uninitialised memory */
 
 /* What of an entry the rules look at. For a repost, original_author_id is the author of what it points at. */
 struct entry {

@@ -73,6 +73,9 @@ void rpc_reply_encoded(struct rpc_call *call, const struct str *parts, size_t n)
  * ERR_DEADLINE_EXCEEDED. Headers go out with rpc_send_headers or the first message. */
 int rpc_send(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *message);
 int rpc_send_headers(struct fiber *self, struct rpc_call *call);
+/* The same for a message that is shared (below); takes no reference of the caller's. */
+struct rpc_shared;
+int rpc_send_shared(struct fiber *self, struct rpc_call *call, struct rpc_shared *message);
 
 /* Client streaming and bidi: the next message; *out NULL at the end of the client's stream. */
 int rpc_receive(struct fiber *self, struct rpc_call *call, const ProtobufCMessage **out);
@@ -87,6 +90,7 @@ struct rpc_stream *rpc_detach(struct rpc_call *call, void (*on_end)(void *arg), 
 /* A message encoded once and shared by reference by any number of streams. Reference-counted; one thread. */
 struct rpc_shared;
 struct rpc_shared *rpc_shared_new(const ProtobufCMessage *m);
+void rpc_shared_ref(struct rpc_shared *s);
 void rpc_shared_unref(struct rpc_shared *s);
 /* Queues it (takes a reference). False when the stream's queue holds more than max_queued bytes: the policy
  * is the caller's. Never suspends. */

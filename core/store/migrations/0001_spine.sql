@@ -146,3 +146,9 @@ CREATE TABLE node_leases (
     expires_at timestamptz NOT NULL DEFAULT '-infinity'
 );
 INSERT INTO node_leases (node) SELECT generate_series(0, 1023);
+
+-- Secrets that all gateways share, made by the first to need them.
+CREATE TABLE secrets (
+    name text PRIMARY KEY,
+    value bytea NOT NULL
+);

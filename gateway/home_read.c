@@ -1,0 +1,305 @@
+/* Reading home timelines; the story is in home_read.h. */
+#include "gateway/home_read.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/domain/epoch.h"
+#include "core/domain/keys.h"
+#include "core/domain/timeline_list.h"
+#include "gateway/pulled.h"
+
+/* Beyond the page itself: room for what filters take out, and for entries that came since the page before. */
+#define TAIL_SLACK 12
+
+/* A page in the making. */
+struct filling {
+    struct gateway *gateway;
+    const struct home_request *request;
+    struct viewer *viewer;
+    int64_t cursor; /* everything at or above it has been considered */
+    size_t wanted;  /* limit + 1: the last one only tells whether there is more */
+    int64_t *entry_ids;
+    size_t n;
+    struct fault *fault;
+};
+
+static bool full(const struct filling *f) {
+    return f->n >= f->wanted || f->cursor <= f->request->above + 1;
+}
+
+/* ---- filtering
+ * ------------------------------------------------------------------------------------------------------- */
+
+/* The post an entry shows; NULL when it may not be shown. originals maps ids to what was loaded for reposts.
+ */
+static const struct cached_post *shown_by(const struct filling *f, const struct cached_post *entry,
+                                          const struct cached_post *original) {
+    if (!entry || entry->deleted || !relations_shows_at_home(&f->viewer->relations, &entry->entry))
+        return NULL;
+    if (entry->entry.repost_of_id == 0) return entry;
+    return original && !original->deleted ? original : NULL;
+}
+
+/* Looks the entries up, and the originals of reposts among them. No suspension happens after it returns 0
+ * until the caller's next: both arrays are good. */
+static int look_up(struct fiber *self, struct filling *f, const int64_t *ids, size_t n,
+                   const struct cached_post **entries, const struct cached_post **originals) {
+    struct gateway *g = f->gateway;
+    int64_t *all = ARENA_ARRAY(fiber_arena(self), int64_t, 2 * n);
+    const struct cached_post **found = ARENA_ARRAY(fiber_arena(self), const struct cached_post *, 2 * n);
+    int e = post_cache_get(self, g, ids, n, entries, f->fault);
+    if (e != 0) return e;
+    size_t n_all = n;
+    memcpy(all, ids, n * sizeof *ids);
+    for (size_t i = 0; i < n; i++)
+        if (entries[i] && entries[i]->entry.repost_of_id != 0) all[n_all++] = entries[i]->entry.repost_of_id;
+    memset(originals, 0, n * sizeof *originals);
+    if (n_all == n) return 0;
+    e = post_cache_get(self, g, all, n_all, found, f->fault);
+    if (e != 0) return e;
+    size_t next = n;
+    for (size_t i = 0; i < n; i++) {
+        bool was_repost = next < n_all && entries[i] && entries[i]->entry.repost_of_id == all[next];
+        entries[i] = found[i];
+        if (was_repost) originals[i] = found[next++];
+    }
+    return 0;
+}
+
+static int by_id_descending(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x < y) - (x > y);
+}
+
+/* Considers candidates (newest first, all below the cursor) until the page is full. */
+static int consider(struct fiber *self, struct filling *f, const int64_t *ids, size_t n) {
+    size_t at = 0;
+    while (at < n && !full(f)) {
+        size_t chunk = f->wanted - f->n;
+        if (chunk > n - at) chunk = n - at;
+        const struct cached_post **entries =
+            ARENA_ARRAY(fiber_arena(self), const struct cached_post *, chunk);
+        const struct cached_post **originals =
+            ARENA_ARRAY(fiber_arena(self), const struct cached_post *, chunk);
+        int e = look_up(self, f, ids + at, chunk, entries, originals);
+        if (e != 0) return e;
+        for (size_t i = 0; i < chunk; i++)
+            if (shown_by(f, entries[i], originals[i])) f->entry_ids[f->n++] = ids[at + i];
+        at += chunk;
+        f->cursor = ids[at - 1];
+    }
+    return 0;
+}
+
+/* Considers a part of the list that is exact above bound, merged with the pulled authors' entries. */
+static int consider_part(struct fiber *self, struct filling *f, const struct timeline_part *part) {
+    if (part->bound == INT64_MAX) return 0;
+    struct ids ids;
+    ids_init(&ids);
+    int64_t lowest = part->bound > f->request->above ? part->bound : f->request->above;
+    int e = pulled_collect(self, f->gateway, &f->viewer->relations, f->cursor, &lowest, &ids, f->fault);
+    bool merged = ids.len > 0;
+    for (size_t i = 0; i < part->n; i++)
+        if (part->ids[i] > lowest && part->ids[i] < f->cursor) ids_push(&ids, part->ids[i]);
+    if (merged) {
+        ids_sort_unique(&ids);
+        qsort(ids.v, ids.len, sizeof *ids.v, by_id_descending);
+    }
+    int64_t *candidates = arena_memdup(fiber_arena(self), ids.v ? ids.v : &lowest, ids.len * sizeof *ids.v);
+    size_t n = ids.len;
+    ids_free(&ids);
+    if (e == 0) e = consider(self, f, candidates, n);
+    if (e == 0 && !full(f) && lowest + 1 < f->cursor) f->cursor = lowest + 1;
+    return e;
+}
+
+static int consider_entries(struct fiber *self, struct filling *f, const struct entry *entries, size_t n) {
+    int64_t *ids = ARENA_ARRAY(fiber_arena(self), int64_t, n);
+    size_t n_ids = 0;
+    for (size_t i = 0; i < n; i++)
+        if (entries[i].id < f->cursor && entries[i].id > f->request->above) ids[n_ids++] = entries[i].id;
+    return consider(self, f, ids, n_ids);
+}
+
+/* ---- stages
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+/* Stage 3. Loops, because posts may be deleted between the two statements. */
+static int from_sql(struct fiber *self, struct filling *f) {
+    struct gateway *g = f->gateway;
+    g->timeline_sql->value++;
+    while (!full(f)) {
+        struct entry *entries;
+        size_t n, ask = f->wanted - f->n;
+        int e =
+            home_from_sql(self, &g->domain, &f->viewer->relations, f->cursor, ask, &entries, &n, f->fault);
+        if (e == 0) e = consider_entries(self, f, entries, n);
+        if (e != 0 || n < ask) return e;
+    }
+    return 0;
+}
+
+static void add_range(struct redis_batch *b, struct str key, int64_t from) {
+    redis_cmd(b, 4);
+    redis_arg(b, STR("LRANGE"));
+    redis_arg(b, key);
+    redis_arg_i64(b, from);
+    redis_arg(b, STR("-1"));
+}
+
+/* Stage 2. */
+static int from_whole_list(struct fiber *self, struct filling *f, struct str key,
+                           struct timeline_part *part) {
+    struct gateway *g = f->gateway;
+    g->timeline_deep->value++;
+    *part = (struct timeline_part){.bound = INT64_MAX, .head = HEAD_UNSEEN};
+    struct redis_batch *b = redis_batch_new();
+    add_range(b, key, 0);
+    int e = redis_submit(g->domain.redis, b);
+    if (e == 0) e = redis_await(self, g->domain.redis, b);
+    if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
+    if (e == 0) e = redis_batch_check(b, NULL);
+    if (e == 0) timeline_parse(redis_batch_reply(b, 0), 0, true, fiber_arena(self), part);
+    redis_batch_free(b);
+    return e == 0 ? consider_part(self, f, part) : 0; /* SQL serves what Redis does not */
+}
+
+static void forget_list(struct fiber *self, struct gateway *g, struct str key) {
+    const struct redis_reply *reply;
+    redis_call(self, g->domain.redis, &reply, "DEL %.*s", (int)key.len, key.ptr);
+}
+
+/* No list, or one that says too little: build it, and serve from what was read for it. */
+static int from_rebuild(struct fiber *self, struct filling *f, int64_t epoch) {
+    struct gateway *g = f->gateway;
+    struct entry *entries;
+    size_t n;
+    bool written;
+    int e =
+        timeline_rebuild(self, &g->domain, epoch, &f->viewer->relations, &entries, &n, &written, f->fault);
+    if (e != 0) return e;
+    g->timeline_rebuilds->value += written;
+    e = consider_entries(self, f, entries, n);
+    return e != 0 || n < HOME_LENGTH || full(f) ? e : from_sql(self, f);
+}
+
+/* A list lives on while it is read; to move its end of life once in so many reads is enough. */
+#define EXPIRE_EVERY 64
+
+static void add_expire(struct redis_batch *b, struct str key, int64_t seconds) {
+    redis_cmd(b, 3);
+    redis_arg(b, STR("EXPIRE"));
+    redis_arg(b, key);
+    redis_arg_i64(b, seconds);
+}
+
+/* What the one round trip brought. */
+struct first_look {
+    struct viewer_tokens tokens;
+    struct timeline_part tail;
+    bool list_missing;
+};
+
+static int look(struct fiber *self, struct gateway *g, const struct home_request *r, struct str key,
+                struct first_look *out) {
+    struct domain *d = &g->domain;
+    size_t asked = r->served + r->limit + TAIL_SLACK;
+    uint64_t generation = redis_generation(d->redis);
+    struct redis_batch *b = redis_batch_new();
+    viewer_add_token_command(b, r->viewer_id);
+    add_range(b, key, -(int64_t)asked);
+    if (random_u64() % EXPIRE_EVERY == 0) add_expire(b, key, d->config->timeline_ttl_s);
+    int e = redis_submit(d->redis, b);
+    if (e == 0) e = redis_await(self, d->redis, b);
+    if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
+    if (e == 0) e = redis_batch_check(b, NULL);
+    if (e == 0) {
+        struct arena *a = fiber_arena(self);
+        struct viewer_tokens t = viewer_read_tokens(redis_batch_reply(b, 0), generation);
+        t.relations.ptr = arena_memdup(a, t.relations.ptr ? t.relations.ptr : "", t.relations.len);
+        t.likes.ptr = arena_memdup(a, t.likes.ptr ? t.likes.ptr : "", t.likes.len);
+        out->tokens = t;
+        const struct redis_reply *range = redis_batch_reply(b, 1);
+        out->list_missing = range->elements == 0;
+        timeline_parse(range, asked, false, a, &out->tail);
+    }
+    redis_batch_free(b);
+    return e;
+}
+
+static int fill_from_list(struct fiber *self, struct filling *f, const struct first_look *first,
+                          struct str key, int64_t epoch) {
+    if (first->list_missing) return from_rebuild(self, f, epoch);
+    struct timeline_part part = first->tail;
+    int e = consider_part(self, f, &part);
+    if (e != 0 || full(f)) {
+        f->gateway->timeline_hits->value++;
+        return e;
+    }
+    if (part.head == HEAD_UNSEEN) e = from_whole_list(self, f, key, &part);
+    if (e != 0 || full(f)) return e;
+    if (f->cursor <= 1) return 0; /* the list is complete: that is all there is */
+    if (part.head == HEAD_BUILDING) return from_rebuild(self, f, epoch);
+    if (part.bound == INT64_MAX || (part.head == HEAD_TRIMMED && f->n == 0)) {
+        forget_list(self, f->gateway, key);
+        return from_rebuild(self, f, epoch);
+    }
+    return from_sql(self, f);
+}
+
+/* ---- the whole
+ * ------------------------------------------------------------------------------------------------------- */
+
+/* The chosen entries as posts; what was deleted since it was chosen is dropped. */
+static int finish(struct fiber *self, struct filling *f, struct home_page *out) {
+    size_t n = f->n < f->request->limit ? f->n : f->request->limit;
+    out->entries = ARENA_ARRAY(fiber_arena(self), const struct cached_post *, n);
+    out->shown = ARENA_ARRAY(fiber_arena(self), const struct cached_post *, n);
+    const struct cached_post **originals = ARENA_ARRAY(fiber_arena(self), const struct cached_post *, n);
+    int e = look_up(self, f, f->entry_ids, n, out->entries, originals);
+    if (e != 0) return e;
+    for (size_t i = 0; i < n; i++) {
+        const struct cached_post *shown = shown_by(f, out->entries[i], originals[i]);
+        if (!shown) continue;
+        out->entries[out->n] = out->entries[i];
+        out->shown[out->n++] = shown;
+    }
+    out->more = f->n > f->request->limit && f->request->served + n < HOME_LENGTH;
+    out->viewer = f->viewer;
+    return 0;
+}
+
+int home_read(struct fiber *self, struct gateway *g, const struct home_request *asked, struct home_page *out,
+              struct fault *fault) {
+    struct home_request r = *asked;
+    *out = (struct home_page){0};
+    if (r.served >= HOME_LENGTH) r.limit = 0;
+    if (r.limit > HOME_LENGTH - r.served) r.limit = HOME_LENGTH - r.served;
+    struct filling f = {
+        .gateway = g, .request = &r, .cursor = r.before, .wanted = r.limit + 1, .fault = fault};
+    f.entry_ids = ARENA_ARRAY(fiber_arena(self), int64_t, f.wanted);
+
+    int64_t epoch = epoch_now(&g->domain);
+    struct first_look first = {0};
+    char key_space[KEY_MAX];
+    struct str key = key_timeline(key_space, epoch, r.viewer_id);
+    bool have_redis = false;
+    if (epoch != 0) {
+        int e = look(self, g, &r, key, &first);
+        if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
+        have_redis = e == 0;
+    }
+    int e = viewer_acquire(self, g, r.viewer_id, first.tokens, &f.viewer, fault);
+    if (e != 0) return e;
+    if (r.limit == 0) {
+        out->viewer = f.viewer;
+        return 0;
+    }
+    e = have_redis ? fill_from_list(self, &f, &first, key, epoch) : from_sql(self, &f);
+    if (e == 0) e = finish(self, &f, out);
+    if (e != 0) viewer_release(f.viewer);
+    return e;
+}

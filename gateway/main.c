@@ -1,0 +1,301 @@
+/* rookery-gateway: serves the API. `rookery-gateway migrate` brings the database up to date; `--help` lists
+ * settings. */
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/token.h"
+#include "core/store/migrate.h"
+#include "gateway/account_cache.h"
+#include "gateway/auth.h"
+#include "gateway/hub.h"
+#include "gateway/live.h"
+#include "gateway/post_cache.h"
+#include "gateway/pulled.h"
+#include "gateway/services.h"
+#include "gateway/viewer_cache.h"
+
+extern char **environ;
+
+#define START_TIMEOUT_MS 30000
+#define MAX_METHODS 64
+
+struct process {
+    struct gateway gateway;
+    struct config config;
+    uv_signal_t term, interrupt;
+    struct fiber *serving;
+    struct rpc_method methods[MAX_METHODS];
+    size_t n_methods;
+    int status;
+};
+
+void gateway_forget(struct gateway *g) {
+    post_cache_invalidate_all(g->posts);
+    account_cache_invalidate_all(g->accounts);
+    viewer_cache_clear(g->viewers);
+    session_cache_clear(g->sessions);
+    pulled_clear(g->pulled);
+    live_reset_all(hub_live(g->hub));
+}
+
+/* ---- plain routes
+ * ---------------------------------------------------------------------------------------------------- */
+
+static bool ready(void *context) {
+    struct gateway *g = context;
+    return !g->draining && pg_ready(g->domain.pg);
+}
+
+static void text_reply(struct http_reply *out, int status, const char *text) {
+    out->status = status;
+    out->content_type = "text/plain; charset=utf-8";
+    buf_append_cstr(&out->body, text);
+}
+
+static void healthz(struct fiber *self, void *context, struct str path, struct str query,
+                    struct http_reply *out) {
+    (void)self, (void)context, (void)path, (void)query;
+    text_reply(out, 200, "ok\n");
+}
+
+static void readyz(struct fiber *self, void *context, struct str path, struct str query,
+                   struct http_reply *out) {
+    (void)self, (void)path, (void)query;
+    struct gateway *g = context;
+    if (ready(g))
+        text_reply(out, 200, "ready\n");
+    else
+        text_reply(out, 503, g->draining ? "draining\n" : "waiting for PostgreSQL\n");
+}
+
+static void metrics_page(struct fiber *self, void *context, struct str path, struct str query,
+                         struct http_reply *out) {
+    (void)self, (void)path, (void)query;
+    struct gateway *g = context;
+    out->status = 200;
+    out->content_type = "text/plain; version=0.0.4; charset=utf-8";
+    metrics_write(g->domain.metrics, &out->body);
+}
+
+static const struct http_route ROUTES[] = {
+    {"/healthz", healthz}, {"/readyz", readyz}, {"/metrics", metrics_page}};
+
+/* ---- start and stop
+ * -------------------------------------------------------------------------------------------------- */
+
+static void add_methods(struct process *p, const struct rpc_method *methods, size_t n) {
+    if (p->n_methods + n > MAX_METHODS) abort(); /* a service was added: raise MAX_METHODS */
+    memcpy(p->methods + p->n_methods, methods, n * sizeof *methods);
+    p->n_methods += n;
+}
+
+/* Every gateway must read every other's page tokens: the first to start makes the secret. */
+static const struct pg_stmt PAGE_SECRET = {
+    .name = "gateway_page_secret",
+    .sql = "WITH made AS (INSERT INTO secrets (name, value) VALUES ('page_tokens', $1) ON CONFLICT DO NOTHING"
+           "  RETURNING value)"
+           " SELECT value FROM made UNION ALL SELECT value FROM secrets WHERE name = 'page_tokens' LIMIT 1",
+};
+
+static int load_page_key(struct fiber *self, struct gateway *g, struct fault *fault) {
+    unsigned char fresh[PAGE_TOKEN_KEY_BYTES];
+    randombytes_buf(fresh, sizeof fresh);
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_bytes(&args, (struct str){(const char *)fresh, sizeof fresh});
+    struct pg_result *r;
+    /* Two that start at once: the loser's statement may see neither row; then it asks again. */
+    for (;;) {
+        int e = pg_exec(self, g->domain.pg, &PAGE_SECRET, &args, &r, fault);
+        if (e != 0) return e;
+        if (pg_rows(r) == 1) break;
+    }
+    struct str key = pg_get_str(r, 0, 0);
+    memcpy(g->page_key, key.ptr, sizeof g->page_key);
+    return 0;
+}
+
+static void open_caches(struct gateway *g) {
+    struct metrics *m = g->domain.metrics;
+    const char *help = "Home timeline reads by how deep they had to go";
+    g->timeline_hits = metrics_counter(m, "rookery_timeline_reads_total", help, "from=\"tail\"");
+    g->timeline_deep = metrics_counter(m, "rookery_timeline_reads_total", help, "from=\"whole_list\"");
+    g->timeline_sql = metrics_counter(m, "rookery_timeline_reads_total", help, "from=\"sql\"");
+    g->timeline_rebuilds = metrics_counter(m, "rookery_timeline_rebuilds_total", "Lists built from SQL", "");
+    g->pulled = pulled_new(g);
+    g->accounts = account_cache_new(g);
+    g->sessions = session_cache_new(g);
+    g->viewers = viewer_cache_new(g);
+    g->posts = post_cache_new(g);
+    g->hub = hub_new(g);
+    if (!g->pulled || !g->accounts || !g->sessions || !g->viewers || !g->posts || !g->hub) abort();
+}
+
+static int listen_for_calls(struct process *p, struct fault *fault) {
+    struct gateway *g = &p->gateway;
+    add_methods(p, ACCOUNT_METHODS, N_ACCOUNT_METHODS);
+    add_methods(p, POST_METHODS, N_POST_METHODS);
+    add_methods(p, GRAPH_METHODS, N_GRAPH_METHODS);
+    add_methods(p, TIMELINE_METHODS, N_TIMELINE_METHODS);
+    struct rpc_server_options o = {
+        .listen = p->config.listen,
+        .methods = p->methods,
+        .n_methods = p->n_methods,
+        .routes = ROUTES,
+        .n_routes = sizeof ROUTES / sizeof *ROUTES,
+        .authenticate = auth_authenticate,
+        .context = g,
+        .ready = ready,
+        .request_timeout_ms = p->config.request_timeout_ms,
+        .max_calls = (size_t)p->config.max_calls,
+        .max_connections = (size_t)p->config.max_connections,
+        .max_message_bytes = (size_t)p->config.max_message_bytes,
+    };
+    g->server = rpc_server_start(g->domain.loop, &o, g->domain.log, g->domain.metrics, fault);
+    return g->server ? 0 : (int)fault->error;
+}
+
+static int start(struct fiber *self, struct process *p, struct fault *fault) {
+    struct gateway *g = &p->gateway;
+    struct domain *d = &g->domain;
+    struct pg_options pg = {
+        .url = p->config.database_url,
+        .connections = (int)p->config.db_connections,
+        .pipeline = (int)p->config.db_pipeline,
+        .application_name = "rookery-gateway",
+    };
+    d->pg = pg_open(d->loop, &pg, d->log, d->metrics);
+    d->redis = redis_open(d->loop, p->config.redis_url, "rookery-gateway", d->log, d->metrics);
+    if (!d->pg) return fault_set(fault, ERR_OVERLOADED, "not enough memory");
+    if (!d->redis)
+        return fault_set(fault, ERR_INVALID_ARGUMENT, "REDIS_URL must be redis://HOST:PORT or unix:///PATH");
+    int e = pg_wait_ready(self, d->pg);
+    if (e != 0) return fault_set(fault, e, "PostgreSQL cannot be reached: is DATABASE_URL right?");
+    e = domain_start(self, d, fault);
+    if (e == 0) e = load_page_key(self, g, fault);
+    if (e != 0) return e;
+    open_caches(g);
+    hub_start(g->hub);
+    return listen_for_calls(p, fault);
+}
+
+static void stop(struct fiber *self, struct process *p) {
+    struct gateway *g = &p->gateway;
+    g->draining = true;
+    if (g->server) rpc_server_stop(self, g->server, p->config.drain_ms);
+    hub_stop(self, g->hub);
+    post_cache_free(self, g->posts);
+    viewer_cache_free(g->viewers);
+    account_cache_free(g->accounts);
+    session_cache_free(g->sessions);
+    pulled_free(g->pulled);
+    domain_stop(self, &g->domain);
+    if (g->domain.redis) redis_close(self, g->domain.redis);
+    if (g->domain.pg) pg_close(self, g->domain.pg, p->config.drain_ms);
+}
+
+/* The process as a fiber: start, serve until a signal, drain. */
+static void serve(struct fiber *self, void *arg) {
+    struct process *p = arg;
+    struct fault fault = {0};
+    fiber_set_deadline_ns(self, loop_now_ns(fiber_loop(self)) + START_TIMEOUT_MS * INT64_C(1000000));
+    int e = start(self, p, &fault);
+    fiber_set_deadline_ns(self, 0);
+    if (e == 0) {
+        log_info(p->gateway.domain.log, "ready", LOG_S("listen", p->config.listen),
+                 LOG_I("port", rpc_server_port(p->gateway.server)));
+        while (fiber_park(self) == 0 && !p->gateway.draining) {
+        }
+    } else if (!p->gateway.draining) {
+        log_error(p->gateway.domain.log, "cannot start", LOG_S("why", fault.text));
+        p->status = 1;
+    }
+    stop(self, p);
+    uv_close((uv_handle_t *)&p->term, NULL);
+    uv_close((uv_handle_t *)&p->interrupt, NULL);
+    loop_stop(p->gateway.domain.loop);
+}
+
+static void on_signal(uv_signal_t *handle, int number) {
+    (void)number;
+    struct process *p = handle->data;
+    p->gateway.draining = true;
+    fiber_wake(p->serving);
+}
+
+static void watch_signals(struct process *p) {
+    uv_loop_t *uv = loop_uv(p->gateway.domain.loop);
+    uv_signal_init(uv, &p->term);
+    uv_signal_init(uv, &p->interrupt);
+    p->term.data = p->interrupt.data = p;
+    uv_signal_start(&p->term, on_signal, SIGTERM);
+    uv_signal_start(&p->interrupt, on_signal, SIGINT);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static enum log_level level_of(const char *name) {
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    for (int i = 0; i < 4; i++)
+        if (strcmp(name, names[i]) == 0) return (enum log_level)i;
+    return LOG_INFO;
+}
+
+static int run(struct process *p) {
+    struct domain *d = &p->gateway.domain;
+    char wrong[512];
+    if (!migrate_check(p->config.database_url, (int)p->config.partitions, wrong, sizeof wrong)) {
+        fprintf(stderr, "rookery-gateway: %s\n", wrong);
+        return 1;
+    }
+    d->config = &p->config;
+    d->log = log_new("gateway", level_of(p->config.log_level), 2);
+    d->metrics = metrics_new();
+    d->loop = loop_new(NULL, d->log);
+    struct fiber_options options = {.name = "main"};
+    if (!d->loop || fiber_spawn(d->loop, &options, serve, p, &p->serving) != 0) return 1;
+    watch_signals(p);
+    loop_run(d->loop);
+    loop_free(d->loop);
+    metrics_free(d->metrics);
+    log_free(d->log);
+    return p->status;
+}
+
+static int migrate(const struct config *c) {
+    char wrong[512];
+    if (migrate_run(c->database_url, (int)c->partitions, stdout, wrong, sizeof wrong) == 0) return 0;
+    fprintf(stderr, "rookery-gateway: %s\n", wrong);
+    return 1;
+}
+
+static int usage(FILE *out, int status) {
+    fputs("Usage: rookery-gateway            serve the API until SIGTERM\n"
+          "       rookery-gateway migrate    bring the database up to date\n"
+          "       rookery-gateway --help     this text\n\nSettings, from the environment:\n",
+          out);
+    config_print(out);
+    return status;
+}
+
+int main(int argc, char **argv) {
+    static struct process process;
+    char wrong[512];
+    const char *command = argc > 1 ? argv[1] : "serve";
+    if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0) return usage(stdout, 0);
+    bool known = strcmp(command, "serve") == 0 || strcmp(command, "migrate") == 0;
+    if (!known || argc > 2) return usage(stderr, 2);
+    if (!config_load(&process.config, environ, wrong, sizeof wrong)) {
+        fprintf(stderr, "rookery-gateway: %s\n", wrong);
+        return 2;
+    }
+    if (!token_init()) {
+        fprintf(stderr, "rookery-gateway: libsodium cannot be initialised\n");
+        return 1;
+    }
+    int status = strcmp(command, "migrate") == 0 ? migrate(&process.config) : run(&process);
+    config_free(&process.config);
+    return status;
+}

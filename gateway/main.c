@@ -236,13 +236,6 @@ static void watch_signals(struct process *p) {
     signal(SIGPIPE, SIG_IGN);
 }
 
-static enum log_level level_of(const char *name) {
-    static const char *const names[] = {"debug", "info", "warn", "error"};
-    for (int i = 0; i < 4; i++)
-        if (strcmp(name, names[i]) == 0) return (enum log_level)i;
-    return LOG_INFO;
-}
-
 static int run(struct process *p) {
     struct domain *d = &p->gateway.domain;
     char wrong[512];
@@ -251,7 +244,9 @@ static int run(struct process *p) {
         return 1;
     }
     d->config = &p->config;
-    d->log = log_new("gateway", level_of(p->config.log_level), 2);
+    enum log_level level = LOG_INFO;
+    log_level_from(str_from(p->config.log_level), &level);
+    d->log = log_new("gateway", level, 2);
     d->metrics = metrics_new();
     d->loop = loop_new(NULL, d->log);
     struct fiber_options options = {.name = "main"};

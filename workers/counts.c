@@ -1,0 +1,131 @@
+/* Counts.
+ *
+ * Each event adds fixed amounts to at most one post's and two accounts' counts. A batch is one statement: the
+ * ids of its events go into counted_events, and only the amounts of those that were not there yet are added,
+ * in the same transaction. So an event may come any number of times, in any order, to any number of workers
+ * at once. Rows are written in order of their ids, so that two batches cannot wait for each other; if they do
+ * after all, the runtime tries again.
+ */
+#include "workers/counts.h"
+
+static const struct pg_stmt APPLY = {
+    .name = "counts_apply",
+    .sql = "WITH input AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::integer[], "
+           "$5::integer[],"
+           "   $6::bigint[], $7::integer[], $8::integer[], $9::integer[])"
+           "   AS t (event_id, post_id, likes, reposts, replies, account_id, posts, following, followers)),"
+           " fresh AS (INSERT INTO counted_events (event_id) SELECT DISTINCT event_id FROM input ORDER BY "
+           "event_id"
+           "   ON CONFLICT DO NOTHING RETURNING event_id),"
+           " counted AS (SELECT input.* FROM input JOIN fresh USING (event_id)),"
+           " to_posts AS (INSERT INTO post_counts AS c (post_id, likes, reposts, replies)"
+           "   SELECT post_id, sum(likes), sum(reposts), sum(replies) FROM counted WHERE post_id <> 0"
+           "   GROUP BY post_id ORDER BY post_id"
+           "   ON CONFLICT (post_id) DO UPDATE SET likes = c.likes + excluded.likes,"
+           "     reposts = c.reposts + excluded.reposts, replies = c.replies + excluded.replies)"
+           " UPDATE account_stats s SET post_count = s.post_count + d.posts,"
+           "   following_count = s.following_count + d.following, follower_count = s.follower_count + "
+           "d.followers"
+           " FROM (SELECT account_id, sum(posts) AS posts, sum(following) AS following, sum(followers) AS "
+           "followers"
+           "       FROM counted WHERE account_id <> 0 GROUP BY account_id ORDER BY account_id) d"
+           " WHERE s.account_id = d.account_id",
+};
+
+/* The rows of a statement: an event may need two (its two accounts). */
+struct rows {
+    int64_t *event, *post, *account;
+    int32_t *likes, *reposts, *replies, *posts, *following, *followers;
+    size_t n;
+};
+
+static size_t next_row(struct rows *r, int64_t event_id) {
+    r->event[r->n] = event_id;
+    return r->n++;
+}
+
+static void count_post(struct rows *r, const Event *e, int32_t sign, int64_t reply_to, int64_t repost_of) {
+    size_t i = next_row(r, e->id);
+    r->account[i] = e->actor_id;
+    r->posts[i] = repost_of != 0 ? 0 : sign;
+    r->post[i] = repost_of != 0 ? repost_of : reply_to;
+    if (repost_of != 0)
+        r->reposts[i] = sign;
+    else if (reply_to != 0)
+        r->replies[i] = sign;
+}
+
+static void count_like(struct rows *r, const Event *e, int32_t sign) {
+    size_t i = next_row(r, e->id);
+    r->post[i] = e->liked->post_id; /* unliked shares this place */
+    r->likes[i] = sign;
+}
+
+static void count_follow(struct rows *r, const Event *e, int64_t follower, int64_t followee, int32_t sign) {
+    size_t i = next_row(r, e->id);
+    r->account[i] = follower;
+    r->following[i] = sign;
+    i = next_row(r, e->id);
+    r->account[i] = followee;
+    r->followers[i] = sign;
+}
+
+static void count_event(struct rows *r, const Event *e) {
+    switch (e->what_case) {
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_CREATED:
+        count_post(r, e, 1, e->post_created->reply_to_id, e->post_created->repost_of_id);
+        break;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_DELETED:
+        count_post(r, e, -1, e->post_deleted->reply_to_id, e->post_deleted->repost_of_id);
+        break;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_LIKED: count_like(r, e, 1); break;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_UNLIKED: count_like(r, e, -1); break;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_FOLLOWED:
+        count_follow(r, e, e->actor_id, e->followed->target_id, 1);
+        break;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_UNFOLLOWED:
+        count_follow(r, e, e->actor_id, e->unfollowed->target_id, -1);
+        break;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_BLOCKED:
+        if (e->blocked->ended_following) count_follow(r, e, e->actor_id, e->blocked->target_id, -1);
+        if (e->blocked->ended_being_followed) count_follow(r, e, e->blocked->target_id, e->actor_id, -1);
+        break;
+    default: break;
+    }
+}
+
+static void rows_init(struct rows *r, struct arena *a, size_t n) {
+    *r = (struct rows){
+        .event = ARENA_ARRAY(a, int64_t, n),
+        .post = ARENA_ARRAY(a, int64_t, n),
+        .account = ARENA_ARRAY(a, int64_t, n),
+        .likes = ARENA_ARRAY(a, int32_t, n),
+        .reposts = ARENA_ARRAY(a, int32_t, n),
+        .replies = ARENA_ARRAY(a, int32_t, n),
+        .posts = ARENA_ARRAY(a, int32_t, n),
+        .following = ARENA_ARRAY(a, int32_t, n),
+        .followers = ARENA_ARRAY(a, int32_t, n),
+    };
+}
+
+static int handle(struct fiber *self, struct worker *w, const struct batch *b, struct fault *fault) {
+    struct rows r;
+    rows_init(&r, fiber_arena(self), 4 * b->n); /* a block may need four */
+    for (size_t i = 0; i < b->n; i++)
+        if (!b->items[i].event->repeat) count_event(&r, b->items[i].event);
+    if (r.n == 0) return 0;
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64_array(&args, r.event, r.n);
+    pg_i64_array(&args, r.post, r.n);
+    pg_i32_array(&args, r.likes, r.n);
+    pg_i32_array(&args, r.reposts, r.n);
+    pg_i32_array(&args, r.replies, r.n);
+    pg_i64_array(&args, r.account, r.n);
+    pg_i32_array(&args, r.posts, r.n);
+    pg_i32_array(&args, r.following, r.n);
+    pg_i32_array(&args, r.followers, r.n);
+    return pg_exec(self, w->domain.pg, &APPLY, &args, NULL, fault);
+}
+
+const struct role COUNTS_ROLE = {.name = "counts", .handle = handle};

@@ -1,0 +1,144 @@
+/* The relay.
+ *
+ * Happy path, by one worker at a time (the leader, by a lease row):
+ *   1. Every 300 ms: outbox rows that are unpublished and older than 2 s (whose gateway would have published
+ * them long ago) go on their streams, oldest first, 500 at a time, and are marked.
+ *   2. A Redis that is a new server process (redis_epochs has a row not yet republished): everything
+ * published in the window is marked unpublished again, so that 1 publishes it once more. Only then is the
+ * epoch marked. Failures: the leader dies: the lease runs out after 5 s and another leads. Redis or
+ * PostgreSQL is away: the next round tries again. An event may be published twice: every effect is idempotent
+ * by event id.
+ */
+#include "workers/relay.h"
+
+#include "core/base/clock.h"
+#include "core/domain/epoch.h"
+
+#define ROUND_MS 300
+#define GRACE_MS 2000
+#define BATCH 500
+#define LEASE_S 5
+/* How far back a new Redis is told again: longer than any consumer lags behind while its worker lives. */
+#define WINDOW_S 3600
+
+static const struct pg_stmt LEAD = {
+    .name = "relay_lead",
+    .sql = "INSERT INTO role_leases AS l (name, holder, expires_at) VALUES ('relay', $1, now() + $2 * "
+           "interval '1 second')"
+           " ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at"
+           " WHERE l.holder = excluded.holder OR l.expires_at < now() RETURNING 1",
+};
+
+static const struct pg_stmt UNPUBLISHED = {
+    .name = "relay_unpublished",
+    .sql = "SELECT id, partition, payload FROM outbox WHERE published_at IS NULL AND id < $1 ORDER BY id "
+           "LIMIT $2",
+    .read_only = true,
+};
+
+static const struct pg_stmt MARK = {
+    .name = "relay_mark",
+    .sql = "UPDATE outbox SET published_at = now() WHERE id = ANY($1) AND id >= $2 AND id <= $3",
+};
+
+static const struct pg_stmt NEW_EPOCHS = {
+    .name = "relay_new_epochs",
+    .sql = "SELECT max(epoch) FROM redis_epochs WHERE NOT republished AND epoch <= $1 HAVING max(epoch) IS "
+           "NOT NULL",
+    .read_only = true,
+};
+
+/* Both in one statement, so in one transaction: a crash in between republishes nothing twice and forgets
+ * nothing. */
+static const struct pg_stmt REOPEN_WINDOW = {
+    .name = "relay_reopen_window",
+    .sql = "WITH again AS (UPDATE outbox SET published_at = NULL"
+           "   WHERE published_at > now() - $2 * interval '1 second' RETURNING 1),"
+           " done AS (UPDATE redis_epochs SET republished = true WHERE epoch <= $1 RETURNING 1)"
+           " SELECT count(*) FROM again",
+};
+
+static bool lead(struct fiber *self, struct worker *w) {
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_text(&args, str_from(w->consumer));
+    pg_i32(&args, LEASE_S);
+    struct pg_result *r;
+    return pg_exec(self, w->domain.pg, &LEAD, &args, &r, NULL) == 0 && pg_rows(r) == 1;
+}
+
+static int reopen_window(struct fiber *self, struct worker *w) {
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, epoch_now(&w->domain));
+    struct pg_result *r;
+    int e = pg_exec(self, w->domain.pg, &NEW_EPOCHS, &args, &r, NULL);
+    if (e != 0 || pg_rows(r) == 0) return e;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, pg_get_i64(r, 0, 0));
+    pg_i32(&args, WINDOW_S);
+    e = pg_exec(self, w->domain.pg, &REOPEN_WINDOW, &args, &r, NULL);
+    if (e == 0)
+        log_info(w->domain.log, "a new Redis is told the events of the window again",
+                 LOG_I("events", pg_get_i64(r, 0, 0)));
+    return e;
+}
+
+static int publish(struct fiber *self, struct worker *w, const struct pg_result *rows) {
+    struct redis_batch *b = redis_batch_new();
+    for (int i = 0; i < pg_rows(rows); i++) {
+        struct event_record e = {pg_get_i64(rows, i, 0), (int)pg_get_i64(rows, i, 1), pg_get_str(rows, i, 2)};
+        outbox_add_command(b, &e);
+    }
+    return domain_send(self, &w->domain, b);
+}
+
+static int mark(struct fiber *self, struct worker *w, const struct pg_result *rows) {
+    int n = pg_rows(rows);
+    int64_t *ids = ARENA_ARRAY(fiber_arena(self), int64_t, (size_t)n);
+    for (int i = 0; i < n; i++) ids[i] = pg_get_i64(rows, i, 0);
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64_array(&args, ids, (size_t)n);
+    pg_i64(&args, ids[0]);
+    pg_i64(&args, ids[n - 1]);
+    return pg_exec(self, w->domain.pg, &MARK, &args, NULL, NULL);
+}
+
+/* One batch; *n is how many there were. */
+static int relay_some(struct fiber *self, struct worker *w, struct counter *relayed, int *n) {
+    struct pg_args args;
+    struct pg_result *rows;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, snowflake_floor(clock_wall_ms() - GRACE_MS));
+    pg_i32(&args, BATCH);
+    *n = 0;
+    int e = pg_exec(self, w->domain.pg, &UNPUBLISHED, &args, &rows, NULL);
+    if (e != 0 || pg_rows(rows) == 0) return e;
+    e = publish(self, w, rows);
+    if (e == 0) e = mark(self, w, rows);
+    if (e != 0) return e;
+    *n = pg_rows(rows);
+    relayed->value += (uint64_t)*n;
+    return 0;
+}
+
+static void relay(struct fiber *self, void *arg) {
+    struct worker *w = arg;
+    struct counter *relayed = metrics_counter(w->domain.metrics, "rookery_events_relayed_total",
+                                              "Events published for a gateway", "");
+    while (!w->stopping && fiber_sleep_ms(self, ROUND_MS) == 0) {
+        int n = 0;
+        if (epoch_now(&w->domain) == 0 || !lead(self, w) || reopen_window(self, w) != 0) continue;
+        while (relay_some(self, w, relayed, &n) == 0 && n == BATCH && !w->stopping)
+            arena_reset(fiber_arena(self));
+        arena_reset(fiber_arena(self));
+    }
+    latch_done(&w->lanes_left);
+}
+
+int relay_start(struct worker *w) {
+    struct fiber_options options = {.name = "relay"};
+    w->lanes_left.left++;
+    return fiber_spawn(w->domain.loop, &options, relay, w, NULL);
+}

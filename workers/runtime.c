@@ -1,0 +1,332 @@
+/* The consumer runtime.
+ *
+ * A lane, on the happy path:
+ *   1. XREADGROUP ... BLOCK: a batch of new entries; a full batch doubles the next one's size, so that
+ * catching up coalesces.
+ *   2. Payloads are decoded; the role handles the whole batch.
+ *   3. XACK. Only now is the batch done with.
+ *   4. From time to time XAUTOCLAIM takes over what consumers that died left pending; then 2 and 3.
+ * Failures:
+ *   - a backend is away (a retryable error): the same batch is tried again with backoff, for as long as it
+ * takes. Another worker may take the entries over meanwhile; effects are idempotent.
+ *   - the role refuses the batch (any other error): its items are tried one by one. One that fails
+ * max_deliveries times goes to the dead letters with the reason, and is acknowledged; its neighbours are
+ * unharmed.
+ *   - a payload that is no event goes to the dead letters at once.
+ *   - this process dies before 3: the entries stay pending; another lane takes them over after reclaim_ms.
+ *   - the acknowledgement is lost: the entries come again by 4.
+ *   - Redis has lost the stream or the group (NOGROUP): the group is made again from the stream's beginning.
+ */
+#include "workers/runtime.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/base/clock.h"
+#include "core/domain/keys.h"
+#include "core/net/codec.h"
+
+#define BLOCK_MS 500
+#define FIRST_COUNT 256
+
+struct lane {
+    struct worker *worker;
+    const struct role *role;
+    int partition;
+    struct redis *redis; /* its own, for blocking reads */
+    int64_t count;       /* entries asked for in the next read */
+    int64_t next_reclaim_ns;
+    struct counter *handled, *retries, *reclaimed, *dead;
+    struct histogram *sizes;
+};
+
+/* ---- Redis commands
+ * -------------------------------------------------------------------------------------------------- */
+
+/* Sends a batch on the lane's own or the shared connection; the replies stay in b. The caller frees b unless
+ * the error says that the client has taken it. */
+static int exchange(struct fiber *self, struct redis *r, struct redis_batch *b) {
+    int e = redis_submit(r, b);
+    return e != 0 ? e : redis_await(self, r, b);
+}
+
+static bool taken(int e) {
+    return e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED;
+}
+
+static struct redis_batch *command(const char *const *words, size_t n) {
+    struct redis_batch *b = redis_batch_new();
+    redis_cmd(b, (int)n);
+    for (size_t i = 0; i < n; i++) redis_arg_cstr(b, words[i]);
+    return b;
+}
+
+/* BUSYGROUP is as good as done. */
+static void make_group(struct fiber *self, struct lane *l) {
+    char key[KEY_MAX];
+    const char *words[] = {"XGROUP",      "CREATE", key_events(key, l->partition).ptr,
+                           l->role->name, "0",      "MKSTREAM"};
+    struct redis_batch *b = command(words, 6);
+    if (!taken(exchange(self, l->worker->domain.redis, b))) redis_batch_free(b);
+}
+
+static int acknowledge(struct fiber *self, struct lane *l, const struct item *items, size_t n) {
+    char key[KEY_MAX];
+    struct redis_batch *b = redis_batch_new();
+    redis_cmd(b, (int)n + 3);
+    redis_arg(b, STR("XACK"));
+    redis_arg(b, key_events(key, l->partition));
+    redis_arg_cstr(b, l->role->name);
+    for (size_t i = 0; i < n; i++) redis_arg(b, items[i].stream_id);
+    return domain_send(self, &l->worker->domain, b);
+}
+
+/* ---- dead letters
+ * ---------------------------------------------------------------------------------------------------- */
+
+static int bury(struct fiber *self, struct lane *l, const struct item *item, const char *reason) {
+    char key[KEY_MAX];
+    struct redis_batch *b = redis_batch_new();
+    redis_cmd(b, 11);
+    redis_arg(b, STR("XADD"));
+    redis_arg(b, key_dead(key, l->partition));
+    redis_arg(b, STR("*"));
+    redis_arg(b, STR("role"));
+    redis_arg_cstr(b, l->role->name);
+    redis_arg(b, STR("reason"));
+    redis_arg_cstr(b, reason);
+    redis_arg(b, STR("entry"));
+    redis_arg(b, item->stream_id);
+    redis_arg(b, STR("e"));
+    redis_arg(b, item->payload);
+    int e = domain_send(self, &l->worker->domain, b);
+    if (e != 0) return e;
+    l->dead->value++;
+    log_warn(l->worker->domain.log, "dead letter", LOG_S("role", l->role->name),
+             LOG_STR("entry", item->stream_id), LOG_S("reason", reason));
+    return 0;
+}
+
+/* Until Redis takes it: giving up would lose an event. False when the process is asked to stop first. */
+static bool bury_surely(struct fiber *self, struct lane *l, const struct item *item, const char *reason) {
+    for (unsigned attempt = 0; bury(self, l, item, reason) != 0; attempt++)
+        if (l->worker->stopping || fiber_sleep_ms(self, backoff_ms(attempt, 50, 2000)) != 0) return false;
+    return true;
+}
+
+/* ---- handling
+ * -------------------------------------------------------------------------------------------------------- */
+
+/* Tries while the trouble is a backend's. Returns 0, or an error that is the batch's own fault, or
+ * ERR_CANCELLED. */
+static int handle_patiently(struct fiber *self, struct lane *l, struct batch *b, struct fault *fault) {
+    for (unsigned attempt = 0;; attempt++) {
+        *fault = (struct fault){0};
+        int e = l->role->handle(self, l->worker, b, fault);
+        if (e == 0 || !error_retryable((enum error)e)) return e;
+        b->late = true;
+        l->retries->value++;
+        if (l->worker->stopping || fiber_sleep_ms(self, backoff_ms(attempt, 20, 2000)) != 0)
+            return ERR_CANCELLED;
+    }
+}
+
+/* The batch was refused: which item is guilty? Returns false when the process is asked to stop before all is
+ * settled. */
+static bool handle_one_by_one(struct fiber *self, struct lane *l, const struct batch *b) {
+    for (size_t i = 0; i < b->n; i++) {
+        struct batch one = {.items = &b->items[i], .n = 1, .late = true};
+        struct fault fault;
+        int e = ERR_UNKNOWN;
+        for (int64_t tries = 0; e != 0 && tries < l->worker->domain.config->max_deliveries; tries++) {
+            if (tries > 0 && fiber_sleep_ms(self, backoff_ms((unsigned)tries, 20, 1000)) != 0) return false;
+            e = handle_patiently(self, l, &one, &fault);
+            if (e == ERR_CANCELLED) return false;
+        }
+        if (e == 0) continue;
+        const char *reason = fault.text[0] ? fault.text : error_text((enum error)e);
+        if (!bury_surely(self, l, &b->items[i], arena_strdup(fiber_arena(self), reason))) return false;
+    }
+    return true;
+}
+
+static bool settle(struct fiber *self, struct lane *l, struct batch *b) {
+    struct fault fault;
+    if (b->n == 0) return true;
+    int e = handle_patiently(self, l, b, &fault);
+    if (e == ERR_CANCELLED) return false;
+    return e == 0 || handle_one_by_one(self, l, b);
+}
+
+/* Splits what is no event off to the dead letters, and settles the rest. */
+static void process(struct fiber *self, struct lane *l, struct item *items, size_t n, bool late) {
+    struct item *good = ARENA_ARRAY(fiber_arena(self), struct item, n);
+    struct batch b = {.items = good, .late = late};
+    for (size_t i = 0; i < n; i++) {
+        if (items[i].event)
+            good[b.n++] = items[i];
+        else if (!bury_surely(self, l, &items[i], "the payload is not an event"))
+            return;
+    }
+    histogram_observe(l->sizes, (double)n, l->worker->domain.metrics);
+    if (!settle(self, l, &b)) return;
+    l->handled->value += n;
+    acknowledge(self, l, items, n); /* lost: the entries come again, and change nothing */
+}
+
+/* ---- reading
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+static struct str copy(struct arena *a, struct str s) {
+    return (struct str){arena_memdup(a, s.ptr ? s.ptr : "", s.len), s.len};
+}
+
+/* entries: [[id, [field, value]], ...]; a trimmed entry that is still pending has nil fields: it is long done
+ * with. */
+static struct item *read_items(struct arena *a, const struct redis_reply *entries, size_t *n) {
+    struct item *items = ARENA_ARRAY(a, struct item, entries->elements);
+    *n = 0;
+    for (size_t i = 0; i < entries->elements; i++) {
+        const struct redis_reply *entry = &entries->element[i];
+        if (entry->type != REDIS_ARRAY || entry->elements < 2) continue;
+        const struct redis_reply *fields = &entry->element[1];
+        struct item *item = &items[(*n)++];
+        item->stream_id = copy(a, entry->element[0].str);
+        if (fields->type != REDIS_ARRAY || fields->elements < 2) continue;
+        item->payload = copy(a, fields->element[1].str);
+        item->event =
+            (Event *)(void *)pb_decode(&rookery__events__v1__event__descriptor, item->payload, a, NULL);
+        if (item->event && item->event->what_case == ROOKERY__EVENTS__V1__EVENT__WHAT__NOT_SET)
+            item->event = NULL;
+    }
+    return items;
+}
+
+static int read_new(struct fiber *self, struct lane *l, struct item **items, size_t *n) {
+    char key[KEY_MAX], count[24], block[24];
+    snprintf(count, sizeof count, "%" PRId64, l->count);
+    snprintf(block, sizeof block, "%d", BLOCK_MS);
+    const char *words[] = {
+        "XREADGROUP", "GROUP", l->role->name, l->worker->consumer, "COUNT",
+        count,        "BLOCK", block,         "STREAMS",           key_events(key, l->partition).ptr,
+        ">"};
+    struct redis_batch *b = command(words, 11);
+    *n = 0;
+    int e = exchange(self, l->redis, b);
+    if (taken(e)) return e;
+    if (e == 0) e = redis_batch_check(b, NULL);
+    const struct redis_reply *reply = e == 0 ? redis_batch_reply(b, 0) : NULL;
+    if (reply && reply->type == REDIS_ARRAY && reply->elements > 0)
+        *items = read_items(fiber_arena(self), &reply->element[0].element[1], n);
+    redis_batch_free(b);
+    return e;
+}
+
+/* What dead consumers left: at most one batch a time. */
+static int read_abandoned(struct fiber *self, struct lane *l, struct item **items, size_t *n) {
+    char key[KEY_MAX], idle[24];
+    snprintf(idle, sizeof idle, "%" PRId64, l->worker->domain.config->reclaim_ms);
+    const char *words[] = {"XAUTOCLAIM",  key_events(key, l->partition).ptr,
+                           l->role->name, l->worker->consumer,
+                           idle,          "0",
+                           "COUNT",       "256"};
+    struct redis_batch *b = command(words, 8);
+    *n = 0;
+    int e = exchange(self, l->worker->domain.redis, b);
+    if (taken(e)) return e;
+    if (e == 0) e = redis_batch_check(b, NULL);
+    const struct redis_reply *reply = e == 0 ? redis_batch_reply(b, 0) : NULL;
+    if (reply && reply->type == REDIS_ARRAY && reply->elements >= 2)
+        *items = read_items(fiber_arena(self), &reply->element[1], n);
+    redis_batch_free(b);
+    l->reclaimed->value += *n;
+    return e;
+}
+
+static void adapt(struct lane *l, size_t got) {
+    if ((int64_t)got < l->count) {
+        l->count = FIRST_COUNT;
+        return;
+    }
+    int64_t most = l->worker->domain.config->batch_max;
+    l->count = 2 * l->count < most ? 2 * l->count : most;
+}
+
+static int turn(struct fiber *self, struct lane *l) {
+    struct item *items = NULL;
+    size_t n = 0;
+    int e = 0;
+    bool look_back = clock_mono_ns() >= l->next_reclaim_ns;
+    if (look_back) {
+        e = read_abandoned(self, l, &items, &n);
+        if (n == 0)
+            l->next_reclaim_ns = clock_mono_ns() + l->worker->domain.config->reclaim_ms * NS_PER_MS / 3;
+    }
+    if (e == 0 && n == 0) {
+        e = read_new(self, l, &items, &n);
+        if (e == 0) adapt(l, n);
+        look_back = false;
+    }
+    if (e == 0 && n > 0) process(self, l, items, n, look_back);
+    return e;
+}
+
+static void run_lane(struct fiber *self, void *arg) {
+    struct lane *l = arg;
+    unsigned failures = 0;
+    while (!l->worker->stopping) {
+        int e = turn(self, l);
+        arena_reset(fiber_arena(self));
+        if (e == ERR_REDIS) make_group(self, l); /* NOGROUP, at the first turn and after a wipe */
+        failures = e == 0 ? 0 : failures + 1;
+        if (failures > 1 && fiber_sleep_ms(self, backoff_ms(failures, 10, 500)) != 0) break;
+    }
+    struct worker *w = l->worker;
+    redis_close(self, l->redis);
+    free(l);
+    latch_done(&w->lanes_left);
+}
+
+/* ---- life
+ * ------------------------------------------------------------------------------------------------------------
+ */
+
+static void lane_metrics(struct lane *l) {
+    struct metrics *m = l->worker->domain.metrics;
+    char labels[64];
+    snprintf(labels, sizeof labels, "role=\"%s\"", l->role->name);
+    l->handled = metrics_counter(m, "rookery_events_handled_total", "Events whose effect is durable", labels);
+    l->retries = metrics_counter(m, "rookery_batch_retries_total", "Batches tried again", labels);
+    l->reclaimed =
+        metrics_counter(m, "rookery_events_reclaimed_total", "Events taken over from dead consumers", labels);
+    l->dead = metrics_counter(m, "rookery_dead_letters_total", "Events given up", labels);
+    l->sizes = metrics_size_histogram(m, "rookery_event_batch_size", "Events in a batch", labels);
+}
+
+static int start_lane(struct worker *w, const struct role *role, int partition) {
+    struct lane *l = calloc(1, sizeof *l);
+    if (!l) return ERR_OVERLOADED;
+    *l = (struct lane){.worker = w, .role = role, .partition = partition, .count = FIRST_COUNT};
+    lane_metrics(l);
+    l->redis = redis_open_blocking(w->domain.redis, role->name, BLOCK_MS);
+    struct fiber_options options = {.name = role->name};
+    return fiber_spawn(w->domain.loop, &options, run_lane, l, NULL);
+}
+
+int runtime_start(struct worker *w, const struct role *const *roles, size_t n) {
+    int partitions = (int)w->domain.config->partitions;
+    latch_init(&w->lanes_left, n * (size_t)partitions);
+    for (size_t i = 0; i < n; i++)
+        for (int p = 0; p < partitions; p++) {
+            int e = start_lane(w, roles[i], p);
+            if (e != 0) return e;
+        }
+    return 0;
+}
+
+void runtime_stop(struct fiber *self, struct worker *w) {
+    w->stopping = true;
+    latch_wait(self, &w->lanes_left);
+}

@@ -1,0 +1,52 @@
+/* The consumer runtime: one loop, many roles.
+ *
+ * A role is a consumer group on every event partition. For each role and partition a *lane* (one fiber, one
+ * blocking connection) reads batches and hands each whole to the role, so that a role can coalesce; it
+ * acknowledges after the role's effect is durable. Story and failures: runtime.c.
+ */
+#ifndef ROOKERY_WORKERS_RUNTIME_H
+#define ROOKERY_WORKERS_RUNTIME_H
+
+#include "core/domain/outbox.h"
+
+struct worker;
+
+/* One event in hand. */
+struct item {
+    struct str stream_id;
+    struct str payload;
+    Event *event; /* decoded; NULL when the payload is none: never handed to a role */
+};
+
+struct batch {
+    struct item *items;
+    size_t n;
+    bool late; /* some of it may have been delivered before (a retry or another consumer's leftovers) */
+};
+
+/* Applies the effect of the whole batch, idempotently. 0 when it is durable. A retryable error
+ * (core/base/error.h) has the batch tried again; any other has its items tried one by one, and the guilty
+ * ones end as dead letters. */
+typedef int role_fn(struct fiber *self, struct worker *w, const struct batch *b, struct fault *fault);
+
+struct role {
+    const char *name; /* also the consumer group's */
+    role_fn *handle;
+};
+
+struct fanout;
+
+struct worker {
+    struct domain domain;
+    const char *consumer; /* this process's name in every group */
+    bool stopping;
+    struct latch lanes_left;
+    struct fanout *fanout;
+};
+
+/* Starts the lanes of these roles. */
+int runtime_start(struct worker *w, const struct role *const *roles, size_t n);
+/* Reads no more, finishes what is in hand, and waits for the lanes to end. */
+void runtime_stop(struct fiber *self, struct worker *w);
+
+#endif

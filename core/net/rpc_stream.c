@@ -143,6 +143,10 @@ struct rpc_shared *rpc_shared_new(const ProtobufCMessage *m) {
     return s;
 }
 
+void rpc_shared_ref(struct rpc_shared *s) {
+    s->refs++;
+}
+
 void rpc_shared_unref(struct rpc_shared *s) {
     assert(s->refs > 0);
     if (--s->refs) return;
@@ -165,6 +169,14 @@ static struct http_blob *json_form(struct rpc_shared *s) {
     s->json = enveloped(&b);
     arena_free(&a);
     return s->json;
+}
+
+int rpc_send_shared(struct fiber *self, struct rpc_call *call, struct rpc_shared *message) {
+    assert(call->entry->method->reply == message->type && !call->detached);
+    if (!call->http.conn) return ERR_CANCELLED;
+    begin(call);
+    http_push(&call->http, call->codec == RPC_JSON ? json_form(message) : message->proto);
+    return await_room(self, call);
 }
 
 /* ---- detached streams

@@ -26,7 +26,7 @@
 
 #ifdef ARENA_POISONS
 #include <sanitizer/asan_interface.h>
-#define RED_ZONE sizeof(max_align_t)
+#define RED_ZONE _Alignof(max_align_t)
 static void poison(void *p, size_t len) {
     ASAN_POISON_MEMORY_REGION(p, len);
 }
@@ -69,7 +69,7 @@ static void out_of_memory(void) {
 
 /* 0 when it does not fit in a size_t. */
 static size_t round_up(size_t size) {
-    const size_t align = sizeof(max_align_t);
+    const size_t align = _Alignof(max_align_t);
     if (size > SIZE_MAX / 2) return 0;
     if (size == 0) size = 1;
     return (size + align - 1) / align * align;

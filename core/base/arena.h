@@ -8,8 +8,8 @@
  *   arena_alloc()      for sizes the program controls. Never returns NULL (aborts when the machine has no
  *                      memory), counts towards the limit but is not refused by it: otherwise a peer that has
  *                      filled an arena could make the next error message end the program.
- *   arena_try_alloc()  for sizes a peer controls. NULL when the limit would be passed (or without memory),
- * and the arena stays usable.
+ *   arena_try_alloc()  for sizes a peer controls. NULL when the limit would be passed, or without memory;
+ *                      the arena stays usable.
  */
 #ifndef ROOKERY_CORE_BASE_ARENA_H
 #define ROOKERY_CORE_BASE_ARENA_H
@@ -30,8 +30,7 @@ struct arena {
 /* Prepares an empty arena; allocates nothing yet. limit 0 means none. */
 void arena_init(struct arena *a, size_t limit);
 
-/* Runs the cleanups and forgets all allocations; keeps the newest ordinary block for reuse, frees the others.
- */
+/* Runs the cleanups and forgets all allocations; keeps the newest ordinary block, frees the others. */
 void arena_reset(struct arena *a);
 
 /* As arena_reset, and frees everything. The arena may be used again afterwards. */

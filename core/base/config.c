@@ -9,8 +9,7 @@
 #include "core/base/log.h"
 #include "core/base/str.h"
 
-/* --- checks of texts: true when good; the sentence says what would be right
- * -------------------------------------- */
+/* --- checks of texts: true when good; the sentence says what would be right -------------------------- */
 
 struct text_check {
     const char *variable;
@@ -79,8 +78,7 @@ static const struct text_check text_checks[] = {
     {"ROOKERY_ROLES", good_roles, "role names separated by commas, such as relay,fanout"},
 };
 
-/* --- reading
- * ---------------------------------------------------------------------------------------------------- */
+/* --- reading ----------------------------------------------------------------------------------------- */
 
 struct reader {
     char *const *environment;

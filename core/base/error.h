@@ -51,7 +51,7 @@ bool error_retryable(enum error e);
 struct fault {
     enum error error;
     char field[48];         /* proto field path, "" when it is about none */
-    char text[256];         /* one sentence, UTF-8, no final NUL needed beyond C's */
+    char text[256];         /* one sentence, UTF-8; a longer one is cut between characters */
     int64_t retry_after_ms; /* > 0 for errors that ask the client to wait */
 };
 

@@ -6,8 +6,8 @@
  * Repeats are counted per level and message in a small table of fixed size. At the first line after a second
  * has passed, and when the log is freed, what was held back is reported:
  *   {...,"message":"lines left out","of":"peer sent nonsense","count":80321}
- * A message whose slot is taken over by another is reported first, so every line is either written or
- * counted.
+ * Every line is either written or counted. When the table is full, the other messages of that second share
+ * one count, so that no mix of messages gets round the limit.
  */
 #include "core/base/log.h"
 
@@ -42,12 +42,12 @@ struct log {
     int fd;
     int64_t (*wall_ms)(void);
     pthread_mutex_t lock;
-    int64_t window; /* the second in which the repeats were counted */
-    struct repeat repeats[REPEAT_SLOTS];
+    int64_t window;                      /* the second in which the repeats were counted */
+    struct repeat repeats[REPEAT_SLOTS]; /* open addressing, linear probing */
+    struct repeat others;                /* for which the table had no room */
 };
 
-/* --- a line
- * --------------------------------------------------------------------------------------------------- */
+/* --- a line ------------------------------------------------------------------------------------------ */
 
 struct line {
     char bytes[LINE_MAX_BYTES];
@@ -55,8 +55,12 @@ struct line {
     bool cut;
 };
 
+static size_t line_room(const struct line *l) {
+    return LINE_MAX_BYTES - TAIL_BYTES - l->len;
+}
+
 static bool line_add(struct line *l, const char *p, size_t len) {
-    if (LINE_MAX_BYTES - TAIL_BYTES - l->len < len) {
+    if (line_room(l) < len) {
         l->cut = true;
         return false;
     }
@@ -101,20 +105,18 @@ static bool line_add_character(struct line *l, struct str *s) {
 
 /* A quoted text; what does not fit is cut off between characters. */
 static void line_add_text(struct line *l, struct str s) {
-    if (LINE_MAX_BYTES - TAIL_BYTES - l->len < 2) {
+    if (line_room(l) < 2) {
         l->cut = true;
         return;
     }
     l->bytes[l->len++] = '"';
-    while (s.len && LINE_MAX_BYTES - TAIL_BYTES - l->len > 1) {
+    while (s.len) {
         size_t before = l->len;
-        if (!line_add_character(l, &s)) break;
-        if (LINE_MAX_BYTES - TAIL_BYTES - l->len >= 1) continue;
-        l->len = before; /* the closing quote needs the room */
+        if (line_add_character(l, &s) && line_room(l) >= 1) continue;
+        l->len = before; /* the closing quote needs its room */
         l->cut = true;
         break;
     }
-    if (s.len) l->cut = true;
     l->bytes[l->len++] = '"';
 }
 
@@ -202,8 +204,7 @@ static void write_line(struct log *l, int64_t now_ms, enum log_level level, cons
     write_whole(l->fd, line.bytes, line.len + tail.len);
 }
 
-/* --- repeats
- * -------------------------------------------------------------------------------------------------- */
+/* --- repeats ----------------------------------------------------------------------------------------- */
 
 /* FNV-1a. A peer that made two messages collide would only have them counted together. */
 static uint64_t repeat_hash(enum log_level level, const char *message) {
@@ -217,14 +218,30 @@ static void report_left_out(struct log *l, int64_t now_ms, struct repeat *r) {
         write_line(l, now_ms, r->level, "lines left out",
                    LOG_FIELDS(LOG_S("of", r->message), LOG_I("count", r->left_out)));
     }
-    r->hash = 0;
-    r->left_out = 0;
+    *r = (struct repeat){0};
 }
 
 static void report_all_left_out(struct log *l, int64_t now_ms) {
     for (size_t i = 0; i < REPEAT_SLOTS; i++) {
         if (l->repeats[i].hash) report_left_out(l, now_ms, &l->repeats[i]);
     }
+    report_left_out(l, now_ms, &l->others);
+}
+
+static void repeat_begin(struct repeat *r, uint64_t hash, enum log_level level, const char *message) {
+    *r = (struct repeat){.hash = hash, .level = level};
+    memcpy(r->message, message, strnlen(message, sizeof(r->message) - 1));
+}
+
+static struct repeat *repeat_find(struct log *l, enum log_level level, const char *message) {
+    uint64_t hash = repeat_hash(level, message);
+    for (size_t i = 0; i < REPEAT_SLOTS; i++) {
+        struct repeat *r = &l->repeats[(hash + i) % REPEAT_SLOTS];
+        if (!r->hash) repeat_begin(r, hash, level, message);
+        if (r->hash == hash) return r;
+    }
+    if (!l->others.hash) repeat_begin(&l->others, hash, LOG_WARN, "other messages");
+    return &l->others;
 }
 
 /* May this line be written? If not it is counted. */
@@ -233,13 +250,7 @@ static bool repeat_allows(struct log *l, int64_t now_ms, enum log_level level, c
         report_all_left_out(l, now_ms);
         l->window = now_ms / 1000;
     }
-    uint64_t hash = repeat_hash(level, message);
-    struct repeat *r = &l->repeats[hash % REPEAT_SLOTS];
-    if (r->hash != hash) {
-        report_left_out(l, now_ms, r);
-        *r = (struct repeat){.hash = hash, .level = level};
-        memcpy(r->message, message, strnlen(message, sizeof(r->message) - 1));
-    }
+    struct repeat *r = repeat_find(l, level, message);
     if (r->written < REPEATS_PER_S) {
         r->written++;
         return true;
@@ -248,8 +259,7 @@ static bool repeat_allows(struct log *l, int64_t now_ms, enum log_level level, c
     return false;
 }
 
-/* --------------------------------------------------------------------------------------------------------------
- */
+/* ---------------------------------------------------------------------------------------------------- */
 
 struct log *log_new(const char *service, enum log_level level, int fd) {
     struct log *l = calloc(1, sizeof(*l));

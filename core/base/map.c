@@ -29,8 +29,7 @@ static bool may_shift(size_t home, size_t hole, size_t at, size_t mask) {
     return ((at - home) & mask) >= ((at - hole) & mask);
 }
 
-/* --- idmap
- * ---------------------------------------------------------------------------------------------------- */
+/* --- idmap ------------------------------------------------------------------------------------------- */
 
 void idmap_init(struct idmap *m) {
     *m = (struct idmap){.seed = random_u64()};
@@ -106,8 +105,7 @@ bool idmap_next(const struct idmap *m, size_t *pos, int64_t *id, void **value) {
     return false;
 }
 
-/* --- strmap
- * --------------------------------------------------------------------------------------------------- */
+/* --- strmap ------------------------------------------------------------------------------------------ */
 
 struct strmap_slot {
     uint64_t hash;
@@ -200,8 +198,7 @@ bool strmap_next(const struct strmap *m, size_t *pos, struct str *key, void **va
     return false;
 }
 
-/* --- ids
- * ------------------------------------------------------------------------------------------------------ */
+/* --- ids --------------------------------------------------------------------------------------------- */
 
 void ids_init(struct ids *s) {
     *s = (struct ids){NULL, 0, 0};

@@ -2,10 +2,14 @@
  * tombstones).
  *
  * idmap: int64 id -> void* (not NULL). Any id, 0 included; the hash is seeded, since peers choose what is
- * looked up together. strmap: byte string -> void* (not NULL); keys are copied in and owned by the map;
- * seeded SipHash, since peers choose keys. Iteration order is unspecified. A map must not change while it is
- * walked, not even by removing the entry the walk stands on: collect, then remove. Putting aborts when the
- * machine has no memory, so callers cap what peers can put in.
+ * looked up together.
+ *
+ * strmap: byte string -> void* (not NULL); keys are copied in and owned by the map; seeded SipHash, since
+ * peers choose keys.
+ *
+ * Iteration order is unspecified. A map must not change while it is walked, not even by removing the entry
+ * the walk stands on: collect, then remove. Putting aborts when the machine has no memory, so callers cap
+ * what peers can put in.
  */
 #ifndef ROOKERY_CORE_BASE_MAP_H
 #define ROOKERY_CORE_BASE_MAP_H

@@ -42,6 +42,7 @@ struct histogram *metrics_histogram(struct metrics *m, const char *name, const c
 struct histogram *metrics_size_histogram(struct metrics *m, const char *name, const char *help,
                                          const char *labels);
 
+/* m is the registry h came from: it is checked, since only there h's buckets are known. */
 void histogram_observe(struct histogram *h, double seconds_or_size, struct metrics *m);
 
 /* A function that refreshes gauges just before they are printed. */

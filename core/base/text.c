@@ -32,8 +32,7 @@ int32_t text_next(struct str s, size_t *pos) {
     return c;
 }
 
-/* --- normal forms
- * ----------------------------------------------------------------------------------------------- */
+/* --- normal forms ------------------------------------------------------------------------------------ */
 
 struct code_points {
     int32_t *v;
@@ -149,11 +148,9 @@ bool text_normalize(struct arena *a, struct str raw, struct str *out) {
     return true;
 }
 
-/* --- counting
- * --------------------------------------------------------------------------------------------------- */
+/* --- counting ---------------------------------------------------------------------------------------- */
 
-/* Rule GB9c of UAX #29 (a conjunct of Indic consonants is one character), which utf8proc knows from 2.9 on.
- */
+/* Rule GB9c of UAX #29: a conjunct of Indic consonants is one character. utf8proc knows it from 2.9 on. */
 struct range {
     int32_t first, last;
 };
@@ -190,13 +187,23 @@ static enum conjunct conjunct_next(enum conjunct state, int32_t c) {
     return extends && c != ZWNJ ? state : NO_CONJUNCT;
 }
 
+/* ASCII after ASCII, most of most texts: always two characters, but for CR LF. */
+static bool is_plain_pair(int32_t before, int32_t c) {
+    return before < 0x80 && c < 0x80 && !(before == '\r' && c == '\n');
+}
+
 size_t text_count_graphemes(struct str s) {
     size_t count = 0;
     int32_t before = 0, state = 0;
     enum conjunct conjunct = NO_CONJUNCT;
     for (size_t pos = 0; pos < s.len;) {
         int32_t c = text_next(s, &pos);
-        bool joined = count && !utf8proc_grapheme_break_stateful(before, c, &state);
+        bool joined = false;
+        if (is_plain_pair(before, c)) {
+            state = 0;
+        } else {
+            joined = count && !utf8proc_grapheme_break_stateful(before, c, &state);
+        }
         if (conjunct == AFTER_LINKER && is_conjunct_consonant(c)) joined = true;
         if (!joined) count++;
         conjunct = conjunct_next(conjunct, c);
@@ -205,8 +212,7 @@ size_t text_count_graphemes(struct str s) {
     return count;
 }
 
-/* --- checks
- * ----------------------------------------------------------------------------------------------------- */
+/* --- checks ------------------------------------------------------------------------------------------ */
 
 bool text_is_default_ignorable(int32_t c) {
     return utf8proc_get_property(c)->ignorable;

@@ -39,16 +39,16 @@ static int32_t step(struct walk *w) {
     return w->before;
 }
 
-/* --- classes
- * ---------------------------------------------------------------------------------------------------- */
+/* --- classes ----------------------------------------------------------------------------------------- */
 
 static bool is_digit(int32_t c) {
     return utf8proc_category(c) == UTF8PROC_CATEGORY_ND;
 }
 
+/* The enclosing ones (a keycap's) are no part of words. */
 static bool is_mark(int32_t c) {
     utf8proc_category_t k = utf8proc_category(c);
-    return k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_MC || k == UTF8PROC_CATEGORY_ME;
+    return k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_MC;
 }
 
 /* Letters, digits, letter-like numbers and connectors: what a tag may begin with. */
@@ -76,8 +76,9 @@ static bool is_tag_continue(int32_t c) {
     return is_tag_start(c) || is_mark(c);
 }
 
+/* The invisible ones do not count: an emoji often ends in a variation selector, which is a mark. */
 static bool is_word(int32_t c) {
-    return c && is_tag_continue(c);
+    return c && is_tag_continue(c) && !text_is_default_ignorable(c);
 }
 
 static bool is_handle(int32_t c) {
@@ -90,8 +91,7 @@ static bool continues_handle(int32_t c) {
     return c == '@' || is_mark(c) || (c >= 0x00C0 && c <= 0x024F && is_word(c));
 }
 
-/* --- entities
- * --------------------------------------------------------------------------------------------------- */
+/* --- entities ---------------------------------------------------------------------------------------- */
 
 static void add(struct walk *w, struct text_entity **list, size_t *count, struct text_entity e) {
     if (*count == ENTITIES_MAX) return;
@@ -131,7 +131,7 @@ static void take_hashtag(struct walk *w, size_t sign_byte) {
     for (int32_t c = peek(w); is_tag_continue(c) || is_tag_medial(c); c = peek(w)) {
         step(w);
         if (is_tag_medial(c)) continue;
-        if (!is_digit(c)) all_digits = false;
+        if (is_tag_start(c) && !is_digit(c)) all_digits = false;
         end = *w;
     }
     if (all_digits || end.point - start - 1 > TAG_MAX_CHARACTERS) return;

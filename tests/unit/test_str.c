@@ -19,8 +19,7 @@ static void assert_str(struct str s, const char *expected) {
     if (s.len) assert_memory_equal(s.ptr, expected, s.len);
 }
 
-/* --- slices
- * ----------------------------------------------------------------------------------------------------- */
+/* --- slices ------------------------------------------------------------------------------------------ */
 
 static void compares_slices(void **state) {
     (void)state;
@@ -63,8 +62,7 @@ static void trims_ascii_blanks(void **state) {
     assert_str(str_trim(STR("\u00A0x")), "\u00A0x");
 }
 
-/* --- numbers
- * ---------------------------------------------------------------------------------------------------- */
+/* --- numbers ----------------------------------------------------------------------------------------- */
 
 static void reads_whole_numbers_over_their_full_range(void **state) {
     (void)state;
@@ -209,8 +207,7 @@ static void agrees_with_the_definition_on_all_short_sequences(void **state) {
     }
 }
 
-/* --- the buffer
- * ------------------------------------------------------------------------------------------------- */
+/* --- the buffer -------------------------------------------------------------------------------------- */
 
 static void grows_as_it_is_appended_to(void **state) {
     (void)state;
@@ -264,8 +261,7 @@ static void drops_what_was_consumed(void **state) {
     buf_free(&b);
 }
 
-/* --- base64
- * ----------------------------------------------------------------------------------------------------- */
+/* --- base64 ------------------------------------------------------------------------------------------ */
 
 static void encodes_as_the_rfc_does(void **state) {
     (void)state;

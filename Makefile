@@ -119,10 +119,14 @@ $(BUILD)/%.o: %.c | $(PB_C) $(TEST_PB_C)
 $(BUILD)/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c | $(PB_C) $(TEST_PB_C)
 	$(CC) $(CPPFLAGS_ALL) $(filter-out -W%,$(CFLAGS_ALL)) -c -o $@ $<
 # Services are left out: protoc-c's glue for them is of no use to us, and chokes on a method called Register.
-$(BUILD)/proto/%.pb-c.c: proto/%.proto
-	@mkdir -p $(BUILD)/proto $(dir $(BUILD)/messages/$*)
-	sed '/^service /,/^}/d' $< >$(BUILD)/messages/$*.proto
-	protoc-c -I$(BUILD)/messages $(PROTO_INCLUDES) --c_out=$(BUILD)/proto $(BUILD)/messages/$*.proto
+# Files import one another, so all of them are there before the first is compiled.
+MESSAGES := $(addprefix $(BUILD)/messages/,$(PROTOS))
+$(BUILD)/messages/%.proto: proto/%.proto
+	@mkdir -p $(@D)
+	sed '/^service /,/^}/d' $< >$@
+$(BUILD)/proto/%.pb-c.c: $(BUILD)/messages/%.proto | $(MESSAGES)
+	@mkdir -p $(BUILD)/proto
+	protoc-c -I$(BUILD)/messages $(PROTO_INCLUDES) --c_out=$(BUILD)/proto $<
 $(BUILD)/proto/%.pb-c.c: tests/proto/%.proto
 	@mkdir -p $(BUILD)/proto
 	protoc-c $(PROTO_INCLUDES) --c_out=$(BUILD)/proto $<

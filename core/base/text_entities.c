@@ -88,7 +88,7 @@ static bool is_handle(int32_t c) {
 /* Would a handle that ends here be cut out of a longer word, or out of an address? Letters of scripts that
  * are written without blanks may follow. */
 static bool continues_handle(int32_t c) {
-    return c == '@' || is_mark(c) || (c >= 0x00C0 && c <= 0x024F && is_word(c));
+    return c == '@' || (is_word(c) && (is_mark(c) || (c >= 0x00C0 && c <= 0x024F)));
 }
 
 /* --- entities ---------------------------------------------------------------------------------------- */
@@ -117,26 +117,35 @@ static void take_mention(struct walk *w) {
                              .value = {handle, len}});
 }
 
-/* What decomposition leaves of a tag: some letters come apart into a blank and a mark. */
 static bool stays_in_tag(int32_t c) {
-    if (is_tag_medial(c)) return true;
-    return is_tag_continue(c) && !text_is_default_ignorable(c);
+    return is_tag_medial(c) || !text_is_default_ignorable(c);
+}
+
+/* Is a normalised tag still one, so that who types it finds it? Some letters come apart into a blank and a
+ * mark, or into a phrase. */
+static bool is_tag(struct str tag) {
+    bool all_digits = true, may_end = false;
+    for (size_t pos = 0; pos < tag.len;) {
+        bool first = pos == 0;
+        int32_t c = text_next(tag, &pos);
+        if (first ? !is_tag_start(c) : !is_tag_continue(c) && !is_tag_medial(c)) return false;
+        if (is_tag_start(c) && !is_digit(c)) all_digits = false;
+        may_end = !is_tag_medial(c);
+    }
+    return may_end && !all_digits;
 }
 
 /* The hash sign is behind us, and what it may begin with is next. */
 static void take_hashtag(struct walk *w, size_t sign_byte) {
     struct walk end = *w; /* behind the last character that may be last */
     size_t from = w->byte, start = w->point - 1;
-    bool all_digits = true;
     for (int32_t c = peek(w); is_tag_continue(c) || is_tag_medial(c); c = peek(w)) {
         step(w);
-        if (is_tag_medial(c)) continue;
-        if (is_tag_start(c) && !is_digit(c)) all_digits = false;
-        end = *w;
+        if (!is_tag_medial(c)) end = *w;
     }
-    if (all_digits || end.point - start - 1 > TAG_MAX_CHARACTERS) return;
+    if (end.point - start - 1 > TAG_MAX_CHARACTERS) return;
     struct str raw = {w->text.ptr + from, end.byte - from}, tag;
-    if (!text_map(w->arena, raw, true, stays_in_tag, &tag) || tag.len < 1 || tag.len > TAG_MAX_BYTES) return;
+    if (!text_map(w->arena, raw, true, stays_in_tag, &tag) || tag.len > TAG_MAX_BYTES || !is_tag(tag)) return;
     add(w, &w->out->hashtags, &w->out->n_hashtags,
         (struct text_entity){
             .start = start, .end = end.point, .start_byte = sign_byte, .end_byte = end.byte, .value = tag});

@@ -36,9 +36,9 @@ struct text_entities {
 /* Mentions: '@' and 1 to 30 of [A-Za-z0-9_], not behind a word character, not cut out of a longer word or an
  * address (@ada@elsewhere). Hashtags (UTS #31, hashtag identifiers): '#' or U+FF03 and letters, marks,
  * digits, connectors, and between these ZWJ, ZWNJ and middle dots; at least one of them no digit; not behind
- * a word character or ' * a word character or '&'; at most 100 code points. Neither is'; at most 100 code
- * points; a hashtag still when normalised. Neither is looked for in a URL. Every occurrence, in order; at
- * most 64 of each (a post has 500 characters). Values hold no blanks and are at most 30 and 400 bytes. */
+ * a word character or '&'; at most 100 code points; still a hashtag when normalised. Neither is looked for in
+ * a URL. Every occurrence, in order; at most 64 of each (a post has 500 characters). Values hold no blanks
+ * and are at most 30 and 400 bytes. */
 void text_parse_entities(struct arena *a, struct str nfc, struct text_entities *out);
 
 /* Each handle or tag once, in order of first appearance, as an array of C strings for protobuf; returns their

@@ -275,12 +275,14 @@ static void fill_term(struct fit_term *t, double estimate, double std_error, dou
     t->log10_p = tail.log10_p;
 }
 
-/* Standard errors from the original columns, whose intercept is the one wanted. */
-static void finish(struct logistic *l, double confidence, struct fit_term *terms) {
+/* Standard errors from the original columns, whose intercept is the one wanted. False when the weights have
+ * made columns dependent that were not: nothing can be said then. */
+static bool finish(struct logistic *l, double confidence, struct fit_term *terms) {
     double quantile = normal_quantile(0.5 + confidence / 2);
     long double intercept = l->intercept_value;
     struct fit_term *slopes = terms + (l->intercept ? 1 : 0);
     solve_step(l, l->raw, LATER_TOLERANCE);
+    if (l->step.rank < l->p) return false;
     for (size_t k = 0; k < l->p; k++) {
         size_t j = l->column[k];
         long double slope = l->slope[k] / l->scale[j];
@@ -296,6 +298,7 @@ static void finish(struct logistic *l, double confidence, struct fit_term *terms
     r->bic = r->deviance + log(n) * rank;
     r->condition = l->step.condition;
     r->digits_estimate = fmax(0, 15 - log10(r->condition));
+    return true;
 }
 
 static double null_deviance(const double total[2], bool intercept) {
@@ -340,7 +343,7 @@ static enum fit_status run(struct logistic *l, double confidence, struct fit_ter
     enum fit_status status = iterate(l);
     note_rank(l, terms);
     if (status != FIT_OK) return status;
-    finish(l, confidence, terms);
+    if (!finish(l, confidence, terms)) return FIT_NOT_CONVERGED;
     if (r->n_dropped > 0) return FIT_RANK_DEFICIENT;
     return r->df_residual == 0 ? FIT_SATURATED : FIT_OK;
 }

@@ -89,6 +89,7 @@ static REAL qr_abs(REAL x) {
 /* Square root: from double's, doubling the digits twice. Brings x into double's range first. */
 static REAL qr_root(REAL x) {
     if (!(x > 0)) return 0;
+    if (x - x != 0) return x; /* infinite */
     REAL scale = 1;
     for (; x > 0x1p1000; x *= 0x1p-1000) scale *= 0x1p500;
     for (; x < 0x1p-1000; x *= 0x1p1000) scale *= 0x1p-500;

@@ -31,7 +31,7 @@ struct linear_input {
 struct linear_options {
     bool no_intercept;
     bool robust;           /* fill se_hc */
-    bool exact;            /* 113 bits instead of 64: about 40 times slower */
+    bool exact;            /* 113 bits instead of 64: about 25 times slower */
     double confidence;     /* 0 for LINEAR_CONFIDENCE */
     double rank_tolerance; /* 0 for LINEAR_RANK_TOLERANCE */
 };

@@ -111,20 +111,21 @@ void redis_arg_i64(struct redis_batch *b, int64_t v) {
     redis_arg(b, (struct str){text, format_i64(text, v)});
 }
 
-void redis_arg_printf(struct redis_batch *b, const char *format, ...) {
-    char text[256];
-    va_list args, again;
-    va_start(args, format);
+struct str redis_format(char *room, size_t size, struct arena *a, const char *format, va_list args) {
+    va_list again;
     va_copy(again, args);
-    int n = vsnprintf(text, sizeof text, format, args);
+    int n = vsnprintf(room, size, format, args);
     assert(n >= 0);
-    if ((size_t)n < sizeof text) {
-        redis_arg(b, (struct str){text, (size_t)n});
-    } else {
-        char *p = arena_vprintf(&b->arena, format, again);
-        redis_arg(b, (struct str){p, (size_t)n});
-    }
+    struct str s = {(size_t)n < size ? room : arena_vprintf(a, format, again), (size_t)n};
     va_end(again);
+    return s;
+}
+
+void redis_arg_printf(struct redis_batch *b, const char *format, ...) {
+    char room[256];
+    va_list args;
+    va_start(args, format);
+    redis_arg(b, redis_format(room, sizeof room, &b->arena, format, args));
     va_end(args);
 }
 

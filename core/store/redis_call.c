@@ -5,7 +5,6 @@
  * again.
  */
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,20 +27,21 @@ static int run_batch(struct fiber *self, struct redis *r, struct redis_batch *b,
     return err;
 }
 
-static int count_words(const char *s) {
+static int count_words(struct str s) {
     int words = 1;
-    for (; (s = strchr(s, ' ')); s++) words++;
+    for (size_t i = 0; i < s.len; i++) words += s.ptr[i] == ' ';
     return words;
 }
 
 int redis_call(struct fiber *self, struct redis *r, const struct redis_reply **out, const char *format, ...) {
     const struct redis_reply *unused;
+    char room[256];
     va_list args;
     va_start(args, format);
-    struct str words = str_from(arena_vprintf(fiber_arena(self), format, args));
+    struct str words = redis_format(room, sizeof room, fiber_arena(self), format, args);
     va_end(args);
     struct redis_batch *b = redis_batch_new();
-    int n = count_words(words.ptr);
+    int n = count_words(words);
     redis_cmd(b, n);
     for (int i = 0; i < n; i++) redis_arg(b, str_cut(&words, ' '));
     return run_batch(self, r, b, out ? out : &unused);

@@ -9,6 +9,8 @@
 #ifndef ROOKERY_CORE_STORE_REDIS_INTERNAL_H
 #define ROOKERY_CORE_STORE_REDIS_INTERNAL_H
 
+#include <stdarg.h>
+
 #include "core/base/metrics.h"
 #include "core/store/redis.h"
 
@@ -46,6 +48,9 @@ struct redis_batch {
     struct str first_error;
 };
 
+/* printf into room, or into the arena when it is too small. */
+struct str redis_format(char *room, size_t size, struct arena *a, const char *format, va_list args)
+    __attribute__((format(printf, 4, 0)));
 bool redis_batch_complete(const struct redis_batch *b);
 /* Makes room for the replies; false without memory. */
 bool redis_batch_prepare(struct redis_batch *b);

@@ -27,6 +27,8 @@
 #define FEED_SLICE ((size_t)4096)
 /* What the reader may hold of one unfinished reply. */
 #define MAX_REPLY ((size_t)256 * 1024 * 1024)
+/* A line of RESP: the reader looks for its end from its start again with every slice. */
+#define MAX_LINE ((size_t)512 * 1024)
 /* Buffers in one write; the kernel takes 1,024 at most. */
 #define WRITE_BUFS 512
 
@@ -262,6 +264,16 @@ static void feed_slice(struct redis_link *k) {
     k->pos += n;
 }
 
+/* Why what the reader holds of an unfinished reply is refused; NULL when it is not. A long string shows its
+ * length and a line's end at once; what does not is an endless line. */
+static const char *too_much(const struct redis_link *k) {
+    size_t held = held_by_reader(k);
+    if (held > MAX_REPLY) return "a reply is too long";
+    if (held > MAX_LINE && !memmem(k->reader->buf + k->reader->pos, 64, "\r\n", 2))
+        return "a line is too long";
+    return NULL;
+}
+
 /* One reply for b by the reader. False when it needs more bytes than there are, or the connection is lost. */
 static bool read_reply(struct redis_link *k, struct redis_batch *b) {
     void *reply = NULL;
@@ -271,8 +283,10 @@ static bool read_reply(struct redis_link *k, struct redis_batch *b) {
             if (k->pos == k->len) return false;
             feed_slice(k);
         }
-        if (redisReaderGetReply(k->reader, &reply) != REDIS_OK || held_by_reader(k) > MAX_REPLY) {
-            redis_lost(k->redis, k->reader->err ? k->reader->errstr : "a reply is too long");
+        bool good = redisReaderGetReply(k->reader, &reply) == REDIS_OK;
+        const char *bad = good ? too_much(k) : k->reader->errstr;
+        if (bad) {
+            redis_lost(k->redis, bad);
             return false;
         }
         k->mid_reply = !reply;

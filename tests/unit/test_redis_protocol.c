@@ -257,15 +257,23 @@ static void broken_replies_end_the_connection(void **state) {
         send_nonsense(str_from(broken[i]), ERR_CONNECTION_LOST);
 }
 
-static void a_line_longer_than_any_buffer_is_read(void **state) {
-    (void)state;
-    size_t len = 300000;
+static void send_line(size_t len, const char *end, int expected) {
     char *line = malloc(len);
     memset(line, 'e', len);
     line[0] = '-';
-    memcpy(line + len - 2, "\r\n", 2);
-    send_nonsense((struct str){line, len}, 0);
+    memcpy(line + len - strlen(end), end, strlen(end));
+    send_nonsense((struct str){line, len}, expected);
     free(line);
+}
+
+static void a_line_longer_than_any_buffer_is_read(void **state) {
+    (void)state;
+    send_line(300000, "\r\n", 0);
+}
+
+static void an_endless_line_ends_the_connection(void **state) {
+    (void)state;
+    send_line(2000000, "", ERR_CONNECTION_LOST);
 }
 
 static void a_reply_too_many_ends_the_connection(struct fiber *self, void *arg) {
@@ -389,6 +397,7 @@ int main(void) {
         cmocka_unit_test(replies_may_be_cut_anywhere),
         cmocka_unit_test(broken_replies_end_the_connection),
         cmocka_unit_test(a_line_longer_than_any_buffer_is_read),
+        cmocka_unit_test(an_endless_line_ends_the_connection),
         cmocka_unit_test(replies_nobody_asked_for_end_the_connection),
         cmocka_unit_test(an_answer_before_the_question_ends_the_connection),
         cmocka_unit_test(a_server_that_is_not_ready_is_asked_again),

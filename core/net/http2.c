@@ -32,6 +32,7 @@ enum {
     STREAM_WINDOW = 256 * 1024,  /* what one slow handler may have waiting */
     CONNECTION_WINDOW = 4 << 20, /* given back at once, so this only bounds one round trip */
     MAX_RESPONSE_FIELDS = 64,
+    MAX_BARREN = 192 * 1024, /* two reads and what a frame may still lack */
     SETTINGS_ACK_S = 10,
     HEAD_S = 10,        /* a header block that does not end */
     BODY_S = 30,        /* a request body that stands still */
@@ -47,6 +48,7 @@ struct h2 {
     struct http2_guard guard;
     const char *doom; /* close at the next chance, for this reason */
     int64_t head_since_ns, ping_sent_ns;
+    size_t barren; /* bytes read since the last frame of a known type */
     bool settings_acked, saw_settings, calmed, draining;
 };
 
@@ -76,6 +78,7 @@ static void calm(struct h2 *h, const char *reason) {
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user) {
     struct h2 *h = h2_of(user);
     (void)session;
+    h->barren = 0;
     if (hd->type != NGHTTP2_CONTINUATION) h->head_since_ns = hd->type == NGHTTP2_HEADERS ? now_ns(h) : 0;
     if (hd->type == NGHTTP2_HEADERS) {
         http2_guard_useful(&h->guard);
@@ -200,6 +203,9 @@ static void h2_read(struct http_conn *c, const char *bytes, size_t n) {
         conn_close(c, "http2_error");
         return;
     }
+    /* nghttp2 skips unknown frames without a word. No known one is longer than 16 KiB. */
+    h->barren += n;
+    if (h->barren > MAX_BARREN) calm(h, "frame_flood");
     socket_flush_later(&c->socket);
 }
 
@@ -306,10 +312,9 @@ static void h2_fill(struct http_conn *c) {
 static void h2_respond(struct http_stream *s, int status, const struct http_fields *f, int64_t content_length,
                        bool only) {
     struct h2 *h = s->conn->state;
-    char code[12], length[24];
+    char code[24], length[24];
     nghttp2_nv nv[MAX_RESPONSE_FIELDS + 2];
-    snprintf(code, sizeof code, "%d", status);
-    nv[0] = nv_of(STR(":status"), status == 200 ? STR("200") : str_from(code));
+    nv[0] = nv_of(STR(":status"), (struct str){code, format_i64(code, status)});
     size_t n = 1 + nv_fields(nv + 1, f);
     if (content_length >= 0) {
         size_t digits = format_i64(length, content_length);

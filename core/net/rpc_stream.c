@@ -103,6 +103,12 @@ static int await_room(struct fiber *self, struct rpc_call *call) {
 int rpc_send(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *message) {
     assert(call->entry->method->reply == message->descriptor && !call->detached);
     if (!call->http.conn) return ERR_CANCELLED;
+    if (call->http.blobs.n) { /* bytes would overtake the shared messages before them */
+        struct rpc_shared *s = rpc_shared_new(message);
+        int rc = rpc_send_shared(self, call, s);
+        rpc_shared_unref(s);
+        return rc;
+    }
     begin(call);
     rpc_append_message(call, message);
     http_flush(&call->http);

@@ -31,10 +31,15 @@ static void reply_number(struct rpc_call *call, int64_t n) {
     rpc_reply(call, &m.base);
 }
 
+/* Every third one as a shared message. */
 static int send_number(struct fiber *self, struct rpc_call *call, int64_t n) {
     number_message m = GOOGLE__PROTOBUF__DURATION__INIT;
     m.seconds = n;
-    return rpc_send(self, call, &m.base);
+    if (n % 3) return rpc_send(self, call, &m.base);
+    struct rpc_shared *s = rpc_shared_new(&m.base);
+    int rc = rpc_send_shared(self, call, s);
+    rpc_shared_unref(s);
+    return rc;
 }
 
 /* ---- handlers

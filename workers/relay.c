@@ -13,11 +13,15 @@
 
 #include "core/base/clock.h"
 #include "core/domain/epoch.h"
+#include "workers/counts.h"
+#include "workers/fanout.h"
+#include "workers/trim.h"
 
 #define ROUND_MS 300
 #define GRACE_MS 2000
 #define BATCH 500
 #define LEASE_S 5
+#define TRIM_EVERY_NS (10 * NS_PER_S)
 /* How far back a new Redis is told again: longer than any consumer lags behind while its worker lives. */
 #define WINDOW_S 3600
 
@@ -123,8 +127,16 @@ static int relay_some(struct fiber *self, struct worker *w, struct counter *rela
     return 0;
 }
 
+static void trim(struct fiber *self, struct worker *w, int64_t *next_ns) {
+    if (clock_mono_ns() < *next_ns) return;
+    const char *const groups[] = {FANOUT_ROLE.name, COUNTS_ROLE.name};
+    trim_streams(self, w, groups, sizeof groups / sizeof *groups);
+    *next_ns = clock_mono_ns() + TRIM_EVERY_NS;
+}
+
 static void relay(struct fiber *self, void *arg) {
     struct worker *w = arg;
+    int64_t next_trim_ns = 0;
     struct counter *relayed = metrics_counter(w->domain.metrics, "rookery_events_relayed_total",
                                               "Events published for a gateway", "");
     while (!w->stopping && fiber_sleep_ms(self, ROUND_MS) == 0) {
@@ -132,6 +144,7 @@ static void relay(struct fiber *self, void *arg) {
         if (epoch_now(&w->domain) == 0 || !lead(self, w) || reopen_window(self, w) != 0) continue;
         while (relay_some(self, w, relayed, &n) == 0 && n == BATCH && !w->stopping)
             arena_reset(fiber_arena(self));
+        trim(self, w, &next_trim_ns);
         arena_reset(fiber_arena(self));
     }
     latch_done(&w->lanes_left);

@@ -71,7 +71,7 @@ static void merge_init(struct merge *m, const struct relations *r, int64_t befor
 /* The id above which the result is settled when it has limit entries: the limit-th newest so far, 0 while
  * there are fewer. */
 static int64_t cut_of(struct merge *m, size_t limit) {
-    qsort(m->entries, m->n, sizeof *m->entries, newest_first);
+    if (m->n > 1) qsort(m->entries, m->n, sizeof *m->entries, newest_first);
     return m->n < limit ? 0 : m->entries[limit - 1].id;
 }
 

@@ -1,0 +1,75 @@
+/* grouped_internal: what the files of the grouped fit share. The story is in grouped.h. */
+#ifndef ROOKERY_WORKERS_JOBS_GROUPED_INTERNAL_H
+#define ROOKERY_WORKERS_JOBS_GROUPED_INTERNAL_H
+
+#include "workers/jobs/grouped.h"
+#include "workers/jobs/spill.h"
+
+/* Rows in memory, with the number of each row's slice key. */
+struct grouped_batch {
+    struct table table;
+    struct slice_keys *keys;
+    uint32_t *row_slice;
+    size_t rows_room;
+    struct slice_index index; /* once all rows are there */
+};
+bool grouped_batch_open(struct grouped_batch *batch, const struct dataset *d, size_t n_keys,
+                        struct jobs_error *error);
+bool grouped_batch_add(struct grouped_batch *batch, const struct dataset_row *row, uint32_t slice,
+                       struct jobs_error *error);
+size_t grouped_batch_size(const struct grouped_batch *batch);
+void grouped_batch_close(struct grouped_batch *batch);
+
+/* Where formatted slices go, in key order. text is the slice's rows. */
+struct grouped_sink {
+    bool (*put)(void *context, struct slice_key key, const char *text, size_t length,
+                struct jobs_error *error);
+    void *context;
+};
+
+#define GROUPED_STATUSES (FIT_PARSE_ERROR + 1)
+
+/* What all of a run's threads read, once the rows are known. */
+struct grouped_state {
+    const struct grouped *job;
+    struct slice_kinds kinds;
+    struct missing_plan plan;
+    struct missing_result fills; /* of the whole table; nothing known when filling slice by slice */
+    bool fills_any;              /* some policy fills cells of the model */
+    const char *positive;        /* a text response's value for 1; NULL: the response is a number */
+    struct grouped_plots *plots; /* NULL: none */
+    uint64_t *imputed;           /* so far, over all slices: per x, then the response */
+    uint64_t statuses[GROUPED_STATUSES];
+};
+
+/* Fits every slice of a batch whose rows are all there (it is indexed here). */
+bool grouped_fit_batch(struct grouped_state *state, struct grouped_batch *batch, struct grouped_sink sink,
+                       struct jobs_error *error);
+
+/* --- fills over a whole table that is in spill files (grouped_spilled.c)
+ * ------------------------------------------ */
+
+/* Sums of what has been read, for means: per dataset column. */
+struct grouped_sums {
+    long double *sum; /* NULL: not wanted */
+    uint64_t *n;
+};
+bool grouped_spilled_fills(struct grouped_state *state, struct spill *spill, const struct grouped_sums *sums,
+                           struct jobs_error *error);
+/* Fits all partitions and merges their slices into sink. */
+bool grouped_spilled_fit(struct grouped_state *state, struct spill *spill, struct grouped_sink sink,
+                         struct jobs_error *error);
+
+/* --- pictures (grouped_plots.c)
+ * ------------------------------------------------------------------------------ */
+
+struct grouped_plots;
+struct grouped_plots *grouped_plots_new(const struct grouped *job, struct jobs_error *error);
+bool grouped_plots_add(struct grouped_plots *plots, struct slice_key key, const struct linear_input *input,
+                       const struct fit_term *terms, const struct linear_result *linear,
+                       const struct logistic_result *logistic, struct jobs_error *error);
+/* Writes the overview. */
+bool grouped_plots_finish(struct grouped_plots *plots, struct jobs_error *error);
+void grouped_plots_free(struct grouped_plots *plots);
+
+#endif

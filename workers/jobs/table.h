@@ -1,0 +1,76 @@
+/*
+ * table: rows of a dataset held in memory as column arrays, with what the jobs lane needs to know about each
+ * cell: its number, the text it was written as (where that is kept), and whether it is missing.
+ *
+ * A table is filled by one thread, finished, and may then be read by many. Columns keep the positions they
+ * have in the dataset; those that are not used have no arrays.
+ */
+#ifndef ROOKERY_WORKERS_JOBS_TABLE_H
+#define ROOKERY_WORKERS_JOBS_TABLE_H
+
+#include "workers/jobs/dataset.h"
+#include "workers/jobs/intern.h"
+
+/* Rows are numbered in 32 bits. */
+#define TABLE_ROWS_MAX UINT32_MAX
+
+/* Marks of a row. */
+enum { ROW_GAP = 1, ROW_BAD = 2 };
+
+struct table_column {
+    char *name;   /* owned */
+    unsigned use; /* as in the dataset; 0: no arrays */
+    enum column_type type;
+    double *number; /* NAN where missing; NULL when the column is not used for numbers or is text */
+    uint32_t
+        *text; /* each cell as it was written, missing ones too: numbers in spelling; NULL unless USE_SPELL */
+    struct intern *spelling;
+    uint64_t *missing; /* a bit per row; NULL: nothing is missing */
+    size_t n_missing;
+};
+
+struct table {
+    struct table_column *columns;
+    size_t n_columns;
+    size_t n_rows;
+    uint8_t *marks; /* ROW_GAP | ROW_BAD per row; NULL: none has any */
+    size_t rows_room;
+    size_t *used; /* private: the columns that have arrays */
+    size_t n_used;
+};
+
+/* An empty table with the dataset's columns and uses. False when there is no memory; nothing is owned then.
+ */
+bool table_open(struct table *t, const struct dataset *d);
+void table_close(struct table *t);
+
+/* Appends a row. False when there is no memory or no row number left. */
+bool table_append(struct table *t, const struct dataset_row *row);
+/* A row's cells as the dataset gave them, into cells[n_columns]; text is borrowed from the table. Of what was
+ * not kept (quotes, the line) nothing is said. */
+void table_row_cells(const struct table *t, size_t row, struct dataset_cell *cells, struct dataset_row *out);
+/* Takes the types the dataset has found and drops the numbers of text columns. Call it after the last row. */
+void table_finish(struct table *t, const struct dataset *d);
+/* Forgets the rows, keeps the room. */
+void table_clear(struct table *t);
+
+/* Adds a column of numbers, complete and 0 to begin with. DATASET_NO_COLUMN when there is no memory. */
+size_t table_add_column(struct table *t, const char *name, enum column_type type);
+size_t table_find(const struct table *t, const char *name);
+
+/* Bytes held, as far as rows have touched them. */
+size_t table_size(const struct table *t);
+/* What one more row would take, texts not counted: for planning. */
+size_t table_row_size(const struct table *t);
+
+static inline bool table_is_missing(const struct table_column *column, size_t row) {
+    return column->missing && (column->missing[row / 64] >> (row % 64) & 1);
+}
+
+/* Fill a missing cell, or make one missing; n_missing follows. set_missing is false when there is no memory.
+ */
+void table_set_number(struct table_column *column, size_t row, double number);
+void table_set_text(struct table_column *column, size_t row, uint32_t text);
+bool table_set_missing(struct table *t, struct table_column *column, size_t row);
+
+#endif

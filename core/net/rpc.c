@@ -178,7 +178,7 @@ static enum error serve(struct fiber *self, struct rpc_call *call) {
     }
     if (!takes_stream(m)) {
         size_t prefix = call->protocol->enveloped ? 5 : 0;
-        struct str bytes = {call->body.ptr + prefix, call->body.len - prefix};
+        struct str bytes = {call->body.len ? call->body.ptr + prefix : NULL, call->body.len - prefix};
         request = rpc_decode(call, bytes, fiber_arena(self), &call->fault);
         rpc_body_free(call);
         if (!request) return call->fault.error;

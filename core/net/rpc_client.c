@@ -510,9 +510,9 @@ static enum error call_status(struct fiber *self, struct rpc_client_stream *s, i
 
 /* The next whole message in s->in, copied; false when there is none. */
 static bool next_message(struct fiber *self, struct rpc_client_stream *s, struct str *message) {
-    const unsigned char *p = (const unsigned char *)s->in.ptr + s->in_taken;
     size_t have = s->in.len - s->in_taken;
     if (have < 5) return false;
+    const unsigned char *p = (const unsigned char *)s->in.ptr + s->in_taken;
     size_t len = (size_t)p[1] << 24 | (size_t)p[2] << 16 | (size_t)p[3] << 8 | p[4];
     if (have - 5 < len) return false;
     *message = (struct str){arena_memdup(fiber_arena(self), p + 5, len), len};

@@ -167,9 +167,9 @@ static void on_frame(struct h2_peer *p, uint8_t type, uint8_t flags, uint32_t id
 static bool take_apart(struct h2_peer *p) {
     bool any = false;
     for (;;) {
-        const unsigned char *b = (const unsigned char *)p->raw.in.ptr + p->parsed;
         size_t have = p->raw.in.len - p->parsed;
         if (have < 9) break;
+        const unsigned char *b = (const unsigned char *)p->raw.in.ptr + p->parsed;
         size_t n = get_u32(b) >> 8;
         if (have < 9 + n) break;
         on_frame(p, b[3], b[4], get_u32(b + 5) & 0x7fffffff, b + 9, n);

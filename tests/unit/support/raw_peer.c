@@ -112,8 +112,9 @@ void raw_go_on_reading(struct raw_peer *p) {
 
 size_t raw_count(const struct raw_peer *p, const char *text) {
     size_t n = 0, len = strlen(text);
+    if (p->in.len == 0) return 0;
     const char *at = p->in.ptr, *end = p->in.ptr + p->in.len;
-    while (at && (at = memmem(at, (size_t)(end - at), text, len))) {
+    while ((at = memmem(at, (size_t)(end - at), text, len))) {
         n++;
         at += len;
     }

@@ -360,7 +360,11 @@ static void a_parked_fiber_is_woken_when_its_deadline_passes(void **state) {
     loop_run(x->loop);
     assert_int_equal(p.result, ERR_DEADLINE_EXCEEDED);
     assert_int_equal(late.result, ERR_DEADLINE_EXCEEDED);
-    assert_string_equal(x->trace.text, "pl");
+    /* Both are woken; on a busy machine both deadlines may have passed at the first look, and then either may
+     * be first. */
+    assert_int_equal(strlen(x->trace.text), 2);
+    assert_non_null(strchr(x->trace.text, 'p'));
+    assert_non_null(strchr(x->trace.text, 'l'));
 }
 
 static void a_park_after_the_deadline_returns_at_once(void **state) {

@@ -27,8 +27,7 @@ static void fit_slice(const struct linear_options *options) {
     assert_true(linear_fit(&input, options, scratch, &result, terms));
 }
 
-/* --- NIST ------------------------------------------------------------------------------------------------
- */
+/* --- NIST ----------------------------------------------------------------------------------------------- */
 
 /* Longley's data, the classic of badly scaled columns, so that this file stands without the shared folder. */
 static const double longley[16][7] = {
@@ -161,8 +160,7 @@ static void filip_under_a_stricter_tolerance_names_the_dropped_term(void **state
     assert_true(terms[10].dropped);
 }
 
-/* --- the penguins ----------------------------------------------------------------------------------------
- */
+/* --- the penguins --------------------------------------------------------------------------------------- */
 
 static const char *const species[] = {"Adelie", "Chinstrap", "Gentoo"};
 static const char *const bill_model[] = {"flipper_length_mm", "bill_length_mm"};
@@ -323,8 +321,7 @@ static void weighted_fits_agree_with_r(void **state) {
     reference_close(&table);
 }
 
-/* --- slices that cannot be fitted ------------------------------------------------------------------------
- */
+/* --- slices that cannot be fitted ----------------------------------------------------------------------- */
 
 static const struct {
     const char *slice, *one, *two; /* statuses of y ~ x1 and of y ~ x1 + x2 */
@@ -515,8 +512,45 @@ static void huge_and_tiny_numbers_are_no_obstacle(void **state) {
     }
 }
 
-/* --- the kernel's variants -------------------------------------------------------------------------------
- */
+static void numbers_far_from_zero_cost_no_digits(void **state) {
+    (void)state;
+    const double rows[] = {1, 4, 2, 2, 1, 5, 4, 3, 3, 9, 5, 8, 7, 6, 2, 0, 8, 7, 1};
+    const struct linear_options robust = {.robust = true};
+    struct fit_term near[3];
+    put_rows(6, 2, rows);
+    fit_slice(&robust);
+    memcpy(near, terms, sizeof near);
+    double f = result.f_statistic, rss = result.rss;
+    for (size_t i = 0; i < 6; i++) {
+        slice.x[0][i] += 1334009411;
+        slice.x[1][i] -= 0x1p50;
+        slice.y[i] += 0x1p49;
+    }
+    fit_slice(&robust);
+    for (size_t j = 1; j < 3; j++) {
+        assert_close(terms[j].estimate, near[j].estimate, 1e-15);
+        assert_close(terms[j].std_error, near[j].std_error, 1e-15);
+        assert_close(terms[j].p_value, near[j].p_value, 1e-14);
+        for (size_t h = 0; h < FIT_HC_COUNT; h++) assert_close(terms[j].se_hc[h], near[j].se_hc[h], 1e-15);
+    }
+    assert_close(result.f_statistic, f, 1e-15);
+    assert_close(result.rss, rss, 1e-15);
+}
+
+static void a_row_the_line_must_pass_through_leaves_hc2_and_hc3_undefined(void **state) {
+    (void)state;
+    const double rows[] = {1, 0, 2, 0, 4, 0, 3, 1};
+    const double offsets[] = {0, 1e9};
+    for (size_t k = 0; k < 2; k++) {
+        put_rows(4, 1, rows);
+        for (size_t i = 0; i < 4; i++) slice.x[0][i] += offsets[k];
+        fit_slice(&(struct linear_options){.robust = true});
+        assert_true(terms[1].se_hc[FIT_HC0] > 0 && terms[1].se_hc[FIT_HC1] > 0);
+        assert_true(isnan(terms[1].se_hc[FIT_HC2]) && isnan(terms[1].se_hc[FIT_HC3]));
+    }
+}
+
+/* --- the kernel's variants ------------------------------------------------------------------------------ */
 
 enum { MANY_ROWS = 6000, MANY_COLUMNS = 40 };
 
@@ -675,6 +709,8 @@ int main(void) {
         cmocka_unit_test(numbers_that_are_not_finite_are_a_status),
         cmocka_unit_test(negative_weights_are_a_status),
         cmocka_unit_test(huge_and_tiny_numbers_are_no_obstacle),
+        cmocka_unit_test(numbers_far_from_zero_cost_no_digits),
+        cmocka_unit_test(a_row_the_line_must_pass_through_leaves_hc2_and_hc3_undefined),
         cmocka_unit_test(many_rows_in_blocks_agree_with_exact_mode),
         cmocka_unit_test(many_predictors_agree_with_exact_mode),
         cmocka_unit_test(rows_of_weight_zero_are_not_there),

@@ -231,8 +231,7 @@ static void without_intercept_the_score_of_each_slope_is_zero(void **state) {
     assert_close(result.null_deviance, 16 * log(2), 1e-14);
 }
 
-/* --- penalised -------------------------------------------------------------------------------------------
- */
+/* --- penalised ------------------------------------------------------------------------------------------ */
 
 enum { PREDICTORS = 4, PENGUINS = 512 };
 static const char *const measures[PREDICTORS] = {"bill_length_mm", "bill_depth_mm", "flipper_length_mm",

@@ -55,8 +55,7 @@ static struct plot_slice fit_classes(void) {
                                .logistic = &logistic};
 }
 
-/* --- reading what was drawn ------------------------------------------------------------------------------
- */
+/* --- reading what was drawn ----------------------------------------------------------------------------- */
 
 /* Does every element that opens close, in turn, with quoted attributes and nothing but the five entities?
  * Enough of XML for what svg.c writes. */
@@ -132,8 +131,7 @@ static bool has_band(const char *text) {
     return strstr(text, "fill-opacity") != NULL;
 }
 
-/* --- one slice -------------------------------------------------------------------------------------------
- */
+/* --- one slice ------------------------------------------------------------------------------------------ */
 
 static void points_on_the_line_are_drawn_on_the_line(void **state) {
     (void)state;
@@ -343,8 +341,7 @@ static void a_full_disk_is_reported(void **state) {
     fclose(full);
 }
 
-/* --- the overview ----------------------------------------------------------------------------------------
- */
+/* --- the overview --------------------------------------------------------------------------------------- */
 
 static void an_overview_has_a_panel_per_slice(void **state) {
     (void)state;
@@ -400,8 +397,7 @@ static void an_overview_of_nothing_is_still_a_picture(void **state) {
     plot_overview_free(NULL);
 }
 
-/* --- axes ------------------------------------------------------------------------------------------------
- */
+/* --- axes ----------------------------------------------------------------------------------------------- */
 
 static void check_axis(double low, double high, int wanted) {
     struct svg_axis a = svg_axis_choose(low, high, wanted);

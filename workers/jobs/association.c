@@ -114,8 +114,7 @@ static void fill_row(struct association_row *row, struct sides s) {
     }
 }
 
-/* --- ranking ---------------------------------------------------------------------------------------------
- */
+/* --- ranking -------------------------------------------------------------------------------------------- */
 
 /* What orders rows: the difference over the denominators' product, which all share, is an integer. */
 struct ranked {

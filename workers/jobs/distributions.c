@@ -1,8 +1,8 @@
 /* Tails by the incomplete beta and gamma functions; quantiles by inverting them; Fisher's exact test.
  *
- * Everything is done in logarithms of long double: a tail is (power factor) x (series or fraction), and the
- * factor is where accuracy is won or lost. log_power() forms it from the deviance a log(a/m) + m - a, in
- * which large parameters do not cancel.
+ * A tail is (power factor) x (series or fraction), all in long double, and the factor is where accuracy is
+ * won or lost: its exponent is formed from deviances a log(a/m) + m - a, in which large parameters do not
+ * cancel.
  */
 #include "workers/jobs/distributions.h"
 
@@ -12,19 +12,36 @@
 #include <stddef.h>
 
 #define LN10 2.302585092994045684017991454684364208L
+#define ROOT_1_2PI 0.398942280401432677939946059934381868L /* 1 / sqrt(2 pi) */
 #define HALF_LOG_2PI 0.918938533204672741780329736405617640L
 /* Fractions and series stop here; far below what a double shows. */
 #define TERM_EPS 1e-18L
 
 static const struct tail tail_undefined = {NAN, NAN};
 
-static struct tail tail_from_log(long double log_p) {
-    if (log_p > 0) log_p = 0;
-    return (struct tail){(double)expl(log_p), (double)(log_p / LN10)};
+/* A probability and its natural logarithm, each as exact as it can be: near 1 the logarithm, near 0 both. */
+struct probability {
+    long double p, log_p;
+};
+
+static const struct probability certain = {1, 0}, impossible = {0, -INFINITY};
+
+static struct tail tail_of(struct probability p) {
+    return (struct tail){(double)fminl(p.p, 1), (double)(fminl(p.log_p, 0) / LN10)};
 }
 
-/* --- power factors ---------------------------------------------------------------------------------------
- */
+/* scale * exp(exponent), and one minus that. */
+static struct probability from_product(long double scale, long double exponent) {
+    long double p = scale * expl(exponent);
+    return (struct probability){p, p > LDBL_MIN ? logl(p) : logl(scale) + exponent};
+}
+
+static struct probability from_complement(long double scale, long double exponent) {
+    long double rest = scale * expl(exponent);
+    return (struct probability){1 - rest, log1pl(-rest)};
+}
+
+/* --- power factors -------------------------------------------------------------------------------------- */
 
 /* Stirling errors of 1/2, 1, 3/2, ... 31/2, as given by 40-digit arithmetic: half-integers are what degrees
  * of freedom and counts come to. */
@@ -62,16 +79,15 @@ static long double deviance(long double a, long double m) {
     return a * (u - log1pl(u));
 }
 
-/* log of x^a y^b Gamma(a+b) / (Gamma(a) Gamma(b)), where x + y = 1. */
-static long double log_power_beta(long double a, long double b, long double x, long double y) {
-    long double n = a + b;
-    return 0.5L * logl(a / n * b) - HALF_LOG_2PI + stirling_error(n) - stirling_error(a) - stirling_error(b) -
-           deviance(a, n * x) - deviance(b, n * y);
+/* x^a y^b Gamma(a+b) / (Gamma(a) Gamma(b)), where x + y = 1, is beta_scale times exp(beta_exponent). */
+static long double beta_scale(long double a, long double b) {
+    return sqrtl(a / (a + b) * b) * ROOT_1_2PI;
 }
 
-/* log of x^a e^-x / Gamma(a). */
-static long double log_power_gamma(long double a, long double x) {
-    return 0.5L * logl(a) - HALF_LOG_2PI - stirling_error(a) - deviance(a, x);
+static long double beta_exponent(long double a, long double b, long double x, long double y) {
+    long double n = a + b;
+    return stirling_error(n) - stirling_error(a) - stirling_error(b) - deviance(a, n * x) -
+           deviance(b, n * y);
 }
 
 long double log_binomial(int64_t k, int64_t n, long double q) {
@@ -82,8 +98,7 @@ long double log_binomial(int64_t k, int64_t n, long double q) {
            stirling_error(y) - deviance(x, size * q) - deviance(y, size * (1 - q));
 }
 
-/* --- incomplete beta and gamma ---------------------------------------------------------------------------
- */
+/* --- incomplete beta and gamma -------------------------------------------------------------------------- */
 
 /* The coefficients d[2m-1] and d[2m] of the continued fraction 1/(1+ d[1]/(1+ d[2]/(1+ ...))) of I_x(a,b)
  * (DLMF 8.17.22). */
@@ -122,13 +137,13 @@ static long double beta_fraction(long double a, long double b, long double x) {
     return value;
 }
 
-/* log I_x(a,b), where y = 1 - x is given as well so that neither loses digits. */
-static long double log_beta_tail(long double a, long double b, long double x, long double y) {
-    if (!(x > 0)) return -INFINITY;
-    if (!(y > 0)) return 0;
-    long double power = log_power_beta(a, b, x, y);
-    if (x < (a + 1) / (a + b + 2)) return power + logl(beta_fraction(a, b, x) / a);
-    return log1pl(-expl(power + logl(beta_fraction(b, a, y) / b)));
+/* I_x(a,b), where y = 1 - x is given as well so that neither loses digits. */
+static struct probability beta_tail(long double a, long double b, long double x, long double y) {
+    if (!(x > 0)) return impossible;
+    if (!(y > 0)) return certain;
+    long double scale = beta_scale(a, b), exponent = beta_exponent(a, b, x, y);
+    if (x < (a + 1) / (a + b + 2)) return from_product(scale * beta_fraction(a, b, x) / a, exponent);
+    return from_complement(scale * beta_fraction(b, a, y) / b, exponent);
 }
 
 static long double gamma_series(long double a, long double x) {
@@ -158,25 +173,30 @@ static long double gamma_fraction(long double a, long double x) {
     return h;
 }
 
-/* log Q(a,x), the upper incomplete gamma ratio. */
-static long double log_gamma_tail(long double a, long double x) {
-    if (!(x > 0)) return 0;
-    if (isinf(x)) return -INFINITY;
-    long double power = log_power_gamma(a, x);
-    if (x < a + 1) return log1pl(-expl(power) * gamma_series(a, x));
-    return power + logl(gamma_fraction(a, x));
+/* Q(a,x), the upper incomplete gamma ratio; x^a e^-x / Gamma(a) is the power factor here. */
+static struct probability gamma_tail(long double a, long double x) {
+    if (!(x > 0)) return certain;
+    if (isinf(x)) return impossible;
+    long double scale = sqrtl(a) * ROOT_1_2PI, exponent = -stirling_error(a) - deviance(a, x);
+    if (x < a + 1) return from_complement(scale * gamma_series(a, x), exponent);
+    return from_product(scale * gamma_fraction(a, x), exponent);
 }
 
-/* --- tails -----------------------------------------------------------------------------------------------
- */
+/* --- tails ---------------------------------------------------------------------------------------------- */
 
-static long double log_normal_tail(long double x) {
-    if (x < 0.5L) return log1pl(-erfl(x * sqrtl(0.5L)));
-    if (x < 40) return logl(erfcl(x * sqrtl(0.5L)));
+static struct probability normal_tail(long double x) {
+    if (x < 0.5L) {
+        long double inside = erfl(x * sqrtl(0.5L));
+        return (struct probability){1 - inside, log1pl(-inside)};
+    }
+    if (x < 40) {
+        long double p = erfcl(x * sqrtl(0.5L));
+        return (struct probability){p, logl(p)};
+    }
     /* The asymptotic series, whose first terms are enough from here on. */
     long double i = 1 / (x * x);
     long double series = 1 - i * (1 - 3 * i * (1 - 5 * i * (1 - 7 * i * (1 - 9 * i * (1 - 11 * i)))));
-    return -x * x / 2 - logl(x) + logl(2) - HALF_LOG_2PI + logl(series);
+    return from_product(2 * ROOT_1_2PI * series / x, -x * x / 2);
 }
 
 /* The normal deviate that leaves the same tail as t does, for many degrees of freedom (Hill 1970, to the
@@ -187,11 +207,11 @@ static long double student_to_normal(long double t, long double n) {
     return w + w * (w * w + 3) / b;
 }
 
-static long double log_student_tail(long double t, long double n) {
-    if (isinf(n)) return log_normal_tail(t);
-    if (n > STUDENT_NORMAL_FROM && t < 30) return log_normal_tail(student_to_normal(t, n));
+static struct probability student_tail(long double t, long double n) {
+    if (isinf(n)) return normal_tail(t);
+    if (n > STUDENT_NORMAL_FROM && t < 30) return normal_tail(student_to_normal(t, n));
     long double t2 = t * t;
-    return log_beta_tail(n / 2, 0.5L, n / (n + t2), t2 / (n + t2));
+    return beta_tail(n / 2, 0.5L, n / (n + t2), t2 / (n + t2));
 }
 
 struct tail normal_two_sided(double z) {
@@ -201,7 +221,7 @@ struct tail normal_two_sided(double z) {
 struct tail student_two_sided(double t, double df) {
     if (isnan(t) || !(df > 0)) return tail_undefined;
     if (isinf(t)) return (struct tail){0, -INFINITY};
-    return tail_from_log(log_student_tail(fabsl((long double)t), df));
+    return tail_of(student_tail(fabsl((long double)t), df));
 }
 
 struct tail f_upper(double f, double df1, double df2) {
@@ -210,22 +230,22 @@ struct tail f_upper(double f, double df1, double df2) {
     if (isinf(f)) return (struct tail){0, -INFINITY};
     if (isinf(df2)) return chi_square_upper(f * df1, df1);
     long double u = (long double)f * df1, n = u + df2;
-    return tail_from_log(log_beta_tail((long double)df2 / 2, (long double)df1 / 2, df2 / n, u / n));
+    return tail_of(beta_tail((long double)df2 / 2, (long double)df1 / 2, df2 / n, u / n));
 }
 
 struct tail chi_square_upper(double x, double df) {
     if (isnan(x) || !(df > 0)) return tail_undefined;
-    return tail_from_log(log_gamma_tail((long double)df / 2, (long double)x / 2));
+    return tail_of(gamma_tail((long double)df / 2, (long double)x / 2));
 }
 
-/* --- quantiles -------------------------------------------------------------------------------------------
- */
+/* --- quantiles ------------------------------------------------------------------------------------------ */
 
 /* d log P(|T| >= t) / d log t, given that log P. */
 static long double student_slope(long double t, long double n, long double log_p) {
-    if (n > STUDENT_NORMAL_FROM) return -t * 2 * expl(-t * t / 2 - HALF_LOG_2PI - log_p);
     long double t2 = t * t;
-    return -2 * expl(log_power_beta(n / 2, 0.5L, n / (n + t2), t2 / (n + t2)) - log_p);
+    if (n > STUDENT_NORMAL_FROM) return -t * 2 * ROOT_1_2PI * expl(-t2 / 2 - log_p);
+    return -2 * beta_scale(n / 2, 0.5L) *
+           expl(beta_exponent(n / 2, 0.5L, n / (n + t2), t2 / (n + t2)) - log_p);
 }
 
 /* A first guess: Hastings' rational approximation for the normal (Abramowitz and Stegun 26.2.23, good to
@@ -246,7 +266,7 @@ static long double student_guess(long double log_p, long double n) {
 static long double student_solve(long double log_p, long double n) {
     long double low = -800, high = 800, u = logl(student_guess(log_p, n));
     for (int step = 0; step < 100; step++) {
-        long double t = expl(u), at = log_student_tail(t, n);
+        long double t = expl(u), at = student_tail(t, n).log_p;
         if (at > log_p)
             low = u;
         else

@@ -89,8 +89,7 @@ static struct tail two_sided(const struct margins *m, int64_t observed) {
     return (struct tail){(double)expl(log_sum), (double)(log_sum / logl(10))};
 }
 
-/* --- the odds ratio --------------------------------------------------------------------------------------
- */
+/* --- the odds ratio ------------------------------------------------------------------------------------- */
 
 /* The table's distribution when the odds ratio is omega. */
 struct tilted {

@@ -50,7 +50,7 @@ static void qr_load_column(const struct fit *f, struct pivoted *a, size_t j) {
     for (size_t i = 0; i < in->n; i++) {
         if (in->weights && in->weights[i] == 0) continue;
         REAL root = in->weights ? qr_root(in->weights[i]) : 1;
-        a->residual[m++] = root * ((REAL)x[i] - f->mean[j]);
+        a->residual[m++] = root * qr_centred(f->center[j], x[i]);
     }
     f->norm2[j] = qr_dot(a->residual, a->residual, 0, m);
 }
@@ -103,12 +103,12 @@ static void qr_residuals(struct fit *f, struct pivoted *a, const REAL *b) {
     qr_load_column(f, a, in->p);
     for (size_t k = 0; k < f->rank; k++) {
         const double *x = in->columns[f->pivot[k]];
-        REAL mean = f->mean[f->pivot[k]];
+        struct center center = f->center[f->pivot[k]];
         size_t m = 0;
         for (size_t i = 0; i < in->n; i++) {
             if (in->weights && in->weights[i] == 0) continue;
             REAL root = in->weights ? qr_root(in->weights[i]) : 1;
-            a->residual[m++] -= root * b[k] * ((REAL)x[i] - mean);
+            a->residual[m++] -= root * b[k] * qr_centred(center, x[i]);
         }
     }
 }

@@ -3,8 +3,10 @@
  *   REAL_EPS  the distance from 1 to the next larger REAL
  *   QR(name)  the name of an exported function
  *
- * 1. Means: a first estimate in double, corrected by the mean of the differences in REAL. Any number near
- *    the mean would do as the first estimate, so its own rounding is of no consequence.
+ * 1. Means: a first estimate in double, and in REAL the mean of the differences from it. Any number near the
+ *    mean would do as the first estimate, so its own rounding is of no consequence. The two parts are never
+ *    added before they are subtracted from a value: the rounding of a centred column is then relative to its
+ *    spread, however far from zero it is.
  * 2. For each block of rows: centre, multiply by the root of the weights, put below the triangle so far.
  * 3. Factor the block: reflector by reflector, the update of each column taking the inner products that the
  *    next reflector needs along (one pass over the block per reflector instead of two). y is the last
@@ -24,18 +26,23 @@
 /* Values of a block: 16 bytes each, so that a block fits the second-level cache. */
 #define QR_BLOCK_VALUES 8192
 
+struct center {
+    double near; /* exact: a value less this loses nothing */
+    REAL shift;
+};
+
 struct fit {
     const struct qr_problem *in;
     struct qr_solution *out;
-    size_t block_rows; /* rows of data in a block */
-    size_t stride;     /* from one column of the block to the next */
-    REAL *block;       /* p + 1 columns, y last */
-    REAL *root_weight; /* of the block's rows */
-    size_t *row;       /* which rows those are, when there are weights */
-    REAL *mean;        /* p + 1 */
-    REAL *norm2;       /* p + 1: squared lengths after centring */
-    REAL *dot;         /* p + 1: inner products with the column to be reflected next */
-    size_t *pivot;     /* the kept columns */
+    size_t block_rows;     /* rows of data in a block */
+    size_t stride;         /* from one column of the block to the next */
+    REAL *block;           /* p + 1 columns, y last */
+    REAL *root_weight;     /* of the block's rows */
+    size_t *row;           /* which rows those are, when there are weights */
+    struct center *center; /* p + 1 */
+    REAL *norm2;           /* p + 1: squared lengths after centring */
+    REAL *dot;             /* p + 1: inner products with the column to be reflected next */
+    size_t *pivot;         /* the kept columns */
     size_t rank;
     REAL sum_weights;
     REAL rss, mss;
@@ -66,7 +73,7 @@ static size_t qr_lay_out(struct fit *f, char *base, size_t n, size_t p) {
     f->block = qr_piece(base, &used, f->stride * (p + 1), sizeof(REAL));
     f->root_weight = qr_piece(base, &used, f->block_rows, sizeof(REAL));
     f->row = qr_piece(base, &used, f->block_rows, sizeof(size_t));
-    f->mean = qr_piece(base, &used, p + 1, sizeof(REAL));
+    f->center = qr_piece(base, &used, p + 1, sizeof *f->center);
     f->norm2 = qr_piece(base, &used, p + 1, sizeof(REAL));
     f->dot = qr_piece(base, &used, p + 1, sizeof(REAL));
     f->pivot = qr_piece(base, &used, p + 1, sizeof(size_t));
@@ -99,8 +106,7 @@ static REAL qr_root(REAL x) {
     return root * scale;
 }
 
-/* --- means -----------------------------------------------------------------------------------------------
- */
+/* --- means ---------------------------------------------------------------------------------------------- */
 
 /* The sum in double, in four strands; not finite when a value is not (or when it overflows). */
 static double qr_rough_sum(const double *x, const double *w, size_t n) {
@@ -120,7 +126,7 @@ static bool qr_all_finite(const double *x, size_t n) {
     return true;
 }
 
-static REAL qr_difference_sum(const double *x, const double *w, size_t n, REAL from) {
+static REAL qr_difference_sum(const double *x, const double *w, size_t n, double from) {
     REAL s = 0, t = 0;
     size_t i = 0;
     if (w) {
@@ -136,16 +142,26 @@ static REAL qr_difference_sum(const double *x, const double *w, size_t n, REAL f
 }
 
 /* Mean of a column, 0 when nothing is centred; false when a value is not finite. */
-static bool qr_mean(const struct fit *f, const double *x, REAL *mean) {
+static bool qr_find_center(struct fit *f, size_t j) {
     const struct qr_problem *in = f->in;
+    const double *x = j < in->p ? in->columns[j] : in->y;
     double sum = qr_rough_sum(x, in->weights, in->n);
     /* A sum that overflows is no error, an infinite value is; weights of 0 do not excuse it. */
     if (!isfinite(sum) && !qr_all_finite(x, in->n)) return false;
-    *mean = 0;
+    f->center[j] = (struct center){0};
     if (!in->intercept || !(f->sum_weights > 0)) return true;
-    REAL near = isfinite(sum) ? (REAL)sum / f->sum_weights : x[0];
-    *mean = near + qr_difference_sum(x, in->weights, in->n, near) / f->sum_weights;
+    double near = isfinite(sum) ? sum / (double)f->sum_weights : x[0];
+    f->center[j].near = near;
+    f->center[j].shift = qr_difference_sum(x, in->weights, in->n, near) / f->sum_weights;
     return true;
+}
+
+static REAL qr_centred(struct center c, double x) {
+    return ((REAL)x - c.near) - c.shift;
+}
+
+static REAL qr_mean(const struct fit *f, size_t j) {
+    return f->center[j].near + f->center[j].shift;
 }
 
 static bool qr_weigh(struct fit *f) {
@@ -166,16 +182,15 @@ static bool qr_weigh(struct fit *f) {
     return true;
 }
 
-static bool qr_means(struct fit *f) {
-    if (!qr_weigh(f) || !qr_mean(f, f->in->y, &f->mean[f->in->p])) return false;
-    for (size_t j = 0; j < f->in->p; j++) {
-        if (!qr_mean(f, f->in->columns[j], &f->mean[j])) return false;
+static bool qr_find_centers(struct fit *f) {
+    if (!qr_weigh(f)) return false;
+    for (size_t j = 0; j <= f->in->p; j++) {
+        if (!qr_find_center(f, j)) return false;
     }
     return true;
 }
 
-/* --- loading a block -------------------------------------------------------------------------------------
- */
+/* --- loading a block ------------------------------------------------------------------------------------ */
 
 /* Chooses the rows of positive weight from [from, to) and takes the roots of their weights. */
 static size_t qr_choose_rows(struct fit *f, size_t from, size_t to) {
@@ -188,28 +203,28 @@ static size_t qr_choose_rows(struct fit *f, size_t from, size_t to) {
     return m;
 }
 
-static REAL qr_load_plain(REAL *restrict to, const double *restrict x, size_t m, REAL mean) {
+static REAL qr_load_plain(REAL *restrict to, const double *restrict x, size_t m, struct center c) {
     REAL s = 0, t = 0;
     size_t i = 0;
     for (; i + 2 <= m; i += 2) {
-        REAL a = (REAL)x[i] - mean, b = (REAL)x[i + 1] - mean;
+        REAL a = qr_centred(c, x[i]), b = qr_centred(c, x[i + 1]);
         to[i] = a;
         to[i + 1] = b;
         s += a * a;
         t += b * b;
     }
     if (i < m) {
-        to[i] = (REAL)x[i] - mean;
+        to[i] = qr_centred(c, x[i]);
         s += to[i] * to[i];
     }
     return s + t;
 }
 
 static REAL qr_load_weighted(const struct fit *f, REAL *restrict to, const double *restrict x, size_t m,
-                             REAL mean) {
+                             struct center c) {
     REAL s = 0;
     for (size_t i = 0; i < m; i++) {
-        to[i] = f->root_weight[i] * ((REAL)x[f->row[i]] - mean);
+        to[i] = f->root_weight[i] * qr_centred(c, x[f->row[i]]);
         s += to[i] * to[i];
     }
     return s;
@@ -222,14 +237,13 @@ static size_t qr_load(struct fit *f, size_t from, size_t to, size_t top) {
     for (size_t j = 0; j <= in->p; j++) {
         const double *x = j < in->p ? in->columns[j] : in->y;
         REAL *column = f->block + j * f->stride + top;
-        f->norm2[j] += in->weights ? qr_load_weighted(f, column, x, m, f->mean[j])
-                                   : qr_load_plain(column, x + from, m, f->mean[j]);
+        f->norm2[j] += in->weights ? qr_load_weighted(f, column, x, m, f->center[j])
+                                   : qr_load_plain(column, x + from, m, f->center[j]);
     }
     return m;
 }
 
-/* --- factoring -------------------------------------------------------------------------------------------
- */
+/* --- factoring ------------------------------------------------------------------------------------------ */
 
 static REAL qr_dot(const REAL *restrict a, const REAL *restrict b, size_t from, size_t to) {
     REAL s = 0;
@@ -293,7 +307,7 @@ static void qr_fresh_dots(struct fit *f, size_t c, size_t r, size_t m) {
 static bool qr_dependent(const struct fit *f, size_t c, REAL left2) {
     REAL tolerance = f->in->rank_tolerance;
     /* A column that varies by less than the spacing of doubles around its mean is constant. */
-    REAL rounding = DBL_EPSILON * f->mean[c];
+    REAL rounding = DBL_EPSILON * f->center[c].near;
     return left2 <= tolerance * tolerance * f->norm2[c] ||
            f->norm2[c] <= rounding * rounding * f->sum_weights;
 }
@@ -353,8 +367,7 @@ static void qr_factor_all(struct fit *f) {
     }
 }
 
-/* --- from the triangle to the answers --------------------------------------------------------------------
- */
+/* --- from the triangle to the answers ------------------------------------------------------------------- */
 
 /* Entry of the triangle with its columns scaled to unit length. */
 static REAL qr_r(const struct fit *f, size_t i, size_t k) {
@@ -401,13 +414,11 @@ static void qr_solve_triangle(struct fit *f) {
     }
 }
 
-/* What the arithmetic itself can leave of y after an exact fit: rounding of the factorisation, and of the
- * centring. */
+/* What the arithmetic itself can leave of y after an exact fit: the rounding of y and of each column's part
+ * in it. */
 static bool qr_rss_is_rounding(const struct fit *f) {
     REAL level = qr_root(f->norm2[f->in->p]);
-    REAL means = qr_abs(f->mean[f->in->p]);
-    for (size_t k = 0; k < f->rank; k++) means += qr_abs(f->b[k] * f->mean[f->pivot[k]]);
-    level += means * qr_root(f->sum_weights);
+    for (size_t k = 0; k < f->rank; k++) level += qr_abs(f->b[k]) * f->z[k];
     level *= 8 * (REAL)(f->rank + 1) * REAL_EPS;
     return f->rss <= level * level;
 }
@@ -415,7 +426,7 @@ static bool qr_rss_is_rounding(const struct fit *f) {
 static void qr_sums_of_squares(struct fit *f) {
     struct qr_solution *out = f->out;
     REAL tss = f->norm2[f->in->p];
-    REAL rounding = DBL_EPSILON * f->mean[f->in->p];
+    REAL rounding = DBL_EPSILON * f->center[f->in->p].near;
     bool saturated = f->rank + f->in->intercept >= out->n;
     out->constant = tss <= rounding * rounding * f->sum_weights;
     if (out->constant) {
@@ -431,14 +442,14 @@ static void qr_sums_of_squares(struct fit *f) {
 static void qr_coefficients(struct fit *f) {
     struct qr_solution *out = f->out;
     size_t q = f->rank;
-    REAL intercept = f->mean[f->in->p];
+    REAL intercept = qr_mean(f, f->in->p);
     REAL variance = f->sum_weights > 0 ? 1 / f->sum_weights : 0;
     for (size_t k = 0; k < q; k++) {
         size_t c = f->pivot[k];
         REAL own = 0, mixed = 0;
         for (size_t l = k; l < q; l++) own += f->inverse[l * q + k] * f->inverse[l * q + k];
-        for (size_t i = 0; i <= k; i++) mixed += f->inverse[k * q + i] * (f->mean[f->pivot[i]] / f->z[i]);
-        intercept -= f->mean[c] * f->b[k];
+        for (size_t i = 0; i <= k; i++) mixed += f->inverse[k * q + i] * (qr_mean(f, f->pivot[i]) / f->z[i]);
+        intercept -= qr_mean(f, c) * f->b[k];
         variance += mixed * mixed;
         out->kept[c] = true;
         out->coefficient[c] = (double)f->b[k];
@@ -449,8 +460,7 @@ static void qr_coefficients(struct fit *f) {
     out->intercept_error = (double)qr_root(variance);
 }
 
-/* --- robust variances ------------------------------------------------------------------------------------
- */
+/* --- robust variances ----------------------------------------------------------------------------------- */
 
 struct robust_row {
     REAL residual, leverage, root; /* of the weighted row; root of the weight */
@@ -461,10 +471,10 @@ static struct robust_row qr_row(struct fit *f, size_t i) {
     const struct qr_problem *in = f->in;
     size_t q = f->rank;
     struct robust_row row = {.root = in->weights ? qr_root(in->weights[i]) : 1};
-    row.residual = (REAL)in->y[i] - f->mean[in->p];
+    row.residual = qr_centred(f->center[in->p], in->y[i]);
     for (size_t k = 0; k < q; k++) f->dot[k] = 0;
     for (size_t k = 0; k < q; k++) {
-        REAL x = (REAL)in->columns[f->pivot[k]][i] - f->mean[f->pivot[k]];
+        REAL x = qr_centred(f->center[f->pivot[k]], in->columns[f->pivot[k]][i]);
         row.residual -= f->b[k] * x;
         x *= row.root / f->z[k];
         for (size_t l = k; l < q; l++) f->dot[l] += x * f->inverse[l * q + k];
@@ -476,10 +486,10 @@ static struct robust_row qr_row(struct fit *f, size_t i) {
 }
 
 /* Adds influence^2 * residual^2, divided by what each variant divides by. A row that the fit must pass
- * through (leverage 1) leaves HC2 and HC3 undefined. */
-static void qr_add_robust(REAL hc[FIT_HC_COUNT], REAL influence, const struct robust_row *row) {
+ * through (leverage 1, up to noise) leaves HC2 and HC3 undefined. */
+static void qr_add_robust(REAL hc[FIT_HC_COUNT], REAL influence, const struct robust_row *row, REAL noise) {
     REAL term = influence * row->residual;
-    REAL left = row->leverage < 1 - (REAL)1e-12 ? 1 - row->leverage : (REAL)NAN;
+    REAL left = 1 - row->leverage > noise ? 1 - row->leverage : (REAL)NAN;
     term *= term;
     hc[FIT_HC0] += term;
     hc[FIT_HC2] += term / left;
@@ -490,6 +500,7 @@ static void qr_add_robust(REAL hc[FIT_HC_COUNT], REAL influence, const struct ro
 static void qr_sum_robust(struct fit *f) {
     const struct qr_problem *in = f->in;
     size_t q = f->rank;
+    REAL noise = 64 * REAL_EPS * f->out->condition;
     for (size_t k = 0; k <= q; k++) {
         for (size_t h = 0; h < FIT_HC_COUNT; h++) f->hc[k][h] = 0;
     }
@@ -501,10 +512,10 @@ static void qr_sum_robust(struct fit *f) {
             REAL influence = 0;
             for (size_t l = k; l < q; l++) influence += f->inverse[l * q + k] * f->dot[l];
             influence /= f->z[k];
-            intercept -= f->mean[f->pivot[k]] * influence;
-            qr_add_robust(f->hc[k], influence, &row);
+            intercept -= qr_mean(f, f->pivot[k]) * influence;
+            qr_add_robust(f->hc[k], influence, &row, noise);
         }
-        qr_add_robust(f->hc[q], intercept, &row);
+        qr_add_robust(f->hc[q], intercept, &row, noise);
     }
 }
 
@@ -528,7 +539,7 @@ static void qr_robust(struct fit *f) {
     qr_finish_robust(out->intercept_hc, f->hc[f->rank], out->n, parameters);
 }
 
-/* Prepares f in the workspace and finds the means; false when the data are not finite. */
+/* Prepares f in the workspace and finds the centers; false when the data are not finite. */
 static bool qr_begin(struct fit *f, const struct qr_problem *problem, void *workspace,
                      struct qr_solution *solution) {
     f->in = problem;
@@ -539,7 +550,7 @@ static bool qr_begin(struct fit *f, const struct qr_problem *problem, void *work
         solution->coefficient[j] = solution->unit_error[j] = 0;
     }
     for (size_t j = 0; j <= problem->p; j++) f->norm2[j] = 0;
-    solution->finite = qr_means(f);
+    solution->finite = qr_find_centers(f);
     return solution->finite;
 }
 

@@ -128,4 +128,4 @@ static int handle(struct fiber *self, struct worker *w, const struct batch *b, s
     return pg_exec(self, w->domain.pg, &APPLY, &args, NULL, fault);
 }
 
-const struct role COUNTS_ROLE = {.name = "counts", .handle = handle};
+const struct role COUNTS_ROLE = {.name = "counts", .stream = &EVENT_STREAM, .handle = handle};

@@ -8,15 +8,13 @@
 #include "core/base/clock.h"
 #include "core/base/token.h"
 #include "core/net/rpc.h"
-#include "core/store/migrate.h"
-#include "workers/counts.h"
+#include "workers/command.h"
 #include "workers/fanout.h"
+#include "workers/process.h"
 #include "workers/relay.h"
+#include "workers/roles.h"
 
-extern char **environ;
-
-#define START_TIMEOUT_MS 30000
-#define MAX_ROLES 8
+#define MAX_ROLES 16
 
 struct process {
     struct worker worker;
@@ -32,16 +30,16 @@ struct process {
  * -----------------------------------------------------------------------------------------------------------
  */
 
-static const struct role *const ROLES[] = {&FANOUT_ROLE, &COUNTS_ROLE};
-
 static bool is_relay(struct str name) {
     return str_eq(name, STR("relay"));
 }
 
-static const struct role *find_role(struct str name) {
-    for (size_t i = 0; i < sizeof ROLES / sizeof *ROLES; i++)
-        if (str_eq(name, str_from(ROLES[i]->name))) return ROLES[i];
-    return NULL;
+/* One sentence that names them all. */
+static void complain_of_role(struct str name) {
+    fprintf(stderr, "rookery-worker: ROOKERY_ROLES: there is no role \"" STR_FMT "\"; roles are relay",
+            STR_ARG(name));
+    for (const struct role *const *r = ROLES; *r; r++) fprintf(stderr, ", %s", (*r)->name);
+    fputc('\n', stderr);
 }
 
 /* The roles of ROOKERY_ROLES; false, with a sentence, when one does not exist. */
@@ -51,16 +49,13 @@ static bool parse_roles(const char *text, const struct role **out, size_t *n, bo
     *relay = false;
     while (rest.len > 0) {
         struct str name = str_trim(str_cut(&rest, ','));
-        const struct role *role = find_role(name);
+        const struct role *role = role_find(name);
         if (is_relay(name)) {
             *relay = true;
         } else if (role && *n < MAX_ROLES) {
             out[(*n)++] = role;
         } else {
-            fprintf(stderr,
-                    "rookery-worker: ROOKERY_ROLES: there is no role \"" STR_FMT
-                    "\"; roles are relay, fanout, counts\n",
-                    STR_ARG(name));
+            complain_of_role(name);
             return false;
         }
     }
@@ -114,27 +109,14 @@ static int serve_metrics(struct process *p, struct fault *fault) {
 
 static int start(struct fiber *self, struct process *p, struct fault *fault) {
     struct worker *w = &p->worker;
-    struct domain *d = &w->domain;
     const struct role *roles[MAX_ROLES];
     size_t n;
     bool relay;
     if (!parse_roles(p->config.roles, roles, &n, &relay))
         return fault_set(fault, ERR_INVALID_ARGUMENT, "bad ROOKERY_ROLES");
-    struct pg_options pg = {
-        .url = p->config.database_url,
-        .connections = (int)p->config.db_connections,
-        .pipeline = (int)p->config.db_pipeline,
-        .application_name = "rookery-worker",
-    };
-    d->pg = pg_open(d->loop, &pg, d->log, d->metrics);
-    d->redis = redis_open(d->loop, p->config.redis_url, "rookery-worker", d->log, d->metrics);
     w->fanout = fanout_new(w);
-    if (!d->pg || !w->fanout) return fault_set(fault, ERR_OVERLOADED, "not enough memory");
-    if (!d->redis)
-        return fault_set(fault, ERR_INVALID_ARGUMENT, "REDIS_URL must be redis://HOST:PORT or unix:///PATH");
-    int e = pg_wait_ready(self, d->pg);
-    if (e != 0) return fault_set(fault, e, "PostgreSQL cannot be reached: is DATABASE_URL right?");
-    e = domain_start(self, d, fault);
+    if (!w->fanout) return fault_set(fault, ERR_OVERLOADED, "not enough memory");
+    int e = process_connect(self, &w->domain, fault);
     if (e == 0) e = serve_metrics(p, fault);
     if (e == 0) e = runtime_start(w, roles, n);
     if (e == 0 && relay) e = relay_start(w);
@@ -145,18 +127,15 @@ static void stop(struct fiber *self, struct process *p) {
     struct worker *w = &p->worker;
     runtime_stop(self, w);
     if (p->http) rpc_server_stop(self, p->http, 1000);
-    domain_stop(self, &w->domain);
+    process_disconnect(self, &w->domain);
     fanout_free(w->fanout);
-    if (w->domain.redis) redis_close(self, w->domain.redis);
-    if (w->domain.pg) pg_close(self, w->domain.pg, p->config.drain_ms);
 }
 
 static void work(struct fiber *self, void *arg) {
     struct process *p = arg;
     struct fault fault = {0};
-    fiber_set_deadline_ns(self, clock_mono_ns() + START_TIMEOUT_MS * NS_PER_MS);
+    p->main = self;
     int e = start(self, p, &fault);
-    fiber_set_deadline_ns(self, 0);
     if (e == 0) {
         log_info(p->worker.domain.log, "ready", LOG_S("roles", p->config.roles),
                  LOG_S("consumer", p->consumer));
@@ -176,17 +155,17 @@ static void on_signal(uv_signal_t *handle, int number) {
     (void)number;
     struct process *p = handle->data;
     p->worker.stopping = true;
-    fiber_wake(p->main);
+    if (p->main) fiber_wake(p->main);
 }
 
-static void watch_signals(struct process *p) {
+static void watch_signals(void *arg) {
+    struct process *p = arg;
     uv_loop_t *uv = loop_uv(p->worker.domain.loop);
     uv_signal_init(uv, &p->term);
     uv_signal_init(uv, &p->interrupt);
     p->term.data = p->interrupt.data = p;
     uv_signal_start(&p->term, on_signal, SIGTERM);
     uv_signal_start(&p->interrupt, on_signal, SIGINT);
-    signal(SIGPIPE, SIG_IGN);
 }
 
 /* Host, process and a random part: never the name of another consumer, dead or alive. */
@@ -197,54 +176,41 @@ static void name_consumer(struct process *p) {
     p->worker.consumer = p->consumer;
 }
 
-static int run(struct process *p) {
-    struct domain *d = &p->worker.domain;
-    char wrong[512];
-    if (!migrate_check(p->config.database_url, (int)p->config.partitions, wrong, sizeof wrong)) {
-        fprintf(stderr, "rookery-worker: %s\n", wrong);
-        return 1;
-    }
-    name_consumer(p);
-    d->config = &p->config;
+static int work_until_signal(void) {
+    static struct process process;
+    struct process *p = &process;
+    int e = process_configure(&p->config);
+    if (e != 0) return e;
     enum log_level level = LOG_INFO;
     log_level_from(str_from(p->config.log_level), &level);
-    d->log = log_new("worker", level, 2);
-    d->metrics = metrics_new();
-    d->loop = loop_new(NULL, d->log);
-    struct fiber_options options = {.name = "main"};
-    if (!d->loop || fiber_spawn(d->loop, &options, work, p, &p->main) != 0) return 1;
-    watch_signals(p);
-    loop_run(d->loop);
-    loop_free(d->loop);
-    metrics_free(d->metrics);
-    log_free(d->log);
-    return p->status;
+    name_consumer(p);
+    e = process_loop(&p->worker.domain, &p->config, level, work, watch_signals, p);
+    config_free(&p->config);
+    return e != 0 ? e : p->status;
 }
 
+/* ---- commands
+ * -------------------------------------------------------------------------------------------------------- */
+
+static const struct command *const COMMANDS[] = {NULL};
+
 static int usage(FILE *out, int status) {
-    fputs("Usage: rookery-worker            do the work of ROOKERY_ROLES until SIGTERM\n"
-          "       rookery-worker --help     this text\n\nSettings, from the environment:\n",
+    fputs("Usage: rookery-worker              do the work of ROOKERY_ROLES until SIGTERM\n"
+          "       rookery-worker --help       this text\n",
           out);
+    for (const struct command *const *c = COMMANDS; *c; c++)
+        fprintf(out, "       rookery-worker %-12s %s\n", (*c)->name, (*c)->summary);
+    fputs("\nSettings, from the environment:\n", out);
     config_print(out);
     return status;
 }
 
 int main(int argc, char **argv) {
-    static struct process process;
-    char wrong[512];
-    if (argc > 1) {
-        bool help = strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0;
-        return usage(help ? stdout : stderr, help ? 0 : 2);
-    }
-    if (!config_load(&process.config, environ, wrong, sizeof wrong)) {
-        fprintf(stderr, "rookery-worker: %s\n", wrong);
-        return 2;
-    }
-    if (!token_init()) {
-        fprintf(stderr, "rookery-worker: libsodium cannot be initialised\n");
-        return 1;
-    }
-    int status = run(&process);
-    config_free(&process.config);
-    return status;
+    signal(SIGPIPE, SIG_IGN);
+    if (argc == 1) return work_until_signal();
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) return usage(stdout, 0);
+    for (const struct command *const *c = COMMANDS; *c; c++)
+        if (strcmp(argv[1], (*c)->name) == 0) return (*c)->run(argc - 1, argv + 1);
+    fprintf(stderr, "rookery-worker: there is no command \"%s\"\n\n", argv[1]);
+    return usage(stderr, 2);
 }

@@ -13,8 +13,6 @@
 
 #include "core/base/clock.h"
 #include "core/domain/epoch.h"
-#include "workers/counts.h"
-#include "workers/fanout.h"
 #include "workers/trim.h"
 
 #define ROUND_MS 300
@@ -129,8 +127,7 @@ static int relay_some(struct fiber *self, struct worker *w, struct counter *rela
 
 static void trim(struct fiber *self, struct worker *w, int64_t *next_ns) {
     if (clock_mono_ns() < *next_ns) return;
-    const char *const groups[] = {FANOUT_ROLE.name, COUNTS_ROLE.name};
-    trim_streams(self, w, groups, sizeof groups / sizeof *groups);
+    trim_streams(self, w);
     *next_ns = clock_mono_ns() + TRIM_EVERY_NS;
 }
 

@@ -24,7 +24,6 @@
 #include <stdlib.h>
 
 #include "core/base/clock.h"
-#include "core/domain/keys.h"
 #include "core/net/codec.h"
 
 #define BLOCK_MS 500
@@ -39,6 +38,18 @@ struct lane {
     int64_t next_reclaim_ns;
     struct counter *handled, *retries, *reclaimed, *dead;
     struct histogram *sizes;
+};
+
+static bool says_something(const ProtobufCMessage *message) {
+    const Event *e = (const Event *)(const void *)message;
+    return e->what_case != ROOKERY__EVENTS__V1__EVENT__WHAT__NOT_SET;
+}
+
+const struct stream EVENT_STREAM = {
+    .name = "events",
+    .key = key_events,
+    .message = &rookery__events__v1__event__descriptor,
+    .valid = says_something,
 };
 
 /* ---- Redis commands
@@ -65,7 +76,7 @@ static struct redis_batch *command(const char *const *words, size_t n) {
 /* BUSYGROUP is as good as done. */
 static void make_group(struct fiber *self, struct lane *l) {
     char key[KEY_MAX];
-    const char *words[] = {"XGROUP",      "CREATE", key_events(key, l->partition).ptr,
+    const char *words[] = {"XGROUP",      "CREATE", l->role->stream->key(key, l->partition).ptr,
                            l->role->name, "0",      "MKSTREAM"};
     struct redis_batch *b = command(words, 6);
     if (!taken(exchange(self, l->worker->domain.redis, b))) redis_batch_free(b);
@@ -76,7 +87,7 @@ static int acknowledge(struct fiber *self, struct lane *l, const struct item *it
     struct redis_batch *b = redis_batch_new();
     redis_cmd(b, (int)n + 3);
     redis_arg(b, STR("XACK"));
-    redis_arg(b, key_events(key, l->partition));
+    redis_arg(b, l->role->stream->key(key, l->partition));
     redis_arg_cstr(b, l->role->name);
     for (size_t i = 0; i < n; i++) redis_arg(b, items[i].stream_id);
     return domain_send(self, &l->worker->domain, b);
@@ -164,9 +175,9 @@ static void process(struct fiber *self, struct lane *l, struct item *items, size
     struct item *good = ARENA_ARRAY(fiber_arena(self), struct item, n);
     struct batch b = {.items = good, .late = late};
     for (size_t i = 0; i < n; i++) {
-        if (items[i].event)
+        if (items[i].message)
             good[b.n++] = items[i];
-        else if (!bury_surely(self, l, &items[i], "the payload is not an event"))
+        else if (!bury_surely(self, l, &items[i], "the payload is not a message of this stream"))
             return;
     }
     histogram_observe(l->sizes, (double)n, l->worker->domain.metrics);
@@ -185,7 +196,8 @@ static struct str copy(struct arena *a, struct str s) {
 
 /* entries: [[id, [field, value]], ...]; a trimmed entry that is still pending has nil fields: it is long done
  * with. */
-static struct item *read_items(struct arena *a, const struct redis_reply *entries, size_t *n) {
+static struct item *read_items(const struct stream *stream, struct arena *a,
+                               const struct redis_reply *entries, size_t *n) {
     struct item *items = ARENA_ARRAY(a, struct item, entries->elements);
     *n = 0;
     for (size_t i = 0; i < entries->elements; i++) {
@@ -196,10 +208,8 @@ static struct item *read_items(struct arena *a, const struct redis_reply *entrie
         item->stream_id = copy(a, entry->element[0].str);
         if (fields->type != REDIS_ARRAY || fields->elements < 2) continue;
         item->payload = copy(a, fields->element[1].str);
-        item->event =
-            (Event *)(void *)pb_decode(&rookery__events__v1__event__descriptor, item->payload, a, NULL);
-        if (item->event && item->event->what_case == ROOKERY__EVENTS__V1__EVENT__WHAT__NOT_SET)
-            item->event = NULL;
+        item->message = pb_decode(stream->message, item->payload, a, NULL);
+        if (item->message && stream->valid && !stream->valid(item->message)) item->message = NULL;
     }
     return items;
 }
@@ -208,10 +218,17 @@ static int read_new(struct fiber *self, struct lane *l, struct item **items, siz
     char key[KEY_MAX], count[24], block[24];
     snprintf(count, sizeof count, "%" PRId64, l->count);
     snprintf(block, sizeof block, "%d", BLOCK_MS);
-    const char *words[] = {
-        "XREADGROUP", "GROUP", l->role->name, l->worker->consumer, "COUNT",
-        count,        "BLOCK", block,         "STREAMS",           key_events(key, l->partition).ptr,
-        ">"};
+    const char *words[] = {"XREADGROUP",
+                           "GROUP",
+                           l->role->name,
+                           l->worker->consumer,
+                           "COUNT",
+                           count,
+                           "BLOCK",
+                           block,
+                           "STREAMS",
+                           l->role->stream->key(key, l->partition).ptr,
+                           ">"};
     struct redis_batch *b = command(words, 11);
     *n = 0;
     int e = exchange(self, l->redis, b);
@@ -219,7 +236,7 @@ static int read_new(struct fiber *self, struct lane *l, struct item **items, siz
     if (e == 0) e = redis_batch_check(b, NULL);
     const struct redis_reply *reply = e == 0 ? redis_batch_reply(b, 0) : NULL;
     if (reply && reply->type == REDIS_ARRAY && reply->elements > 0)
-        *items = read_items(fiber_arena(self), &reply->element[0].element[1], n);
+        *items = read_items(l->role->stream, fiber_arena(self), &reply->element[0].element[1], n);
     redis_batch_free(b);
     return e;
 }
@@ -228,7 +245,7 @@ static int read_new(struct fiber *self, struct lane *l, struct item **items, siz
 static int read_abandoned(struct fiber *self, struct lane *l, struct item **items, size_t *n) {
     char key[KEY_MAX], idle[24];
     snprintf(idle, sizeof idle, "%" PRId64, l->worker->domain.config->reclaim_ms);
-    const char *words[] = {"XAUTOCLAIM",  key_events(key, l->partition).ptr,
+    const char *words[] = {"XAUTOCLAIM",  l->role->stream->key(key, l->partition).ptr,
                            l->role->name, l->worker->consumer,
                            idle,          "0",
                            "COUNT",       "256"};
@@ -239,7 +256,7 @@ static int read_abandoned(struct fiber *self, struct lane *l, struct item **item
     if (e == 0) e = redis_batch_check(b, NULL);
     const struct redis_reply *reply = e == 0 ? redis_batch_reply(b, 0) : NULL;
     if (reply && reply->type == REDIS_ARRAY && reply->elements >= 2)
-        *items = read_items(fiber_arena(self), &reply->element[1], n);
+        *items = read_items(l->role->stream, fiber_arena(self), &reply->element[1], n);
     redis_batch_free(b);
     l->reclaimed->value += *n;
     return e;

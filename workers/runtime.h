@@ -1,21 +1,36 @@
 /* The consumer runtime: one loop, many roles.
  *
- * A role is a consumer group on every event partition. For each role and partition a *lane* (one fiber, one
- * blocking connection) reads batches and hands each whole to the role, so that a role can coalesce; it
- * acknowledges after the role's effect is durable. Story and failures: runtime.c.
+ * A *stream* is a kind of Redis stream, of which there is one per partition. A role is a consumer group on
+ * every partition of one stream. For each role and partition a *lane* (one fiber, one blocking connection)
+ * reads batches and hands each whole to the role, so that a role can coalesce; it acknowledges after the
+ * role's effect is durable. Story and failures: runtime.c.
  */
 #ifndef ROOKERY_WORKERS_RUNTIME_H
 #define ROOKERY_WORKERS_RUNTIME_H
 
+#include "core/domain/keys.h"
 #include "core/domain/outbox.h"
 
 struct worker;
 
-/* One event in hand. */
+struct stream {
+    const char *name; /* as in metrics and dead letters */
+    struct str (*key)(char out[static KEY_MAX], int partition);
+    const ProtobufCMessageDescriptor *message;      /* of an entry's one field */
+    bool (*valid)(const ProtobufCMessage *message); /* NULL: every message is */
+};
+
+/* What gateways and the relay publish (outbox.h). */
+extern const struct stream EVENT_STREAM;
+
+/* One entry in hand. */
 struct item {
     struct str stream_id;
     struct str payload;
-    Event *event; /* decoded; NULL when the payload is none: never handed to a role */
+    union { /* decoded; NULL when the payload is no valid message: never handed to a role */
+        ProtobufCMessage *message; /* by the stream's descriptor */
+        Event *event;              /* of EVENT_STREAM */
+    };
 };
 
 struct batch {
@@ -31,6 +46,7 @@ typedef int role_fn(struct fiber *self, struct worker *w, const struct batch *b,
 
 struct role {
     const char *name; /* also the consumer group's */
+    const struct stream *stream;
     role_fn *handle;
 };
 

@@ -10,7 +10,7 @@
 #include <inttypes.h>
 
 #include "core/base/clock.h"
-#include "core/domain/keys.h"
+#include "workers/roles.h"
 
 #define KEEP_MS 60000
 
@@ -58,13 +58,14 @@ static const struct redis_reply *find_group(const struct redis_reply *groups, st
     return NULL;
 }
 
-static bool slowest(struct fiber *self, struct worker *w, struct str key, const char *const *names, size_t n,
+static bool slowest(struct fiber *self, struct worker *w, const struct stream *stream, struct str key,
                     struct stream_id *out) {
     const struct redis_reply *groups;
     if (redis_call(self, w->domain.redis, &groups, "XINFO GROUPS " STR_FMT, STR_ARG(key)) != 0) return false;
     *out = (struct stream_id){.ms = clock_wall_ms() - KEEP_MS};
-    for (size_t i = 0; i < n; i++) {
-        const struct redis_reply *group = find_group(groups, str_from(names[i]));
+    for (const struct role *const *r = ROLES; *r; r++) {
+        if ((*r)->stream != stream) continue;
+        const struct redis_reply *group = find_group(groups, str_from((*r)->name));
         struct stream_id needed;
         if (!group || !needed_by(self, w, key, group, &needed)) return false;
         if (before(needed, *out)) *out = needed;
@@ -72,14 +73,25 @@ static bool slowest(struct fiber *self, struct worker *w, struct str key, const 
     return true;
 }
 
-void trim_streams(struct fiber *self, struct worker *w, const char *const *groups, size_t n_groups) {
-    for (int p = 0; p < (int)w->domain.config->partitions; p++) {
-        char space[KEY_MAX];
-        struct str key = key_events(space, p);
-        struct stream_id from;
-        const struct redis_reply *cut;
-        if (!slowest(self, w, key, groups, n_groups, &from)) continue;
+static void trim_partition(struct fiber *self, struct worker *w, const struct stream *stream, int partition) {
+    char space[KEY_MAX];
+    struct str key = stream->key(space, partition);
+    struct stream_id from;
+    const struct redis_reply *cut;
+    if (slowest(self, w, stream, key, &from))
         redis_call(self, w->domain.redis, &cut, "XTRIM " STR_FMT " MINID ~ %" PRId64 "-%" PRId64,
                    STR_ARG(key), from.ms, from.sequence);
-    }
+}
+
+/* Is this the first role of its stream in the table? */
+static bool first_of_stream(const struct role *const *r) {
+    for (const struct role *const *other = ROLES; other < r; other++)
+        if ((*other)->stream == (*r)->stream) return false;
+    return true;
+}
+
+void trim_streams(struct fiber *self, struct worker *w) {
+    for (const struct role *const *r = ROLES; *r; r++)
+        for (int p = 0; first_of_stream(r) && p < (int)w->domain.config->partitions; p++)
+            trim_partition(self, w, (*r)->stream, p);
 }

@@ -4,9 +4,9 @@
 
 #include "workers/runtime.h"
 
-/* Trims every partition's stream to what some group still needs, and to the last minute at least (gateways'
- * hubs read without a group). Does nothing to a stream on which one of the groups does not exist yet. The
- * relay's leader calls it. */
-void trim_streams(struct fiber *self, struct worker *w, const char *const *groups, size_t n_groups);
+/* Trims every stream's partitions to what some role of it still needs, and to the last minute at least
+ * (gateways' hubs read without a group). Does nothing to a stream on which one of the roles' groups does not
+ * exist yet. The relay's leader calls it. */
+void trim_streams(struct fiber *self, struct worker *w);
 
 #endif

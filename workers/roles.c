@@ -1,0 +1,13 @@
+/* The table of roles. A new role is one line here. */
+#include "workers/roles.h"
+
+#include "workers/counts.h"
+#include "workers/fanout.h"
+
+const struct role *const ROLES[] = {&FANOUT_ROLE, &COUNTS_ROLE, NULL};
+
+const struct role *role_find(struct str name) {
+    for (const struct role *const *r = ROLES; *r; r++)
+        if (str_eq(name, str_from((*r)->name))) return *r;
+    return NULL;
+}

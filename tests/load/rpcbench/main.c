@@ -1,9 +1,14 @@
-/* rpcbench: how fast the rpc surface is by itself, with no backend behind it.
+/* rpcbench: a gRPC client that calls as fast as it can, and checks what it gets.
  *
- *   rpcbench serve ADDR:PORT [BYTES]          a server whose one method gives a constant reply (default 4000)
- *   rpcbench call ADDR:PORT CONNECTIONS CALLS SECONDS
- *                                             CALLS in flight on each connection; prints calls a second and
- *                                             latency percentiles
+ *   rpcbench serve ADDR:PORT [BYTES]          a server whose one method gives a constant reply (default
+ * 4000): how fast the rpc surface is with no backend behind it rpcbench call ADDR:PORT CONNECTIONS CALLS
+ * SECONDS [PATH [BYTES]] calls one method, of whose replies each has at least BYTES rpcbench home ADDR:PORT
+ * TOKENS CONNECTIONS CALLS SECONDS home timelines of the accounts whose tokens the file holds, 20 items a
+ * page; every fourth reader asks for a second page rpcbench post ADDR:PORT TOKENS CONNECTIONS CALLS SECONDS
+ *                                             posts
+ *
+ * CALLS are in flight on each connection. Prints calls a second and latency percentiles; status 1 when a call
+ * failed or gave something else than it must.
  *
  * For comparing with other servers use h2load on both sides of the comparison, and beware: h2load counts a
  * failed gRPC call as a success, so look at the server's own counts (/metrics).
@@ -13,12 +18,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/metrics.h"
 #include "core/net/rpc.h"
-#include "core/net/rpc_client.h"
 #include "grpc/health/v1/health.pb-c.h"
+#include "tests/load/rpcbench/load.h"
 
 #define METHOD "/rookery.bench.v1.BenchService/Get"
 
@@ -92,91 +96,45 @@ static int serve(const char *address, size_t bytes) {
 /* ---- call
  * -------------------------------------------------------------------------------------------------- */
 
-struct load {
-    const char *address;
-    int calls;
-    int64_t until_ns;
-    uint64_t done, failed;
-    int64_t *latency_ns;
-    size_t n_latency, cap_latency;
+/* What is called, and how long a reply must at least be. */
+struct target {
+    const char *path;
+    size_t bytes;
 };
 
-struct connection {
-    struct load *load;
-    struct rpc_client *client;
-    struct latch latch;
-};
-
-static void note(struct load *load, int64_t ns) {
-    load->done++;
-    if (load->n_latency < load->cap_latency) load->latency_ns[load->n_latency++] = ns;
+static bool call_step(struct fiber *self, struct rpc_client *client, struct load *load) {
+    const struct target *t = load->arg;
+    /* With a token, as a call to a gateway has it: it costs client and server the same on both sides. */
+    struct rpc_client_call call = {
+        .path = t->path, .bearer = STR("bench-0000000001"), .request = STR("\x0a\x04user")};
+    if (!load_call(self, client, load, &call)) return false;
+    if (call.reply.len >= t->bytes) return true;
+    fprintf(stderr, "rpcbench: a reply has %zu bytes, not %zu\n", call.reply.len, t->bytes);
+    return false;
 }
 
-static void caller(struct fiber *self, void *arg) {
-    struct connection *c = arg;
-    while (clock_mono_ns() < c->load->until_ns) {
-        struct rpc_client_call call = {.path = METHOD, .request = STR("\x0a\x04user")};
-        int64_t start = clock_mono_ns();
-        int rc = rpc_client_unary(self, c->client, &call);
-        if (rc != 0 || call.grpc_status != 0) {
-            c->load->failed++;
-            break;
-        }
-        note(c->load, clock_mono_ns() - start);
-        arena_reset(fiber_arena(self));
-    }
-    latch_done(&c->latch);
-}
-
-static void connection(struct fiber *self, void *arg) {
-    struct connection c = {.load = arg};
-    if (rpc_client_open(self, c.load->address, &c.client) != 0) {
-        c.load->failed++;
-        return;
-    }
-    latch_init(&c.latch, (size_t)c.load->calls);
-    for (int i = 0; i < c.load->calls; i++)
-        if (fiber_spawn(fiber_loop(self), NULL, caller, &c, NULL) != 0) latch_done(&c.latch);
-    latch_wait(self, &c.latch);
-    rpc_client_close(self, c.client);
-}
-
-static int by_value(const void *a, const void *b) {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static double percentile_us(const struct load *load, double p) {
-    if (load->n_latency == 0) return 0;
-    size_t i = (size_t)(p * (double)(load->n_latency - 1));
-    return (double)load->latency_ns[i] / 1000;
-}
-
-static int call(const char *address, int connections, int calls, double seconds) {
-    struct loop *l = loop_new(NULL, NULL);
-    struct load load = {.address = address, .calls = calls, .cap_latency = 4u << 20};
-    load.latency_ns = calloc(load.cap_latency, sizeof *load.latency_ns);
-    if (!load.latency_ns) return 1;
-    int64_t start = clock_mono_ns();
-    load.until_ns = start + (int64_t)(seconds * (double)NS_PER_S);
-    for (int i = 0; i < connections; i++) fiber_spawn(l, NULL, connection, &load, NULL);
-    loop_run(l);
-    double took = (double)(clock_mono_ns() - start) / (double)NS_PER_S;
-    qsort(load.latency_ns, load.n_latency, sizeof *load.latency_ns, by_value);
-    printf("%.0f calls/s, %llu failed; p50 %.0f us, p99 %.0f us, p99.9 %.0f us\n", (double)load.done / took,
-           (unsigned long long)load.failed, percentile_us(&load, 0.5), percentile_us(&load, 0.99),
-           percentile_us(&load, 0.999));
-    free(load.latency_ns);
-    loop_free(l);
-    return load.failed ? 1 : 0;
+static int call(char **argv, const char *path, size_t bytes) {
+    struct target target = {path, bytes};
+    struct load load = {.address = argv[2],
+                        .connections = atoi(argv[3]),
+                        .calls = atoi(argv[4]),
+                        .seconds = atof(argv[5]),
+                        .step = call_step,
+                        .arg = &target};
+    return load_run(&load, false);
 }
 
 int main(int argc, char **argv) {
-    if (argc >= 3 && strcmp(argv[1], "serve") == 0)
-        return serve(argv[2], argc > 3 ? (size_t)atol(argv[3]) : 4000);
-    if (argc == 6 && strcmp(argv[1], "call") == 0)
-        return call(argv[2], atoi(argv[3]), atoi(argv[4]), atof(argv[5]));
+    const char *command = argc > 2 ? argv[1] : "";
+    if (strcmp(command, "serve") == 0) return serve(argv[2], argc > 3 ? (size_t)atol(argv[3]) : 4000);
+    if (strcmp(command, "call") == 0 && argc >= 6)
+        return call(argv, argc > 6 ? argv[6] : METHOD, argc > 7 ? (size_t)atol(argv[7]) : 0);
+    if (strcmp(command, "home") == 0 && argc == 7)
+        return api_home(argv[2], argv[3], atoi(argv[4]), atoi(argv[5]), atof(argv[6]));
+    if (strcmp(command, "post") == 0 && argc == 7)
+        return api_post(argv[2], argv[3], atoi(argv[4]), atoi(argv[5]), atof(argv[6]));
     fprintf(stderr, "usage: rpcbench serve ADDR:PORT [BYTES]\n"
-                    "       rpcbench call ADDR:PORT CONNECTIONS CALLS SECONDS\n");
+                    "       rpcbench call ADDR:PORT CONNECTIONS CALLS SECONDS [PATH [BYTES]]\n"
+                    "       rpcbench home|post ADDR:PORT TOKENS CONNECTIONS CALLS SECONDS\n");
     return 2;
 }

@@ -1,5 +1,5 @@
-/* rookery-gateway: serves the API. `rookery-gateway migrate` brings the database up to date; `--help` lists
- * settings. */
+/* rookery-gateway: serves the API. `rookery-gateway migrate` brings the database up to date, `health` asks a
+ * running gateway how it is; `--help` lists settings. */
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/base/token.h"
+#include "core/net/probe.h"
 #include "core/store/migrate.h"
 #include "gateway/account_cache.h"
 #include "gateway/auth.h"
@@ -267,30 +268,39 @@ static int migrate(const struct config *c) {
 }
 
 static int usage(FILE *out, int status) {
-    fputs("Usage: rookery-gateway            serve the API until SIGTERM\n"
-          "       rookery-gateway migrate    bring the database up to date\n"
-          "       rookery-gateway --help     this text\n\nSettings, from the environment:\n",
+    fputs("Usage: rookery-gateway                       serve the API until SIGTERM\n"
+          "       rookery-gateway migrate               bring the database up to date\n"
+          "       rookery-gateway health [ADDR:PORT]    ask a running gateway whether it serves\n"
+          "       rookery-gateway --help                this text\n\nSettings, from the environment:\n",
           out);
     config_print(out);
     return status;
 }
 
+static int with_servers(struct process *p, bool up) {
+    if (token_init()) return up ? migrate(&p->config) : run(p);
+    fprintf(stderr, "rookery-gateway: libsodium cannot be initialised\n");
+    return 1;
+}
+
 int main(int argc, char **argv) {
     static struct process process;
+    struct config *config = &process.config;
     char wrong[512];
     const char *command = argc > 1 ? argv[1] : "serve";
     if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0) return usage(stdout, 0);
-    bool known = strcmp(command, "serve") == 0 || strcmp(command, "migrate") == 0;
-    if (!known || argc > 2) return usage(stderr, 2);
-    if (!config_load(&process.config, environ, wrong, sizeof wrong)) {
+    bool health = strcmp(command, "health") == 0, up = strcmp(command, "migrate") == 0;
+    bool known = health || up || strcmp(command, "serve") == 0;
+    if (!known || (argc > 2 && !health)) return usage(stderr, 2);
+    if (!config_load(config, environ, wrong, sizeof wrong)) {
         fprintf(stderr, "rookery-gateway: %s\n", wrong);
         return 2;
     }
-    if (!token_init()) {
-        fprintf(stderr, "rookery-gateway: libsodium cannot be initialised\n");
-        return 1;
-    }
-    int status = strcmp(command, "migrate") == 0 ? migrate(&process.config) : run(&process);
-    config_free(&process.config);
+    int status;
+    if (health)
+        status = probe_command("rookery-gateway", argc - 1, argv + 1, config->listen, "ROOKERY_LISTEN");
+    else
+        status = with_servers(&process, up);
+    config_free(config);
     return status;
 }

@@ -10,6 +10,7 @@
 #include "core/net/rpc.h"
 #include "workers/command.h"
 #include "workers/fanout.h"
+#include "workers/health.h"
 #include "workers/process.h"
 #include "workers/relay.h"
 #include "workers/roles.h"
@@ -65,11 +66,15 @@ static bool parse_roles(const char *text, const struct role **out, size_t *n, bo
 /* ---- plain routes
  * ---------------------------------------------------------------------------------------------------- */
 
+static bool is_well(void *context) {
+    const struct process *p = context;
+    return !p->worker.stopping && pg_ready(p->worker.domain.pg) && redis_ready(p->worker.domain.redis);
+}
+
 static void healthz(struct fiber *self, void *context, struct str path, struct str query,
                     struct http_reply *out) {
     (void)self, (void)path, (void)query;
-    const struct process *p = context;
-    bool well = pg_ready(p->worker.domain.pg) && redis_ready(p->worker.domain.redis);
+    bool well = is_well(context);
     out->status = well ? 200 : 503;
     out->content_type = "text/plain; charset=utf-8";
     buf_append_cstr(&out->body, well ? "ok\n" : "waiting for PostgreSQL or Redis\n");
@@ -94,6 +99,7 @@ static int serve_metrics(struct process *p, struct fault *fault) {
         .routes = ROUTES,
         .n_routes = sizeof ROUTES / sizeof *ROUTES,
         .context = p,
+        .ready = is_well,
         .request_timeout_ms = p->config.request_timeout_ms,
         .max_calls = 64,
         .max_connections = 64,
@@ -192,7 +198,7 @@ static int work_until_signal(void) {
 /* ---- commands
  * -------------------------------------------------------------------------------------------------------- */
 
-static const struct command *const COMMANDS[] = {NULL};
+static const struct command *const COMMANDS[] = {&COMMAND_HEALTH, NULL};
 
 static int usage(FILE *out, int status) {
     fputs("Usage: rookery-worker              do the work of ROOKERY_ROLES until SIGTERM\n"

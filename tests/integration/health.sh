@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# The health commands against running daemons: well, hung, gone. Containers and Kubernetes ask with them.
+
+# shellcheck source=../lib/tap.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/tap.sh"
+# shellcheck source=../../scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
+set +e
+
+# shellcheck disable=SC1091
+. "$ROOKERY_TEST_STACK/run/env"
+gateway=$ROOKERY_GATEWAY build=$ROOKERY_BUILD
+# The daemons refuse variables that are the tests'.
+unset ROOKERY_GATEWAY ROOKERY_BUILD ROOKERY_TEST_STACK ROOKERY_TEST_DATABASE_URL ROOKERY_TEST_REDIS_URL
+
+work=$(mktemp -d)
+address=127.0.0.1:$(free_port)
+end() {
+    kill -s CONT "$worker" 2>/dev/null
+    stop_process "$work/worker.pid" TERM 30
+    rm -rf "$work"
+}
+trap end EXIT
+trap 'exit 1' INT TERM
+
+says() { # STATUS TEXT COMMAND...
+    local expected=$1 text=$2 output status
+    shift 2
+    output=$("$@" 2>&1)
+    status=$?
+    echo "status $status: $output"
+    [ $status = "$expected" ] && [[ $output == *"$text"* ]]
+}
+gateway_health() { ROOKERY_LISTEN=$gateway "$build/rookery-gateway" health "$@"; }
+worker_health() { ROOKERY_METRICS_LISTEN=$address "$build/rookery-worker" health "$@"; }
+
+check "a gateway that serves is well" says 0 "$gateway is serving" gateway_health
+check "another address can be asked" says 1 'nobody answers at 127.0.0.1:1' gateway_health 127.0.0.1:1
+check "a word too many is a usage error" says 2 Usage gateway_health a b
+check "so is an address that is none" says 2 'not an address' gateway_health here
+
+check "a worker that is not there is not well" says 1 "nobody answers at $address" worker_health
+# A role that takes no events from the stack's workers.
+start_process "$work/worker.pid" "$work/log" env ROOKERY_ROLES=relay ROOKERY_METRICS_LISTEN="$address" "$build/rookery-worker"
+worker=$(pidfile_pid "$work/worker.pid")
+check "a worker becomes well" wait_until 60 worker_health
+kill -s STOP "$worker"
+check "a worker that hangs is not well" says 1 'does not answer' worker_health
+kill -s CONT "$worker"
+check "and is well when it goes on" wait_until 60 worker_health
+check "without ROOKERY_METRICS_LISTEN there is nobody to ask" says 2 'set ROOKERY_METRICS_LISTEN' \
+    "$build/rookery-worker" health
+done_testing

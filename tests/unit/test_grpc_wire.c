@@ -625,13 +625,6 @@ static void a_budget_refills_with_time(void **state) {
     assert_true(http2_guard_settings(&g, now));
 }
 
-static void run_body(void **state) {
-    run_in_fiber((fiber_fn *)*state, NULL);
-}
-
-#define IN_FIBER(body)                                                                                       \
-    { #body, run_body, NULL, NULL, (void *)(body) }
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         IN_FIBER(a_reply_is_headers_data_trailers),

@@ -465,13 +465,6 @@ static void no_prefix_of_a_head_is_a_head(void **state) {
     }
 }
 
-static void run_body(void **state) {
-    run_in_fiber((fiber_fn *)*state, NULL);
-}
-
-#define IN_FIBER(body)                                                                                       \
-    { #body, run_body, NULL, NULL, (void *)(body) }
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         IN_FIBER(a_route_answers_get_and_head),

@@ -95,13 +95,6 @@ static void the_command_says_by_its_status_what_is_wrong(void **state) {
     assert_int_equal(command("--help", ""), 0);
 }
 
-static void run_body(void **state) {
-    run_in_fiber((fiber_fn *)*state, NULL);
-}
-
-#define IN_FIBER(body)                                                                                       \
-    { #body, run_body, NULL, NULL, (void *)(body) }
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         IN_FIBER(a_server_that_is_ready_serves),

@@ -593,13 +593,6 @@ static void error_json_carries_details(void **state) {
     buf_free(&b);
 }
 
-static void run_body(void **state) {
-    run_in_fiber((fiber_fn *)*state, NULL);
-}
-
-#define IN_FIBER(body)                                                                                       \
-    { #body, run_body, NULL, NULL, (void *)(body) }
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         IN_FIBER(a_unary_call_gets_its_reply),

@@ -44,6 +44,10 @@ void run_in_fiber(fiber_fn *fn, void *arg) {
     if (*failure) fail_msg("%s", failure);
 }
 
+void run_state_in_fiber(void **state) {
+    run_in_fiber((fiber_fn *)*state, NULL);
+}
+
 void start_fiber(struct fiber *self, fiber_fn *fn, void *arg) {
     CHECK_INT(fiber_spawn(fiber_loop(self), NULL, fn, arg, NULL), 0);
 }

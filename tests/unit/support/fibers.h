@@ -14,6 +14,11 @@
  * no fiber and no handle was left. Then fails the test if a CHECK failed. */
 void run_in_fiber(fiber_fn *fn, void *arg);
 
+/* A row of a cmocka table: a test whose body is fn(self, NULL). */
+#define IN_FIBER(fn)                                                                                         \
+    { #fn, run_state_in_fiber, NULL, NULL, (void *)(fn) }
+void run_state_in_fiber(void **state);
+
 /* Starts another on the same loop; a CHECK fails when it cannot. */
 void start_fiber(struct fiber *self, fiber_fn *fn, void *arg);
 

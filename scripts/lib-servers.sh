@@ -259,8 +259,13 @@ daemon_env() {
         DATABASE_URL="$DATABASE_URL" REDIS_URL="$REDIS_URL")
 }
 
-# For other programs: ". DATA/run/env".
-write_env() { printf 'export DATABASE_URL=%q\nexport REDIS_URL=%q\n' "$DATABASE_URL" "$REDIS_URL" >"$DATA/run/env"; }
+# For other programs: ". DATA/run/env". Call it when the daemons are started.
+write_env() {
+    {
+        printf 'export DATABASE_URL=%q\nexport REDIS_URL=%q\n' "$DATABASE_URL" "$REDIS_URL"
+        printf 'export GATEWAY=%q\n' "$LISTEN_HOST:$LISTEN_PORT"
+    } >"$DATA/run/env"
+}
 
 migrate() {
     daemon_env

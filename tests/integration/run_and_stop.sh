@@ -41,16 +41,6 @@ psql_of() {
 run() { "$ROOT/scripts/run" --listen "127.0.0.1:$port" --data "$data" --workers 1 "$@"; }
 stop() { "$ROOT/scripts/stop" --data "$data"; }
 answers() { http_is_ok 127.0.0.1 "$port" "$1"; }
-says() { # TEXT COMMAND...: the command fails, and says so
-    local text=$1 output
-    shift
-    if output=$("$@" 2>&1); then
-        echo "succeeded: $output"
-        return 1
-    fi
-    echo "$output"
-    grep -q -- "$text" <<<"$output"
-}
 
 check "run --detach returns when it is ready" run --detach
 check "/readyz answers" answers /readyz

@@ -3,6 +3,7 @@
 #
 #   check NAME COMMAND...     one test: passes when COMMAND does; what it printed is shown when it fails
 #   check_not NAME COMMAND... passes when COMMAND fails
+#   says TEXT COMMAND...      for check: the command fails, and prints TEXT (a basic regular expression)
 #   skip NAME REASON          a test that cannot run here
 #   done_testing              the plan; the last line of the script, and its exit status
 
@@ -27,6 +28,16 @@ check_not() {
     local name=$1 output
     shift
     if output=$("$@" 2>&1); then tap_result not-ok "$name" "$output"; else tap_result ok "$name"; fi
+}
+says() { # TEXT COMMAND...: the command fails, and says so
+    local text=$1 output
+    shift
+    if output=$("$@" 2>&1); then
+        echo "succeeded: $output"
+        return 1
+    fi
+    echo "$output"
+    grep -q -- "$text" <<<"$output"
 }
 skip() {
     TAP_COUNT=$((TAP_COUNT + 1))

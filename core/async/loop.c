@@ -173,7 +173,8 @@ void loop_free(struct loop *l) {
     uv_close((uv_handle_t *)&l->check, NULL);
     uv_close((uv_handle_t *)&l->idle, NULL);
     deadline_close(l);
-    uv_run(&l->uv, UV_RUN_NOWAIT); /* delivers the closing */
+    /* Delivers the closing. After a loop_stop from outside uv_run the first call only takes note of the stop. */
+    for (int i = 0; i < 2; i++) uv_run(&l->uv, UV_RUN_NOWAIT);
     int busy = uv_loop_close(&l->uv);
     assert(busy == 0);
     (void)busy;

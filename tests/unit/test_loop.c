@@ -293,6 +293,14 @@ static void loop_stop_ends_the_run_while_handles_live(void **state) {
     loop_run(x->loop);
 }
 
+static void a_loop_that_a_fiber_stopped_in_the_first_turn_can_be_freed(void **state) {
+    (void)state;
+    struct loop *l = loop_new(NULL, NULL);
+    fiber_spawn(l, NULL, stop_the_loop, NULL, NULL);
+    loop_run(l);
+    loop_free(l); /* asserts that its own handles are closed */
+}
+
 /* ---- flushers -------------------------------------------------------------------------------------------
  */
 
@@ -926,6 +934,7 @@ int main(void) {
         WITH_LOOP(a_fiber_that_keeps_giving_way_does_not_starve_callbacks),
         WITH_LOOP(fibers_that_keep_waking_one_another_do_not_starve_callbacks),
         WITH_LOOP(loop_stop_ends_the_run_while_handles_live),
+        cmocka_unit_test(a_loop_that_a_fiber_stopped_in_the_first_turn_can_be_freed),
         WITH_LOOP(a_flusher_runs_once_after_all_ready_fibers),
         WITH_LOOP(a_fiber_woken_by_a_flusher_runs_in_the_same_turn),
         WITH_LOOP(a_cancelled_flusher_does_not_run),

@@ -415,4 +415,5 @@ static int handle(struct fiber *self, struct worker *w, const struct batch *b, s
     return e == 0 && epoch_now(&w->domain) != epoch ? ERR_ABORTED : e;
 }
 
-const struct role FANOUT_ROLE = {.name = "fanout", .stream = &EVENT_STREAM, .handle = handle};
+const struct role FANOUT_ROLE = {
+    .name = "fanout", .stream = &EVENT_STREAM, .handle = handle, .feeds_timelines = true};

@@ -8,6 +8,7 @@
 #include "core/base/clock.h"
 #include "core/base/token.h"
 #include "core/net/rpc.h"
+#include "workers/audit_command.h"
 #include "workers/command.h"
 #include "workers/fanout.h"
 #include "workers/health.h"
@@ -198,7 +199,7 @@ static int work_until_signal(void) {
 /* ---- commands
  * -------------------------------------------------------------------------------------------------------- */
 
-static const struct command *const COMMANDS[] = {&COMMAND_HEALTH, NULL};
+static const struct command *const COMMANDS[] = {&COMMAND_AUDIT, &COMMAND_HEALTH, NULL};
 
 static int usage(FILE *out, int status) {
     fputs("Usage: rookery-worker              do the work of ROOKERY_ROLES until SIGTERM\n"

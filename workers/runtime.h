@@ -48,6 +48,7 @@ struct role {
     const char *name; /* also the consumer group's */
     const struct stream *stream;
     role_fn *handle;
+    bool feeds_timelines; /* the audit waits until such roles are done with their streams */
 };
 
 struct fanout;

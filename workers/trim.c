@@ -11,64 +11,20 @@
 
 #include "core/base/clock.h"
 #include "workers/roles.h"
+#include "workers/stream_info.h"
 
 #define KEEP_MS 60000
 
-/* A stream id: milliseconds and sequence. */
-struct stream_id {
-    int64_t ms, sequence;
-};
-
-static bool parse_id(struct str s, struct stream_id *out) {
-    struct str ms = str_cut(&s, '-');
-    return str_to_i64(ms, &out->ms) && str_to_i64(s, &out->sequence);
-}
-
-static bool before(struct stream_id a, struct stream_id b) {
-    return a.ms != b.ms ? a.ms < b.ms : a.sequence < b.sequence;
-}
-
-/* The value behind a name in a flat [name, value, ...] reply. */
-static const struct redis_reply *value_of(const struct redis_reply *flat, struct str name) {
-    for (size_t i = 0; i + 1 < flat->elements; i += 2)
-        if (str_eq(flat->element[i].str, name)) return &flat->element[i + 1];
-    return NULL;
-}
-
-/* From where on this group needs the stream; false when that cannot be said. */
-static bool needed_by(struct fiber *self, struct worker *w, struct str key, const struct redis_reply *group,
-                      struct stream_id *out) {
-    const struct redis_reply *name = value_of(group, STR("name")), *pending = value_of(group, STR("pending"));
-    const struct redis_reply *last = value_of(group, STR("last-delivered-id"));
-    if (!name || !pending || !last) return false;
-    if (pending->integer == 0) return parse_id(last->str, out);
-    const struct redis_reply *r;
-    int e = redis_call(self, w->domain.redis, &r, "XPENDING " STR_FMT " " STR_FMT, STR_ARG(key),
-                       STR_ARG(name->str));
-    if (e != 0 || r->type != REDIS_ARRAY || r->elements < 2) return false;
-    /* None is pending any more: then the next time. */
-    return r->element[1].type == REDIS_STRING && parse_id(r->element[1].str, out);
-}
-
-static const struct redis_reply *find_group(const struct redis_reply *groups, struct str name) {
-    for (size_t i = 0; i < groups->elements; i++) {
-        const struct redis_reply *found = value_of(&groups->element[i], STR("name"));
-        if (found && str_eq(found->str, name)) return &groups->element[i];
-    }
-    return NULL;
-}
-
 static bool slowest(struct fiber *self, struct worker *w, const struct stream *stream, struct str key,
                     struct stream_id *out) {
-    const struct redis_reply *groups;
-    if (redis_call(self, w->domain.redis, &groups, "XINFO GROUPS " STR_FMT, STR_ARG(key)) != 0) return false;
     *out = (struct stream_id){.ms = clock_wall_ms() - KEEP_MS};
     for (const struct role *const *r = ROLES; *r; r++) {
         if ((*r)->stream != stream) continue;
-        const struct redis_reply *group = find_group(groups, str_from((*r)->name));
-        struct stream_id needed;
-        if (!group || !needed_by(self, w, key, group, &needed)) return false;
-        if (before(needed, *out)) *out = needed;
+        struct group_info group;
+        int e = group_info_read(self, w->domain.redis, key, str_from((*r)->name), &group);
+        if (e != 0 || !group.exists) return false;
+        struct stream_id needed = group_info_needs(&group);
+        if (stream_id_before(needed, *out)) *out = needed;
     }
     return true;
 }

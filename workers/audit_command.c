@@ -1,0 +1,293 @@
+/* rookery-worker audit: which accounts, and what is printed. The audit itself is audit.h's. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/map.h"
+#include "core/base/snowflake.h"
+#include "core/domain/account.h"
+#include "workers/audit.h"
+#include "workers/audit_command.h"
+#include "workers/console.h"
+#include "workers/process.h"
+
+/* Accounts audited together: enough for the waiting in between to cost little, few enough for their timelines to
+ * stay in memory (about 20 MB). */
+#define TOGETHER 256
+#define SAMPLE_MAX 1000000
+
+static const char HELP[] =
+    "Usage: rookery-worker audit [--account HANDLE | --sample N] [--gateway ADDR:PORT]\n"
+    "                            [--page-size N] [--wait SECONDS]\n"
+    "\n"
+    "Compares home timelines, as the gateway serves them, with what SQL says they must be, and prints every\n"
+    "  gap        an entry that must be there and is not\n"
+    "  duplicate  an entry that is there more than once\n"
+    "  leak       an entry that must not be there\n"
+    "  order      an entry that stands below an older one\n"
+    "  stale      an entry that shows its post as it was before an edit\n"
+    "\n"
+    "  --account HANDLE     audit one account\n"
+    "  --sample N           audit N accounts chosen at random; without either, all of them\n"
+    "  --gateway ADDR:PORT  the gateway to ask (ROOKERY_LISTEN)\n"
+    "  --page-size N        entries asked for at a time, 1 to 100 (100)\n"
+    "  --wait SECONDS       longest to wait for the backlog to empty, 0 to 86400 (60)\n"
+    "\n"
+    "It may run while people write. SQL is read before and after the API, and only what both readings agree on is\n"
+    "judged, once everything that was committed before has been delivered; what still differs is looked at\n"
+    "twice more, and only lasting differences are reported. Sessions for the accounts are made in SQL and deleted\n"
+    "again; they live for ten minutes at most.\n"
+    "\n"
+    "Exit status: 0 when nothing differs; 1 when something does, or when the audit could not be done; 2 for bad\n"
+    "arguments.\n";
+
+struct run {
+    /* asked for */
+    const char *account;
+    int64_t sample; /* 0: all */
+    const char *gateway;
+    int64_t page_size, wait_s;
+    /* what is to be audited */
+    int64_t *chosen; /* with --sample and --account; malloc'ed */
+    size_t n_chosen, next_chosen;
+    int64_t last_id; /* of all, in order */
+    int64_t total;
+    /* so far */
+    int64_t accounts, entries;
+    int64_t differences[AUDIT_KINDS];
+};
+
+/* ---- which accounts
+ * -------------------------------------------------------------------------------------------------- */
+
+static const struct pg_stmt COUNT_ACCOUNTS = {
+    .name = "audit_count_accounts",
+    .sql = "SELECT count(*) FROM accounts",
+    .read_only = true,
+};
+
+static const struct pg_stmt CHOOSE = {
+    .name = "audit_choose",
+    .sql = "SELECT id FROM accounts ORDER BY random() LIMIT $1",
+    .read_only = true,
+};
+
+static const struct pg_stmt NEXT_OF_ALL = {
+    .name = "audit_next_of_all",
+    .sql = "SELECT id, handle FROM accounts WHERE id > $1 ORDER BY id LIMIT $2",
+    .read_only = true,
+};
+
+static const struct pg_stmt OF_CHOSEN = {
+    .name = "audit_of_chosen",
+    .sql = "SELECT id, handle FROM accounts WHERE id = ANY($1) ORDER BY id",
+    .read_only = true,
+};
+
+static int choose_one(struct fiber *self, struct domain *d, struct run *r, struct fault *fault) {
+    struct account found;
+    int e = account_get_by_handle(self, d, str_from(r->account), &found, fault);
+    if (e == ERR_NOT_FOUND) return fault_set(fault, e, "there is no account \"%s\"", r->account);
+    if (e != 0) return e;
+    r->chosen = malloc(sizeof *r->chosen);
+    if (!r->chosen) return fault_set(fault, ERR_OVERLOADED, "not enough memory");
+    r->chosen[0] = found.id;
+    r->n_chosen = 1;
+    r->total = 1;
+    return 0;
+}
+
+static int choose_some(struct fiber *self, struct domain *d, struct run *r, struct fault *fault) {
+    struct pg_args args;
+    struct pg_result *rows;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, r->sample);
+    int e = pg_exec(self, d->pg, &CHOOSE, &args, &rows, fault);
+    if (e != 0) return e;
+    r->n_chosen = (size_t)pg_rows(rows);
+    r->chosen = calloc(r->n_chosen + 1, sizeof *r->chosen);
+    if (!r->chosen) return fault_set(fault, ERR_OVERLOADED, "not enough memory");
+    for (size_t i = 0; i < r->n_chosen; i++) r->chosen[i] = pg_get_i64(rows, (int)i, 0);
+    r->total = (int64_t)r->n_chosen;
+    return 0;
+}
+
+static int choose_all(struct fiber *self, struct domain *d, struct run *r, struct fault *fault) {
+    struct pg_args args;
+    struct pg_result *rows;
+    pg_args_init(&args, fiber_arena(self));
+    int e = pg_exec(self, d->pg, &COUNT_ACCOUNTS, &args, &rows, fault);
+    if (e == 0) r->total = pg_get_i64(rows, 0, 0);
+    return e;
+}
+
+/* The next accounts; none at the end. */
+static int next_accounts(struct fiber *self, struct domain *d, struct run *r, struct audit_account **out,
+                         size_t *n, struct fault *fault) {
+    struct arena *a = fiber_arena(self);
+    struct pg_args args;
+    struct pg_result *rows;
+    pg_args_init(&args, a);
+    if (r->chosen) {
+        size_t left = r->n_chosen - r->next_chosen, take = left < TOGETHER ? left : TOGETHER;
+        pg_i64_array(&args, r->chosen + r->next_chosen, take);
+        r->next_chosen += take;
+    } else {
+        pg_i64(&args, r->last_id);
+        pg_i64(&args, TOGETHER);
+    }
+    int e = pg_exec(self, d->pg, r->chosen ? &OF_CHOSEN : &NEXT_OF_ALL, &args, &rows, fault);
+    if (e != 0) return e;
+    *n = (size_t)pg_rows(rows);
+    *out = ARENA_ARRAY(a, struct audit_account, *n);
+    for (size_t i = 0; i < *n; i++) {
+        r->last_id = pg_get_i64(rows, (int)i, 0);
+        (*out)[i] = (struct audit_account){.id = r->last_id, .handle = pg_get_str(rows, (int)i, 1)};
+    }
+    return 0;
+}
+
+/* ---- what is printed
+ * --------------------------------------------------------------------------------------------------- */
+
+static void author_of(const struct account_summary *authors, size_t n, int64_t id, char out[static 48]) {
+    snprintf(out, 48, "%" PRId64, id);
+    for (size_t i = 0; i < n; i++)
+        if (authors[i].id == id) snprintf(out, 48, STR_FMT, STR_ARG(authors[i].handle));
+}
+
+static void print_account(struct run *r, const struct audit_account *account,
+                          const struct account_summary *authors, size_t n) {
+    int64_t so_far = 0;
+    for (int k = 0; k < AUDIT_KINDS; k++) so_far += r->differences[k];
+    if (so_far == 0) printf("%-10s %-24s %-20s %-24s %s\n", "KIND", "ACCOUNT", "ENTRY", "AUTHOR", "AGE");
+    for (size_t i = 0; i < account->lasting.n; i++) {
+        const struct audit_difference *d = &account->lasting.v[i];
+        char author[48], age[AGE_MAX];
+        author_of(authors, n, d->entry.author_id, author);
+        age_text(age, clock_wall_ms() - snowflake_time_ms(d->entry.id));
+        printf("%-10s %-24.*s %-20" PRId64 " %-24s %s\n", AUDIT_KIND_NAMES[d->kind],
+               (int)account->handle.len, account->handle.ptr, d->entry.id, author, age);
+        r->differences[d->kind]++;
+    }
+}
+
+/* Names are nice to have: without them numbers are printed. */
+static void print_differences(struct fiber *self, struct domain *d, struct run *r,
+                              const struct audit_account *accounts, size_t n) {
+    struct ids ids;
+    ids_init(&ids);
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < accounts[i].lasting.n; j++)
+            ids_push(&ids, accounts[i].lasting.v[j].entry.author_id);
+    if (ids.len > 0) {
+        struct account_summary *authors = NULL;
+        size_t n_authors = 0;
+        ids_sort_unique(&ids);
+        show_progress("%s", "");
+        if (account_summaries(self, d, ids.v, ids.len, &authors, &n_authors, NULL) != 0) n_authors = 0;
+        for (size_t i = 0; i < n; i++)
+            if (accounts[i].lasting.n > 0) print_account(r, &accounts[i], authors, n_authors);
+        fflush(stdout);
+    }
+    ids_free(&ids);
+}
+
+static const char *plural(int64_t n) {
+    return n == 1 ? "" : "s";
+}
+
+/* Returns the exit status. */
+static int print_summary(const struct run *r, int64_t took_ms) {
+    const int64_t *d = r->differences;
+    printf("audited %" PRId64 " account%s with %" PRId64 " entries in %.1f s: %" PRId64 " gap%s, %" PRId64
+           " duplicate%s, %" PRId64 " leak%s, %" PRId64 " out of order, %" PRId64 " stale\n",
+           r->accounts, plural(r->accounts), r->entries, (double)took_ms / 1000, d[AUDIT_GAP],
+           plural(d[AUDIT_GAP]), d[AUDIT_DUPLICATE], plural(d[AUDIT_DUPLICATE]), d[AUDIT_LEAK],
+           plural(d[AUDIT_LEAK]), d[AUDIT_ORDER], d[AUDIT_STALE]);
+    for (int k = 0; k < AUDIT_KINDS; k++)
+        if (d[k] > 0) return 1;
+    return 0;
+}
+
+/* ---- the run
+ * --------------------------------------------------------------------------------------------------------- */
+
+static int audit_some(struct fiber *self, struct audit *a, struct run *r, size_t *n, struct fault *fault) {
+    struct audit_account *accounts;
+    int e = next_accounts(self, a->domain, r, &accounts, n, fault);
+    if (e != 0 || *n == 0) return e;
+    show_progress("audit: %" PRId64 " of %" PRId64 " accounts", r->accounts, r->total);
+    e = audit_accounts(self, a, accounts, *n, fault);
+    if (e == 0) print_differences(self, a->domain, r, accounts, *n);
+    for (size_t i = 0; i < *n; i++) {
+        r->entries += (int64_t)accounts[i].entries;
+        audit_differences_free(&accounts[i].lasting);
+    }
+    r->accounts += (int64_t)*n;
+    return e;
+}
+
+static int audit_all(struct fiber *self, struct audit *a, struct run *r, struct fault *fault) {
+    int e = r->account  ? choose_one(self, a->domain, r, fault)
+            : r->sample ? choose_some(self, a->domain, r, fault)
+                        : choose_all(self, a->domain, r, fault);
+    for (size_t n = 1; e == 0 && n > 0;) {
+        e = audit_some(self, a, r, &n, fault);
+        arena_reset(fiber_arena(self));
+    }
+    return e;
+}
+
+static int operate(struct fiber *self, struct domain *d, void *arg) {
+    struct run *r = arg;
+    struct fault fault = {0};
+    int64_t began_ns = clock_mono_ns();
+    struct audit a = {.domain = d, .wait_ms = r->wait_s * 1000};
+    a.api = audit_api_new(r->gateway ? r->gateway : d->config->listen, (int)r->page_size);
+    int e = a.api ? audit_all(self, &a, r, &fault) : fault_set(&fault, ERR_OVERLOADED, "not enough memory");
+    audit_api_free(self, a.api);
+    free(r->chosen);
+    show_progress("%s", "");
+    if (e == 0) return print_summary(r, (clock_mono_ns() - began_ns) / NS_PER_MS);
+    complain("audit", "%s", fault.text[0] ? fault.text : error_text((enum error)e));
+    return 1;
+}
+
+/* -1 to go on, or the exit status. */
+static int parse(struct words *w, struct run *r) {
+    for (const char *word; (word = words_next(w));) {
+        bool good = true;
+        if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+            fputs(HELP, stdout);
+            return 0;
+        } else if (strcmp(word, "--account") == 0) {
+            good = (r->account = words_value(w, word)) != NULL;
+        } else if (strcmp(word, "--sample") == 0) {
+            good = words_number(w, word, 1, SAMPLE_MAX, &r->sample);
+        } else if (strcmp(word, "--gateway") == 0) {
+            good = (r->gateway = words_value(w, word)) != NULL;
+        } else if (strcmp(word, "--page-size") == 0) {
+            good = words_number(w, word, 1, 100, &r->page_size);
+        } else if (strcmp(word, "--wait") == 0) {
+            good = words_number(w, word, 0, 86400, &r->wait_s);
+        } else {
+            return complain("audit", "there is no option \"%s\" (see --help)", word);
+        }
+        if (!good) return 2;
+    }
+    if (r->account && r->sample) return complain("audit", "--account and --sample exclude each other");
+    return -1;
+}
+
+static int run_audit(int argc, char **argv) {
+    struct run r = {.page_size = 100, .wait_s = 60};
+    struct words w = words_of("audit", argc, argv);
+    int status = parse(&w, &r);
+    return status >= 0 ? status : process_operate(operate, &r);
+}
+
+const struct command COMMAND_AUDIT = {
+    "audit", "compare home timelines with what SQL says they must be", run_audit};

@@ -1,0 +1,40 @@
+/* What Redis says of a stream and of its consumer groups. */
+#ifndef ROOKERY_WORKERS_STREAM_INFO_H
+#define ROOKERY_WORKERS_STREAM_INFO_H
+
+#include "core/store/redis.h"
+
+/* A stream id: milliseconds and sequence. */
+struct stream_id {
+    int64_t ms, sequence;
+};
+
+bool stream_id_parse(struct str s, struct stream_id *out);
+bool stream_id_before(struct stream_id a, struct stream_id b);
+
+struct stream_info {
+    bool exists;
+    int64_t length;
+    int64_t added;         /* entries ever */
+    struct stream_id last; /* of the newest entry ever, trimmed or not */
+};
+/* 0, or an error of redis_call; a stream that does not exist is none. */
+int stream_info_read(struct fiber *self, struct redis *r, struct str key, struct stream_info *out);
+
+struct group_info {
+    bool exists;
+    int64_t pending;
+    int64_t entries_read;            /* -1: Redis does not know */
+    int64_t lag;                     /* -1: Redis does not know */
+    struct stream_id last_delivered;
+    struct stream_id oldest_pending; /* when pending > 0 */
+};
+/* The same for a group: of a stream that does not exist, it does not exist either. What is pending is as of a
+ * moment no earlier than the rest. */
+int group_info_read(struct fiber *self, struct redis *r, struct str key, struct str group,
+                    struct group_info *out);
+
+/* From where on the group needs the stream: its oldest pending entry, or what follows the last delivered. */
+struct stream_id group_info_needs(const struct group_info *g);
+
+#endif

@@ -59,8 +59,7 @@ void audit_api_free(struct fiber *self, struct audit_api *api) {
  * --------------------------------------------------------------------------------------------------------- */
 
 /* A connection that lives; what was in flight on one that does not has failed already. */
-static int connection(struct fiber *self, struct audit_api *api, struct door *door,
-                      struct rpc_client **out) {
+static int connection(struct fiber *self, struct audit_api *api, struct door *door, struct rpc_client **out) {
     int e = semaphore_acquire(self, &door->opening);
     if (e != 0) return e;
     if (door->client && !rpc_client_alive(door->client)) {

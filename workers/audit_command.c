@@ -35,12 +35,15 @@ static const char HELP[] =
     "  --page-size N        entries asked for at a time, 1 to 100 (100)\n"
     "  --wait SECONDS       longest to wait for the backlog to empty, 0 to 86400 (60)\n"
     "\n"
-    "It may run while people write. SQL is read before and after the API, and only what both readings agree on is\n"
+    "It may run while people write. SQL is read before and after the API, and only what both readings agree "
+    "on is\n"
     "judged, once everything that was committed before has been delivered; what still differs is looked at\n"
-    "twice more, and only lasting differences are reported. Sessions for the accounts are made in SQL and deleted\n"
+    "twice more, and only lasting differences are reported. Sessions for the accounts are made in SQL and "
+    "deleted\n"
     "again; they live for ten minutes at most.\n"
     "\n"
-    "Exit status: 0 when nothing differs; 1 when something does, or when the audit could not be done; 2 for bad\n"
+    "Exit status: 0 when nothing differs; 1 when something does, or when the audit could not be done; 2 for "
+    "bad\n"
     "arguments.\n";
 
 struct run {
@@ -168,8 +171,8 @@ static void print_account(struct run *r, const struct audit_account *account,
         char author[48], age[AGE_MAX];
         author_of(authors, n, d->entry.author_id, author);
         age_text(age, clock_wall_ms() - snowflake_time_ms(d->entry.id));
-        printf("%-10s %-24.*s %-20" PRId64 " %-24s %s\n", AUDIT_KIND_NAMES[d->kind],
-               (int)account->handle.len, account->handle.ptr, d->entry.id, author, age);
+        printf("%-10s %-24.*s %-20" PRId64 " %-24s %s\n", AUDIT_KIND_NAMES[d->kind], (int)account->handle.len,
+               account->handle.ptr, d->entry.id, author, age);
         r->differences[d->kind]++;
     }
 }
@@ -289,5 +292,5 @@ static int run_audit(int argc, char **argv) {
     return status >= 0 ? status : process_operate(operate, &r);
 }
 
-const struct command COMMAND_AUDIT = {
-    "audit", "compare home timelines with what SQL says they must be", run_audit};
+const struct command COMMAND_AUDIT = {"audit", "compare home timelines with what SQL says they must be",
+                                      run_audit};

@@ -106,9 +106,7 @@ static int wait_for_roles(struct fiber *self, struct settling *s) {
 
 static int late(int e, struct fault *fault, const char *what) {
     if (e != ERR_DEADLINE_EXCEEDED) return e;
-    return fault_set(fault, ERR_DEADLINE_EXCEEDED,
-                     "the backlog does not empty: %s; do workers run?",
-                     what);
+    return fault_set(fault, ERR_DEADLINE_EXCEEDED, "the backlog does not empty: %s; do workers run?", what);
 }
 
 int backlog_settle(struct fiber *self, struct domain *d, int64_t limit_ms, struct fault *fault) {

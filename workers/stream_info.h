@@ -24,8 +24,8 @@ int stream_info_read(struct fiber *self, struct redis *r, struct str key, struct
 struct group_info {
     bool exists;
     int64_t pending;
-    int64_t entries_read;            /* -1: Redis does not know */
-    int64_t lag;                     /* -1: Redis does not know */
+    int64_t entries_read; /* -1: Redis does not know */
+    int64_t lag;          /* -1: Redis does not know */
     struct stream_id last_delivered;
     struct stream_id oldest_pending; /* when pending > 0 */
 };

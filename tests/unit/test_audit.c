@@ -27,7 +27,8 @@ static struct audit_view view(const char *text) {
     return v;
 }
 
-static struct audit_differences compare(const char *before, const char *shown, const char *after, size_t length) {
+static struct audit_differences compare(const char *before, const char *shown, const char *after,
+                                        size_t length) {
     struct audit_view b = view(before), s = view(shown), a = view(after);
     struct audit_differences d = {0};
     audit_compare(&b, &a, &s, length, &d);
@@ -42,7 +43,8 @@ static void expect(struct audit_differences d, const char *expected) {
     char found[512] = "";
     for (size_t i = 0; i < d.n; i++) {
         char one[64];
-        snprintf(one, sizeof one, "%s%s %d", i ? ", " : "", AUDIT_KIND_NAMES[d.v[i].kind], (int)d.v[i].entry.id);
+        snprintf(one, sizeof one, "%s%s %d", i ? ", " : "", AUDIT_KIND_NAMES[d.v[i].kind],
+                 (int)d.v[i].entry.id);
         strcat(found, one);
     }
     assert_string_equal(found, expected);
@@ -121,7 +123,7 @@ static void the_author_is_told_by_who_knows_the_entry(void **state) {
 
 static void only_what_was_found_twice_lasts(void **state) {
     (void)state;
-    struct audit_differences first = compare("5 4 3", "5 9", "5 4 3", 3);   /* gaps 4 and 3, leak 9 */
+    struct audit_differences first = compare("5 4 3", "5 9", "5 4 3", 3);    /* gaps 4 and 3, leak 9 */
     struct audit_differences second = compare("5 4 3", "5 3 9", "5 4 3", 3); /* gap 4, leak 9, order 9 */
     audit_differences_intersect(&first, &second);
     audit_differences_free(&second);

@@ -20,6 +20,8 @@ enum list_kind {
     LIST_FOLLOWERS,
     LIST_FOLLOWING,
     LIST_SESSIONS,
+    LIST_DATASETS,
+    LIST_JOBS,
 };
 
 /* The list a token is good for: a kind of list, of one object, as one viewer sees it. */

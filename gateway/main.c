@@ -141,6 +141,7 @@ static int listen_for_calls(struct process *p, struct fault *fault) {
     add_methods(p, POST_METHODS, N_POST_METHODS);
     add_methods(p, GRAPH_METHODS, N_GRAPH_METHODS);
     add_methods(p, TIMELINE_METHODS, N_TIMELINE_METHODS);
+    add_methods(p, JOB_METHODS, N_JOB_METHODS);
     struct rpc_server_options o = {
         .listen = p->config.listen,
         .methods = p->methods,

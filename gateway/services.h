@@ -5,8 +5,9 @@
 
 #include "core/net/rpc.h"
 
-extern const struct rpc_method ACCOUNT_METHODS[], POST_METHODS[], GRAPH_METHODS[], TIMELINE_METHODS[];
-extern const size_t N_ACCOUNT_METHODS, N_POST_METHODS, N_GRAPH_METHODS, N_TIMELINE_METHODS;
+extern const struct rpc_method ACCOUNT_METHODS[], POST_METHODS[], GRAPH_METHODS[], TIMELINE_METHODS[],
+    JOB_METHODS[];
+extern const size_t N_ACCOUNT_METHODS, N_POST_METHODS, N_GRAPH_METHODS, N_TIMELINE_METHODS, N_JOB_METHODS;
 
 /* A row of a method table: service and method by name, messages by their C prefix. */
 #define RPC_METHOD(service, method, prefix, handler_fn, ...)                                                 \

@@ -12,6 +12,7 @@
 #include "workers/command.h"
 #include "workers/fanout.h"
 #include "workers/health.h"
+#include "workers/jobs/role_jobs.h"
 #include "workers/process.h"
 #include "workers/relay.h"
 #include "workers/roles.h"
@@ -122,7 +123,8 @@ static int start(struct fiber *self, struct process *p, struct fault *fault) {
     if (!parse_roles(p->config.roles, roles, &n, &relay))
         return fault_set(fault, ERR_INVALID_ARGUMENT, "bad ROOKERY_ROLES");
     w->fanout = fanout_new(w);
-    if (!w->fanout) return fault_set(fault, ERR_OVERLOADED, "not enough memory");
+    w->jobs = jobs_lane_new();
+    if (!w->fanout || !w->jobs) return fault_set(fault, ERR_OVERLOADED, "not enough memory");
     int e = process_connect(self, &w->domain, fault);
     if (e == 0) e = serve_metrics(p, fault);
     if (e == 0) e = runtime_start(w, roles, n);
@@ -136,6 +138,7 @@ static void stop(struct fiber *self, struct process *p) {
     if (p->http) rpc_server_stop(self, p->http, 1000);
     process_disconnect(self, &w->domain);
     fanout_free(w->fanout);
+    jobs_lane_free(w->jobs);
 }
 
 static void work(struct fiber *self, void *arg) {

@@ -33,7 +33,8 @@ static const struct pg_stmt LEAD = {
 
 static const struct pg_stmt UNPUBLISHED = {
     .name = "relay_unpublished",
-    .sql = "SELECT id, partition, payload FROM outbox WHERE published_at IS NULL AND id < $1 ORDER BY id "
+    .sql = "SELECT id, partition, payload, stream FROM outbox WHERE published_at IS NULL AND id < $1 ORDER "
+           "BY id "
            "LIMIT $2",
     .read_only = true,
 };
@@ -89,7 +90,12 @@ static int reopen_window(struct fiber *self, struct worker *w) {
 static int publish(struct fiber *self, struct worker *w, const struct pg_result *rows) {
     struct redis_batch *b = redis_batch_new();
     for (int i = 0; i < pg_rows(rows); i++) {
-        struct event_record e = {pg_get_i64(rows, i, 0), (int)pg_get_i64(rows, i, 1), pg_get_str(rows, i, 2)};
+        struct event_record e = {
+            .id = pg_get_i64(rows, i, 0),
+            .partition = (int)pg_get_i64(rows, i, 1),
+            .payload = pg_get_str(rows, i, 2),
+            .stream = (enum outbox_stream)pg_get_i64(rows, i, 3),
+        };
         outbox_add_command(b, &e);
     }
     return domain_send(self, &w->domain, b);

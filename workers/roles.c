@@ -3,8 +3,9 @@
 
 #include "workers/counts.h"
 #include "workers/fanout.h"
+#include "workers/jobs/role_jobs.h"
 
-const struct role *const ROLES[] = {&FANOUT_ROLE, &COUNTS_ROLE, NULL};
+const struct role *const ROLES[] = {&FANOUT_ROLE, &COUNTS_ROLE, &JOBS_ROLE, NULL};
 
 const struct role *role_find(struct str name) {
     for (const struct role *const *r = ROLES; *r; r++)

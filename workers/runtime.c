@@ -15,6 +15,8 @@
  *   - a payload that is no event goes to the dead letters at once.
  *   - this process dies before 3: the entries stay pending; another lane takes them over after reclaim_ms.
  *   - the acknowledgement is lost: the entries come again by 4.
+ *   - an entry of a slow role takes longer than reclaim_ms: the lane's keeper claims it again and again for this
+ *     consumer, so that it is not taken for dead.
  *   - Redis has lost the stream or the group (NOGROUP): the group is made again from the stream's beginning.
  */
 #include "workers/runtime.h"
@@ -36,6 +38,10 @@ struct lane {
     struct redis *redis; /* its own, for blocking reads */
     int64_t count;       /* entries asked for in the next read */
     int64_t next_reclaim_ns;
+    const struct item *in_hand; /* what process is at work on; for the keeper */
+    size_t n_in_hand;
+    struct fiber *keeper; /* of a slow role */
+    struct latch keeper_left;
     struct counter *handled, *retries, *reclaimed, *dead;
     struct histogram *sizes;
 };
@@ -119,9 +125,14 @@ static int bury(struct fiber *self, struct lane *l, const struct item *item, con
     return 0;
 }
 
+static int give_up(struct fiber *self, struct lane *l, const struct item *item, const char *reason) {
+    int e = item->message && l->role->give_up ? l->role->give_up(self, l->worker, item, reason) : 0;
+    return e != 0 ? e : bury(self, l, item, reason);
+}
+
 /* Until Redis takes it: giving up would lose an event. False when the process is asked to stop first. */
 static bool bury_surely(struct fiber *self, struct lane *l, const struct item *item, const char *reason) {
-    for (unsigned attempt = 0; bury(self, l, item, reason) != 0; attempt++)
+    for (unsigned attempt = 0; give_up(self, l, item, reason) != 0; attempt++)
         if (l->worker->stopping || fiber_sleep_ms(self, backoff_ms(attempt, 50, 2000)) != 0) return false;
     return true;
 }
@@ -181,9 +192,40 @@ static void process(struct fiber *self, struct lane *l, struct item *items, size
             return;
     }
     histogram_observe(l->sizes, (double)n, l->worker->domain.metrics);
-    if (!settle(self, l, &b)) return;
+    l->in_hand = items;
+    l->n_in_hand = n;
+    bool settled = settle(self, l, &b);
+    l->n_in_hand = 0;
+    if (!settled) return;
     l->handled->value += n;
     acknowledge(self, l, items, n); /* lost: the entries come again, and change nothing */
+}
+
+/* ---- keeping
+ * --------------------------------------------------------------------------------------------------------- */
+
+/* Takes over from ourselves what is in hand, which sets its idle time back to nothing. */
+static void say_still_at_work(struct fiber *self, struct lane *l) {
+    char key[KEY_MAX];
+    struct redis_batch *b = redis_batch_new();
+    redis_cmd(b, (int)l->n_in_hand + 6);
+    redis_arg(b, STR("XCLAIM"));
+    redis_arg(b, l->role->stream->key(key, l->partition));
+    redis_arg_cstr(b, l->role->name);
+    redis_arg_cstr(b, l->worker->consumer);
+    redis_arg_i64(b, l->worker->domain.config->reclaim_ms / 8);
+    for (size_t i = 0; i < l->n_in_hand; i++) redis_arg(b, l->in_hand[i].stream_id);
+    redis_arg(b, STR("JUSTID"));
+    domain_send(self, &l->worker->domain, b); /* failing: it may be done twice, which changes nothing */
+}
+
+static void keep(struct fiber *self, void *arg) {
+    struct lane *l = arg;
+    while (fiber_sleep_ms(self, l->worker->domain.config->reclaim_ms / 4) == 0) {
+        if (l->n_in_hand > 0) say_still_at_work(self, l);
+        arena_reset(fiber_arena(self));
+    }
+    latch_done(&l->keeper_left);
 }
 
 /* ---- reading
@@ -212,6 +254,12 @@ static struct item *read_items(const struct stream *stream, struct arena *a,
         if (item->message && stream->valid && !stream->valid(item->message)) item->message = NULL;
     }
     return items;
+}
+
+/* What a lane asks for at first, and while there is no backlog. */
+static int64_t first_count(const struct worker *w, const struct role *role) {
+    int64_t first = role->first_count > 0 ? role->first_count : FIRST_COUNT;
+    return first < w->domain.config->batch_max ? first : w->domain.config->batch_max;
 }
 
 static int read_new(struct fiber *self, struct lane *l, struct item **items, size_t *n) {
@@ -243,12 +291,13 @@ static int read_new(struct fiber *self, struct lane *l, struct item **items, siz
 
 /* What dead consumers left: at most one batch a time. */
 static int read_abandoned(struct fiber *self, struct lane *l, struct item **items, size_t *n) {
-    char key[KEY_MAX], idle[24];
+    char key[KEY_MAX], idle[24], count[24];
     snprintf(idle, sizeof idle, "%" PRId64, l->worker->domain.config->reclaim_ms);
+    snprintf(count, sizeof count, "%" PRId64, first_count(l->worker, l->role));
     const char *words[] = {"XAUTOCLAIM",  l->role->stream->key(key, l->partition).ptr,
                            l->role->name, l->worker->consumer,
                            idle,          "0",
-                           "COUNT",       "256"};
+                           "COUNT",       count};
     struct redis_batch *b = command(words, 8);
     *n = 0;
     int e = exchange(self, l->worker->domain.redis, b);
@@ -263,12 +312,12 @@ static int read_abandoned(struct fiber *self, struct lane *l, struct item **item
 }
 
 static void adapt(struct lane *l, size_t got) {
-    if ((int64_t)got < l->count) {
-        l->count = FIRST_COUNT;
-        return;
-    }
     int64_t most = l->worker->domain.config->batch_max;
-    l->count = 2 * l->count < most ? 2 * l->count : most;
+    if (l->role->most_count > 0 && l->role->most_count < most) most = l->role->most_count;
+    if ((int64_t)got < l->count)
+        l->count = first_count(l->worker, l->role);
+    else
+        l->count = 2 * l->count < most ? 2 * l->count : most;
 }
 
 static int turn(struct fiber *self, struct lane *l) {
@@ -301,6 +350,10 @@ static void run_lane(struct fiber *self, void *arg) {
         if (failures > 1 && fiber_sleep_ms(self, backoff_ms(failures, 10, 500)) != 0) break;
     }
     struct worker *w = l->worker;
+    if (l->keeper) {
+        fiber_cancel(l->keeper);
+        latch_wait(self, &l->keeper_left);
+    }
     redis_close(self, l->redis);
     free(l);
     latch_done(&w->lanes_left);
@@ -325,10 +378,13 @@ static void lane_metrics(struct lane *l) {
 static int start_lane(struct worker *w, const struct role *role, int partition) {
     struct lane *l = calloc(1, sizeof *l);
     if (!l) return ERR_OVERLOADED;
-    *l = (struct lane){.worker = w, .role = role, .partition = partition, .count = FIRST_COUNT};
+    *l = (struct lane){.worker = w, .role = role, .partition = partition, .count = first_count(w, role)};
     lane_metrics(l);
     l->redis = redis_open_blocking(w->domain.redis, role->name, BLOCK_MS);
     struct fiber_options options = {.name = role->name};
+    latch_init(&l->keeper_left, 1);
+    int e = role->slow ? fiber_spawn(w->domain.loop, &options, keep, l, &l->keeper) : 0;
+    if (e != 0) return e;
     return fiber_spawn(w->domain.loop, &options, run_lane, l, NULL);
 }
 

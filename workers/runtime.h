@@ -49,9 +49,18 @@ struct role {
     const struct stream *stream;
     role_fn *handle;
     bool feeds_timelines; /* the audit waits until such roles are done with their streams */
+    /* Entries in a lane's first batch and in its largest, which it comes to while there is a backlog; 0: 256,
+     * and ROOKERY_BATCH_MAX (which is never passed). */
+    int64_t first_count, most_count;
+    /* An entry may take longer than ROOKERY_RECLAIM_MS: while it is in hand, others are told that it is. */
+    bool slow;
+    /* NULL, or told of each entry that is given up, before it goes to the dead letters; maybe more than once. 0 when
+     * what that means is durable; until then it is called again. */
+    int (*give_up)(struct fiber *self, struct worker *w, const struct item *item, const char *reason);
 };
 
 struct fanout;
+struct jobs_lane;
 
 struct worker {
     struct domain domain;
@@ -59,6 +68,7 @@ struct worker {
     bool stopping;
     struct latch lanes_left;
     struct fanout *fanout;
+    struct jobs_lane *jobs;
 };
 
 /* Starts the lanes of these roles. */

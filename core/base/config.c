@@ -209,7 +209,8 @@ void config_print(FILE *out) {
 #define S(variable, member, default_value, help)                                                             \
     fprintf(out, "%-30s %s [%s]\n", variable, help, default_value);
 #define N(variable, member, default_value, lowest, highest, help)                                            \
-    fprintf(out, "%-30s %s, %d to %d [%d]\n", variable, help, lowest, highest, default_value);
+    fprintf(out, "%-30s %s, %lld to %lld [%lld]\n", variable, help, (long long)(lowest),                     \
+            (long long)(highest), (long long)(default_value));
     CONFIG_TABLE(S, N)
 #undef S
 #undef N

@@ -20,7 +20,7 @@
     S("ROOKERY_METRICS_LISTEN", metrics_listen, "",                                                          \
       "address and port of a worker's /metrics and /healthz; empty: none")                                   \
     S("ROOKERY_LOG_LEVEL", log_level, "info", "debug, info, warn or error")                                  \
-    S("ROOKERY_ROLES", roles, "relay,fanout,counts", "roles a worker runs, separated by commas")             \
+    S("ROOKERY_ROLES", roles, "relay,fanout,counts,jobs", "roles a worker runs, separated by commas")        \
     N("ROOKERY_PARTITIONS", partitions, 4, 1, 64,                                                            \
       "event stream partitions; the same in every process, and fixed for a database")                        \
     N("ROOKERY_DB_CONNECTIONS", db_connections, 8, 1, 100, "PostgreSQL connections of a process")            \
@@ -50,6 +50,10 @@
       "idle time after which a dead worker's events are taken over")                                         \
     N("ROOKERY_MAX_DELIVERIES", max_deliveries, 8, 1, 1000,                                                  \
       "tries before an event goes to the dead letters")                                                      \
+    N("ROOKERY_DATASETS_PER_ACCOUNT", datasets_per_account, 100, 1, 1000000, "datasets an account may have") \
+    N("ROOKERY_DATASET_BYTES", dataset_bytes, 268435456, 1, 17179869184, "largest dataset")                  \
+    N("ROOKERY_ACCOUNT_DATASET_BYTES", account_dataset_bytes, 1073741824, 1, 1099511627776,                  \
+      "what an account's datasets may have together")                                                        \
     N("ROOKERY_DRAIN_MS", drain_ms, 10000, 0, 600000, "longest a stopping process waits for work in flight")
 
 struct config {

@@ -28,6 +28,10 @@ struct str key_chunks(char out[static KEY_MAX], int partition) {
     return key(out, snprintf(out, KEY_MAX, "chunks:{%d}", partition));
 }
 
+struct str key_jobs(char out[static KEY_MAX], int partition) {
+    return key(out, snprintf(out, KEY_MAX, "jobs:{%d}", partition));
+}
+
 struct str key_dead(char out[static KEY_MAX], int partition) {
     return key(out, snprintf(out, KEY_MAX, "dead:{%d}", partition));
 }

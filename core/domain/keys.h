@@ -1,10 +1,12 @@
 /* Every Redis key, in one place. All of it can be rebuilt from SQL.
  *
- *   tl:E:{A}       list    home timeline of account A in epoch E (timeline_list.h)
- *   rv:{A}         string  relations token of A: moves with whom A follows, blocks, mutes and is blocked by
- * (tokens.h) lv:{A}         string  likes token of A: moves with what A likes and reposts events:{P} stream
- * events of partition P, field "e" = rookery.events.v1.Event chunks:{P}     stream  delivery of one post to
- * one chunk of a big audience dead:{P}       stream  dead letters of partition P
+ *   tl:E:{A}     list    home timeline of account A in epoch E (timeline_list.h)
+ *   rv:{A}       string  relations token of A (tokens.h): moves with whom A follows, blocks, mutes, is blocked by
+ *   lv:{A}       string  likes token of A: moves with what A likes and reposts
+ *   events:{P}   stream  events of partition P, field "e" = rookery.events.v1.Event
+ *   chunks:{P}   stream  delivery of one post to one chunk of a big audience
+ *   jobs:{P}     stream  steps of jobs, field "e" = rookery.events.v1.JobMessage
+ *   dead:{P}     stream  dead letters of partition P
  *
  * The braces are part of the key: they are Redis Cluster's hash tag, and no command touches two of them.
  */
@@ -23,6 +25,7 @@ struct str key_relations_token(char out[static KEY_MAX], int64_t account_id);
 struct str key_likes_token(char out[static KEY_MAX], int64_t account_id);
 struct str key_events(char out[static KEY_MAX], int partition);
 struct str key_chunks(char out[static KEY_MAX], int partition);
+struct str key_jobs(char out[static KEY_MAX], int partition);
 struct str key_dead(char out[static KEY_MAX], int partition);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "core/base/map.h"
 #include "core/domain/keys.h"
+#include "core/net/codec.h"
 
 /* Ids published but not yet marked. Past the cap they are forgotten: the relay then publishes those rows once
  * more. */
@@ -39,6 +40,15 @@ struct event_record event_encode(struct arena *a, const Event *e, int64_t partit
     };
 }
 
+struct event_record job_message_encode(struct arena *a, const JobMessage *m, int64_t partitions) {
+    return (struct event_record){
+        .id = m->id,
+        .partition = event_partition(m->id, partitions),
+        .payload = pb_encode_arena(&m->base, a),
+        .stream = OUTBOX_JOBS,
+    };
+}
+
 void outbox_args(struct pg_args *args, const struct event_record *e) {
     pg_i64(args, e->id);
     pg_i32(args, e->partition);
@@ -49,7 +59,7 @@ void outbox_add_command(struct redis_batch *b, const struct event_record *e) {
     char key[KEY_MAX];
     redis_cmd(b, 5);
     redis_arg(b, STR("XADD"));
-    redis_arg(b, key_events(key, e->partition));
+    redis_arg(b, e->stream == OUTBOX_JOBS ? key_jobs(key, e->partition) : key_events(key, e->partition));
     redis_arg(b, STR("*"));
     redis_arg(b, STR("e"));
     redis_arg(b, e->payload);

@@ -18,19 +18,27 @@
 
 #include "core/domain/domain.h"
 #include "rookery/events/v1/event.pb-c.h"
+#include "rookery/events/v1/job.pb-c.h"
 
-typedef Rookery__Events__V1__Event Event; /* the generated name is long and used everywhere */
+typedef Rookery__Events__V1__Event Event; /* the generated names are long and used everywhere */
+typedef Rookery__Events__V1__JobMessage JobMessage;
+
+/* Which kind of stream a row leaves on; the numbers are in the table. */
+enum outbox_stream { OUTBOX_EVENTS = 0, OUTBOX_JOBS = 1 };
 
 struct event_record {
     int64_t id;
     int partition;
-    struct str payload; /* encoded Event */
+    struct str payload; /* encoded Event, or JobMessage */
+    enum outbox_stream stream;
 };
 
 /* The partition of an actor: a hash, so that neighbouring ids spread. */
 int event_partition(int64_t actor_id, int64_t partitions);
 /* Encodes into the arena. e->id and e->actor_id must be set. */
 struct event_record event_encode(struct arena *a, const Event *e, int64_t partitions);
+/* The same for the job streams. m->id must be set; the partition is a hash of it. */
+struct event_record job_message_encode(struct arena *a, const JobMessage *m, int64_t partitions);
 
 int outbox_open(struct domain *d, struct outbox **out);
 void outbox_close(struct fiber *self, struct outbox *o);
@@ -46,7 +54,8 @@ int outbox_publish_with(struct fiber *self, struct domain *d, struct redis_batch
 /* XADD of one event to a batch (shared with the relay). */
 void outbox_add_command(struct redis_batch *b, const struct event_record *e);
 
-/* Adds the outbox row's parameters (id, partition, payload) in that order. */
+/* Adds the outbox row's parameters (id, partition, payload) in that order; the stream is the statement's to
+ * say, and OUTBOX_EVENTS by default. */
 void outbox_args(struct pg_args *args, const struct event_record *e);
 
 #endif

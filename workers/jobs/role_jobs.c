@@ -1,0 +1,109 @@
+/* The jobs role: which message is for which step. Story: role_jobs.h. */
+#include "workers/jobs/role_jobs.h"
+
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "core/domain/keys.h"
+
+/* Behind the event loop and behind other processes: what people wait for goes first. */
+#define COMPUTE_NICE 5
+
+static bool says_something(const ProtobufCMessage *message) {
+    return ((const JobMessage *)(const void *)message)->what_case !=
+           ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT__NOT_SET;
+}
+
+static const struct stream JOB_STREAM = {
+    .name = "jobs",
+    .key = key_jobs,
+    .message = &rookery__events__v1__job_message__descriptor,
+    .valid = says_something,
+};
+
+/* ---- computing
+ * ------------------------------------------------------------------------------------------------------- */
+
+/* One per core, and never all of the pool's threads (four): connecting looks names up on it. */
+static int64_t count_places(void) {
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores < 1 ? 1 : cores > 3 ? 3 : cores;
+}
+
+struct jobs_lane *jobs_lane_new(void) {
+    struct jobs_lane *j = calloc(1, sizeof *j);
+    if (j) semaphore_init(&j->places, count_places(), SIZE_MAX);
+    return j;
+}
+
+void jobs_lane_free(struct jobs_lane *j) {
+    free(j);
+}
+
+struct piece {
+    jobs_piece *fn;
+    void *arg;
+    bool more;
+};
+
+static void on_thread(void *arg) {
+    static _Thread_local bool nice_already;
+    struct piece *p = arg;
+    if (!nice_already) setpriority(PRIO_PROCESS, (id_t)gettid(), COMPUTE_NICE);
+    nice_already = true;
+    p->more = p->fn(p->arg);
+}
+
+int jobs_compute(struct fiber *self, struct worker *w, jobs_piece *fn, void *arg) {
+    struct piece p = {.fn = fn, .arg = arg, .more = true};
+    while (p.more) {
+        if (w->stopping) return ERR_UNAVAILABLE;
+        int e = fiber_offload(self, on_thread, &p);
+        if (e != 0) return e;
+    }
+    return 0;
+}
+
+/* ---- steps
+ * ----------------------------------------------------------------------------------------------------------- */
+
+static const JobMessage *message_of(const struct item *item) {
+    return (const JobMessage *)(const void *)item->message;
+}
+
+static int run_step(struct fiber *self, struct worker *w, const JobMessage *m, struct fault *fault) {
+    switch (m->what_case) {
+    case ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_DESCRIBE_DATASET:
+        return role_describe(self, w, m->describe_dataset->dataset_id, fault);
+    default: return fault_set(fault, ERR_UNIMPLEMENTED, "this worker does not know such a step: it is older");
+    }
+}
+
+static int handle(struct fiber *self, struct worker *w, const struct batch *b, struct fault *fault) {
+    int e = semaphore_acquire(self, &w->jobs->places);
+    if (e != 0) return e;
+    for (size_t i = 0; i < b->n && e == 0; i++) e = run_step(self, w, message_of(&b->items[i]), fault);
+    semaphore_release(&w->jobs->places);
+    return e;
+}
+
+/* Whoever waits for it is told, and waits no longer. */
+static int give_up(struct fiber *self, struct worker *w, const struct item *item, const char *reason) {
+    const JobMessage *m = message_of(item);
+    switch (m->what_case) {
+    case ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_DESCRIBE_DATASET:
+        return role_dataset_fail(self, w, m->describe_dataset->dataset_id, reason, NULL);
+    default: return 0;
+    }
+}
+
+const struct role JOBS_ROLE = {
+    .name = "jobs",
+    .stream = &JOB_STREAM,
+    .handle = handle,
+    .first_count = 1,
+    .most_count = 1,
+    .slow = true,
+    .give_up = give_up,
+};

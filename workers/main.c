@@ -12,6 +12,7 @@
 #include "workers/command.h"
 #include "workers/fanout.h"
 #include "workers/health.h"
+#include "workers/jobs/command.h"
 #include "workers/jobs/role_jobs.h"
 #include "workers/process.h"
 #include "workers/relay.h"
@@ -202,7 +203,9 @@ static int work_until_signal(void) {
 /* ---- commands
  * -------------------------------------------------------------------------------------------------------- */
 
-static const struct command *const COMMANDS[] = {&COMMAND_AUDIT, &COMMAND_HEALTH, NULL};
+static const struct command JOBS = {"jobs", "models fitted to the slices of a table, without a server",
+                                    jobs_main};
+static const struct command *const COMMANDS[] = {&COMMAND_AUDIT, &COMMAND_HEALTH, &JOBS, NULL};
 
 static int usage(FILE *out, int status) {
     fputs("Usage: rookery-worker              do the work of ROOKERY_ROLES until SIGTERM\n"

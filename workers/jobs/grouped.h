@@ -59,6 +59,10 @@ struct grouped_spec {
     const char *scratch_dir; /* for spill files; NULL: $TMPDIR, or /var/tmp */
     const char *plot_dir;    /* NULL: no pictures */
     FILE *notes;             /* warnings and counts, one per line; NULL: none */
+    /* Called every few thousand rows and after each block of slices, with the rows read so far, on the caller's
+     * thread; false ends the job with JOBS_FAULT_STOPPED. NULL: nobody asks. */
+    bool (*go_on)(void *context, uint64_t rows);
+    void *context;
 };
 
 /* Which columns of the dataset the job uses. */

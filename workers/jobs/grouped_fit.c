@@ -286,6 +286,7 @@ static bool put_block(struct fit_run *run, const struct block *block, const stru
         if (!sink.put(sink.context, key, result->out.text.at + start, result->ends[i] - start, error))
             return false;
     }
+    if (!grouped_go_on(run->state->job->spec, 0, error)) return false;
     for (size_t i = 0; i < GROUPED_STATUSES; i++) run->state->statuses[i] += result->statuses[i];
     for (size_t i = 0; i <= run->state->job->spec->n_x; i++) run->state->imputed[i] += result->imputed[i];
     return true;

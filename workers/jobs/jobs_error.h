@@ -10,8 +10,9 @@
 /* Whose fault it is decides the exit status of the command line. */
 enum jobs_fault {
     JOBS_FAULT_NONE = 0,
-    JOBS_FAULT_DATA = 1,  /* the data, or the machine: no memory, disk full */
-    JOBS_FAULT_USAGE = 2, /* the request: an unknown column, a bad option */
+    JOBS_FAULT_DATA = 1,    /* the data, or the machine: no memory, disk full */
+    JOBS_FAULT_USAGE = 2,   /* the request: an unknown column, a bad option */
+    JOBS_FAULT_STOPPED = 3, /* nobody's: the caller asked to stop */
 };
 
 struct jobs_error {

@@ -131,10 +131,13 @@ static double *sorted_numbers(const struct table_column *column, const uint32_t 
     return values;
 }
 
-static double sorted_median(const double *values, size_t n) {
-    if (n % 2) return values[n / 2];
-    double low = values[n / 2 - 1], high = values[n / 2];
+double missing_midpoint(double low, double high) {
+    if (low == high) return low + 0.0; /* never -0: which of the two zeros came first would show */
     return isfinite(low + high) ? (low + high) / 2 : low / 2 + high / 2;
+}
+
+static double sorted_median(const double *values, size_t n) {
+    return missing_midpoint(values[(n - 1) / 2], values[n / 2]);
 }
 
 /* The longest run; the first of several, which is the smallest value. */
@@ -144,7 +147,7 @@ static double sorted_mode(const double *values, size_t n) {
         for (end = i + 1; end < n && values[end] == values[i];) end++;
         if (end - i > best_length) best = i, best_length = end - i;
     }
-    return values[best];
+    return values[best] + 0.0; /* never -0 */
 }
 
 /* The most frequent observed text. INTERN_NONE: nothing observed. False: no memory. */
@@ -225,6 +228,13 @@ static bool run_column(const struct table *t, const struct missing_plan *plan, s
     return good || jobs_fail_memory(error, "filling missing values");
 }
 
+bool missing_unfillable(const char *column, const char *where, enum missing_policy policy,
+                        struct jobs_error *error) {
+    return jobs_fail(error, JOBS_FAULT_DATA,
+                     "column \"%s\"%s has no observed value, so %s cannot fill it; drop it or choose drop",
+                     column, where, missing_policy_name(policy));
+}
+
 /* Whether knn has to run; its columns need their means too, where there is no donor. */
 static bool run_columns(const struct table *t, const struct missing_plan *plan, const uint32_t *rows,
                         size_t n_rows, const char *where, bool lenient, struct fit_scratch *scratch,
@@ -238,10 +248,7 @@ static bool run_columns(const struct table *t, const struct missing_plan *plan, 
         if (!run_column(t, plan, i, rows, n_rows, scratch, result, error)) return false;
         bool filled = result->fills[i].known || result->n_cells > cells;
         if (!filled && !lenient) {
-            return jobs_fail(
-                error, JOBS_FAULT_DATA,
-                "column \"%s\"%s has no observed value, so %s cannot fill it; drop it or choose drop",
-                column->name, where, missing_policy_name(plan->policy[i]));
+            return missing_unfillable(column->name, where, plan->policy[i], error);
         }
         knn |= filled && plan->policy[i] == MISSING_KNN;
     }
@@ -264,8 +271,12 @@ bool missing_run(const struct table *t, const struct missing_plan *plan, const u
         missing_result_free(result);
         return false;
     }
-    if (result->n_cells) qsort(result->cells, result->n_cells, sizeof *result->cells, compare_cells);
+    missing_result_sort(result);
     return true;
+}
+
+void missing_result_sort(struct missing_result *result) {
+    if (result->n_cells) qsort(result->cells, result->n_cells, sizeof *result->cells, compare_cells);
 }
 
 void missing_result_free(struct missing_result *result) {

@@ -43,6 +43,7 @@ const char *missing_policy_name(enum missing_policy policy);
 #define MISSING_INDICATOR_PREFIX "missingindicator_"
 #define MISSING_LEVEL "__missing__"
 #define MISSING_K 5
+#define MISSING_K_MAX 1000000
 
 struct missing_options {
     size_t k;         /* of knn; 0: MISSING_K */
@@ -105,6 +106,15 @@ void missing_apply(struct table *t, const struct missing_result *result, const u
 /* The cell of a column and row in the result, or NULL. */
 const struct missing_cell *missing_result_cell(const struct missing_result *result, size_t column,
                                                size_t row);
+
+/* Brings the cells of a result that was put together elsewhere into their order. */
+void missing_result_sort(struct missing_result *result);
+
+/* Says that a column has no observed value; `where` as above. Returns false. */
+bool missing_unfillable(const char *column, const char *where, enum missing_policy policy,
+                        struct jobs_error *error);
+/* The middle of two numbers, in the way medians are formed. */
+double missing_midpoint(double low, double high);
 
 /* --- for the files of this module
  * --------------------------------------------------------------------------- */

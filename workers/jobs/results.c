@@ -70,6 +70,12 @@ void results_text(struct results_out *out, const char *text, size_t length) {
     close_cell(out);
 }
 
+void results_verbatim(struct results_out *out, const char *number, size_t length) {
+    open_cell(out);
+    text_buffer_add(&out->text, number, length);
+    close_cell(out);
+}
+
 void results_begin(struct results_out *out) {
     if (out->format == RESULTS_JSON) {
         text_buffer_char(&out->text, '[');

@@ -32,6 +32,8 @@ void results_empty(struct results_out *out);
 void results_number(struct results_out *out, double number); /* NAN and infinities are empty */
 void results_count(struct results_out *out, uint64_t count);
 void results_text(struct results_out *out, const char *text, size_t length);
+void results_verbatim(struct results_out *out, const char *number,
+                      size_t length); /* a number in text already */
 /* What stands before the first row and behind the last. */
 void results_begin(struct results_out *out);
 void results_end(struct results_out *out);

@@ -135,6 +135,21 @@ char *slice_key_file_name(struct slice_key key, size_t n_columns, char name[SLIC
     return name;
 }
 
+char *slice_key_title(struct slice_key key, const char *const *names, size_t n_columns,
+                      char title[SLICE_TITLE_ROOM]) {
+    const char *at = key.bytes;
+    size_t used = 0;
+    memcpy(title, "all rows", sizeof "all rows");
+    for (size_t i = 0; i < n_columns && used < SLICE_TITLE_ROOM; i++) {
+        struct slice_cell cell;
+        at = slice_key_next(at, &cell);
+        int shown = cell.length < 60 ? (int)cell.length : 60;
+        used += (size_t)snprintf(title + used, SLICE_TITLE_ROOM - used, "%s%.60s = %.*s", i > 0 ? ", " : "",
+                                 names[i], cell.missing ? 9 : shown, cell.missing ? "(missing)" : cell.text);
+    }
+    return title;
+}
+
 /* --- numbered keys ----------------------------------------------------------------------------------------
  */
 

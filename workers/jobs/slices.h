@@ -52,6 +52,11 @@ int slice_key_compare(const struct slice_kinds *kinds, struct slice_key a, struc
 #define SLICE_FILE_ROOM 160
 char *slice_key_file_name(struct slice_key key, size_t n_columns, char name[SLICE_FILE_ROOM]);
 
+/* A line for a person: "species = Adelie, sex = (missing)", or "all rows"; cut to room. Returns title. */
+#define SLICE_TITLE_ROOM 256
+char *slice_key_title(struct slice_key key, const char *const *names, size_t n_columns,
+                      char title[SLICE_TITLE_ROOM]);
+
 /* Keys numbered in the order they were first seen. */
 struct slice_keys;
 struct slice_keys *slice_keys_new(size_t n_columns); /* NULL: no memory; no columns: one slice for all */

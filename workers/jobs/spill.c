@@ -72,7 +72,7 @@ int spill_temporary(const char *directory, struct jobs_error *error) {
     return fd;
 }
 
-static bool write_all(int fd, const char *at, size_t n, struct jobs_error *error) {
+bool spill_write(int fd, const char *at, size_t n, struct jobs_error *error) {
     while (n > 0) {
         ssize_t done = write(fd, at, n);
         if (done < 0 && errno == EINTR) continue;
@@ -135,7 +135,7 @@ uint64_t spill_bytes(const struct spill *s, size_t partition) {
  */
 
 static bool flush_partition(struct partition *p, struct jobs_error *error) {
-    if (!write_all(p->fd, p->buffer.at, p->buffer.length, error)) return false;
+    if (!spill_write(p->fd, p->buffer.at, p->buffer.length, error)) return false;
     p->buffer.length = 0;
     return true;
 }

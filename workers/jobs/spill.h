@@ -43,5 +43,7 @@ void spill_cursor_free(struct spill_cursor *cursor);
 
 /* A nameless temporary file in the directory, or -1 with *error set. */
 int spill_temporary(const char *directory, struct jobs_error *error);
+/* Writes all bytes. False with *error set, which names what helps when the disk is full. */
+bool spill_write(int fd, const char *at, size_t n, struct jobs_error *error);
 
 #endif

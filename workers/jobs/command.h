@@ -1,0 +1,51 @@
+/*
+ * command: `rookery-worker jobs ...`, the jobs lane without a server: on a laptop, or as a step of a pipeline.
+ *
+ * Results go to standard output, or to --output FILE, which is there as a whole or not at all. What was noticed, and
+ * what is wrong, goes to standard error, one sentence each. Exit status: 0; 1 for trouble with the data or the
+ * machine; 2 for bad arguments.
+ */
+#ifndef ROOKERY_WORKERS_JOBS_COMMAND_H
+#define ROOKERY_WORKERS_JOBS_COMMAND_H
+
+#include "workers/jobs/jobs_args.h"
+
+/* argv[0] is "jobs". Returns the exit status. */
+int jobs_main(int argc, char **argv);
+
+/* --- for the commands' files ------------------------------------------------------------------------------
+ */
+
+bool command_fit(const struct jobs_args *args, struct jobs_error *error);
+bool command_slice(const struct jobs_args *args, struct jobs_error *error);
+bool command_combine(const struct jobs_args *args, struct jobs_error *error);
+
+/* A file that is read from its start to its end, or standard input. */
+struct input {
+    const char *path;
+    const char *name; /* what errors call it */
+    int fd;           /* -1 until it is opened, by the first read */
+    bool ended;
+    char head[16]; /* bytes that were looked at before they were read */
+    size_t n_head, at_head;
+};
+/* path is borrowed. Nothing is opened yet. */
+void input_init(struct input *in, const char *path);
+/* Opens it and looks at the first n <= 16 bytes. False with *error set. */
+bool input_starts_with(struct input *in, const char *bytes, size_t n, bool *does, struct jobs_error *error);
+/* Opens it, unless that has been done. False with *error set. */
+bool input_open(struct input *in, struct jobs_error *error);
+struct csv_source input_source(struct input *in);
+void input_close(struct input *in);
+
+/* Where a result goes. */
+struct output {
+    const char *path; /* NULL: standard output */
+    char *temporary;  /* the file that becomes path */
+    FILE *file;
+};
+bool output_open(struct output *out, const char *path, struct jobs_error *error);
+/* Puts the result in its place when good, else leaves no trace of it. Returns good, or false with *error set. */
+bool output_close(struct output *out, bool good, struct jobs_error *error);
+
+#endif

@@ -6,7 +6,4 @@
 
 extern const struct role FANOUT_ROLE;
 
-struct fanout *fanout_new(struct worker *w);
-void fanout_free(struct fanout *f);
-
 #endif

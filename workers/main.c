@@ -10,7 +10,8 @@
 #include "core/net/rpc.h"
 #include "workers/audit_command.h"
 #include "workers/command.h"
-#include "workers/fanout.h"
+#include "workers/deliver.h"
+#include "workers/followers.h"
 #include "workers/health.h"
 #include "workers/jobs/command.h"
 #include "workers/jobs/role_jobs.h"
@@ -123,9 +124,11 @@ static int start(struct fiber *self, struct process *p, struct fault *fault) {
     bool relay;
     if (!parse_roles(p->config.roles, roles, &n, &relay))
         return fault_set(fault, ERR_INVALID_ARGUMENT, "bad ROOKERY_ROLES");
-    w->fanout = fanout_new(w);
+    w->followers = followers_new(&w->domain);
+    w->deliverer = deliverer_new(&w->domain);
     w->jobs = jobs_lane_new();
-    if (!w->fanout || !w->jobs) return fault_set(fault, ERR_OVERLOADED, "not enough memory");
+    if (!w->followers || !w->deliverer || !w->jobs)
+        return fault_set(fault, ERR_OVERLOADED, "not enough memory");
     int e = process_connect(self, &w->domain, fault);
     if (e == 0) e = serve_metrics(p, fault);
     if (e == 0) e = runtime_start(w, roles, n);
@@ -138,7 +141,8 @@ static void stop(struct fiber *self, struct process *p) {
     runtime_stop(self, w);
     if (p->http) rpc_server_stop(self, p->http, 1000);
     process_disconnect(self, &w->domain);
-    fanout_free(w->fanout);
+    deliverer_free(w->deliverer);
+    followers_free(w->followers);
     jobs_lane_free(w->jobs);
 }
 

@@ -1,11 +1,12 @@
 /* The table of roles. A new role is one line here. */
 #include "workers/roles.h"
 
+#include "workers/chunks.h"
 #include "workers/counts.h"
 #include "workers/fanout.h"
 #include "workers/jobs/role_jobs.h"
 
-const struct role *const ROLES[] = {&FANOUT_ROLE, &COUNTS_ROLE, &JOBS_ROLE, NULL};
+const struct role *const ROLES[] = {&FANOUT_ROLE, &CHUNKS_ROLE, &COUNTS_ROLE, &JOBS_ROLE, NULL};
 
 const struct role *role_find(struct str name) {
     for (const struct role *const *r = ROLES; *r; r++)

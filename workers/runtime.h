@@ -59,7 +59,8 @@ struct role {
     int (*give_up)(struct fiber *self, struct worker *w, const struct item *item, const char *reason);
 };
 
-struct fanout;
+struct deliverer;
+struct followers;
 struct jobs_lane;
 
 struct worker {
@@ -67,7 +68,8 @@ struct worker {
     const char *consumer; /* this process's name in every group */
     bool stopping;
     struct latch lanes_left;
-    struct fanout *fanout;
+    struct followers *followers; /* shared by the roles that deliver */
+    struct deliverer *deliverer;
     struct jobs_lane *jobs;
 };
 

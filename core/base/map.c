@@ -221,6 +221,13 @@ void ids_push(struct ids *s, int64_t id) {
     s->v[s->len++] = id;
 }
 
+void ids_append(struct ids *s, const int64_t *v, size_t n) {
+    if (n == 0) return;
+    ids_reserve(s, s->len + n);
+    memcpy(s->v + s->len, v, n * sizeof *v);
+    s->len += n;
+}
+
 static int compare_ids(const void *a, const void *b) {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
     return (x > y) - (x < y);

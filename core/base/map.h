@@ -62,6 +62,7 @@ struct ids {
 void ids_init(struct ids *s);
 void ids_free(struct ids *s);
 void ids_push(struct ids *s, int64_t id);
+void ids_append(struct ids *s, const int64_t *v, size_t n);
 void ids_reserve(struct ids *s, size_t cap);
 void ids_sort_unique(struct ids *s); /* ascending, duplicates dropped */
 /* In ascending arrays: binary search. */

@@ -10,7 +10,11 @@
 #include "core/domain/keys.h"
 
 bool timeline_is_prompt(int64_t entry_id, int64_t wall_ms) {
-    return wall_ms - snowflake_time_ms(entry_id) < PROMPT_MS - 2 * PROMPT_SLACK_MS;
+    return timeline_is_prompt_at(snowflake_time_ms(entry_id), wall_ms);
+}
+
+bool timeline_is_prompt_at(int64_t made_ms, int64_t wall_ms) {
+    return wall_ms - made_ms < PROMPT_MS - 2 * PROMPT_SLACK_MS;
 }
 
 /* ---- parsing

@@ -48,7 +48,9 @@
 #define LIST_TRIM_TO 850  /* ... to this: 800 and some for what filters take out */
 
 /* ---- what workers use ---- */
+/* May a delivery of this entry go out as prompt now? By its id, or by when that was made. */
 bool timeline_is_prompt(int64_t entry_id, int64_t wall_ms);
+bool timeline_is_prompt_at(int64_t made_ms, int64_t wall_ms);
 
 /* ---- what readers use ---- */
 enum timeline_head { HEAD_UNSEEN, HEAD_FLOOR, HEAD_BUILDING, HEAD_TRIMMED };

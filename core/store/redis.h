@@ -73,6 +73,10 @@ void redis_arg(struct redis_batch *b, struct str s);
 void redis_arg_cstr(struct redis_batch *b, const char *s);
 void redis_arg_i64(struct redis_batch *b, int64_t v);
 void redis_arg_printf(struct redis_batch *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* For who encodes commands himself, by the thousand: room for `bytes` more, then how many of them hold how many
+ * whole commands in RESP. What was written before redis_batch_wrote is not sent. */
+char *redis_batch_room(struct redis_batch *b, size_t bytes);
+void redis_batch_wrote(struct redis_batch *b, size_t bytes, size_t commands);
 size_t redis_batch_commands(const struct redis_batch *b);
 size_t redis_batch_bytes(const struct redis_batch *b);
 /* When the batch holds only commands with integer replies: replies are kept as one int64 each, without

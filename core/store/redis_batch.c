@@ -111,6 +111,17 @@ void redis_arg_i64(struct redis_batch *b, int64_t v) {
     redis_arg(b, (struct str){text, format_i64(text, v)});
 }
 
+char *redis_batch_room(struct redis_batch *b, size_t bytes) {
+    assert(b->state == BATCH_BUILDING && b->args_due == 0);
+    return buf_reserve(&b->out, bytes);
+}
+
+void redis_batch_wrote(struct redis_batch *b, size_t bytes, size_t commands) {
+    assert(b->out.cap - b->out.len >= bytes);
+    b->out.len += bytes;
+    b->commands += commands;
+}
+
 struct str redis_format(char *room, size_t size, struct arena *a, const char *format, va_list args) {
     va_list again;
     va_copy(again, args);

@@ -6,40 +6,14 @@ import json
 import os
 import secrets
 import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
 
-PATIENCE_S = 60
+from tap import PATIENCE_S, check, done_testing, eventually  # noqa: F401  what a test imports from here
+
 GATEWAY = os.environ["ROOKERY_GATEWAY"]
 BUILD = os.environ["ROOKERY_BUILD"]
 STACK = os.environ["ROOKERY_TEST_STACK"]
-
-_count = _failed = 0
-
-
-def check(name, passed, said=""):
-    global _count, _failed
-    _count += 1
-    _failed += not passed
-    print(f"{'ok' if passed else 'not ok'} {_count} - {name}", flush=True)
-    if not passed and said != "":
-        print("# " + str(said).replace("\n", "\n# "), flush=True)
-
-
-def done_testing():
-    print(f"1..{_count}")
-    sys.exit(_failed > 0)
-
-
-def eventually(predicate):
-    end = time.monotonic() + PATIENCE_S
-    while not predicate():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 # --- the servers ------------------------------------------------------------------------------------------------

@@ -1,0 +1,194 @@
+"""For tests in Python: a Rookery of the test's own, with the settings it likes, whose parts it may kill.
+
+    from own_stack import Stack
+    with Stack() as stack:                       # PostgreSQL and Redis; nothing else yet
+        stack.gateway(ROOKERY_CHUNK_AUDIENCE=10)
+        stack.worker("worker-1", ROOKERY_ROLES="relay,fanout")
+        ada = stack.person("ada")
+        ...
+    done_testing()
+
+The servers and daemons are those of scripts/lib-servers.sh, run by a shell that is told what to do line by line.
+"""
+import atexit
+import http.client
+import json
+import os
+import secrets
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from tap import PATIENCE_S, failures
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+class Person:
+    """An account, spoken for over Connect's JSON. Ids are text, as JSON has them."""
+
+    def __init__(self, stack, name):
+        self.stack, self.token = stack, ""
+        self.handle = f"{name}_{secrets.token_hex(4)}"
+        reply = self.call("AccountService/Register", handle=self.handle, password="correct horse battery")
+        self.id, self.token = reply["account"]["id"], reply["token"]
+
+    def call(self, method, **message):
+        connection = http.client.HTTPConnection(*self.stack.address, timeout=PATIENCE_S)
+        headers = {"content-type": "application/json"}
+        if self.token:
+            headers["authorization"] = "Bearer " + self.token
+        connection.request("POST", "/rookery.v1." + method, json.dumps(message), headers)
+        response = connection.getresponse()
+        body = response.read().decode()
+        connection.close()
+        if response.status != 200:
+            raise RuntimeError(f"{method}: {response.status} {body}")
+        return json.loads(body)
+
+    def post(self, text, **more):
+        return self.call("PostService/CreatePost", text=text, **more)["post"]["id"]
+
+    def follow(self, other):
+        self.call("GraphService/Follow", accountId=other.id)
+
+    def home(self):
+        """The ids of the home timeline's newest 100 entries, newest first."""
+        return [item["id"] for item in self.call("TimelineService/GetHomeTimeline", pageSize=100).get("items", [])]
+
+
+class Stack:
+    SHELL = """
+        . scripts/lib.sh; ME=stack; . scripts/lib-servers.sh; export POSTGRES_SHARED_BUFFERS=32MB
+        while IFS= read -r line <&3; do status=0; eval "$line" </dev/null || status=$?; echo "@@ $status"; done
+    """
+
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="rookery-stack.", dir="/tmp")
+        os.chmod(self.folder, 0o755)
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("ROOKERY_", "DATABASE_URL", "REDIS_URL"))}
+        environment["BUILD"] = os.environ.get("ROOKERY_BUILD", os.path.join(ROOT, "build"))
+        read_end, self.tell = os.pipe()
+        self.shell = subprocess.Popen(["bash", "-c", self.SHELL.replace("<&3", f"<&{read_end}")], cwd=ROOT, text=True,
+                                      env=environment, stdout=subprocess.PIPE, pass_fds=[read_end])
+        os.close(read_end)
+        self.address, self.settings = None, {}
+        atexit.register(self.close)
+        self.sh(f"data_open {shlex.quote(self.folder)}/data")
+        self.sh("postgres_start && redis_start redis && migrate")
+        self.redis_url = self.sh("echo $REDIS_URL")
+        self.database_url = self.sh("echo $DATABASE_URL")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if failures() or sys.exc_info()[0]:
+            self.show_logs()
+        self.close()
+
+    def close(self):
+        if self.shell is None:
+            return
+        try:
+            self.sh("data_close")
+        finally:
+            os.close(self.tell)
+            self.shell.wait(30)
+            self.shell = None
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def sh(self, line):
+        """Runs a line in the shell: what it printed; raises when it failed."""
+        os.write(self.tell, (line + "\n").encode())
+        printed = []
+        while True:
+            answer = self.shell.stdout.readline()
+            if answer == "":
+                raise RuntimeError(f"the shell died of: {line}")
+            if answer.startswith("@@ "):
+                break
+            printed.append(answer)
+        text = "".join(printed).strip()
+        if answer.strip() != "@@ 0":
+            raise RuntimeError(f"{line}: {answer.strip()}\n{text}")
+        return text
+
+    # --- daemons ---
+    def gateway(self, name="gateway-1", **settings):
+        """Starts a gateway and waits until it is ready; its settings are those of all daemons from then on."""
+        self.settings = {"ROOKERY_PASSWORD_MEMORY_KIB": 8192, "ROOKERY_PASSWORD_PASSES": 1, **settings}
+        port = self.sh("free_port")
+        self.address = ("127.0.0.1", int(port))
+        self.start(name, "rookery-gateway", ROOKERY_LISTEN=f"127.0.0.1:{port}")
+        self.sh(f"daemon_wait {name} http_is_ok 127.0.0.1 {port} /readyz")
+
+    def worker(self, name, **settings):
+        self.start(name, "rookery-worker", **settings)
+
+    def start(self, name, program, **settings):
+        words = [f"{key}={value}" for key, value in {**self.settings, **settings}.items()]
+        self.sh(f"daemon_start {name} {shlex.join(words)} \"$BUILD/{program}\"")
+
+    def kill(self, name, signal="KILL"):
+        self.sh(f'kill -s {signal} "$(pidfile_pid "$DATA/run/{name}.pid")"')
+
+    def wait(self, name):
+        """Waits for its end: the exit status."""
+        script = f'read -r pid _ <"$DATA/run/{name}.pid"; ended=0; wait "$pid" || ended=$?; echo "$ended"'
+        return int(self.sh(script))
+
+    def stop(self, name, signal="TERM"):
+        self.kill(name, signal)
+        return self.wait(name)
+
+    def log(self, name):
+        with open(f"{self.folder}/data/log/{name}.log", encoding="utf-8") as file:
+            return file.read()
+
+    def show_logs(self):
+        for file in sorted(os.listdir(f"{self.folder}/data/log")):
+            if file.startswith(("gateway", "worker")):
+                lines = [line for line in self.log(file.removesuffix(".log")).splitlines() if "connected" not in line]
+                print("\n".join([f"# --- the end of {file}:", *(f"# {line}" for line in lines[-40:])]), flush=True)
+
+    # --- servers ---
+    def redis(self, *words):
+        """A command's reply: text, a number or a list of these, as redis-cli's JSON has it."""
+        command = ["redis-cli", "-s", self.redis_url.removeprefix("unix://"), "--json", *map(str, words)]
+        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return json.loads(text) if text.strip() else None
+
+    def sql(self, statement):
+        return self.sh(f"postgres_psql rookery -c {shlex.quote(statement)}")
+
+    def person(self, name):
+        return Person(self, name)
+
+    def people(self, name, number):
+        return [self.person(f"{name}{i}") for i in range(number)]
+
+    def timeline(self, person):
+        """The raw elements of a home timeline's list, oldest first."""
+        epoch = self.sql("SELECT max(epoch) FROM redis_epochs")
+        return self.redis("LRANGE", f"tl:{epoch}:{{{person.id}}}", 0, -1)
+
+    def groups(self, stream, partitions=4):
+        """{partition: {group name: its XINFO}} of the partitions that exist."""
+        found = {}
+        for p in range(partitions):
+            key = f"{stream}:{{{p}}}"
+            if self.redis("EXISTS", key):
+                found[p] = {group["name"]: group for group in map(as_dict, self.redis("XINFO", "GROUPS", key))}
+        return found
+
+    def settled(self, stream, group):
+        """Has the group handled all there is on the stream's partitions?"""
+        return all(group in groups and groups[group]["pending"] == 0 and groups[group]["lag"] == 0
+                   for groups in self.groups(stream).values())
+
+
+def as_dict(flat):
+    return flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2]))

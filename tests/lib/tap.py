@@ -1,0 +1,34 @@
+"""For test programs in Python: results in TAP, and waiting."""
+import sys
+import time
+
+PATIENCE_S = 60
+
+_count = _failed = 0
+
+
+def check(name, passed, said=""):
+    global _count, _failed
+    _count += 1
+    _failed += not passed
+    print(f"{'ok' if passed else 'not ok'} {_count} - {name}", flush=True)
+    if not passed and said != "":
+        print("# " + str(said).replace("\n", "\n# "), flush=True)
+
+
+def failures():
+    return _failed
+
+
+def done_testing():
+    print(f"1..{_count}")
+    sys.exit(_failed > 0)
+
+
+def eventually(predicate):
+    end = time.monotonic() + PATIENCE_S
+    while not predicate():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True

@@ -20,10 +20,18 @@ struct filling {
     struct viewer *viewer;
     int64_t cursor; /* everything at or above it has been considered */
     size_t wanted;  /* limit + 1: the last one only tells whether there is more */
-    int64_t *entry_ids;
-    size_t n;
+    /* What was chosen: in the post cache, which is good until somebody suspends; the first n_kept are copies. */
+    const struct cached_post **entries, **shown;
+    size_t n, n_kept;
     struct fault *fault;
 };
+
+/* Before anything that may suspend. What was chosen stays chosen, whatever is deleted meanwhile: so a page that was full
+ * stays full. */
+static void keep_chosen(struct fiber *self, struct filling *f) {
+    post_cache_copy_shown(fiber_arena(self), f->entries + f->n_kept, f->shown + f->n_kept, f->n - f->n_kept);
+    f->n_kept = f->n;
+}
 
 static bool full(const struct filling *f) {
     return f->n >= f->wanted || f->cursor <= f->request->above + 1;
@@ -42,30 +50,47 @@ static const struct cached_post *shown_by(const struct filling *f, const struct 
     return original && !original->deleted ? original : NULL;
 }
 
-/* Looks the entries up, and the originals of reposts among them. No suspension happens after it returns 0
- * until the caller's next: both arrays are good. */
-static int look_up(struct fiber *self, struct filling *f, const int64_t *ids, size_t n,
-                   const struct cached_post **entries, const struct cached_post **originals) {
-    struct gateway *g = f->gateway;
-    int64_t *all = ARENA_ARRAY(fiber_arena(self), int64_t, 2 * n);
-    const struct cached_post **found = ARENA_ARRAY(fiber_arena(self), const struct cached_post *, 2 * n);
-    int e = post_cache_get(self, g, ids, n, entries, f->fault);
-    if (e != 0) return e;
-    size_t n_all = n;
-    memcpy(all, ids, n * sizeof *ids);
-    for (size_t i = 0; i < n; i++)
-        if (entries[i] && entries[i]->entry.repost_of_id != 0) all[n_all++] = entries[i]->entry.repost_of_id;
-    memset(originals, 0, n * sizeof *originals);
-    if (n_all == n) return 0;
-    e = post_cache_get(self, g, all, n_all, found, f->fault);
-    if (e != 0) return e;
-    size_t next = n;
+/* The originals of the reposts among the entries, from the cache. False when one is missing there. */
+static bool peek_originals(struct gateway *g, const struct cached_post **entries, size_t n,
+                           const struct cached_post **originals) {
+    bool all = true;
     for (size_t i = 0; i < n; i++) {
-        bool was_repost = next < n_all && entries[i] && entries[i]->entry.repost_of_id == all[next];
+        originals[i] = NULL;
+        if (!entries[i] || entries[i]->entry.repost_of_id == 0) continue;
+        if (post_cache_peek(g, &entries[i]->entry.repost_of_id, 1, &originals[i]) > 0) all = false;
+    }
+    return all;
+}
+
+/* The same with SQL's help: entries and originals in one go at last, so that both are good together. */
+static int load_with_originals(struct fiber *self, struct filling *f, const int64_t *ids, size_t n,
+                               const struct cached_post **entries, const struct cached_post **originals) {
+    struct arena *a = fiber_arena(self);
+    int64_t *all = ARENA_ARRAY(a, int64_t, 2 * n);
+    const struct cached_post **found = ARENA_ARRAY(a, const struct cached_post *, 2 * n);
+    keep_chosen(self, f);
+    int e = post_cache_get(self, f->gateway, ids, n, entries, f->fault);
+    if (e != 0) return e;
+    memcpy(all, ids, n * sizeof *ids);
+    /* An original's id, or the entry's own once more. */
+    for (size_t i = 0; i < n; i++)
+        all[n + i] = entries[i] && entries[i]->entry.repost_of_id ? entries[i]->entry.repost_of_id : ids[i];
+    e = post_cache_get(self, f->gateway, all, 2 * n, found, f->fault);
+    if (e != 0) return e;
+    for (size_t i = 0; i < n; i++) {
         entries[i] = found[i];
-        if (was_repost) originals[i] = found[next++];
+        originals[i] = all[n + i] == ids[i] ? NULL : found[n + i];
     }
     return 0;
+}
+
+/* Looks the entries up, and the originals of reposts among them: both arrays are good until the next suspension. */
+static int look_up(struct fiber *self, struct filling *f, const int64_t *ids, size_t n,
+                   const struct cached_post **entries, const struct cached_post **originals) {
+    if (post_cache_peek(f->gateway, ids, n, entries) == 0 &&
+        peek_originals(f->gateway, entries, n, originals))
+        return 0;
+    return load_with_originals(self, f, ids, n, entries, originals);
 }
 
 static int by_id_descending(const void *a, const void *b) {
@@ -85,17 +110,35 @@ static int consider(struct fiber *self, struct filling *f, const int64_t *ids, s
             ARENA_ARRAY(fiber_arena(self), const struct cached_post *, chunk);
         int e = look_up(self, f, ids + at, chunk, entries, originals);
         if (e != 0) return e;
-        for (size_t i = 0; i < chunk; i++)
-            if (shown_by(f, entries[i], originals[i])) f->entry_ids[f->n++] = ids[at + i];
+        for (size_t i = 0; i < chunk; i++) {
+            const struct cached_post *shown = shown_by(f, entries[i], originals[i]);
+            if (!shown) continue;
+            f->entries[f->n] = entries[i];
+            f->shown[f->n++] = shown;
+        }
         at += chunk;
         f->cursor = ids[at - 1];
     }
     return 0;
 }
 
-/* Considers a part of the list that is exact above bound, merged with the pulled authors' entries. */
+/* Considers a part of the list that is exact above bound. Its entries are newest first, so those that count lie together.
+ */
+static int consider_delivered(struct fiber *self, struct filling *f, const struct timeline_part *part) {
+    int64_t lowest = part->bound > f->request->above ? part->bound : f->request->above;
+    size_t from = 0, to;
+    while (from < part->n && part->ids[from] >= f->cursor) from++;
+    for (to = from; to < part->n && part->ids[to] > lowest;) to++;
+    int e = consider(self, f, part->ids + from, to - from);
+    if (e == 0 && !full(f) && lowest + 1 < f->cursor) f->cursor = lowest + 1;
+    return e;
+}
+
+/* The same, merged with the pulled authors' entries where the viewer follows any. */
 static int consider_part(struct fiber *self, struct filling *f, const struct timeline_part *part) {
     if (part->bound == INT64_MAX) return 0;
+    if (!pulled_any(f->gateway)) return consider_delivered(self, f, part);
+    keep_chosen(self, f);
     struct ids ids;
     ids_init(&ids);
     int64_t lowest = part->bound > f->request->above ? part->bound : f->request->above;
@@ -134,6 +177,7 @@ static int from_sql(struct fiber *self, struct filling *f) {
     while (!full(f)) {
         struct entry *entries;
         size_t n, ask = f->wanted - f->n;
+        keep_chosen(self, f);
         int e =
             home_from_sql(self, &g->domain, &f->viewer->relations, f->cursor, ask, &entries, &n, f->fault);
         if (e == 0) e = consider_entries(self, f, entries, n);
@@ -155,6 +199,7 @@ static int from_whole_list(struct fiber *self, struct filling *f, struct str key
                            struct timeline_part *part) {
     struct gateway *g = f->gateway;
     g->timeline_deep->value++;
+    keep_chosen(self, f);
     *part = (struct timeline_part){.bound = INT64_MAX, .head = HEAD_UNSEEN};
     struct redis_batch *b = redis_batch_new();
     add_range(b, key, 0);
@@ -178,6 +223,7 @@ static int from_rebuild(struct fiber *self, struct filling *f, int64_t epoch) {
     struct entry *entries;
     size_t n;
     bool written;
+    keep_chosen(self, f);
     int e =
         timeline_rebuild(self, &g->domain, epoch, &f->viewer->relations, &entries, &n, &written, f->fault);
     if (e != 0) return e;
@@ -208,7 +254,7 @@ static int look(struct fiber *self, struct gateway *g, const struct home_request
     struct domain *d = &g->domain;
     size_t asked = r->served + r->limit + TAIL_SLACK;
     uint64_t generation = redis_generation(d->redis);
-    struct redis_batch *b = redis_batch_new();
+    struct redis_batch *b = redis_batch_borrow(d->redis);
     viewer_add_token_command(b, r->viewer_id);
     add_range(b, key, -(int64_t)asked);
     if (random_u64() % EXPIRE_EVERY == 0) add_expire(b, key, d->config->timeline_ttl_s);
@@ -226,7 +272,7 @@ static int look(struct fiber *self, struct gateway *g, const struct home_request
         out->list_missing = range->elements == 0;
         timeline_parse(range, asked, false, a, &out->tail);
     }
-    redis_batch_free(b);
+    redis_batch_give_back(d->redis, b);
     return e;
 }
 
@@ -244,6 +290,7 @@ static int fill_from_list(struct fiber *self, struct filling *f, const struct fi
     if (f->cursor <= 1) return 0; /* the list is complete: that is all there is */
     if (part.head == HEAD_BUILDING) return from_rebuild(self, f, epoch);
     if (part.bound == INT64_MAX || (part.head == HEAD_TRIMMED && f->n == 0)) {
+        keep_chosen(self, f);
         forget_list(self, f->gateway, key);
         return from_rebuild(self, f, epoch);
     }
@@ -253,23 +300,12 @@ static int fill_from_list(struct fiber *self, struct filling *f, const struct fi
 /* ---- the whole
  * ------------------------------------------------------------------------------------------------------- */
 
-/* The chosen entries as posts; what was deleted since it was chosen is dropped. */
-static int finish(struct fiber *self, struct filling *f, struct home_page *out) {
-    size_t n = f->n < f->request->limit ? f->n : f->request->limit;
-    out->entries = ARENA_ARRAY(fiber_arena(self), const struct cached_post *, n);
-    out->shown = ARENA_ARRAY(fiber_arena(self), const struct cached_post *, n);
-    const struct cached_post **originals = ARENA_ARRAY(fiber_arena(self), const struct cached_post *, n);
-    int e = look_up(self, f, f->entry_ids, n, out->entries, originals);
-    if (e != 0) return e;
-    for (size_t i = 0; i < n; i++) {
-        const struct cached_post *shown = shown_by(f, out->entries[i], originals[i]);
-        if (!shown) continue;
-        out->entries[out->n] = out->entries[i];
-        out->shown[out->n++] = shown;
-    }
-    out->more = f->n > f->request->limit && f->request->served + n < HOME_LENGTH;
+static void finish(struct filling *f, struct home_page *out) {
+    out->entries = f->entries;
+    out->shown = f->shown;
+    out->n = f->n < f->request->limit ? f->n : f->request->limit;
+    out->more = f->n > f->request->limit && f->request->served + out->n < HOME_LENGTH;
     out->viewer = f->viewer;
-    return 0;
 }
 
 int home_read(struct fiber *self, struct gateway *g, const struct home_request *asked, struct home_page *out,
@@ -280,7 +316,8 @@ int home_read(struct fiber *self, struct gateway *g, const struct home_request *
     if (r.limit > HOME_LENGTH - r.served) r.limit = HOME_LENGTH - r.served;
     struct filling f = {
         .gateway = g, .request = &r, .cursor = r.before, .wanted = r.limit + 1, .fault = fault};
-    f.entry_ids = ARENA_ARRAY(fiber_arena(self), int64_t, f.wanted);
+    f.entries = ARENA_ARRAY(fiber_arena(self), const struct cached_post *, f.wanted);
+    f.shown = ARENA_ARRAY(fiber_arena(self), const struct cached_post *, f.wanted);
 
     int64_t epoch = epoch_now(&g->domain);
     struct first_look first = {0};
@@ -299,7 +336,9 @@ int home_read(struct fiber *self, struct gateway *g, const struct home_request *
         return 0;
     }
     e = have_redis ? fill_from_list(self, &f, &first, key, epoch) : from_sql(self, &f);
-    if (e == 0) e = finish(self, &f, out);
-    if (e != 0) viewer_release(f.viewer);
+    if (e == 0)
+        finish(&f, out);
+    else
+        viewer_release(f.viewer);
     return e;
 }

@@ -471,17 +471,12 @@ static int catch_up(struct fiber *self, struct gateway *g, struct rpc_call *call
     size_t n = page.n;
     struct rpc_shared **messages = ARENA_ARRAY(a, struct rpc_shared *, n + 1);
     struct engaged *by = ARENA_ARRAY(a, struct engaged, n + 1);
-    const struct cached_post **entries = ARENA_ARRAY(a, const struct cached_post *, n + 1);
-    const struct cached_post **shown = ARENA_ARRAY(a, const struct cached_post *, n + 1);
-    for (size_t i = 0; i < n; i++) { /* copies: what follows suspends */
-        entries[i] = post_cache_copy(a, page.entries[i]);
-        shown[i] = page.entries[i] == page.shown[i] ? entries[i] : post_cache_copy(a, page.shown[i]);
-    }
-    e = page.more ? 0 : shape_engaged(self, g, page.viewer, shown, n, by, rpc_fault(call));
+    post_cache_copy_shown(a, page.entries, page.shown, n); /* what follows suspends */
+    e = page.more ? 0 : shape_engaged(self, g, page.viewer, page.shown, n, by, rpc_fault(call));
     viewer_release(page.viewer);
     if (e != 0) return e;
     if (page.more) return send_now(self, call, reset_message(g, a));
-    for (size_t i = 0; i < n; i++) messages[i] = item_message(self, g, entries[i], shown[i], by[i]);
+    for (size_t i = 0; i < n; i++) messages[i] = item_message(self, g, page.entries[i], page.shown[i], by[i]);
     for (size_t i = n; i-- > 0;) {
         if (e == 0)
             e = send_now(self, call, messages[i]);

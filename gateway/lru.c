@@ -5,6 +5,7 @@ void lru_init(struct lru *l, size_t cap, void (*drop)(struct lru_item *item)) {
     idmap_init(&l->map);
     list_init(&l->used);
     l->cap = cap;
+    l->clock = 0;
     l->drop = drop;
 }
 
@@ -26,8 +27,10 @@ void lru_free(struct lru *l) {
 struct lru_item *lru_get(struct lru *l, int64_t id) {
     struct lru_item *item = idmap_get(&l->map, id);
     if (!item) return NULL;
+    if (l->clock - item->moved < l->cap / 8) return item;
     list_remove(&item->node);
     list_push_back(&l->used, &item->node);
+    item->moved = ++l->clock;
     return item;
 }
 
@@ -36,6 +39,7 @@ void lru_put(struct lru *l, struct lru_item *item) {
     if (l->map.len >= l->cap) forget(l, list_entry(l->used.next, struct lru_item, node));
     idmap_put(&l->map, item->id, item);
     list_push_back(&l->used, &item->node);
+    item->moved = ++l->clock;
 }
 
 void lru_remove(struct lru *l, int64_t id) {

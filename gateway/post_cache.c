@@ -61,6 +61,15 @@ const struct cached_post *post_cache_copy(struct arena *a, const struct cached_p
     return arena_memdup(a, p, entry_size(p->encoded_len));
 }
 
+void post_cache_copy_shown(struct arena *a, const struct cached_post **entries,
+                           const struct cached_post **shown, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        bool same = entries[i] == shown[i];
+        entries[i] = post_cache_copy(a, entries[i]);
+        shown[i] = same ? entries[i] : post_cache_copy(a, shown[i]);
+    }
+}
+
 static void store(struct post_cache *cache, const struct cached_post *c) {
     struct cached_post *copy = malloc(entry_size(c->encoded_len));
     if (!copy) return;
@@ -103,22 +112,31 @@ static int load(struct fiber *self, struct gateway *g, const int64_t *ids, size_
     return 0;
 }
 
-static int get(struct fiber *self, struct gateway *g, const int64_t *ids, size_t n,
-               const struct cached_post **out, struct idmap *loaded, struct fault *fault) {
+size_t post_cache_peek(struct gateway *g, const int64_t *ids, size_t n, const struct cached_post **out) {
     struct post_cache *cache = g->posts;
-    int64_t now = clock_mono_ns();
+    int64_t now = loop_now_ns(g->domain.loop);
     bool believed = hub_fresh(g->hub);
-    int64_t *missing = ARENA_ARRAY(fiber_arena(self), int64_t, n);
     size_t n_missing = 0;
     for (size_t i = 0; i < n; i++) {
         out[i] = believed ? look_up(cache, ids[i], now) : NULL;
-        if (!out[i]) missing[n_missing++] = ids[i];
+        n_missing += out[i] == NULL;
     }
     cache->hits->value += n - n_missing;
     cache->misses->value += n_missing;
-    if (n_missing == 0) return 0;
+    return n_missing;
+}
+
+static int get(struct fiber *self, struct gateway *g, const int64_t *ids, size_t n,
+               const struct cached_post **out, struct idmap *loaded, struct fault *fault) {
+    struct post_cache *cache = g->posts;
+    if (post_cache_peek(g, ids, n, out) == 0) return 0;
+    int64_t *missing = ARENA_ARRAY(fiber_arena(self), int64_t, n);
+    size_t n_missing = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!out[i]) missing[n_missing++] = ids[i];
     int e = load(self, g, missing, n_missing, loaded, fault);
     if (e != 0) return e;
+    int64_t now = loop_now_ns(g->domain.loop);
     /* The load suspended: what was found before it may be gone, and is looked up (or loaded) again. */
     bool all = true;
     for (size_t i = 0; i < n; i++) {

@@ -34,11 +34,17 @@ void post_cache_free(struct fiber *self, struct post_cache *c);
 int post_cache_get(struct fiber *self, struct gateway *g, const int64_t *ids, size_t n,
                    const struct cached_post **out, struct fault *fault);
 
+/* The same from the cache alone: never suspends. Returns how many are not in it; their out[i] is NULL. */
+size_t post_cache_peek(struct gateway *g, const int64_t *ids, size_t n, const struct cached_post **out);
+
 /* A post this gateway has just read or written, in the fiber's arena, for shaping an answer; not stored. */
 const struct cached_post *post_cache_wrap(struct arena *a, const struct post *p);
 
 /* A copy that survives suspensions. */
 const struct cached_post *post_cache_copy(struct arena *a, const struct cached_post *p);
+/* The same for entries with the posts they show (the same, or the original of a repost), in place. */
+void post_cache_copy_shown(struct arena *a, const struct cached_post **entries,
+                           const struct cached_post **shown, size_t n);
 
 void post_cache_invalidate(struct post_cache *c, int64_t id);
 void post_cache_invalidate_all(struct post_cache *c);

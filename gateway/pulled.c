@@ -54,6 +54,10 @@ bool pulled_is(const struct pulled *p, int64_t author_id) {
     return idmap_get(&p->rings, author_id) != NULL;
 }
 
+bool pulled_any(const struct gateway *g) {
+    return !g->pulled->set_loaded || g->pulled->rings.len > 0;
+}
+
 static struct ring *ring_of(struct pulled *p, int64_t author_id) {
     struct ring *r = idmap_get(&p->rings, author_id);
     if (r) return r;

@@ -23,6 +23,8 @@ void pulled_free(struct pulled *p);
 void pulled_clear(struct pulled *p);
 void pulled_heard(struct gateway *g, const Event *e);
 bool pulled_is(const struct pulled *p, int64_t author_id);
+/* May there be pulled authors at all? */
+bool pulled_any(const struct gateway *g);
 
 /* Appends the entries of the viewer's pulled sources with lowest < id < before to out (unsorted). *lowest is
  * raised to where the rings are complete. May suspend to load the set or a ring. */

@@ -8,91 +8,99 @@
 #include "core/net/codec.h"
 
 /* ---- protobuf pieces
- * ------------------------------------------------------------------------------------------------- */
+ * -------------------------------------------------------------------------------------------------
+ *
+ * Room is reserved once for an item, whose size is known before it is written; the put functions then write without
+ * looking at the end, and return where they stopped. */
 
-static void append_raw_varint(struct buf *out, uint64_t v) {
-    while (v >= 0x80) {
-        buf_append_char(out, (char)(v | 0x80));
-        v >>= 7;
-    }
-    buf_append_char(out, (char)v);
+/* A tag of a field below 2048 and a varint take at most this. */
+#define VARINT_FIELD_MAX 12
+
+static char *put_varint(char *p, uint64_t v) {
+    for (; v >= 0x80; v >>= 7) *p++ = (char)(v | 0x80);
+    *p++ = (char)v;
+    return p;
 }
 
 static size_t varint_size(uint64_t v) {
-    size_t n = 1;
-    while (v >= 0x80) {
-        v >>= 7;
-        n++;
-    }
-    return n;
+    return (size_t)(63 - __builtin_clzll(v | 1)) / 7 + 1;
 }
 
-void shape_append_varint(struct buf *out, uint32_t field, int64_t value) {
-    if (value == 0) return;
-    append_raw_varint(out, (uint64_t)field << 3);
-    append_raw_varint(out, (uint64_t)value);
+static char *put_number(char *p, uint32_t field, int64_t value) {
+    return value == 0 ? p : put_varint(put_varint(p, (uint64_t)field << 3), (uint64_t)value);
 }
 
-static size_t field_size(uint32_t field, int64_t value) {
+static size_t number_size(uint32_t field, int64_t value) {
     return value == 0 ? 0 : varint_size((uint64_t)field << 3) + varint_size((uint64_t)value);
 }
 
-static void append_length(struct buf *out, uint32_t field, size_t length) {
-    append_raw_varint(out, (uint64_t)field << 3 | 2);
-    append_raw_varint(out, length);
+static char *put_length(char *p, uint32_t field, size_t length) {
+    return put_varint(put_varint(p, (uint64_t)field << 3 | 2), length);
+}
+
+static size_t bytes_size(uint32_t field, size_t length) {
+    return varint_size((uint64_t)field << 3) + varint_size(length) + length;
+}
+
+static char *put_bytes(char *p, uint32_t field, struct str bytes) {
+    p = put_length(p, field, bytes.len);
+    if (bytes.len > 0) memcpy(p, bytes.ptr, bytes.len);
+    return p + bytes.len;
 }
 
 void shape_append_bytes(struct buf *out, uint32_t field, struct str bytes) {
-    append_length(out, field, bytes.len);
-    buf_append_str(out, bytes);
+    char *start = buf_reserve(out, bytes.len + 2 * VARINT_FIELD_MAX);
+    out->len += (size_t)(put_bytes(start, field, bytes) - start);
 }
 
 /* Post's fields that are not in the cached encoding. */
 enum { FIELD_LIKES = 16, FIELD_REPOSTS = 17, FIELD_REPLIES = 18, FIELD_LIKED = 19, FIELD_REPOSTED = 20 };
 
-static size_t dynamic_size(const struct cached_post *p, struct engaged by) {
-    return field_size(FIELD_LIKES, p->likes) + field_size(FIELD_REPOSTS, p->reposts) +
-           field_size(FIELD_REPLIES, p->replies) + field_size(FIELD_LIKED, by.liked) +
-           field_size(FIELD_REPOSTED, by.reposted);
-}
-
-void shape_append_post(struct buf *out, uint32_t field, const struct cached_post *p, struct engaged by) {
-    append_length(out, field, p->encoded_len + dynamic_size(p, by));
-    buf_append(out, p->encoded, p->encoded_len);
-    shape_append_varint(out, FIELD_LIKES, p->likes);
-    shape_append_varint(out, FIELD_REPOSTS, p->reposts);
-    shape_append_varint(out, FIELD_REPLIES, p->replies);
-    shape_append_varint(out, FIELD_LIKED, by.liked);
-    shape_append_varint(out, FIELD_REPOSTED, by.reposted);
+static size_t post_size(const struct cached_post *p, struct engaged by) {
+    return p->encoded_len + number_size(FIELD_LIKES, p->likes) + number_size(FIELD_REPOSTS, p->reposts) +
+           number_size(FIELD_REPLIES, p->replies) + number_size(FIELD_LIKED, by.liked) +
+           number_size(FIELD_REPOSTED, by.reposted);
 }
 
 /* A Timestamp as bytes; at most 17. */
-static size_t encode_time(char out[static 20], int64_t ms) {
-    struct buf b = {.ptr = out, .cap = 20};
-    shape_append_varint(&b, 1, ms / 1000);
-    shape_append_varint(&b, 2, ms % 1000 * 1000000);
-    return b.len;
+static size_t encode_time(char out[static 2 * VARINT_FIELD_MAX], int64_t ms) {
+    char *p = put_number(out, 1, ms / 1000);
+    return (size_t)(put_number(p, 2, ms % 1000 * 1000000) - out);
+}
+
+static char *put_post(char *p, uint32_t field, const struct cached_post *post, size_t size,
+                      struct engaged by) {
+    p = put_length(p, field, size);
+    memcpy(p, post->encoded, post->encoded_len);
+    p = put_number(p + post->encoded_len, FIELD_LIKES, post->likes);
+    p = put_number(p, FIELD_REPOSTS, post->reposts);
+    p = put_number(p, FIELD_REPLIES, post->replies);
+    p = put_number(p, FIELD_LIKED, by.liked);
+    return put_number(p, FIELD_REPOSTED, by.reposted);
 }
 
 enum { ITEM_ID = 1, ITEM_POST = 2, ITEM_REPOSTED_BY = 3, ITEM_REPOST_TIME = 4 };
 
 void shape_append_item(struct buf *out, uint32_t field, const struct cached_post *entry,
                        const struct cached_post *shown, struct engaged by) {
-    size_t post_len = shown->encoded_len + dynamic_size(shown, by);
-    size_t size = field_size(ITEM_ID, entry->lru.id) + 1 + varint_size(post_len) + post_len;
-    char time[20];
+    size_t shown_size = post_size(shown, by);
+    size_t size = number_size(ITEM_ID, entry->lru.id) + bytes_size(ITEM_POST, shown_size);
+    char time[2 * VARINT_FIELD_MAX];
     size_t time_len = 0;
     bool is_repost = entry != shown;
     if (is_repost) {
         time_len = encode_time(time, snowflake_time_ms(entry->lru.id));
-        size += field_size(ITEM_REPOSTED_BY, entry->entry.author_id) + 1 + varint_size(time_len) + time_len;
+        size +=
+            number_size(ITEM_REPOSTED_BY, entry->entry.author_id) + bytes_size(ITEM_REPOST_TIME, time_len);
     }
-    append_length(out, field, size);
-    shape_append_varint(out, ITEM_ID, entry->lru.id);
-    shape_append_post(out, ITEM_POST, shown, by);
-    if (!is_repost) return;
-    shape_append_varint(out, ITEM_REPOSTED_BY, entry->entry.author_id);
-    shape_append_bytes(out, ITEM_REPOST_TIME, (struct str){time, time_len});
+    char *start = buf_reserve(out, size + VARINT_FIELD_MAX);
+    char *p = put_number(put_length(start, field, size), ITEM_ID, entry->lru.id);
+    p = put_post(p, ITEM_POST, shown, shown_size, by);
+    if (is_repost) {
+        p = put_number(p, ITEM_REPOSTED_BY, entry->entry.author_id);
+        p = put_bytes(p, ITEM_REPOST_TIME, (struct str){time, time_len});
+    }
+    out->len += (size_t)(p - start);
 }
 
 /* ---- messages
@@ -197,22 +205,26 @@ static bool has(const struct ids *s, int64_t id) {
     return ids_contains(s->v, s->len, id);
 }
 
+bool shape_engaged_known(const struct viewer *v, const struct cached_post *const *posts, size_t n,
+                         struct engaged *out) {
+    const struct engagements *known = &v->engagements;
+    bool all = true;
+    for (size_t i = 0; i < n; i++) {
+        int64_t id = posts[i]->lru.id;
+        out[i] = (struct engaged){has(&known->liked, id), has(&known->reposted, id)};
+        if (id < known->liked_floor || id < known->reposted_floor) all = false;
+    }
+    return all;
+}
+
 int shape_engaged(struct fiber *self, struct gateway *g, const struct viewer *v,
                   const struct cached_post *const *posts, size_t n, struct engaged *out,
                   struct fault *fault) {
-    const struct engagements *known = &v->engagements;
-    int64_t *unknown = ARENA_ARRAY(fiber_arena(self), int64_t, n),
-            *ids = ARENA_ARRAY(fiber_arena(self), int64_t, n);
-    size_t n_unknown = 0;
-    for (size_t i = 0; i < n; i++) {
-        ids[i] = posts[i]->lru.id;
-        out[i] = (struct engaged){has(&known->liked, ids[i]), has(&known->reposted, ids[i])};
-        if (ids[i] < known->liked_floor || ids[i] < known->reposted_floor) unknown[n_unknown++] = ids[i];
-    }
-    if (n_unknown == 0) return 0;
+    if (shape_engaged_known(v, posts, n, out)) return 0;
+    int64_t *ids = ARENA_ARRAY(fiber_arena(self), int64_t, n);
+    for (size_t i = 0; i < n; i++) ids[i] = posts[i]->lru.id;
     struct ids liked, reposted;
-    int e = post_engaged_in(self, &g->domain, v->relations.viewer_id, unknown, n_unknown, &liked, &reposted,
-                            fault);
+    int e = post_engaged_in(self, &g->domain, v->relations.viewer_id, ids, n, &liked, &reposted, fault);
     if (e != 0) return e;
     for (size_t i = 0; i < n; i++) {
         out[i].liked = out[i].liked || has(&liked, ids[i]);

@@ -11,9 +11,8 @@
 #include "rookery/v1/timeline.pb-c.h"
 
 /* ---- protobuf pieces ---- */
-void shape_append_varint(struct buf *out, uint32_t field, int64_t value); /* nothing when 0 */
-void shape_append_bytes(struct buf *out, uint32_t field,
-                        struct str bytes); /* length-delimited; always written */
+/* Length-delimited; always written. */
+void shape_append_bytes(struct buf *out, uint32_t field, struct str bytes);
 
 /* Fields 1 to 11 of rookery.v1.Post; empty for a repost. In the arena. */
 struct str shape_encode_static(struct arena *a, const struct post *p);
@@ -24,16 +23,15 @@ struct engaged {
     bool liked, reposted;
 };
 
-/* Appends Post as field `field`. */
-void shape_append_post(struct buf *out, uint32_t field, const struct cached_post *p,
-                       struct engaged by_viewer);
 /* Appends TimelineItem as field `field`: an entry and the post it shows (the same, or the original of a
  * repost). */
 void shape_append_item(struct buf *out, uint32_t field, const struct cached_post *entry,
                        const struct cached_post *shown, struct engaged by_viewer);
 
-/* Which of the shown posts the viewer likes and has reposted: from the viewer's cache, and SQL for those
- * below its floors. */
+/* Which of the shown posts the viewer likes and has reposted, as far as the viewer's cache knows; true when that is all. */
+bool shape_engaged_known(const struct viewer *v, const struct cached_post *const *posts, size_t n,
+                         struct engaged *out);
+/* The same, with SQL for those below the cache's floors; may suspend, so the posts must be copies. */
 int shape_engaged(struct fiber *self, struct gateway *g, const struct viewer *v,
                   const struct cached_post *const *posts, size_t n, struct engaged *out, struct fault *fault);
 

@@ -9,12 +9,7 @@
 /* GetHomeTimelineResponse and GetUserTimelineResponse have the same fields. */
 enum { RESPONSE_ITEMS = 1, RESPONSE_NEXT = 2, RESPONSE_ACCOUNTS = 3 };
 
-static int append_accounts(struct fiber *self, struct gateway *g, const struct ids *accounts, struct buf *out,
-                           struct fault *fault) {
-    return account_cache_append(self, g, accounts->v, accounts->len, RESPONSE_ACCOUNTS, out, fault);
-}
-
-/* Writes items, token and accounts, and replies. The posts are used before anything suspends, unless the
+/* Writes items, token and accounts into the reply. The posts are used before anything suspends, unless the
  * viewer's likes must be asked for: then they are copied first. */
 static int reply_items(struct fiber *self, struct rpc_call *call, const struct viewer *v,
                        const struct cached_post **entries, const struct cached_post **shown, size_t n,
@@ -22,27 +17,21 @@ static int reply_items(struct fiber *self, struct rpc_call *call, const struct v
     struct gateway *g = gateway_of(call);
     struct arena *a = rpc_arena(call);
     struct engaged *by = ARENA_ARRAY(a, struct engaged, n);
-    for (size_t i = 0; i < n; i++) {
-        bool same = entries[i] == shown[i];
-        entries[i] = post_cache_copy(a, entries[i]);
-        shown[i] = same ? entries[i] : post_cache_copy(a, shown[i]);
+    if (!shape_engaged_known(v, shown, n, by)) {
+        post_cache_copy_shown(a, entries, shown, n);
+        int e = shape_engaged(self, g, v, shown, n, by, rpc_fault(call));
+        if (e != 0) return e;
     }
-    int e = shape_engaged(self, g, v, shown, n, by, rpc_fault(call));
-    if (e != 0) return e;
-    struct buf out;
-    struct ids accounts;
-    buf_init(&out);
-    ids_init(&accounts);
+    struct buf *out = rpc_reply_open(call);
+    struct ids accounts = {.v = ARENA_ARRAY(a, int64_t, 3 * n),
+                           .cap = 3 * n}; /* an item notes three at most */
     for (size_t i = 0; i < n; i++) {
-        shape_append_item(&out, RESPONSE_ITEMS, entries[i], shown[i], by[i]);
+        shape_append_item(out, RESPONSE_ITEMS, entries[i], shown[i], by[i]);
         shape_note_post_accounts(&accounts, entries[i], shown[i]);
     }
-    if (next[0] != '\0') shape_append_bytes(&out, RESPONSE_NEXT, str_from(next));
-    e = append_accounts(self, g, &accounts, &out, rpc_fault(call));
-    struct str encoded = buf_str(&out);
-    if (e == 0) rpc_reply_encoded(call, &encoded, 1);
-    ids_free(&accounts);
-    buf_free(&out);
+    if (next[0] != '\0') shape_append_bytes(out, RESPONSE_NEXT, str_from(next));
+    int e = account_cache_append(self, g, accounts.v, accounts.len, RESPONSE_ACCOUNTS, out, rpc_fault(call));
+    if (e == 0) rpc_reply_close(call);
     return e;
 }
 

@@ -251,15 +251,13 @@ void ids_sort_unique(struct ids *s) {
 }
 
 bool ids_contains(const int64_t *v, size_t len, int64_t id) {
-    size_t low = 0, high = len;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (v[middle] == id) return true;
-        if (v[middle] < id) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
+    if (len == 0) return false;
+    /* The last that is not greater lies in base[0..len): halved without a branch that could be mispredicted. */
+    const int64_t *base = v;
+    while (len > 1) {
+        size_t half = len / 2;
+        base += (size_t)(base[half] <= id) * half;
+        len -= half;
     }
-    return false;
+    return *base == id;
 }

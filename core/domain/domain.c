@@ -39,6 +39,6 @@ int domain_send(struct fiber *self, struct domain *d, struct redis_batch *b) {
     if (e == 0) e = redis_await(self, d->redis, b);
     if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e; /* the client has taken the batch */
     if (e == 0) e = redis_batch_check(b, NULL);
-    redis_batch_free(b);
+    redis_batch_give_back(d->redis, b);
     return e;
 }

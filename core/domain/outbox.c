@@ -166,5 +166,5 @@ int outbox_publish_with(struct fiber *self, struct domain *d, struct redis_batch
 }
 
 int outbox_publish(struct fiber *self, struct domain *d, const struct event_record *events, size_t n) {
-    return outbox_publish_with(self, d, redis_batch_new(), events, n);
+    return outbox_publish_with(self, d, redis_batch_borrow(d->redis), events, n);
 }

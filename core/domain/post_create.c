@@ -194,7 +194,7 @@ static void set_event(struct arena *a, struct create_row *row, const struct post
 
 void post_announce(struct fiber *self, struct domain *d, const struct event_record *event, int64_t author_id,
                    int64_t entry_id) {
-    struct redis_batch *b = redis_batch_new();
+    struct redis_batch *b = redis_batch_borrow(d->redis);
     int64_t epoch = epoch_now(d);
     if (epoch != 0 && timeline_is_prompt(entry_id, clock_wall_ms())) {
         char key[KEY_MAX];

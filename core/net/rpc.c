@@ -127,33 +127,34 @@ void rpc_reply(struct rpc_call *call, const ProtobufCMessage *reply) {
     rpc_append_message(call, reply);
 }
 
-static void reply_as_json(struct rpc_call *call, const struct str *parts, size_t n) {
-    struct arena *a = fiber_arena(call->fiber);
-    struct buf whole;
-    buf_init(&whole);
-    for (size_t i = 0; i < n; i++) buf_append_str(&whole, parts[i]);
-    ProtobufCMessage *m = pb_decode(call->entry->method->reply, buf_str(&whole), a, &call->fault);
-    buf_free(&whole);
-    if (!m) {
-        call->replied = false; /* our own bytes were bad: the call ends as one without a reply */
-        return;
-    }
-    rpc_append_message(call, m);
+struct buf *rpc_reply_open(struct rpc_call *call) {
+    assert(!call->replied);
+    struct buf *out = http_out(&call->http);
+    call->reply_at = open_envelope(call, out);
+    return out;
 }
 
-void rpc_reply_encoded(struct rpc_call *call, const struct str *parts, size_t n) {
-    assert(!call->replied);
-    call->replied = true;
-    if (call->codec == RPC_JSON) {
-        reply_as_json(call, parts, n);
-        return;
-    }
+/* What is in out behind the envelope becomes JSON. False when it is not the message it must be. */
+static bool turn_into_json(struct rpc_call *call, struct buf *out, size_t start) {
+    struct str bytes = {out->ptr + start, out->len - start};
+    ProtobufCMessage *m =
+        pb_decode(call->entry->method->reply, bytes, fiber_arena(call->fiber), &call->fault);
+    out->len = start;
+    if (m) json_encode(m, out);
+    return m != NULL;
+}
+
+void rpc_reply_close(struct rpc_call *call) {
     struct buf *out = http_out(&call->http);
-    size_t at = open_envelope(call, out), total = 0;
-    for (size_t i = 0; i < n; i++) total += parts[i].len;
-    buf_reserve(out, total);
-    for (size_t i = 0; i < n; i++) buf_append_str(out, parts[i]);
-    close_envelope(call, out, at);
+    size_t start = call->reply_at + (call->protocol->enveloped ? 5 : 0);
+    /* When our own bytes are bad the call ends as one without a reply. */
+    call->replied = call->codec != RPC_JSON || turn_into_json(call, out, start);
+    close_envelope(call, out, call->reply_at);
+}
+
+void rpc_reply_encoded(struct rpc_call *call, struct str bytes) {
+    buf_append_str(rpc_reply_open(call), bytes);
+    rpc_reply_close(call);
 }
 
 /* ---- the fiber

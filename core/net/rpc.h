@@ -65,9 +65,13 @@ struct rpc_identity *rpc_identity(struct rpc_call *call);
 
 /* Unary and client-streaming: exactly one of these before returning 0. The message is encoded at once. */
 void rpc_reply(struct rpc_call *call, const ProtobufCMessage *reply);
-/* A reply that is encoded already, in protobuf, as consecutive slices (concatenated); copied. For JSON
- * clients it is decoded and encoded again. */
-void rpc_reply_encoded(struct rpc_call *call, const struct str *parts, size_t n);
+/* A reply that the handler encodes itself, in protobuf: it appends to the buffer that rpc_reply_open returns, then calls
+ * rpc_reply_close. It may suspend in between; if it then returns an error, what it wrote is dropped. For JSON clients
+ * the reply is decoded and encoded again. */
+struct buf *rpc_reply_open(struct rpc_call *call);
+void rpc_reply_close(struct rpc_call *call);
+/* The same for bytes that are there already; copied. */
+void rpc_reply_encoded(struct rpc_call *call, struct str bytes);
 
 /* Server streaming: waits while more than 64 KiB of this stream is unsent (backpressure). 0 or ERR_CANCELLED,
  * ERR_DEADLINE_EXCEEDED. Headers go out with rpc_send_headers or the first message. */

@@ -73,6 +73,7 @@ struct rpc_call {
     bool began;            /* response headers went out */
     struct arena messages; /* of rpc_receive: reset at each */
     bool replied;          /* rpc_reply was called */
+    size_t reply_at;       /* in the output: the envelope of a reply that is being written */
     bool ended;            /* status went out */
     bool detached, listed_detached;
     bool waiting; /* the fiber is parked for body bytes or for room */

@@ -31,6 +31,7 @@
 #define TICK_MS 100
 #define CONNECT_TICKS (2000 / TICK_MS)
 #define ANSWER_MS 3000
+#define SPARE_MAX 256 /* as many as a busy turn of the loop has calls */
 #define QUEUE_NS (1 * NS_PER_S)
 #define BACKOFF_MS 20
 #define BACKOFF_CAP_MS 1000
@@ -305,6 +306,7 @@ static struct redis *client_new(struct loop *l, const struct redis_target *targe
     r->answer_ticks = ANSWER_MS / TICK_MS;
     r->greeting = redis_batch_new();
     list_init(&r->queued);
+    list_init(&r->spare);
     list_init(&r->in_flight);
     flusher_init(&r->flusher, on_flush);
     condition_init(&r->ready);
@@ -366,8 +368,27 @@ void redis_close(struct fiber *self, struct redis *r) {
     shut(r);
     while (r->handles > 0) fiber_park_uninterruptible(self);
     redis_batch_free(r->greeting);
+    while (!list_empty(&r->spare))
+        redis_batch_free(list_entry(list_pop_front(&r->spare), struct redis_batch, node));
     free(r->scripts);
     free(r);
+}
+
+struct redis_batch *redis_batch_borrow(struct redis *r) {
+    struct list_node *n = list_pop_front(&r->spare);
+    if (!n) return redis_batch_new();
+    r->spare_count--;
+    return list_entry(n, struct redis_batch, node);
+}
+
+void redis_batch_give_back(struct redis *r, struct redis_batch *b) {
+    if (r->spare_count >= SPARE_MAX || !redis_batch_is_small(b)) {
+        redis_batch_free(b);
+        return;
+    }
+    redis_batch_reset(b);
+    list_push_front(&r->spare, &b->node);
+    r->spare_count++;
 }
 
 bool redis_ready(const struct redis *r) {

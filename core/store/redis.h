@@ -66,6 +66,9 @@ struct redis_batch;
 struct redis_batch *redis_batch_new(void);
 void redis_batch_free(struct redis_batch *b); /* not while in flight, except as redis_await says */
 void redis_batch_reset(struct redis_batch *b);
+/* The same for batches that come and go with each call: one that was put back with its memory, or a new one. */
+struct redis_batch *redis_batch_borrow(struct redis *r);
+void redis_batch_give_back(struct redis *r, struct redis_batch *b); /* not while in flight */
 /* A command of argc arguments: redis_cmd(b, 3); redis_arg(b, STR("SET")); redis_arg(...); ... exactly argc
  * times. */
 void redis_cmd(struct redis_batch *b, int argc);

@@ -19,6 +19,8 @@
 #define REPLIES_LIMIT ((size_t)256 * 1024 * 1024)
 /* A batch that is reset gives back buffers beyond this. */
 #define KEEP_BYTES ((size_t)8 * 1024 * 1024)
+/* Batches kept for any use have at most so much of each kind of memory. */
+#define SPARE_BYTES ((size_t)8 * 1024)
 /* ':', 19 digits and a sign fit in this; longer ones are for the reader to judge. */
 #define INTEGER_MAX_DIGITS 18
 
@@ -56,6 +58,12 @@ void redis_batch_reset(struct redis_batch *b) {
     if (b->out.cap > KEEP_BYTES) buf_free(&b->out);
     buf_clear(&b->out);
     arena_reset(&b->arena);
+}
+
+bool redis_batch_is_small(const struct redis_batch *b) {
+    return b->out.cap <= SPARE_BYTES && b->arena.used <= SPARE_BYTES &&
+           b->replies_cap * sizeof *b->replies <= SPARE_BYTES &&
+           b->integers_cap * sizeof *b->integers <= SPARE_BYTES;
 }
 
 void redis_batch_integers_only(struct redis_batch *b) {

@@ -51,6 +51,8 @@ struct redis_batch {
 /* printf into room, or into the arena when it is too small. */
 struct str redis_format(char *room, size_t size, struct arena *a, const char *format, va_list args)
     __attribute__((format(printf, 4, 0)));
+/* Is its memory small enough to be kept for the next? */
+bool redis_batch_is_small(const struct redis_batch *b);
 bool redis_batch_complete(const struct redis_batch *b);
 /* Makes room for the replies; false without memory. */
 bool redis_batch_prepare(struct redis_batch *b);
@@ -125,6 +127,9 @@ struct redis {
     int handles; /* timers and links not closed yet */
     bool closing;
     struct fiber *closer;
+
+    struct list_node spare; /* batches given back, empty */
+    size_t spare_count;
 
     struct script_sha *scripts;
     size_t script_count;

@@ -38,7 +38,7 @@ static int get(struct fiber *self, struct rpc_call *call, const ProtobufCMessage
     const struct bench *b = rpc_context(call);
     (void)self;
     (void)request;
-    rpc_reply_encoded(call, &b->reply, 1);
+    rpc_reply_encoded(call, b->reply);
     return 0;
 }
 

@@ -128,9 +128,12 @@ static int change_password(struct fiber *self, struct rpc_call *call, const Prot
 static int find_account(struct fiber *self, struct rpc_call *call, const Rookery__V1__GetAccountRequest *in,
                         struct account *out) {
     struct domain *d = &gateway_of(call)->domain;
+    enum error e;
     switch (in->account_case) {
     case ROOKERY__V1__GET_ACCOUNT_REQUEST__ACCOUNT_ID:
-        return account_get(self, d, in->id, out, rpc_fault(call));
+        e = account_get(self, d, in->id, out, rpc_fault(call));
+        return e == ERR_NOT_FOUND ? fault_field(rpc_fault(call), e, "id", "there is no account with this id")
+                                  : e;
     case ROOKERY__V1__GET_ACCOUNT_REQUEST__ACCOUNT_HANDLE:
         return account_get_by_handle(self, d, str_from(in->handle), out, rpc_fault(call));
     default:

@@ -39,6 +39,10 @@ struct gateway {
     struct counter *timeline_hits, *timeline_deep, *timeline_sql, *timeline_rebuilds;
 };
 
+/* Opens the caches and starts the hub; the domain has been started. Aborts without memory: nothing runs yet. */
+void gateway_open(struct gateway *g);
+/* After the server has stopped. Harmless when nothing was opened. */
+void gateway_close(struct fiber *self, struct gateway *g);
 /* Forgets everything that a gap in the event streams may have made wrong. */
 void gateway_forget(struct gateway *g);
 

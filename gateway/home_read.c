@@ -153,6 +153,7 @@ static int consider_part(struct fiber *self, struct filling *f, const struct tim
     int64_t *candidates = arena_memdup(fiber_arena(self), ids.v ? ids.v : &lowest, ids.len * sizeof *ids.v);
     size_t n = ids.len;
     ids_free(&ids);
+    while (n > 0 && candidates[n - 1] <= lowest) n--; /* noted before lowest was raised */
     if (e == 0) e = consider(self, f, candidates, n);
     if (e == 0 && !full(f) && lowest + 1 < f->cursor) f->cursor = lowest + 1;
     return e;
@@ -178,8 +179,8 @@ static int from_sql(struct fiber *self, struct filling *f) {
         struct entry *entries;
         size_t n, ask = f->wanted - f->n;
         keep_chosen(self, f);
-        int e =
-            home_from_sql(self, &g->domain, &f->viewer->relations, f->cursor, ask, &entries, &n, f->fault);
+        int e = home_from_sql(self, &g->domain, &f->viewer->relations, f->cursor, f->request->above, ask,
+                              &entries, &n, f->fault);
         if (e == 0) e = consider_entries(self, f, entries, n);
         if (e != 0 || n < ask) return e;
     }
@@ -324,7 +325,7 @@ int home_read(struct fiber *self, struct gateway *g, const struct home_request *
     char key_space[KEY_MAX];
     struct str key = key_timeline(key_space, epoch, r.viewer_id);
     bool have_redis = false;
-    if (epoch != 0) {
+    if (epoch != 0 && !r.only_sql) {
         int e = look(self, g, &r, key, &first);
         if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
         have_redis = e == 0;

@@ -29,7 +29,8 @@ struct ear {
     struct redis *redis;
     char last_id[STREAM_ID_MAX];
     char run_id[48];
-    int64_t confirmed_ns; /* everything published before this has been seen; 0: nothing confirmed */
+    int64_t confirmed_ns;   /* everything published before this has been seen; 0: nothing confirmed */
+    int64_t heard_until_ms; /* the wall time of that, the last there was */
 };
 
 struct hub {
@@ -48,6 +49,13 @@ bool hub_fresh(const struct hub *h) {
     for (int i = 0; i < h->n; i++)
         if (h->ears[i].confirmed_ns < limit) return false;
     return true;
+}
+
+int64_t hub_heard_until_ms(const struct hub *h) {
+    int64_t earliest = INT64_MAX;
+    for (int i = 0; i < h->n; i++)
+        if (h->ears[i].heard_until_ms < earliest) earliest = h->ears[i].heard_until_ms;
+    return earliest;
 }
 
 struct live *hub_live(struct hub *h) {
@@ -128,12 +136,15 @@ static void add_read(struct ear *ear, struct redis_batch *b) {
 static int read_once(struct fiber *self, struct ear *ear) {
     struct redis_batch *b = redis_batch_new();
     add_read(ear, b);
-    int64_t sent_ns = clock_mono_ns();
+    int64_t sent_ns = clock_mono_ns(), sent_ms = clock_wall_ms();
     int e = redis_submit(ear->redis, b);
     if (e == 0) e = redis_await(self, ear->redis, b);
     if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
     if (e == 0) e = redis_batch_check(b, NULL);
-    if (e == 0 && hear_all(ear, redis_batch_reply(b, 0)) < READ_COUNT) ear->confirmed_ns = sent_ns;
+    if (e == 0 && hear_all(ear, redis_batch_reply(b, 0)) < READ_COUNT) {
+        ear->confirmed_ns = sent_ns;
+        ear->heard_until_ms = sent_ms;
+    }
     redis_batch_free(b);
     return e;
 }
@@ -211,6 +222,7 @@ void hub_start(struct hub *h) {
         struct ear *ear = &h->ears[i];
         ear->hub = h;
         ear->partition = i;
+        ear->heard_until_ms = clock_wall_ms();
         ear->redis = redis_open_blocking(h->gateway->domain.redis, "hub", BLOCK_MS);
         struct fiber_options options = {.name = "hub"};
         int e = fiber_spawn(h->gateway->domain.loop, &options, listen_to, ear, NULL);

@@ -29,6 +29,9 @@ void hub_start(struct hub *h);
 void hub_stop(struct fiber *self, struct hub *h);
 /* May what the hub guards be believed? Cheap. */
 bool hub_fresh(const struct hub *h);
+/* The wall time up to which everything published has been heard. Unlike freshness it does not go back: after a gap it is
+ * what it was before. */
+int64_t hub_heard_until_ms(const struct hub *h);
 struct live *hub_live(struct hub *h);
 
 #endif

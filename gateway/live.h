@@ -14,9 +14,11 @@
  * its token.
  *   - a load fails (SQL is away): it is tried again; the queue grows to its cap meanwhile.
  *
- * Resume token: the newest entry id sent. On resume the stream first brings the home timeline's entries above
- * it, and those made in the 5 s before it once more, for deliveries that were under way out of order: entries
- * have ids.
+ *   - a session is revoked or expires: its streams are ended with UNAUTHENTICATED.
+ *
+ * Resume token: the newest entry id sent, or the time up to which the hub has heard everything when that is earlier. On
+ * resume the stream first brings, from SQL, the home timeline's entries above it, and those made in the 10 s before it
+ * once more, for what was under way out of order: entries have ids.
  */
 #ifndef ROOKERY_GATEWAY_LIVE_H
 #define ROOKERY_GATEWAY_LIVE_H

@@ -9,14 +9,8 @@
 #include "core/base/token.h"
 #include "core/net/probe.h"
 #include "core/store/migrate.h"
-#include "gateway/account_cache.h"
 #include "gateway/auth.h"
-#include "gateway/hub.h"
-#include "gateway/live.h"
-#include "gateway/post_cache.h"
-#include "gateway/pulled.h"
 #include "gateway/services.h"
-#include "gateway/viewer_cache.h"
 
 extern char **environ;
 
@@ -32,15 +26,6 @@ struct process {
     size_t n_methods;
     int status;
 };
-
-void gateway_forget(struct gateway *g) {
-    post_cache_invalidate_all(g->posts);
-    account_cache_invalidate_all(g->accounts);
-    viewer_cache_clear(g->viewers);
-    session_cache_clear(g->sessions);
-    pulled_clear(g->pulled);
-    live_reset_all(hub_live(g->hub));
-}
 
 /* ---- plain routes
  * ---------------------------------------------------------------------------------------------------- */
@@ -119,22 +104,6 @@ static int load_page_key(struct fiber *self, struct gateway *g, struct fault *fa
     return 0;
 }
 
-static void open_caches(struct gateway *g) {
-    struct metrics *m = g->domain.metrics;
-    const char *help = "Home timeline reads by how deep they had to go";
-    g->timeline_hits = metrics_counter(m, "rookery_timeline_reads_total", help, "from=\"tail\"");
-    g->timeline_deep = metrics_counter(m, "rookery_timeline_reads_total", help, "from=\"whole_list\"");
-    g->timeline_sql = metrics_counter(m, "rookery_timeline_reads_total", help, "from=\"sql\"");
-    g->timeline_rebuilds = metrics_counter(m, "rookery_timeline_rebuilds_total", "Lists built from SQL", "");
-    g->pulled = pulled_new(g);
-    g->accounts = account_cache_new(g);
-    g->sessions = session_cache_new(g);
-    g->viewers = viewer_cache_new(g);
-    g->posts = post_cache_new(g);
-    g->hub = hub_new(g);
-    if (!g->pulled || !g->accounts || !g->sessions || !g->viewers || !g->posts || !g->hub) abort();
-}
-
 static int listen_for_calls(struct process *p, struct fault *fault) {
     struct gateway *g = &p->gateway;
     add_methods(p, ACCOUNT_METHODS, N_ACCOUNT_METHODS);
@@ -179,8 +148,7 @@ static int start(struct fiber *self, struct process *p, struct fault *fault) {
     e = domain_start(self, d, fault);
     if (e == 0) e = load_page_key(self, g, fault);
     if (e != 0) return e;
-    open_caches(g);
-    hub_start(g->hub);
+    gateway_open(g);
     return listen_for_calls(p, fault);
 }
 
@@ -188,12 +156,7 @@ static void stop(struct fiber *self, struct process *p) {
     struct gateway *g = &p->gateway;
     g->draining = true;
     if (g->server) rpc_server_stop(self, g->server, p->config.drain_ms);
-    hub_stop(self, g->hub);
-    post_cache_free(self, g->posts);
-    viewer_cache_free(g->viewers);
-    account_cache_free(g->accounts);
-    session_cache_free(g->sessions);
-    pulled_free(g->pulled);
+    gateway_close(self, g);
     domain_stop(self, &g->domain);
     if (g->domain.redis) redis_close(self, g->domain.redis);
     if (g->domain.pg) pg_close(self, g->domain.pg, p->config.drain_ms);

@@ -5,6 +5,7 @@
 
 #include "core/domain/home.h"
 #include "core/domain/post.h"
+#include "gateway/hub.h"
 
 /* Entries kept of an author: what a home timeline can show, and room to append before the oldest are let go.
  */
@@ -55,7 +56,7 @@ bool pulled_is(const struct pulled *p, int64_t author_id) {
 }
 
 bool pulled_any(const struct gateway *g) {
-    return !g->pulled->set_loaded || g->pulled->rings.len > 0;
+    return !g->pulled->set_loaded || g->pulled->rings.len > 0 || !hub_fresh(g->hub);
 }
 
 static struct ring *ring_of(struct pulled *p, int64_t author_id) {
@@ -142,8 +143,25 @@ static size_t sources(struct fiber *self, const struct pulled *p, const struct r
     return n;
 }
 
+/* What the rings hold is only as good as what the hub hears: SQL, while it does not. */
+static int collect_from_sql(struct fiber *self, struct gateway *g, const struct relations *r, int64_t before,
+                            int64_t *lowest, struct ids *out, struct fault *fault) {
+    int e = load_set(self, g, fault);
+    if (e != 0) return e;
+    int64_t *authors, *ids;
+    size_t n = sources(self, g->pulled, r, &authors), n_ids;
+    for (size_t i = 0; i < n; i++) {
+        e = post_by_author(self, &g->domain, authors[i], before, HOME_LENGTH, &ids, &n_ids, fault);
+        if (e != 0) return e;
+        if (n_ids == HOME_LENGTH && ids[n_ids - 1] - 1 > *lowest) *lowest = ids[n_ids - 1] - 1;
+        for (size_t k = 0; k < n_ids && ids[k] > *lowest; k++) ids_push(out, ids[k]);
+    }
+    return 0;
+}
+
 int pulled_collect(struct fiber *self, struct gateway *g, const struct relations *r, int64_t before,
                    int64_t *lowest, struct ids *out, struct fault *fault) {
+    if (!hub_fresh(g->hub)) return collect_from_sql(self, g, r, before, lowest, out, fault);
     int e = g->pulled->set_loaded ? 0 : load_set(self, g, fault);
     if (e != 0) return e;
     int64_t *authors;

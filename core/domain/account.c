@@ -106,7 +106,8 @@ int account_get(struct fiber *self, struct domain *d, int64_t id, struct account
     struct pg_result *r;
     int e = pg_exec(self, d->pg, &GET, &args, &r, fault);
     if (e != 0) return e;
-    if (pg_rows(r) == 0) return fault_set(fault, ERR_NOT_FOUND, "there is no such account");
+    if (pg_rows(r) == 0)
+        return fault_field(fault, ERR_NOT_FOUND, "account_id", "there is no account with this account_id");
     read_account(r, out);
     return 0;
 }

@@ -2,6 +2,7 @@
 #ifndef ROOKERY_CORE_DOMAIN_ACCOUNT_H
 #define ROOKERY_CORE_DOMAIN_ACCOUNT_H
 
+#include "core/base/map.h"
 #include "core/domain/domain.h"
 
 struct account {
@@ -36,7 +37,7 @@ int account_login(struct fiber *self, struct domain *d, struct str handle, struc
 /* Ends the other sessions; their ids are in *revoked (arena). */
 int account_change_password(struct fiber *self, struct domain *d, int64_t account_id, int64_t session_id,
                             struct str current, struct str wanted, struct fault *fault);
-/* NOT_FOUND. */
+/* NOT_FOUND (account_id; for the other handle). */
 int account_get(struct fiber *self, struct domain *d, int64_t id, struct account *out, struct fault *fault);
 int account_get_by_handle(struct fiber *self, struct domain *d, struct str handle, struct account *out,
                           struct fault *fault);
@@ -55,6 +56,9 @@ int account_summaries(struct fiber *self, struct domain *d, const int64_t *ids, 
 /* Who owns this token? UNAUTHENTICATED when unknown, expired or revoked. */
 int session_authenticate(struct fiber *self, struct domain *d, struct str token, struct session *out,
                          struct fault *fault);
+/* Which of these sessions are valid still: ascending, malloc'ed. */
+int session_filter_valid(struct fiber *self, struct domain *d, const int64_t *ids, size_t n,
+                         struct ids *valid, struct fault *fault);
 /* Newest first, id < before. */
 int session_list(struct fiber *self, struct domain *d, int64_t account_id, int64_t before, int limit,
                  struct session **out, size_t *n, struct fault *fault);

@@ -76,6 +76,10 @@ int post_actors(struct fiber *self, struct domain *d, enum post_list which, int6
                 int64_t viewer_id, int64_t before, int limit, struct post_actor **out, size_t *n,
                 struct fault *fault);
 
+/* Who reposted a post, by the reposts' ids, oldest first, id > after: everybody, whoever looks. */
+int post_reposts(struct fiber *self, struct domain *d, int64_t post_id, int64_t after, int limit,
+                 struct post_actor **out, size_t *n, struct fault *fault);
+
 /* Which of these posts the viewer likes, has reposted: ascending ids, newest `limit` of each, malloc'ed into
  * the lists. *floor: below this id the lists say nothing. */
 struct engagements {

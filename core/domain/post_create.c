@@ -209,16 +209,20 @@ void post_announce(struct fiber *self, struct domain *d, const struct event_reco
 /* ---- the whole
  * ------------------------------------------------------------------------------------------------------- */
 
+/* By the text as it was first posted: it may have been edited since. */
 static const struct pg_stmt FIND_BY_KEY = {
     .name = "post_find_by_key",
-    .sql = "SELECT id, text = $3, coalesce(reply_to_id, 0) = $4 FROM posts WHERE author_id = $1 AND "
-           "idempotency_key = $2",
+    .sql = "SELECT p.id, p.deleted, coalesce(p.reply_to_id, 0) = $4"
+           "   AND coalesce((SELECT e.text FROM post_edits e WHERE e.post_id = p.id AND e.edit = 0), p.text) "
+           "= $3"
+           " FROM posts p WHERE p.author_id = $1 AND p.idempotency_key = $2",
     .read_only = true,
 };
 
-/* The key was used before: by this very post (then that is the answer) or by another one. */
-static int find_by_key(struct fiber *self, struct domain *d, const struct create_row *row, int64_t *id,
-                       struct fault *fault) {
+/* The post that has the key, if there is one: *found, and then it is the answer, unless it was another post or was
+ * deleted. */
+static int find_by_key(struct fiber *self, struct domain *d, const struct create_row *row, bool *found,
+                       struct post *out, struct fault *fault) {
     struct pg_args args;
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, row->author_id);
@@ -227,13 +231,36 @@ static int find_by_key(struct fiber *self, struct domain *d, const struct create
     pg_i64(&args, row->reply_to_id);
     struct pg_result *r;
     int e = pg_exec(self, d->pg, &FIND_BY_KEY, &args, &r, fault);
-    if (e != 0) return e;
-    if (pg_rows(r) == 0) return fault_set(fault, ERR_ABORTED, "try again");
-    if (!pg_get_bool(r, 0, 1) || !pg_get_bool(r, 0, 2))
+    *found = e == 0 && pg_rows(r) > 0;
+    if (!*found) return e;
+    if (!pg_get_bool(r, 0, 2))
         return fault_field(fault, ERR_FAILED_PRECONDITION, "idempotency_key",
                            "this idempotency_key was used for another post");
-    *id = pg_get_i64(r, 0, 0);
-    return 0;
+    if (pg_get_bool(r, 0, 1))
+        return fault_field(fault, ERR_NOT_FOUND, "idempotency_key",
+                           "the post made with this idempotency_key was deleted");
+    return post_load_one(self, d, pg_get_i64(r, 0, 0), out, fault);
+}
+
+/* The key was there when the row was to be inserted. */
+static int answer_again(struct fiber *self, struct domain *d, const struct create_row *row, struct post *out,
+                        struct fault *fault) {
+    bool found;
+    int e = find_by_key(self, d, row, &found, out, fault);
+    return e == 0 && !found ? (int)fault_set(fault, ERR_ABORTED, "try again") : e;
+}
+
+/* A reply to what is not there any more, or may not be replied to any more: but a retry of one that was made before that
+ * gets the same answer as then. why: what the parent's absence means, in *fault. */
+static int without_parent(struct fiber *self, struct domain *d, const struct create_row *row, int why,
+                          struct post *out, struct fault *fault) {
+    bool found = false;
+    struct fault own = {0};
+    if ((why != ERR_NOT_FOUND && why != ERR_PERMISSION_DENIED) || !row->key.ptr) return why;
+    int e = find_by_key(self, d, row, &found, out, &own);
+    if (!found) return why;
+    *fault = own;
+    return e;
 }
 
 static void describe(const struct create_row *row, struct post *out) {
@@ -255,8 +282,9 @@ int post_create(struct fiber *self, struct domain *d, const struct post_draft *d
     int e = check_key(draft->idempotency_key, fault);
     if (e == 0) e = post_check_text(a, draft->text, &row.text, fault);
     if (e == 0) e = domain_next_id(d, &row.id, fault);
-    if (e == 0) e = find_parent(self, d, &row, fault);
     if (e != 0) return e;
+    e = find_parent(self, d, &row, fault);
+    if (e != 0) return without_parent(self, d, &row, e, out, fault);
     struct text_entities found;
     text_parse_entities(a, row.text, &found);
     set_event(a, &row, draft, &found, d->config->partitions);
@@ -264,11 +292,7 @@ int post_create(struct fiber *self, struct domain *d, const struct post_draft *d
     struct create_answer answer;
     e = pg_batcher_submit(self, d->create_posts, &row, &answer, fault);
     if (e != 0) return e;
-    if (!answer.inserted) {
-        int64_t earlier = 0;
-        e = find_by_key(self, d, &row, &earlier, fault);
-        return e != 0 ? e : post_load_one(self, d, earlier, out, fault);
-    }
+    if (!answer.inserted) return answer_again(self, d, &row, out, fault);
     describe(&row, out);
     post_announce(self, d, &row.event, row.author_id, row.id);
     return 0;

@@ -210,6 +210,36 @@ static const struct pg_stmt REPOSTERS = {
     .read_only = true,
 };
 
+static const struct pg_stmt ALL_REPOSTS = {
+    .name = "post_reposts",
+    .sql = "SELECT author_id, id FROM posts WHERE repost_of_id = $1 AND id > $2 AND NOT deleted ORDER BY id "
+           "LIMIT $3",
+    .read_only = true,
+};
+
+/* Runs a statement whose columns are an account and an id. */
+static int actor_list(struct fiber *self, struct domain *d, const struct pg_stmt *stmt,
+                      const struct pg_args *args, struct post_actor **out, size_t *n, struct fault *fault) {
+    struct pg_result *r;
+    int e = pg_exec(self, d->pg, stmt, args, &r, fault);
+    if (e != 0) return e;
+    *n = (size_t)pg_rows(r);
+    *out = ARENA_ARRAY(fiber_arena(self), struct post_actor, *n);
+    for (int i = 0; i < pg_rows(r); i++)
+        (*out)[i] = (struct post_actor){pg_get_i64(r, i, 0), pg_get_i64(r, i, 1)};
+    return 0;
+}
+
+int post_reposts(struct fiber *self, struct domain *d, int64_t post_id, int64_t after, int limit,
+                 struct post_actor **out, size_t *n, struct fault *fault) {
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, post_id);
+    pg_i64(&args, after);
+    pg_i64(&args, limit);
+    return actor_list(self, d, &ALL_REPOSTS, &args, out, n, fault);
+}
+
 int post_actors(struct fiber *self, struct domain *d, enum post_list which, int64_t post_id,
                 int64_t viewer_id, int64_t before, int limit, struct post_actor **out, size_t *n,
                 struct fault *fault) {
@@ -219,14 +249,7 @@ int post_actors(struct fiber *self, struct domain *d, enum post_list which, int6
     pg_i64(&args, viewer_id);
     pg_i64(&args, before);
     pg_i64(&args, limit);
-    struct pg_result *r;
-    int e = pg_exec(self, d->pg, which == POST_LIKES ? &LIKERS : &REPOSTERS, &args, &r, fault);
-    if (e != 0) return e;
-    *n = (size_t)pg_rows(r);
-    *out = ARENA_ARRAY(fiber_arena(self), struct post_actor, *n);
-    for (int i = 0; i < pg_rows(r); i++)
-        (*out)[i] = (struct post_actor){pg_get_i64(r, i, 0), pg_get_i64(r, i, 1)};
-    return 0;
+    return actor_list(self, d, which == POST_LIKES ? &LIKERS : &REPOSTERS, &args, out, n, fault);
 }
 
 /* ---- the viewer's own

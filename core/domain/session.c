@@ -101,6 +101,27 @@ int session_list(struct fiber *self, struct domain *d, int64_t account_id, int64
     return 0;
 }
 
+static const struct pg_stmt FILTER_VALID = {
+    .name = "session_filter_valid",
+    .sql = "SELECT ARRAY(SELECT id FROM sessions WHERE id = ANY($1) AND expires_at > now() ORDER BY id)",
+    .read_only = true,
+};
+
+int session_filter_valid(struct fiber *self, struct domain *d, const int64_t *ids, size_t n,
+                         struct ids *valid, struct fault *fault) {
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64_array(&args, ids, n);
+    struct pg_result *r;
+    int e = pg_exec(self, d->pg, &FILTER_VALID, &args, &r, fault);
+    if (e != 0) return e;
+    int64_t *found;
+    size_t n_found = pg_get_i64_array(r, 0, 0, fiber_arena(self), &found);
+    ids_init(valid);
+    for (size_t i = 0; i < n_found; i++) ids_push(valid, found[i]);
+    return 0;
+}
+
 /* ---- revoking
  * -------------------------------------------------------------------------------------------------------- */
 
@@ -115,7 +136,7 @@ static const struct pg_stmt REVOKE = {
     .sql = "WITH del AS (DELETE FROM sessions WHERE account_id = $1 AND id = ANY($2) RETURNING id),"
            " out AS (INSERT INTO outbox (id, partition, payload) SELECT $3, $4, $5 WHERE EXISTS (SELECT FROM "
            "del))"
-           " SELECT count(*) FROM del",
+           " SELECT EXISTS (SELECT FROM sessions WHERE id = ANY($2) AND account_id <> $1)",
 };
 
 static int revoke_all(struct fiber *self, struct domain *d, int64_t account_id, int64_t *ids, size_t n,
@@ -135,8 +156,12 @@ static int revoke_all(struct fiber *self, struct domain *d, int64_t account_id, 
     pg_i64(&args, account_id);
     pg_i64_array(&args, ids, n);
     outbox_args(&args, &record);
-    e = pg_exec(self, d->pg, &REVOKE, &args, NULL, fault);
+    struct pg_result *r;
+    e = pg_exec(self, d->pg, &REVOKE, &args, &r, fault);
     if (e != 0) return e;
+    if (pg_get_bool(r, 0, 0))
+        return fault_field(fault, ERR_NOT_FOUND, "session_id",
+                           "there is no session of this account with this session_id");
     /* Also when nothing was left to delete: an earlier call may have failed after its commit. */
     if (outbox_publish(self, d, &record, 1) == 0) return 0;
     return fault_set(fault, ERR_UNAVAILABLE,

@@ -168,7 +168,7 @@ int timeline_rebuild(struct fiber *self, struct domain *d, int64_t epoch, const 
     *written = false;
     /* Redis trouble only means that nothing is kept: the page comes from SQL all the same. */
     if (run(self, d, &CLAIM, key, claim, 3, &claimed) != 0) claimed = false;
-    int e = home_from_sql(self, d, r, INT64_MAX, HOME_LENGTH, entries, n, fault);
+    int e = home_from_sql(self, d, r, INT64_MAX, 0, HOME_LENGTH, entries, n, fault);
     if (e != 0 || !claimed) return e;
     fill(self, d, key, mark, *entries, *n, written);
     return 0;

@@ -1,0 +1,47 @@
+/* What the parts of a gateway share: beginning, end, and forgetting. */
+#include "gateway/gateway.h"
+
+#include <stdlib.h>
+
+#include "gateway/account_cache.h"
+#include "gateway/auth.h"
+#include "gateway/hub.h"
+#include "gateway/live.h"
+#include "gateway/post_cache.h"
+#include "gateway/pulled.h"
+#include "gateway/viewer_cache.h"
+
+void gateway_forget(struct gateway *g) {
+    post_cache_invalidate_all(g->posts);
+    account_cache_invalidate_all(g->accounts);
+    viewer_cache_clear(g->viewers);
+    session_cache_clear(g->sessions);
+    pulled_clear(g->pulled);
+    live_reset_all(hub_live(g->hub));
+}
+
+void gateway_open(struct gateway *g) {
+    struct metrics *m = g->domain.metrics;
+    const char *help = "Home timeline reads by how deep they had to go";
+    g->timeline_hits = metrics_counter(m, "rookery_timeline_reads_total", help, "from=\"tail\"");
+    g->timeline_deep = metrics_counter(m, "rookery_timeline_reads_total", help, "from=\"whole_list\"");
+    g->timeline_sql = metrics_counter(m, "rookery_timeline_reads_total", help, "from=\"sql\"");
+    g->timeline_rebuilds = metrics_counter(m, "rookery_timeline_rebuilds_total", "Lists built from SQL", "");
+    g->pulled = pulled_new(g);
+    g->accounts = account_cache_new(g);
+    g->sessions = session_cache_new(g);
+    g->viewers = viewer_cache_new(g);
+    g->posts = post_cache_new(g);
+    g->hub = hub_new(g);
+    if (!g->pulled || !g->accounts || !g->sessions || !g->viewers || !g->posts || !g->hub) abort();
+    hub_start(g->hub);
+}
+
+void gateway_close(struct fiber *self, struct gateway *g) {
+    hub_stop(self, g->hub);
+    post_cache_free(self, g->posts);
+    viewer_cache_free(g->viewers);
+    account_cache_free(g->accounts);
+    session_cache_free(g->sessions);
+    pulled_free(g->pulled);
+}

@@ -22,7 +22,7 @@ RUN make -j"$(nproc)" daemons \
  && install -D -s -t /out/usr/local/bin build/rookery-gateway build/rookery-worker
 
 FROM debian:bookworm-slim
-# The libraries that the daemons are linked with, and nothing else.
+# The libraries that the daemons are linked with, and ps, without which Nextflow cannot report what a task used.
 RUN apt-get update -q \
  && apt-get install -q -y --no-install-recommends \
       libhiredis0.14 \
@@ -33,6 +33,7 @@ RUN apt-get update -q \
       libsodium23 \
       libutf8proc2 \
       libuv1 \
+      procps \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/apt /var/log/*.log \
  && groupadd --gid 10001 rookery \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin rookery

@@ -255,7 +255,7 @@ redis_start() {
 # that they do not know, and those by which tests find this stack are such.
 daemon_env() {
     DAEMON_ENV=(env -u ROOKERY_TEST_DATABASE_URL -u ROOKERY_TEST_REDIS_URL -u ROOKERY_TEST_STACK -u ROOKERY_BUILD
-        -u ROOKERY_GATEWAY
+        -u ROOKERY_GATEWAY -u ROOKERY_SHARED
         DATABASE_URL="$DATABASE_URL" REDIS_URL="$REDIS_URL")
 }
 

@@ -53,10 +53,10 @@ check "what the compiler reads is copied" all_are_copied
 copied_setup() { (cd "$context" && unset DATABASE_URL REDIS_URL && scripts/setup --build --list); }
 check "the packages for building are known, and no server is among them" copied_setup
 
-# The last stage's packages: the words after "install" that are no options.
+# The last stage's packages: the words after "install" that are no options. Of procps only the command is of use.
 installed() {
     instruction RUN | grep -- '--no-install-recommends' | sed 's/.*apt-get install//; s/&&.*//' |
-        tr -s ' ' '\n' | grep -v '^-' | grep .
+        tr -s ' ' '\n' | grep -vx -e '-.*' -e procps | grep .
 }
 # The packages of the libraries that the daemons name themselves; those that these need are apt's affair. The C
 # library is in every Debian, and a sanitizer's is only in this build.

@@ -27,7 +27,9 @@ RUN apt-get update -q \
  && apt-get install -q -y --no-install-recommends \
       libhiredis0.14 \
       libjansson4 \
+      liblapacke \
       libnghttp2-14 \
+      libopenblas0-serial \
       libpq5 \
       libprotobuf-c1 \
       libsodium23 \

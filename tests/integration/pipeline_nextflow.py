@@ -14,6 +14,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from tap import check, done_testing  # noqa: E402
+
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD = os.environ.get("ROOKERY_BUILD", os.path.join(ROOT, "build"))
 PIPELINE = os.path.join(ROOT, "scripts", "pipeline")
@@ -28,16 +31,6 @@ a b,4,11
 ,2,3
 ,3,2
 '''
-count = failed = 0
-
-
-def check(name, passed, said=""):
-    global count, failed
-    count += 1
-    failed += not passed
-    print(f"{'ok' if passed else 'not ok'} {count} - {name}", flush=True)
-    if not passed and said != "":
-        print("# " + str(said).replace("\n", "\n# "), flush=True)
 
 
 def read(name):
@@ -138,8 +131,7 @@ def main():
         what_is_said_is_true(the_table_is_that_of_one_fit(work, text), text)
     finally:
         shutil.rmtree(work)
-    print(f"1..{count}")
-    sys.exit(failed > 0)
+    done_testing()
 
 
 main()

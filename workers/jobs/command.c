@@ -8,6 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
+#include "workers/jobs/display.h"
+
 /* --- input ------------------------------------------------------------------------------------------------
  */
 
@@ -54,8 +57,7 @@ bool input_starts_with(struct input *in, const char *bytes, size_t n, bool *does
 }
 
 /* Opens at the first read, and closes at the end: of a thousand tables only one is open at a time. */
-static ssize_t read_input(void *context, char *at, size_t room) {
-    struct input *in = context;
+ssize_t input_read(struct input *in, char *at, size_t room) {
     struct jobs_error ignored = {0};
     if (in->ended) return 0;
     if (in->fd < 0 && !input_open(in, &ignored)) return -1;
@@ -67,8 +69,12 @@ static ssize_t read_input(void *context, char *at, size_t room) {
     }
     ssize_t got = read_file(in, at, room);
     in->ended = got == 0;
-    if (got == 0) input_close(in);
+    if (got == 0 && !in->keep_open) input_close(in);
     return got;
+}
+
+static ssize_t read_input(void *context, char *at, size_t room) {
+    return input_read(context, at, room);
 }
 
 struct csv_source input_source(struct input *in) {
@@ -104,8 +110,25 @@ bool output_open(struct output *out, const char *path, struct jobs_error *error)
     return false;
 }
 
+bool output_open_table(struct output *out, const struct jobs_args *args, struct jobs_error *error) {
+    if (args->output || args->has_format || !isatty(STDOUT_FILENO))
+        return output_open(out, args->output, error);
+    *out = (struct output){.display = true};
+    out->file = open_memstream(&out->text, &out->length);
+    return out->file || jobs_fail_memory(error, "the table");
+}
+
+static bool close_display(struct output *out, bool good, struct jobs_error *error) {
+    if (fclose(out->file) != 0) good = good && jobs_fail_memory(error, "the table");
+    good = good && display_table(out->text, out->length, stdout, error);
+    if (fflush(stdout) != 0) good = good && cannot_write("standard output", error);
+    free(out->text);
+    return good;
+}
+
 bool output_close(struct output *out, bool good, struct jobs_error *error) {
     const char *name = out->path ? out->path : "standard output";
+    if (out->display) return close_display(out, good, error);
     if (!out->path) return (fflush(stdout) == 0 || !good || cannot_write(name, error)) && good;
     bool failed = ferror(out->file);
     failed |= fclose(out->file) != 0;
@@ -116,6 +139,34 @@ bool output_close(struct output *out, bool good, struct jobs_error *error) {
     return good;
 }
 
+/* --- progress ---------------------------------------------------------------------------------------------
+ */
+
+#define PROGRESS_EVERY_MS 500
+
+static bool show_progress(void *context, uint64_t rows) {
+    struct progress *p = context;
+    if (rows == 0) return true;
+    int64_t now = clock_mono_ns() / 1000000;
+    if (now - p->last < PROGRESS_EVERY_MS) return true;
+    p->last = now;
+    p->shown = true;
+    fprintf(stderr, "%.1f M rows read\r", (double)rows / 1e6);
+    return true;
+}
+
+void progress_begin(struct progress *p, const struct jobs_args *args, struct grouped_spec *spec) {
+    *p =
+        (struct progress){.wanted = !args->quiet && isatty(STDERR_FILENO), .last = clock_mono_ns() / 1000000};
+    if (!p->wanted) return;
+    spec->go_on = show_progress;
+    spec->context = p;
+}
+
+void progress_end(struct progress *p) {
+    if (p->shown) fputs("\033[K", stderr);
+}
+
 /* --- which command ----------------------------------------------------------------------------------------
  */
 
@@ -124,9 +175,9 @@ static bool run(const struct jobs_args *args, struct jobs_error *error) {
     case JOBS_FIT: return command_fit(args, error);
     case JOBS_SLICE: return command_slice(args, error);
     case JOBS_COMBINE: return command_combine(args, error);
-    case JOBS_IMPUTE:
-    case JOBS_ASSOCIATE:
-    case JOBS_EXPRESSION: break;
+    case JOBS_IMPUTE: return command_impute(args, error);
+    case JOBS_ASSOCIATE: return command_associate(args, error);
+    case JOBS_EXPRESSION: return command_expression(args, error);
     }
     return jobs_fail(error, JOBS_FAULT_USAGE, "there is no such command");
 }

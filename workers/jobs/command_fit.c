@@ -43,9 +43,12 @@ static bool fit_table(const struct jobs_args *args, struct input *in, FILE *out,
     struct grouped_spec spec = args->spec;
     struct dataset dataset;
     struct grouped job;
+    struct progress progress;
     spec.notes = args->quiet ? NULL : stderr;
+    progress_begin(&progress, args, &spec);
     if (!open_job(&spec, args, in, &dataset, &job, error)) return false;
     bool good = grouped_run(&job, out, error);
+    progress_end(&progress);
     grouped_close(&job);
     dataset_close(&dataset);
     return good;
@@ -57,7 +60,7 @@ bool command_fit(const struct jobs_args *args, struct jobs_error *error) {
     bool part;
     input_init(&in, args->files.items[0]);
     if (!input_starts_with(&in, STEPS_MAGIC, STEPS_MAGIC_LENGTH, &part, error)) return false;
-    bool good = output_open(&out, args->output, error);
+    bool good = output_open_table(&out, args, error);
     if (good) {
         good = part ? fit_part(args, &in, out.file, error) : fit_table(args, &in, out.file, error);
         good = output_close(&out, good, error);
@@ -114,7 +117,9 @@ bool command_slice(const struct jobs_args *args, struct jobs_error *error) {
     struct dataset dataset;
     struct grouped job;
     struct input in;
+    struct progress progress;
     spec.notes = args->quiet ? NULL : stderr;
+    progress_begin(&progress, args, &spec);
     if (mkdir(dir.path, 0777) != 0 && errno != EEXIST) {
         return jobs_fail(error, JOBS_FAULT_DATA, "the folder %s cannot be made: %s", dir.path,
                          strerror(errno));
@@ -128,6 +133,7 @@ bool command_slice(const struct jobs_args *args, struct jobs_error *error) {
         dataset_close(&dataset);
     }
     input_close(&in);
+    progress_end(&progress);
     if (good && !args->quiet) say_planned(&planned);
     return good;
 }
@@ -145,7 +151,7 @@ bool command_combine(const struct jobs_args *args, struct jobs_error *error) {
         input_init(&inputs[i], args->files.items[i]);
         tables[i] = (struct steps_table){inputs[i].name, input_source(&inputs[i])};
     }
-    good = good && output_open(&out, args->output, error);
+    good = good && output_open_table(&out, args, error);
     if (good) {
         struct steps_combine_options options = {args->spec.format, args->spec.memory / 8,
                                                 args->spec.scratch_dir};

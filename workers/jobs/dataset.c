@@ -217,7 +217,9 @@ static bool read_number(struct dataset *d, struct dataset_column *column, const 
 
 static bool row_has_gap(const struct dataset *d, const struct csv_field *fields) {
     for (size_t i = 0; i < d->n_columns; i++) {
-        if (!fields[i].quoted && na_list_has(&d->columns[i].na, fields[i].at, fields[i].length)) return true;
+        if (!fields[i].quoted && !d->columns[i].no_gap &&
+            na_list_has(&d->columns[i].na, fields[i].at, fields[i].length))
+            return true;
     }
     return false;
 }

@@ -60,6 +60,7 @@ struct dataset_options {
 struct dataset_column {
     char *name;
     unsigned use; /* enum column_use flags; set by dataset_use before the first row */
+    bool no_gap;  /* its missing cells make no gap of a row (dataset_row.gap): something fills them */
     struct na_list na;
     enum column_type type; /* so far; meaningful with USE_NUMBER or USE_TYPE */
     uint64_t n_missing;    /* so far; of used columns */
@@ -79,7 +80,7 @@ struct dataset_cell {
 struct dataset_row {
     const struct dataset_cell *cells;
     uint64_t line;
-    bool gap; /* some cell of the row is missing, unused columns included */
+    bool gap; /* some cell of the row is missing, unused columns included, those with no_gap not */
     bool bad; /* some cell is bad */
 };
 

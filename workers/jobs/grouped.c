@@ -124,6 +124,8 @@ static bool set_policies(struct grouped *job, struct jobs_error *error) {
     if (named_twice(spec->missing_columns, spec->n_missing_columns, "--missing-column", error)) return false;
     for (size_t i = 0; i < spec->n_missing_columns; i++) {
         if (!check_missing_column(job, i, error)) return false;
+        size_t at = dataset_find(job->dataset, spec->missing_columns[i]);
+        job->dataset->columns[at].no_gap = spec->missing_of[i] != MISSING_DROP;
     }
     set_policy(job, job->columns.y);
     if (job->columns.weights != DATASET_NO_COLUMN) set_policy(job, job->columns.weights);
@@ -301,10 +303,10 @@ static bool bad_levels(const struct grouped *job, const char *why, struct jobs_e
 /* Decides how a logistic response is read: as the numbers 0 and 1, or as a text that counts as 1. */
 static bool decide_positive(struct grouped_state *state, struct jobs_error *error) {
     const struct grouped *job = state->job;
+    if (job->spec->model == MODEL_LINEAR) return true;
     struct dataset_column *column = &job->dataset->columns[job->columns.y];
     bool numbers = column->type != COLUMN_TEXT;
     uint32_t n = intern_count(job->levels);
-    if (job->spec->model == MODEL_LINEAR) return true;
     if (job->spec->positive) {
         size_t length = strlen(job->spec->positive);
         bool seen = intern_find(job->levels, job->spec->positive, length) != INTERN_NONE;
@@ -555,7 +557,7 @@ static bool write_frame(const struct grouped *job, FILE *file, void (*frame)(str
     struct results_out out = {.format = job->spec->format, .names = job->names, .n_names = job->n_names};
     frame(&out);
     bool good = !out.text.failed || jobs_fail_memory(error, "the table's header");
-    if (good) fwrite(out.text.at, 1, out.text.length, file);
+    if (good) text_buffer_write(&out.text, file);
     results_out_free(&out);
     return good && (!ferror(file) || grouped_write_failed(error));
 }

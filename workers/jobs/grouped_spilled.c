@@ -397,6 +397,8 @@ static bool fill_others(struct grouped_state *state, struct spill *spill, const 
         if (!needs_fill(state, i)) continue;
         if (state->job->policy[i] == MISSING_MODE) {
             if (!find_mode(state, spill, i, error)) return false;
+        } else if (state->job->dataset->columns[i].type == COLUMN_TEXT) {
+            *fill = (struct missing_fill){.known = true, .text = INTERN_NONE}; /* indicator */
         } else if (state->job->policy[i] != MISSING_MEDIAN && sums->n[i] > 0) {
             *fill = (struct missing_fill){.known = true, .number = (double)(sums->sum[i] / sums->n[i])};
         }

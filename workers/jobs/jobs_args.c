@@ -353,7 +353,7 @@ static const struct option OPTIONS[] = {
      "other such texts for a column; may be repeated"},
     {"--delimiter", READING, true, "C", take_delimiter,
      "between fields (default a comma); tab for a tabulator"},
-    {"--bad-text", FILLING, true, "WHAT", take_bad_text,
+    {"--bad-text", FITTING, true, "WHAT", take_bad_text,
      "text where a number is wanted: error (default), missing, mark"},
     {"--quoted-numbers", READING, true, NULL, take_quoted_numbers, "a cell in quotes may be a number"},
     {"--long", FITTING, true, NULL, take_long, "a row per slice and one per term (default)"},
@@ -472,8 +472,15 @@ static bool check_needed(const struct jobs_args *args, struct jobs_error *error)
     if (args->command == JOBS_IMPUTE && !args->has_missing && args->missing_columns.n == 0) {
         return jobs_fail(error, JOBS_FAULT_USAGE, "--missing is needed: one of " MISSING_POLICIES);
     }
-    if (args->command == JOBS_IMPUTE && args->spec.within_slice && args->slice_by.n == 0) {
-        return jobs_fail(error, JOBS_FAULT_USAGE, "--impute-scope slice needs --slice-by");
+    if (args->command == JOBS_IMPUTE && args->spec.within_slice != (args->slice_by.n > 0)) {
+        return jobs_fail(error, JOBS_FAULT_USAGE, "--impute-scope slice and --slice-by need each other");
+    }
+    if (args->command == JOBS_IMPUTE && args->has_missing && args->spec.missing == MISSING_DROP &&
+        args->missing_columns.n == 0) {
+        return jobs_fail(
+            error, JOBS_FAULT_USAGE,
+            "--missing: drop is about the columns of a model; choose drop_any, or name the columns "
+            "(--missing-column COL=drop)");
     }
     if (args->diseased && args->healthy && strcmp(args->diseased, args->healthy) == 0) {
         return jobs_fail(error, JOBS_FAULT_USAGE, "--diseased and --healthy name the same value");

@@ -72,30 +72,6 @@ bool missing_fills(enum missing_policy policy, enum column_type type) {
     return false;
 }
 
-static bool add_indicator(struct table *t, size_t of) {
-    char name[512];
-    snprintf(name, sizeof name, "%s%.*s", MISSING_INDICATOR_PREFIX, 480, t->columns[of].name);
-    size_t at = table_add_column(t, name, COLUMN_INTEGER);
-    if (at == DATASET_NO_COLUMN) return false;
-    for (size_t row = 0; row < t->n_rows; row++) {
-        t->columns[at].number[row] = table_is_missing(&t->columns[of], row);
-    }
-    return true;
-}
-
-bool missing_prepare(struct table *t, const struct missing_plan *plan, struct jobs_error *error) {
-    for (size_t i = 0; i < plan->n_columns; i++) {
-        if (plan->policy[i] != MISSING_INDICATOR || t->columns[i].n_missing == 0) continue;
-        struct intern *spelling = t->columns[i].spelling;
-        bool good =
-            t->columns[i].type != COLUMN_TEXT
-                ? add_indicator(t, i)
-                : spelling && intern_add(spelling, MISSING_LEVEL, strlen(MISSING_LEVEL)) != INTERN_NONE;
-        if (!good) return jobs_fail_memory(error, "the missing-value indicators");
-    }
-    return true;
-}
-
 /* --- one value per column ---------------------------------------------------------------------------------
  */
 
@@ -179,12 +155,9 @@ static bool text_mode(const struct table_column *column, const uint32_t *rows, s
 /* fill->known stays false when nothing is observed. False: no memory. */
 static bool fill_text(const struct table_column *column, enum missing_policy policy, const uint32_t *rows,
                       size_t n_rows, struct missing_fill *fill) {
-    if (policy == MISSING_INDICATOR) {
-        fill->text = intern_find(column->spelling, MISSING_LEVEL, strlen(MISSING_LEVEL));
-    } else if (!text_mode(column, rows, n_rows, &fill->text)) {
-        return false;
-    }
-    fill->known = fill->text != INTERN_NONE;
+    fill->text = INTERN_NONE;
+    if (policy != MISSING_INDICATOR && !text_mode(column, rows, n_rows, &fill->text)) return false;
+    fill->known = policy == MISSING_INDICATOR || fill->text != INTERN_NONE;
     return true;
 }
 
@@ -302,31 +275,4 @@ const struct missing_cell *missing_result_cell(const struct missing_result *resu
     struct missing_cell wanted = {.column = (uint32_t)column, .row = (uint32_t)row};
     if (result->n_cells == 0) return NULL;
     return bsearch(&wanted, result->cells, result->n_cells, sizeof wanted, compare_cells);
-}
-
-static void apply_value(struct table_column *column, size_t row, double number, uint32_t text) {
-    if (column->type == COLUMN_TEXT) {
-        table_set_text(column, row, text);
-    } else {
-        table_set_number(column, row, number);
-    }
-}
-
-void missing_apply(struct table *t, const struct missing_result *result, const uint32_t *rows, size_t n_rows,
-                   uint64_t *counts) {
-    for (size_t i = 0; i < result->n_cells; i++) {
-        const struct missing_cell *cell = &result->cells[i];
-        apply_value(&t->columns[cell->column], cell->row, cell->number, cell->text);
-        counts[cell->column]++;
-    }
-    for (size_t at = 0; at < result->n_columns; at++) {
-        const struct missing_fill *fill = &result->fills[at];
-        if (!fill->known) continue;
-        for (size_t i = 0; i < n_rows; i++) {
-            size_t row = missing_row(rows, i);
-            if (!table_is_missing(&t->columns[at], row)) continue;
-            apply_value(&t->columns[at], row, fill->number, fill->text);
-            counts[at]++;
-        }
-    }
 }

@@ -67,14 +67,12 @@ void missing_plan_close(struct missing_plan *plan);
 void missing_plan_predictors(struct missing_plan *plan, const struct dataset *d);
 /* Whether the policy fills this column's gaps. */
 bool missing_fills(enum missing_policy policy, enum column_type type);
-/* Adds the columns and levels that indicator needs. Call it once, before anything is filled. */
-bool missing_prepare(struct table *t, const struct missing_plan *plan, struct jobs_error *error);
 
 /* One value for all of a column's gaps. */
 struct missing_fill {
     bool known;
     double number;
-    uint32_t text; /* in the column's spelling */
+    uint32_t text; /* in the column's spelling; INTERN_NONE: MISSING_LEVEL */
 };
 
 /* A gap with a value of its own. */
@@ -94,15 +92,12 @@ struct missing_result {
 void missing_result_free(struct missing_result *result);
 
 /* Computes fills for the rows rows[0 .. n_rows) (NULL: rows 0 .. n_rows-1), reading nothing else of the
- * table, which must be finished and prepared. Safe for several threads on one table. `where` is added to
+ * table, which must be finished. Safe for several threads on one table. `where` is added to
  * errors (" of slice a=1", or ""). With lenient, a column that cannot be filled is left alone instead. False
  * with *error set, owning nothing. */
 bool missing_run(const struct table *t, const struct missing_plan *plan, const uint32_t *rows, size_t n_rows,
                  const char *where, bool lenient, struct fit_scratch *scratch, struct missing_result *result,
                  struct jobs_error *error);
-/* Applies it to the same rows; counts[column] grows by the cells filled. */
-void missing_apply(struct table *t, const struct missing_result *result, const uint32_t *rows, size_t n_rows,
-                   uint64_t *counts);
 /* The cell of a column and row in the result, or NULL. */
 const struct missing_cell *missing_result_cell(const struct missing_result *result, size_t column,
                                                size_t row);

@@ -160,7 +160,7 @@ static int compare_names(const void *a, const void *b) {
 const char *results_name_twice(const char *const *names, size_t n) {
     const char **sorted = malloc((n + 1) * sizeof *sorted), *twice = NULL;
     if (!sorted) return NULL;
-    memcpy(sorted, names, n * sizeof *sorted);
+    if (n > 0) memcpy(sorted, names, n * sizeof *sorted);
     qsort(sorted, n, sizeof *sorted, compare_names);
     for (size_t i = 1; i < n && !twice; i++) {
         if (strcmp(sorted[i - 1], sorted[i]) == 0) twice = sorted[i];

@@ -192,7 +192,7 @@ static bool write_frame(struct combining *c, void (*frame)(struct results_out *)
     c->out.text.length = 0;
     frame(&c->out);
     if (c->out.text.failed) return jobs_fail_memory(error, "the table");
-    fwrite(c->out.text.at, 1, c->out.text.length, c->file);
+    text_buffer_write(&c->out.text, c->file);
     return !ferror(c->file) || grouped_write_failed(error);
 }
 

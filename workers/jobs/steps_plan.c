@@ -41,11 +41,6 @@ static size_t open_record(struct writing *w, enum steps_record kind) {
     return start;
 }
 
-static void flush(struct writing *w) {
-    fwrite(w->buffer.at, 1, w->buffer.length, w->file);
-    w->buffer.length = 0;
-}
-
 static void close_record(struct writing *w, size_t start) {
     struct text_buffer *b = &w->buffer;
     if (b->failed) return;
@@ -53,7 +48,7 @@ static void close_record(struct writing *w, size_t start) {
     uint32_t packed = htole32((uint32_t)length);
     memcpy(b->at + start + 1, &packed, sizeof packed);
     w->hash = intern_hash(b->at + start + 5, length, w->hash ^ (unsigned char)b->at[start]);
-    if (b->length >= BUFFER) flush(w);
+    if (b->length >= BUFFER) text_buffer_write(b, w->file);
 }
 
 static void pack_text_of(struct text_buffer *b, const struct table_column *column, uint32_t id) {
@@ -125,7 +120,7 @@ static void write_end(struct writing *w, const struct steps_part *part) {
     pack_u64(b, part->rows);
     pack_u64(b, hash);
     close_record(w, start);
-    if (!b->failed) flush(w);
+    if (!b->failed) text_buffer_write(b, w->file);
 }
 
 /* Writes slices first .. first+part->slices of the batch's index. */

@@ -51,16 +51,6 @@ void table_close(struct table *t) {
     *t = (struct table){0};
 }
 
-void table_clear(struct table *t) {
-    for (size_t i = 0; i < t->n_columns; i++) {
-        struct table_column *column = &t->columns[i];
-        if (column->missing) memset(column->missing, 0, bitmap_words(t->rows_room) * sizeof *column->missing);
-        column->n_missing = 0;
-    }
-    if (t->marks) memset(t->marks, 0, t->rows_room);
-    t->n_rows = 0;
-}
-
 /* --- room -------------------------------------------------------------------------------------------------
  */
 
@@ -126,29 +116,13 @@ size_t table_size(const struct table *t) {
 /* --- rows -------------------------------------------------------------------------------------------------
  */
 
-bool table_set_missing(struct table *t, struct table_column *column, size_t row) {
+static bool set_missing(struct table *t, struct table_column *column, size_t row) {
     if (!column->missing && !grow_bitmap(&column->missing, 0, t->rows_room)) return false;
     uint64_t bit = 1ull << (row % 64);
     column->n_missing += !(column->missing[row / 64] & bit);
     column->missing[row / 64] |= bit;
     if (column->number) column->number[row] = NAN;
     return true;
-}
-
-static void clear_missing(struct table_column *column, size_t row) {
-    if (!table_is_missing(column, row)) return;
-    column->missing[row / 64] &= ~(1ull << (row % 64));
-    column->n_missing--;
-}
-
-void table_set_number(struct table_column *column, size_t row, double number) {
-    clear_missing(column, row);
-    column->number[row] = number;
-}
-
-void table_set_text(struct table_column *column, size_t row, uint32_t text) {
-    clear_missing(column, row);
-    column->text[row] = text;
 }
 
 bool table_append(struct table *t, const struct dataset_row *cells) {
@@ -162,7 +136,7 @@ bool table_append(struct table *t, const struct dataset_row *cells) {
             column->text[row] = intern_add(column->spelling, cell->text, cell->length);
             if (column->text[row] == INTERN_NONE) return false;
         }
-        if (cell->missing && !table_set_missing(t, column, row)) return false;
+        if (cell->missing && !set_missing(t, column, row)) return false;
     }
     if (cells->gap || cells->bad) {
         if (!t->marks && !grow_marks(t, 0, t->rows_room)) return false;
@@ -195,29 +169,4 @@ void table_finish(struct table *t, const struct dataset *d) {
         free(column->number);
         column->number = NULL;
     }
-}
-
-/* --- columns ----------------------------------------------------------------------------------------------
- */
-
-size_t table_find(const struct table *t, const char *name) {
-    for (size_t i = 0; i < t->n_columns; i++) {
-        if (strcmp(t->columns[i].name, name) == 0) return i;
-    }
-    return DATASET_NO_COLUMN;
-}
-
-size_t table_add_column(struct table *t, const char *name, enum column_type type) {
-    struct table_column *columns = realloc(t->columns, (t->n_columns + 1) * sizeof *columns);
-    if (!columns) return DATASET_NO_COLUMN;
-    t->columns = columns;
-    struct table_column *column = &columns[t->n_columns];
-    *column = (struct table_column){.use = USE_NUMBER, .type = type};
-    column->name = strdup(name);
-    column->number = calloc(t->rows_room ? t->rows_room : 1, sizeof(double));
-    if (!column->name || !column->number) {
-        column_free(column);
-        return DATASET_NO_COLUMN;
-    }
-    return t->n_columns++;
 }

@@ -51,13 +51,6 @@ bool table_append(struct table *t, const struct dataset_row *row);
 void table_row_cells(const struct table *t, size_t row, struct dataset_cell *cells, struct dataset_row *out);
 /* Takes the types the dataset has found and drops the numbers of text columns. Call it after the last row. */
 void table_finish(struct table *t, const struct dataset *d);
-/* Forgets the rows, keeps the room. */
-void table_clear(struct table *t);
-
-/* Adds a column of numbers, complete and 0 to begin with. DATASET_NO_COLUMN when there is no memory. */
-size_t table_add_column(struct table *t, const char *name, enum column_type type);
-size_t table_find(const struct table *t, const char *name);
-
 /* Bytes held, as far as rows have touched them. */
 size_t table_size(const struct table *t);
 /* What one more row would take, texts not counted: for planning. */
@@ -66,11 +59,5 @@ size_t table_row_size(const struct table *t);
 static inline bool table_is_missing(const struct table_column *column, size_t row) {
     return column->missing && (column->missing[row / 64] >> (row % 64) & 1);
 }
-
-/* Fill a missing cell, or make one missing; n_missing follows. set_missing is false when there is no memory.
- */
-void table_set_number(struct table_column *column, size_t row, double number);
-void table_set_text(struct table_column *column, size_t row, uint32_t text);
-bool table_set_missing(struct table *t, struct table_column *column, size_t row);
 
 #endif

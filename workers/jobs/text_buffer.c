@@ -88,6 +88,11 @@ void text_buffer_json(struct text_buffer *b, const char *text, size_t length) {
     text_buffer_char(b, '"');
 }
 
+void text_buffer_write(struct text_buffer *b, FILE *file) {
+    if (b->length > 0) fwrite(b->at, 1, b->length, file);
+    b->length = 0;
+}
+
 void text_buffer_free(struct text_buffer *b) {
     free(b->at);
     *b = (struct text_buffer){0};

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 /* All zeros is an empty buffer. */
 struct text_buffer {
@@ -24,6 +25,8 @@ void text_buffer_count(struct text_buffer *b, unsigned long long number);
 void text_buffer_csv(struct text_buffer *b, const char *text, size_t length);
 /* A JSON string with its quotes. */
 void text_buffer_json(struct text_buffer *b, const char *text, size_t length);
+/* Writes all of it and empties it; whether that worked, the stream knows. */
+void text_buffer_write(struct text_buffer *b, FILE *file);
 void text_buffer_free(struct text_buffer *b);
 
 #endif

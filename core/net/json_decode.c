@@ -49,6 +49,7 @@ static void write_path(const struct place *at, struct buf *out) {
     if (at->index != NOT_AN_ELEMENT) buf_printf(out, "[%zu]", at->index);
 }
 
+/* The sentence begins with the path of the field: format goes on from there. */
 static enum error refuse(const struct reader *r, const struct place *at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 static enum error refuse(const struct reader *r, const struct place *at, const char *format, ...) {
@@ -61,7 +62,8 @@ static enum error refuse(const struct reader *r, const struct place *at, const c
     buf_init(&path);
     write_path(at, &path);
     buf_append_char(&path, '\0');
-    fault_field(r->fault, ERR_INVALID_ARGUMENT, path.ptr, "%s", text);
+    const char *subject = *path.ptr ? path.ptr : "the body";
+    fault_field(r->fault, ERR_INVALID_ARGUMENT, path.ptr, "%s %s", subject, text);
     buf_free(&path);
     return ERR_INVALID_ARGUMENT;
 }

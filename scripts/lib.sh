@@ -193,3 +193,12 @@ build() {
     rm -f "$log"
     return 1
 }
+
+# Python clients' stubs, from our .proto files, into the build folder.
+python_stubs() {
+    local out=$BUILD/python
+    mkdir -p "$out"
+    (cd "$ROOT/proto" && find . -name '*.proto' -print0 | xargs -0 protoc -I. -I/usr/include -I/usr/share/grpc-proto \
+        --python_out="$out" --grpc_out="$out" --plugin=protoc-gen-grpc="$(command -v grpc_python_plugin)")
+    export PYTHONPATH=$out${PYTHONPATH:+:$PYTHONPATH}
+}

@@ -8,7 +8,8 @@
  *   4. The answer.
  * Failures: 2 refuses nothing (conflicts are answers, not errors), so neighbours never suffer. The same
  * idempotency key gives the post that has it. Its outcome unknown (connection lost): an error; the client's
- * retry with the same key finds out. 3 fails: the relay publishes and the fan-out delivers to the author as
+ * retry with the same key finds out, and puts the entry on the author's timeline, since whoever wrote it may
+ * not have come to that. 3 fails: the relay publishes and the fan-out delivers to the author as
  * well; the author then reads from SQL or waits for it, as Redis is away.
  */
 #include "core/base/clock.h"
@@ -192,18 +193,31 @@ static void set_event(struct arena *a, struct create_row *row, const struct post
  * ----------------------------------------------------------------------------------------------------------
  */
 
+/* Late elements are exact, too: they only prove less (timeline_list.h). */
+static void add_own_delivery(struct domain *d, struct redis_batch *b, int64_t author_id, int64_t entry_id) {
+    char key[KEY_MAX];
+    int64_t epoch = epoch_now(d);
+    if (epoch == 0) return;
+    redis_cmd(b, 3);
+    redis_arg(b, STR("RPUSHX"));
+    redis_arg(b, key_timeline(key, epoch, author_id));
+    redis_arg_i64(b, timeline_is_prompt(entry_id, clock_wall_ms()) ? entry_id : -entry_id);
+}
+
 void post_announce(struct fiber *self, struct domain *d, const struct event_record *event, int64_t author_id,
                    int64_t entry_id) {
     struct redis_batch *b = redis_batch_borrow(d->redis);
-    int64_t epoch = epoch_now(d);
-    if (epoch != 0 && timeline_is_prompt(entry_id, clock_wall_ms())) {
-        char key[KEY_MAX];
-        redis_cmd(b, 3);
-        redis_arg(b, STR("RPUSHX"));
-        redis_arg(b, key_timeline(key, epoch, author_id));
-        redis_arg_i64(b, entry_id);
-    }
+    add_own_delivery(d, b, author_id, entry_id);
     outbox_publish_with(self, d, b, event, 1);
+}
+
+void post_show_author(struct fiber *self, struct domain *d, int64_t author_id, int64_t entry_id) {
+    struct redis_batch *b = redis_batch_borrow(d->redis);
+    add_own_delivery(d, b, author_id, entry_id);
+    if (redis_batch_commands(b) > 0)
+        domain_send(self, d, b);
+    else
+        redis_batch_give_back(d->redis, b);
 }
 
 /* ---- the whole
@@ -239,6 +253,7 @@ static int find_by_key(struct fiber *self, struct domain *d, const struct create
     if (pg_get_bool(r, 0, 1))
         return fault_field(fault, ERR_NOT_FOUND, "idempotency_key",
                            "the post made with this idempotency_key was deleted");
+    post_show_author(self, d, row->author_id, pg_get_i64(r, 0, 0));
     return post_load_one(self, d, pg_get_i64(r, 0, 0), out, fault);
 }
 

@@ -152,10 +152,12 @@ int post_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t pos
     e = run_engagement(self, d, &REPOST, actor, post_id, &record, &changed, fault);
     if (e != 0) return e;
     *repost_id = event.id;
-    if (changed)
+    if (changed) {
         post_announce(self, d, &record, actor, event.id);
-    else
+    } else {
         e = find_repost(self, d, actor, post_id, repost_id, fault);
+        if (e == 0 && *repost_id != 0) post_show_author(self, d, actor, *repost_id);
+    }
     return e != 0 ? e : move_likes_token(self, d, actor, fault);
 }
 

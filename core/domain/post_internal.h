@@ -20,5 +20,8 @@ int post_load_one(struct fiber *self, struct domain *d, int64_t id, struct post 
  * What fails is made good by the relay and the fan-out. */
 void post_announce(struct fiber *self, struct domain *d, const struct event_record *event, int64_t author_id,
                    int64_t entry_id);
+/* Only the latter: for an entry that an earlier call has committed, which may have died before it announced it. The
+ * author, who now gets the answer, must see it (P6); the relay sees to the event. */
+void post_show_author(struct fiber *self, struct domain *d, int64_t author_id, int64_t entry_id);
 
 #endif

@@ -2,6 +2,7 @@
 // The whole story with @grpc/grpc-js: register, login, follow, post, read, stream live, delete; and what goes wrong.
 // Prints TAP. Needs ROOKERY_GATEWAY (ADDR:PORT of a gateway with workers behind it).
 'use strict';
+const { execFileSync } = require('child_process');
 const crypto = require('crypto');
 const path = require('path');
 const grpc = require('@grpc/grpc-js');
@@ -80,6 +81,15 @@ function liveFeed(who) {
   return { next, cancel: () => call.cancel() };
 }
 
+// A session as Login gives it, whose time is over.
+async function expiredToken(who) {
+  const { token } = await rpc('AccountService', 'Login', { handle: who.handle, password: 'correct horse battery' });
+  const script = '. "$ROOKERY_TEST_STACK/run/env" && psql -X -q -v ON_ERROR_STOP=1 -d "$DATABASE_URL" -c "$1"';
+  const query = `UPDATE sessions SET expires_at = now() - interval '1 second' WHERE token_hash = sha256('${token}')`;
+  execFileSync('bash', ['-c', script, '-', query]);
+  return token;
+}
+
 async function errors(ada) {
   const status = grpc.status;
   const text = (value) => rpc('PostService', 'CreatePost', { text: value }, ada.token);
@@ -95,6 +105,8 @@ async function errors(ada) {
     rpc('GraphService', 'Follow', { accountId: '1' }, ada.token), 'account_id');
   await failsWith('a token that is no session is refused', status.UNAUTHENTICATED,
     rpc('TimelineService', 'GetHomeTimeline', {}, 'no-such-token'));
+  await failsWith('a token that has expired is refused', status.UNAUTHENTICATED,
+    rpc('TimelineService', 'GetHomeTimeline', {}, await expiredToken(ada)));
   await failsWith('a bad page token is refused, by name', status.INVALID_ARGUMENT,
     rpc('TimelineService', 'GetHomeTimeline', { pageToken: 'bad' }, ada.token), 'page_token');
 }

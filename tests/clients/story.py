@@ -4,108 +4,17 @@
 Prints TAP. Needs ROOKERY_GATEWAY (ADDR:PORT of a gateway with workers behind it) and the stubs on PYTHONPATH.
 """
 import os
-import queue
 import secrets
 import sys
-import threading
-import time
 
 import grpc
-from rookery.v1 import (account_pb2 as acc, account_pb2_grpc, graph_pb2 as graph, graph_pb2_grpc, post_pb2 as posts,
-                        post_pb2_grpc, timeline_pb2 as tl, timeline_pb2_grpc)
 
-PATIENCE_S = 30
-channel = grpc.insecure_channel(os.environ["ROOKERY_GATEWAY"])
-accounts = account_pb2_grpc.AccountServiceStub(channel)
-relations = graph_pb2_grpc.GraphServiceStub(channel)
-post_service = post_pb2_grpc.PostServiceStub(channel)
-timelines = timeline_pb2_grpc.TimelineServiceStub(channel)
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+from people import Person, acc, first_gateway, graph, posts, sql, tl  # noqa: E402
+from tap import PATIENCE_S, check, done_testing, eventually, fails_with  # noqa: E402
 
-count = failed = 0
-
-
-def check(name, passed, said=""):
-    global count, failed
-    count += 1
-    failed += not passed
-    print(f"{'ok' if passed else 'not ok'} {count} - {name}", flush=True)
-    if not passed and said != "":
-        print("# " + str(said).replace("\n", "\n# "), flush=True)
-
-
-def fails_with(name, code, call, field=""):
-    try:
-        call()
-        check(name, False, "the call succeeded")
-    except grpc.RpcError as error:
-        right = error.code() == code and field in error.details()
-        check(name, right, f"{error.code()}: {error.details()}")
-
-
-def eventually(predicate):
-    end = time.monotonic() + PATIENCE_S
-    while not predicate():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-class Person:
-    def __init__(self, name):
-        self.handle = f"{name}_{secrets.token_hex(5)}"
-        self.password = "correct horse battery"
-        reply = accounts.Register(acc.RegisterRequest(handle=self.handle, password=self.password), timeout=PATIENCE_S)
-        self.id, self.token = reply.account.id, reply.token
-
-    @property
-    def me(self):
-        return {"metadata": (("authorization", "Bearer " + self.token),), "timeout": PATIENCE_S}
-
-    def post(self, text, **more):
-        return post_service.CreatePost(posts.CreatePostRequest(text=text, **more), **self.me).post
-
-    def follow(self, other):
-        relations.Follow(graph.FollowRequest(account_id=other.id), **self.me)
-
-    def home(self, size=20, token=""):
-        return timelines.GetHomeTimeline(tl.GetHomeTimelineRequest(page_size=size, page_token=token), **self.me)
-
-    def home_ids(self):
-        return [item.id for item in self.home(100).items]
-
-
-class Feed:
-    """A live stream, read by a thread into a queue."""
-
-    def __init__(self, person, token=""):
-        """Waits until it is live, unless it resumes: then what was missed comes first."""
-        self.call = timelines.StreamHomeTimeline(tl.StreamHomeTimelineRequest(resume_token=token),
-                                                 metadata=person.me["metadata"])
-        self.messages, self.token = queue.Queue(), token
-        threading.Thread(target=self.read, daemon=True).start()
-        if token == "":
-            self.wait("heartbeat")
-
-    def read(self):
-        try:
-            for message in self.call:
-                self.messages.put(message)
-        except grpc.RpcError:
-            pass
-
-    def wait(self, kind):
-        """The next message of this kind, or None."""
-        end = time.monotonic() + PATIENCE_S
-        while time.monotonic() < end:
-            try:
-                message = self.messages.get(timeout=1)
-            except queue.Empty:
-                continue
-            self.token = message.resume_token
-            if message.WhichOneof("event") == kind:
-                return message
-        return None
+gateway = first_gateway()
+accounts, relations, post_service, timelines = gateway.accounts, gateway.relations, gateway.posts, gateway.timelines
 
 
 def accounts_story(ada, bob):
@@ -131,6 +40,11 @@ def accounts_story(ada, bob):
     accounts.Logout(acc.LogoutRequest(), **other)
     fails_with("a token is worth nothing after logging out", grpc.StatusCode.UNAUTHENTICATED,
                lambda: timelines.GetHomeTimeline(tl.GetHomeTimelineRequest(), **other))
+    late = accounts.Login(acc.LoginRequest(handle=ada.handle, password=ada.password), timeout=PATIENCE_S).token
+    sql(f"UPDATE sessions SET expires_at = now() - interval '1 second' WHERE token_hash = sha256('{late}')")
+    expired = {"metadata": (("authorization", "Bearer " + late),), "timeout": PATIENCE_S}
+    fails_with("a token that has expired is refused", grpc.StatusCode.UNAUTHENTICATED,
+               lambda: timelines.GetHomeTimeline(tl.GetHomeTimelineRequest(), **expired))
     accounts.UpdateProfile(acc.UpdateProfileRequest(display_name="Ada L.", bio="first"), **ada.me)
     seen = accounts.GetAccount(acc.GetAccountRequest(handle=ada.handle), **bob.me).account
     check("a profile that was updated is seen by others", (seen.display_name, seen.bio) == ("Ada L.", "first"), seen)
@@ -155,6 +69,13 @@ def timeline_story(ada, bob):
     check("500 characters are counted as a person would", ada.post(family * 300).text == family * 300)
     fails_with("a reply to nothing is not found", grpc.StatusCode.NOT_FOUND, lambda: ada.post("re", reply_to_id=1),
                "reply_to_id")
+    fails_with("an unknown post is not found", grpc.StatusCode.NOT_FOUND,
+               lambda: post_service.GetPost(posts.GetPostRequest(post_id=1), **ada.me), "post_id")
+    fails_with("an unknown account cannot be followed", grpc.StatusCode.NOT_FOUND,
+               lambda: relations.Follow(graph.FollowRequest(account_id=1), **ada.me), "account_id")
+    other_list = timelines.GetUserTimeline(tl.GetUserTimelineRequest(account_id=ada.id, page_size=1), **bob.me)
+    fails_with("the page token of another list is refused, by name", grpc.StatusCode.INVALID_ARGUMENT,
+               lambda: bob.home(token=other_list.next_page_token), "page_token")
     fails_with("a bad page token is refused, by name", grpc.StatusCode.INVALID_ARGUMENT,
                lambda: bob.home(token="no such token"), "page_token")
     fails_with("a page size of 101 is refused, by name", grpc.StatusCode.INVALID_ARGUMENT,
@@ -222,7 +143,7 @@ def replies_story(ada, bob):
 
 
 def live_story(ada, bob):
-    feed = Feed(bob)
+    feed = bob.feed()
     sent = ada.post("live").id
     got = feed.wait("item")
     check("a post comes live", got is not None and got.item.id == sent, got)
@@ -230,9 +151,9 @@ def live_story(ada, bob):
     got = feed.wait("edited")
     check("an edit comes live", got is not None and got.edited.text == "live, edited", got)
     token = feed.token
-    feed.call.cancel()
+    feed.cancel()
     missed = [ada.post(f"missed {i}").id for i in range(3)]
-    feed = Feed(bob, token)
+    feed = bob.feed(token)
     got = []
     while missed[-1] not in got:
         message = feed.wait("item")
@@ -243,7 +164,7 @@ def live_story(ada, bob):
     post_service.DeletePost(posts.DeletePostRequest(post_id=sent), **ada.me)
     got = feed.wait("deleted_id")
     check("a deletion comes live", got is not None and got.deleted_id == sent, got)
-    feed.call.cancel()
+    feed.cancel()
 
 
 def main():
@@ -254,8 +175,7 @@ def main():
     pages_story(ada, bob)
     replies_story(ada, bob)
     live_story(ada, bob)
-    print(f"1..{count}")
-    sys.exit(failed > 0)
+    done_testing()
 
 
 main()

@@ -16,6 +16,22 @@ def check(name, passed, said=""):
         print("# " + str(said).replace("\n", "\n# "), flush=True)
 
 
+def note(text):
+    print("# " + text, flush=True)
+
+
+def fails_with(name, code, call, field=""):
+    """A gRPC call fails with this status, and its message names the field."""
+    import grpc  # not every test has it
+
+    try:
+        call()
+        check(name, False, "the call succeeded")
+    except grpc.RpcError as error:
+        right = error.code() == code and field in error.details()
+        check(name, right, f"{error.code()}: {error.details()}")
+
+
 def failures():
     return _failed
 

@@ -10,8 +10,8 @@
  *      commands a delivery costs. Recipients of a post: the author's followers and the author; of a reply to
  *      somebody else: only those who also follow the one replied to, that one, and the author. Readers filter
  *      again; this only saves deliveries. A pulled author's post goes to the author alone (gateway/pulled.h).
- *   4. Changes of relations: tokens move and timelines are deleted once more, in case the gateway died before
- *      it did.
+ *   4. Changes of relations that the relay published: tokens move and timelines are deleted here, since the
+ *      gateway may have died before it did. One that a gateway published says that it did.
  * Failures:
  *   - Redis or PostgreSQL is away: a retryable error; the runtime brings the same batch again. Readers drop
  *     duplicates.
@@ -203,7 +203,8 @@ static int repeat_relations(struct fiber *self, struct worker *w, const struct b
     ids_init(&accounts);
     ids_init(&rebuild);
     for (size_t i = 0; i < b->n; i++)
-        if (is_relation(b->items[i].event)) note_relation(b->items[i].event, &accounts, &rebuild);
+        if (b->items[i].relayed && is_relation(b->items[i].event))
+            note_relation(b->items[i].event, &accounts, &rebuild);
     ids_sort_unique(&accounts);
     ids_sort_unique(&rebuild);
     int e = accounts.len == 0 ? 0

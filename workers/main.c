@@ -24,6 +24,7 @@
 struct process {
     struct worker worker;
     struct config config;
+    const struct role *roles[MAX_ROLES];
     uv_signal_t term, interrupt;
     struct fiber *main;
     struct rpc_server *http; /* metrics; NULL without ROOKERY_METRICS_LISTEN */
@@ -119,10 +120,9 @@ static int serve_metrics(struct process *p, struct fault *fault) {
 
 static int start(struct fiber *self, struct process *p, struct fault *fault) {
     struct worker *w = &p->worker;
-    const struct role *roles[MAX_ROLES];
     size_t n;
     bool relay;
-    if (!parse_roles(p->config.roles, roles, &n, &relay))
+    if (!parse_roles(p->config.roles, p->roles, &n, &relay))
         return fault_set(fault, ERR_INVALID_ARGUMENT, "bad ROOKERY_ROLES");
     w->followers = followers_new(&w->domain);
     w->deliverer = deliverer_new(&w->domain);
@@ -131,7 +131,7 @@ static int start(struct fiber *self, struct process *p, struct fault *fault) {
         return fault_set(fault, ERR_OVERLOADED, "not enough memory");
     int e = process_connect(self, &w->domain, fault);
     if (e == 0) e = serve_metrics(p, fault);
-    if (e == 0) e = runtime_start(w, roles, n);
+    if (e == 0) e = runtime_start(w, p->roles, n);
     if (e == 0 && relay) e = relay_start(w);
     return e;
 }

@@ -13,6 +13,7 @@
 
 #include "core/base/clock.h"
 #include "core/domain/epoch.h"
+#include "workers/consumers.h"
 #include "workers/trim.h"
 
 #define ROUND_MS 300
@@ -96,7 +97,7 @@ static int publish(struct fiber *self, struct worker *w, const struct pg_result 
             .payload = pg_get_str(rows, i, 2),
             .stream = (enum outbox_stream)pg_get_i64(rows, i, 3),
         };
-        outbox_add_command(b, &e);
+        outbox_add_command(b, &e, true);
     }
     return domain_send(self, &w->domain, b);
 }
@@ -134,12 +135,15 @@ static int relay_some(struct fiber *self, struct worker *w, struct counter *rela
 static void trim(struct fiber *self, struct worker *w, int64_t *next_ns) {
     if (clock_mono_ns() < *next_ns) return;
     trim_streams(self, w);
+    consumers_sweep(self, w);
     *next_ns = clock_mono_ns() + TRIM_EVERY_NS;
 }
 
 static void relay(struct fiber *self, void *arg) {
     struct worker *w = arg;
     int64_t next_trim_ns = 0;
+    struct lane_fiber running = {.fiber = self};
+    list_push_back(&w->lanes, &running.node);
     struct counter *relayed = metrics_counter(w->domain.metrics, "rookery_events_relayed_total",
                                               "Events published for a gateway", "");
     while (!w->stopping && fiber_sleep_ms(self, ROUND_MS) == 0) {
@@ -150,6 +154,7 @@ static void relay(struct fiber *self, void *arg) {
         trim(self, w, &next_trim_ns);
         arena_reset(fiber_arena(self));
     }
+    list_remove(&running.node);
     latch_done(&w->lanes_left);
 }
 

@@ -13,6 +13,9 @@
  * max_deliveries times goes to the dead letters with the reason, and is acknowledged; its neighbours are
  * unharmed.
  *   - a payload that is no event goes to the dead letters at once.
+ *   - this process is asked to stop: no more is read, what is in hand is finished; what is not finished when
+ *     drain_ms are over is interrupted and handed back, for others to take at once, and the consumer's name goes
+ *     when nothing is left under it.
  *   - this process dies before 3: the entries stay pending; another lane takes them over after reclaim_ms.
  *   - the acknowledgement is lost: the entries come again by 4.
  *   - an entry of a slow role takes longer than reclaim_ms: the lane's keeper claims it again and again for this
@@ -27,9 +30,14 @@
 
 #include "core/base/clock.h"
 #include "core/net/codec.h"
+#include "workers/consumers.h"
 
 #define BLOCK_MS 500
 #define FIRST_COUNT 256
+/* How often a lane looks for what others left, at least: what a stopping process hands back should not wait. */
+#define LOOK_BACK_MS 1000
+/* For handing back, once the lanes have left. */
+#define HAND_BACK_MS 3000
 
 struct lane {
     struct worker *worker;
@@ -228,6 +236,13 @@ static void keep(struct fiber *self, void *arg) {
     latch_done(&l->keeper_left);
 }
 
+/* Also by a lane that was interrupted: the keeper must not outlive it. */
+static void end_keeper(struct fiber *self, struct lane *l) {
+    fiber_cancel(l->keeper);
+    l->keeper_left.waiter = self;
+    while (l->keeper_left.left > 0) fiber_park_uninterruptible(self);
+}
+
 /* ---- reading
  * ---------------------------------------------------------------------------------------------------------
  */
@@ -250,6 +265,7 @@ static struct item *read_items(const struct stream *stream, struct arena *a,
         item->stream_id = copy(a, entry->element[0].str);
         if (fields->type != REDIS_ARRAY || fields->elements < 2) continue;
         item->payload = copy(a, fields->element[1].str);
+        item->relayed = fields->elements >= 4 && str_eq(fields->element[2].str, STR(OUTBOX_RELAYED));
         item->message = pb_decode(stream->message, item->payload, a, NULL);
         if (item->message && stream->valid && !stream->valid(item->message)) item->message = NULL;
     }
@@ -320,6 +336,11 @@ static void adapt(struct lane *l, size_t got) {
         l->count = 2 * l->count < most ? 2 * l->count : most;
 }
 
+static int64_t look_back_ns(const struct lane *l) {
+    int64_t ms = l->worker->domain.config->reclaim_ms / 3;
+    return (ms < LOOK_BACK_MS ? ms : LOOK_BACK_MS) * NS_PER_MS;
+}
+
 static int turn(struct fiber *self, struct lane *l) {
     struct item *items = NULL;
     size_t n = 0;
@@ -327,8 +348,7 @@ static int turn(struct fiber *self, struct lane *l) {
     bool look_back = clock_mono_ns() >= l->next_reclaim_ns;
     if (look_back) {
         e = read_abandoned(self, l, &items, &n);
-        if (n == 0)
-            l->next_reclaim_ns = clock_mono_ns() + l->worker->domain.config->reclaim_ms * NS_PER_MS / 3;
+        if (n == 0) l->next_reclaim_ns = clock_mono_ns() + look_back_ns(l);
     }
     if (e == 0 && n == 0) {
         e = read_new(self, l, &items, &n);
@@ -342,6 +362,8 @@ static int turn(struct fiber *self, struct lane *l) {
 static void run_lane(struct fiber *self, void *arg) {
     struct lane *l = arg;
     unsigned failures = 0;
+    struct lane_fiber running = {.fiber = self};
+    list_push_back(&l->worker->lanes, &running.node);
     while (!l->worker->stopping) {
         int e = turn(self, l);
         arena_reset(fiber_arena(self));
@@ -350,12 +372,10 @@ static void run_lane(struct fiber *self, void *arg) {
         if (failures > 1 && fiber_sleep_ms(self, backoff_ms(failures, 10, 500)) != 0) break;
     }
     struct worker *w = l->worker;
-    if (l->keeper) {
-        fiber_cancel(l->keeper);
-        latch_wait(self, &l->keeper_left);
-    }
+    if (l->keeper) end_keeper(self, l);
     redis_close(self, l->redis);
     free(l);
+    list_remove(&running.node);
     latch_done(&w->lanes_left);
 }
 
@@ -390,16 +410,39 @@ static int start_lane(struct worker *w, const struct role *role, int partition) 
 
 int runtime_start(struct worker *w, const struct role *const *roles, size_t n) {
     int partitions = (int)w->domain.config->partitions;
-    latch_init(&w->lanes_left, n * (size_t)partitions);
+    w->roles = roles;
+    w->n_roles = n;
+    list_init(&w->lanes);
+    latch_init(&w->lanes_left, 0);
     for (size_t i = 0; i < n; i++)
         for (int p = 0; p < partitions; p++) {
             int e = start_lane(w, roles[i], p);
             if (e != 0) return e;
+            w->lanes_left.left++;
         }
     return 0;
 }
 
+static void interrupt_lanes(struct fiber *self, struct worker *w) {
+    log_warn(w->domain.log, "work in hand is interrupted", LOG_I("drain_ms", w->domain.config->drain_ms));
+    list_each (&w->lanes, n) fiber_cancel(list_entry(n, struct lane_fiber, node)->fiber);
+    latch_wait(self, &w->lanes_left);
+}
+
+static void hand_back(struct fiber *self, struct worker *w) {
+    int64_t n = 0;
+    if (w->n_roles == 0 || !redis_ready(w->domain.redis)) return;
+    fiber_set_deadline_ns(self, clock_mono_ns() + HAND_BACK_MS * NS_PER_MS);
+    for (size_t i = 0; i < w->n_roles; i++) n += consumers_leave(self, w, w->roles[i]);
+    fiber_set_deadline_ns(self, 0);
+    if (n > 0) log_info(w->domain.log, "entries are handed back", LOG_I("entries", n));
+}
+
 void runtime_stop(struct fiber *self, struct worker *w) {
     w->stopping = true;
-    latch_wait(self, &w->lanes_left);
+    fiber_set_deadline_ns(self, clock_mono_ns() + w->domain.config->drain_ms * NS_PER_MS);
+    int e = latch_wait(self, &w->lanes_left);
+    fiber_set_deadline_ns(self, 0);
+    if (e != 0) interrupt_lanes(self, w);
+    hand_back(self, w);
 }

@@ -27,7 +27,9 @@ extern const struct stream EVENT_STREAM;
 struct item {
     struct str stream_id;
     struct str payload;
-    union { /* decoded; NULL when the payload is no valid message: never handed to a role */
+    bool
+        relayed; /* the relay published it: whoever wrote it may have died before it did the rest of its work */
+    union {      /* decoded; NULL when the payload is no valid message: never handed to a role */
         ProtobufCMessage *message; /* by the stream's descriptor */
         Event *event;              /* of EVENT_STREAM */
     };
@@ -66,16 +68,26 @@ struct jobs_lane;
 struct worker {
     struct domain domain;
     const char *consumer; /* this process's name in every group */
+    const struct role *const *roles;
+    size_t n_roles;
     bool stopping;
     struct latch lanes_left;
+    struct list_node lanes;      /* what a stop interrupts when its time is over */
     struct followers *followers; /* shared by the roles that deliver */
     struct deliverer *deliverer;
     struct jobs_lane *jobs;
 };
 
-/* Starts the lanes of these roles. */
+/* A fiber that works until w->stopping; on w->lanes while it runs. */
+struct lane_fiber {
+    struct list_node node;
+    struct fiber *fiber;
+};
+
+/* Starts the lanes of these roles (borrowed until runtime_stop has returned). */
 int runtime_start(struct worker *w, const struct role *const *roles, size_t n);
-/* Reads no more, finishes what is in hand, and waits for the lanes to end. */
+/* Reads no more and lets the lanes finish what is in hand, for ROOKERY_DRAIN_MS; what they have not finished by
+ * then is handed back to the groups (consumers.h). */
 void runtime_stop(struct fiber *self, struct worker *w);
 
 #endif

@@ -89,6 +89,23 @@ int group_info_read(struct fiber *self, struct redis *r, struct str key, struct 
     return out->pending > 0 ? read_pending(self, r, key, group, out) : 0;
 }
 
+int consumers_info_read(struct fiber *self, struct redis *r, struct str key, struct str group,
+                        struct consumer_info **out, size_t *n) {
+    const struct redis_reply *reply = NULL;
+    *n = 0;
+    int e = redis_call(self, r, &reply, "XINFO CONSUMERS " STR_FMT " " STR_FMT, STR_ARG(key), STR_ARG(group));
+    if (is_missing(e, reply)) return 0;
+    if (e != 0) return e;
+    *out = ARENA_ARRAY(fiber_arena(self), struct consumer_info, reply->elements);
+    for (size_t i = 0; i < reply->elements; i++) {
+        const struct redis_reply *one = &reply->element[i], *name = value_of(one, STR("name"));
+        if (name)
+            (*out)[(*n)++] = (struct consumer_info){name->str, number_of(one, STR("pending")),
+                                                    number_of(one, STR("idle"))};
+    }
+    return 0;
+}
+
 struct stream_id group_info_needs(const struct group_info *g) {
     if (g->pending == 0) return (struct stream_id){g->last_delivered.ms, g->last_delivered.sequence + 1};
     return g->oldest_pending;

@@ -34,6 +34,15 @@ struct group_info {
 int group_info_read(struct fiber *self, struct redis *r, struct str key, struct str group,
                     struct group_info *out);
 
+struct consumer_info {
+    struct str name;
+    int64_t pending; /* -1: Redis does not say */
+    int64_t idle_ms; /* since it last asked for anything */
+};
+/* The members of a group, in the fiber's arena; of a group that does not exist, none. */
+int consumers_info_read(struct fiber *self, struct redis *r, struct str key, struct str group,
+                        struct consumer_info **out, size_t *n);
+
 /* From where on the group needs the stream: its oldest pending entry, or what follows the last delivered. */
 struct stream_id group_info_needs(const struct group_info *g);
 

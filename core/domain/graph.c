@@ -3,12 +3,12 @@
  * Each write, on the happy path:
  *   1. One transaction: an advisory lock on the pair (so that a follow and a block of the same two never
  * overlap), then one statement that checks, changes, moves the follower version and writes the outbox row.
- *   2. The event is published.
- *   3. The tokens of everybody whose view changed move; timelines whose sources grew are deleted (tokens.h).
+ *   2. The tokens of everybody whose view changed move; timelines whose sources grew are deleted (tokens.h).
+ *   3. The event is published: only now, so that an event which its writer published says that 2 is done.
  *   4. The answer.
- * A crash between 1 and 3 leaves the answer unsent; the event then reaches a worker, which does 3 again. A
- * change that was already so does 3 again as well: that is what makes a retry after UNAVAILABLE mean
- * something.
+ * A crash between 1 and 3, or a Redis that is away in 2, leaves the event to the relay, whose events are marked, and
+ * a worker does 2 for it (workers/fanout.c). A change that was already so does 2 again as well: that is what makes a
+ * retry after UNAVAILABLE mean something.
  */
 #include "core/domain/graph.h"
 
@@ -149,10 +149,11 @@ static int announce(struct fiber *self, struct domain *d, const struct change *c
                     const struct event_record *record, const struct pg_result *answer, enum seen_by whose,
                     size_t rebuild, struct fault *fault) {
     const int64_t accounts[] = {c->actor, c->target};
-    /* A worker repeats what follows; the relay sees to it if this fails. */
-    if (pg_get_bool(answer, 0, 1)) outbox_publish(self, d, record, 1);
     int e = tokens_relations_changed(self, d, accounts, whose == BOTH ? 2 : 1, accounts, rebuild);
-    if (e == 0) return 0;
+    if (e == 0) {
+        if (pg_get_bool(answer, 0, 1)) outbox_publish(self, d, record, 1); /* failing: the relay does */
+        return 0;
+    }
     return fault_set(fault, ERR_UNAVAILABLE,
                      "the change is stored but not yet visible everywhere: try again");
 }

@@ -55,14 +55,17 @@ void outbox_args(struct pg_args *args, const struct event_record *e) {
     pg_bytes(args, e->payload);
 }
 
-void outbox_add_command(struct redis_batch *b, const struct event_record *e) {
+void outbox_add_command(struct redis_batch *b, const struct event_record *e, bool relayed) {
     char key[KEY_MAX];
-    redis_cmd(b, 5);
+    redis_cmd(b, relayed ? 7 : 5);
     redis_arg(b, STR("XADD"));
     redis_arg(b, e->stream == OUTBOX_JOBS ? key_jobs(key, e->partition) : key_events(key, e->partition));
     redis_arg(b, STR("*"));
     redis_arg(b, STR("e"));
     redis_arg(b, e->payload);
+    if (!relayed) return;
+    redis_arg(b, STR(OUTBOX_RELAYED));
+    redis_arg(b, STR("1"));
 }
 
 /* ---- the marker
@@ -152,7 +155,7 @@ static void published(struct outbox *o, const struct event_record *events, size_
 int outbox_publish_with(struct fiber *self, struct domain *d, struct redis_batch *b,
                         const struct event_record *events, size_t n) {
     int e = ERR_UNAVAILABLE;
-    for (size_t i = 0; i < n; i++) outbox_add_command(b, &events[i]);
+    for (size_t i = 0; i < n; i++) outbox_add_command(b, &events[i], false);
     /* Without a connection there is nothing to wait for: the relay has the row. */
     if (redis_ready(d->redis))
         e = domain_send(self, d, b);

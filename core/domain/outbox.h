@@ -51,8 +51,11 @@ int outbox_publish(struct fiber *self, struct domain *d, const struct event_reco
 int outbox_publish_with(struct fiber *self, struct domain *d, struct redis_batch *b,
                         const struct event_record *events, size_t n);
 
-/* XADD of one event to a batch (shared with the relay). */
-void outbox_add_command(struct redis_batch *b, const struct event_record *e);
+/* The field by which the relay marks what it publishes: whoever wrote it may have died before the rest of its work. */
+#define OUTBOX_RELAYED "r"
+
+/* XADD of one event to a batch. */
+void outbox_add_command(struct redis_batch *b, const struct event_record *e, bool relayed);
 
 /* Adds the outbox row's parameters (id, partition, payload) in that order; the stream is the statement's to
  * say, and OUTBOX_EVENTS by default. */

@@ -89,6 +89,7 @@ def main():
     with Stack() as stack:
         stack.gateway(ROOKERY_CHUNK_AUDIENCE=CHUNK)
         stack.worker("worker-fanout-1", ROOKERY_ROLES="relay,fanout,counts")
+        stack.wait_for_relay()
         big, small = stack.person("big"), stack.person("small")
         readers = stack.people("reader", 2 * CHUNK + 5)
         big_and_small_story(stack, big, small, readers)

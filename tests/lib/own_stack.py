@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 
-from tap import PATIENCE_S, failures
+from tap import PATIENCE_S, eventually, failures
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -57,6 +57,20 @@ class Person:
     def home(self):
         """The ids of the home timeline's newest 100 entries, newest first."""
         return [item["id"] for item in self.call("TimelineService/GetHomeTimeline", pageSize=100).get("items", [])]
+
+
+class Lock:
+    def __init__(self, stack, table):
+        psql = stack.sh('echo "$POSTGRES_BIN/psql"')
+        self.session = subprocess.Popen([psql, "-X", "-q", "-A", "-t", "-d", stack.database_url], text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.session.stdin.write(f"BEGIN;\nLOCK TABLE {table};\nSELECT 1;\n")
+        self.session.stdin.flush()
+        self.session.stdout.readline()
+
+    def close(self):
+        self.session.stdin.close()
+        self.session.wait(30)
 
 
 class Stack:
@@ -132,6 +146,9 @@ class Stack:
         words = [f"{key}={value}" for key, value in {**self.settings, **settings}.items()]
         self.sh(f"daemon_start {name} {shlex.join(words)} \"$BUILD/{program}\"")
 
+    def wait_ready(self, name):
+        eventually(lambda: '"ready"' in self.log(name))
+
     def kill(self, name, signal="KILL"):
         self.sh(f'kill -s {signal} "$(pidfile_pid "$DATA/run/{name}.pid")"')
 
@@ -151,8 +168,8 @@ class Stack:
     def show_logs(self):
         for file in sorted(os.listdir(f"{self.folder}/data/log")):
             if file.startswith(("gateway", "worker")):
-                lines = [line for line in self.log(file.removesuffix(".log")).splitlines() if "connected" not in line]
-                print("\n".join([f"# --- the end of {file}:", *(f"# {line}" for line in lines[-40:])]), flush=True)
+                lines = [line for line in self.log(file.removesuffix(".log")).splitlines() if "connect" not in line]
+                print("\n".join([f"# --- the end of {file}:", *(f"# {line}" for line in lines[-15:])]), flush=True)
 
     # --- servers ---
     def redis(self, *words):
@@ -163,6 +180,14 @@ class Stack:
 
     def sql(self, statement):
         return self.sh(f"postgres_psql rookery -c {shlex.quote(statement)}")
+
+    def lock(self, table):
+        """Keeps everybody from the table until the object that is returned is closed."""
+        return Lock(self, table)
+
+    def wait_for_relay(self):
+        """Until a new Redis has been told the events of the window again: what is done later is told once."""
+        eventually(lambda: self.sql("SELECT bool_and(republished) FROM redis_epochs") == "t")
 
     def person(self, name):
         return Person(self, name)
@@ -183,6 +208,10 @@ class Stack:
             if self.redis("EXISTS", key):
                 found[p] = {group["name"]: group for group in map(as_dict, self.redis("XINFO", "GROUPS", key))}
         return found
+
+    def members(self, stream, partition, group):
+        """The consumers of a group on one partition."""
+        return list(map(as_dict, self.redis("XINFO", "CONSUMERS", f"{stream}:{{{partition}}}", group)))
 
     def settled(self, stream, group):
         """Has the group handled all there is on the stream's partitions?"""

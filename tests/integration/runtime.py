@@ -1,0 +1,129 @@
+#!/usr/bin/python3
+"""The consumer runtime against real servers that come and go: poison, backends that are away, workers that are killed
+or asked to stop, and the names they leave behind. Prints TAP. Starts servers and daemons of its own."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+from own_stack import Stack  # noqa: E402
+from tap import check, done_testing, eventually  # noqa: E402
+
+RECLAIM_MS = 300
+ROLES = "relay,fanout,chunks,counts"
+
+
+def arrives(reader, post):
+    return eventually(lambda: post in reader.home())
+
+
+def consumers(stack, group="fanout", stream="events"):
+    """{name: what is pending}, over all partitions."""
+    found = {}
+    for p in stack.groups(stream):
+        for consumer in stack.members(stream, p, group):
+            found[consumer["name"]] = found.get(consumer["name"], 0) + consumer["pending"]
+    return found
+
+
+def poison_story(stack, ada, bob):
+    """Entries that no role can handle, among good ones."""
+    stack.kill("worker-1", "STOP")
+    before = ada.post("before the poison")
+    for p in range(4):
+        stack.redis("XADD", f"events:{{{p}}}", "*", "e", "this is no event")
+        stack.redis("XADD", f"chunks:{{{p}}}", "*", "e", "nor is this a chunk")
+    after = ada.post("after the poison")
+    stack.kill("worker-1", "CONT")
+    check("the neighbours of poison arrive", arrives(bob, before) and arrives(bob, after))
+    dead = lambda: [stack.redis("XRANGE", f"dead:{{{p}}}", "-", "+") for p in range(4)]  # noqa: E731
+    roles = lambda: sorted(entry[1][1] for letters in dead() for entry in letters)  # noqa: E731
+    expected = sorted(["fanout", "counts", "chunks"] * 4)
+    check("each role gives its poison to the dead letters, once", eventually(lambda: roles() == expected), dead())
+    check("with the reason and the payload", all(entry[1][3] and entry[1][7].startswith(("this is no", "nor is this"))
+                                                 for letters in dead() for entry in letters), dead())
+    check("nothing of it is left pending", eventually(lambda: stack.settled("events", "fanout") and
+                                                      stack.settled("chunks", "chunks")), stack.groups("events"))
+
+
+def absence_story(stack, ada, bob):
+    """PostgreSQL is away while a worker has events in hand; then Redis is."""
+    stack.kill("worker-1", "STOP")
+    written = [ada.post(f"while the worker sleeps {i}") for i in range(5)]
+    stack.sh('stop_group INT 60 postgres')
+    stack.kill("worker-1", "CONT")
+    check("with the database away the events stay pending",
+          eventually(lambda: sum(consumers(stack).values()) > 0), consumers(stack))
+    stack.sh("postgres_start")
+    check("when it is back they are delivered", eventually(lambda: bob.home()[:5] == written[::-1]), bob.home()[:5])
+    check("none of them is a dead letter", sum(stack.redis("XLEN", f"dead:{{{p}}}") for p in range(4)) == 12)
+    stack.kill("redis")
+    written = [ada.post(f"without Redis {i}") for i in range(3)]
+    stack.sh("redis_start redis")
+    check("what was written while Redis was away arrives", eventually(lambda: bob.home()[:3] == written[::-1]))
+
+
+def killed_story(stack, ada, bob):
+    """A worker that is stopped with events in its hands, then killed: another takes them over."""
+    stack.stop("worker-1")
+    stack.worker("worker-dying", ROOKERY_ROLES=ROLES)
+    stack.wait_ready("worker-dying")
+    bob.home()
+    lock = stack.lock("account_stats")
+    written = [ada.post(f"in dying hands {i}") for i in range(3)]
+    check("it has some in hand", eventually(lambda: sum(consumers(stack).values()) > 0), consumers(stack))
+    dying = max(consumers(stack).items(), key=lambda item: item[1])[0]
+    stack.kill("worker-dying")
+    stack.wait("worker-dying")
+    lock.close()
+    stack.worker("worker-2", ROOKERY_ROLES=ROLES)
+    check("another worker takes over what a killed one had in hand",
+          eventually(lambda: bob.home()[:3] == written[::-1]), bob.home()[:3])
+    check("the killed one's name is forgotten after a while", eventually(lambda: dying not in consumers(stack)),
+          consumers(stack))
+
+
+def stopped_story(stack, ada, bob):
+    """SIGTERM: what is in hand is finished, or handed back at once; the exit status is 0."""
+    check("a worker with nothing to do stops with 0", stack.stop("worker-2") == 0)
+    check("and leaves no name behind", consumers(stack) == {}, consumers(stack))
+    # Long enough that taking over by age is out of the question.
+    patient = {"ROOKERY_ROLES": ROLES, "ROOKERY_RECLAIM_MS": 3600000}
+    stack.worker("worker-3", ROOKERY_DRAIN_MS=1500, **patient)
+    stack.wait_ready("worker-3")
+    lock = stack.lock("account_stats")
+    written = [ada.post(f"handed back {i}") for i in range(3)]
+    check("it has some in hand", eventually(lambda: sum(consumers(stack).values()) > 0), consumers(stack))
+    check("a worker that cannot finish in time stops with 0 all the same", stack.stop("worker-3") == 0)
+    check("what it had in hand is still pending", sum(consumers(stack).values()) > 0, consumers(stack))
+    lock.close()
+    stack.worker("worker-4", **patient)
+    check("another takes it at once", eventually(lambda: bob.home()[:3] == written[::-1]), bob.home()[:3])
+    lock = stack.lock("account_stats")
+    written = [ada.post(f"finished {i}") for i in range(3)]
+    check("the next worker has events in hand", eventually(lambda: sum(consumers(stack).values()) > 0))
+    stack.kill("worker-4", "TERM")
+    lock.close()
+    check("a worker that can finish in time stops with 0", stack.wait("worker-4") == 0)
+    check("having finished", sum(consumers(stack).values()) == 0, consumers(stack))
+    first = [e for e in written if e in stack.timeline(bob)]
+    check("so it has arrived", first == written[:len(first)] and first != [], first)
+    stack.worker("worker-5", ROOKERY_ROLES=ROLES)
+    check("the rest is delivered by the next", eventually(lambda: bob.home()[:3] == written[::-1]), bob.home()[:3])
+
+
+def main():
+    with Stack() as stack:
+        stack.gateway(ROOKERY_RECLAIM_MS=RECLAIM_MS)
+        stack.worker("worker-1", ROOKERY_ROLES=ROLES)
+        stack.wait_for_relay()
+        ada, bob = stack.person("ada"), stack.person("bob")
+        bob.follow(ada)
+        check("a post arrives", arrives(bob, ada.post("first")))
+        poison_story(stack, ada, bob)
+        absence_story(stack, ada, bob)
+        killed_story(stack, ada, bob)
+        stopped_story(stack, ada, bob)
+    done_testing()
+
+
+main()

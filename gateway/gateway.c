@@ -6,6 +6,7 @@
 #include "gateway/account_cache.h"
 #include "gateway/auth.h"
 #include "gateway/hub.h"
+#include "gateway/job_service.h"
 #include "gateway/live.h"
 #include "gateway/post_cache.h"
 #include "gateway/pulled.h"
@@ -32,13 +33,16 @@ void gateway_open(struct gateway *g) {
     g->sessions = session_cache_new(g);
     g->viewers = viewer_cache_new(g);
     g->posts = post_cache_new(g);
+    g->job_watch = job_watch_new(g);
     g->hub = hub_new(g);
-    if (!g->pulled || !g->accounts || !g->sessions || !g->viewers || !g->posts || !g->hub) abort();
+    if (!g->pulled || !g->accounts || !g->sessions || !g->viewers || !g->posts || !g->job_watch || !g->hub)
+        abort();
     hub_start(g->hub);
 }
 
 void gateway_close(struct fiber *self, struct gateway *g) {
     hub_stop(self, g->hub);
+    job_watch_stop(self, g->job_watch);
     post_cache_free(self, g->posts);
     viewer_cache_free(g->viewers);
     account_cache_free(g->accounts);

@@ -19,6 +19,7 @@
 
 struct account_cache;
 struct hub;
+struct job_watch;
 struct post_cache;
 struct pulled;
 struct session_cache;
@@ -32,6 +33,7 @@ struct gateway {
     struct session_cache *sessions;
     struct pulled *pulled;
     struct hub *hub;
+    struct job_watch *job_watch;
     struct rpc_server *server;
     bool draining;
     unsigned char

@@ -11,6 +11,7 @@
 #include "core/net/codec.h"
 #include "gateway/account_cache.h"
 #include "gateway/auth.h"
+#include "gateway/job_service.h"
 #include "gateway/live.h"
 #include "gateway/post_cache.h"
 #include "gateway/pulled.h"
@@ -97,6 +98,7 @@ static void heard(struct hub *h, const struct redis_reply *fields) {
         invalidate(h->gateway, e);
         pulled_heard(h->gateway, e);
         live_heard(h->live, e);
+        job_watch_heard(h->gateway->job_watch, e);
     } else {
         h->bad_events->value++;
     }

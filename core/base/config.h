@@ -54,6 +54,14 @@
     N("ROOKERY_DATASET_BYTES", dataset_bytes, 268435456, 1, 17179869184, "largest dataset")                  \
     N("ROOKERY_ACCOUNT_DATASET_BYTES", account_dataset_bytes, 1073741824, 1, 1099511627776,                  \
       "what an account's datasets may have together")                                                        \
+    N("ROOKERY_JOBS_PER_ACCOUNT", jobs_per_account, 4, 1, 10000,                                             \
+      "jobs of an account that may run at a time")                                                           \
+    N("ROOKERY_JOBS_KEPT", jobs_kept, 200, 1, 100000,                                                        \
+      "ended jobs of an account that are kept with their results")                                           \
+    N("ROOKERY_JOB_PART_ROWS", job_part_rows, 100000, 1, 100000000,                                          \
+      "rows of small slices that one task of a job takes together")                                          \
+    N("ROOKERY_JOB_TASKS", job_tasks, 10000, 1, 1000000, "tasks a job may have")                             \
+    N("ROOKERY_JOB_RESULT_BYTES", job_result_bytes, 268435456, 1024, 17179869184, "largest result of a job") \
     N("ROOKERY_DRAIN_MS", drain_ms, 10000, 0, 600000, "longest a stopping process waits for work in flight")
 
 struct config {

@@ -353,15 +353,6 @@ int dataset_complete(struct fiber *self, struct domain *d, int64_t id, struct fa
     return e;
 }
 
-static int exec_ids(struct fiber *self, struct domain *d, const struct pg_stmt *stmt, int64_t a, int64_t b,
-                    struct pg_result **r, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, a);
-    pg_i64(&args, b);
-    return pg_exec(self, d->pg, stmt, &args, r, fault);
-}
-
 static const struct pg_stmt DROP_UPLOAD = {
     .name = "dataset_drop_upload",
     .sql = "DELETE FROM datasets WHERE id = $1 AND source = $2 AND state = 1",
@@ -369,7 +360,8 @@ static const struct pg_stmt DROP_UPLOAD = {
 
 int dataset_drop_upload(struct fiber *self, struct domain *d, int64_t id, struct fault *fault) {
     struct pg_result *r;
-    return exec_ids(self, d, &DROP_UPLOAD, id, ROOKERY__V1__DATASET_SOURCE__DATASET_SOURCE_UPLOAD, &r, fault);
+    return domain_exec_ids(self, d, &DROP_UPLOAD, id, ROOKERY__V1__DATASET_SOURCE__DATASET_SOURCE_UPLOAD, &r,
+                           fault);
 }
 
 /* ---- reading
@@ -388,7 +380,7 @@ static const struct pg_stmt GET = {
 int dataset_get(struct fiber *self, struct domain *d, int64_t viewer_id, int64_t id,
                 struct dataset_record *out, struct fault *fault) {
     struct pg_result *r;
-    int e = exec_ids(self, d, &GET, id, viewer_id, &r, fault);
+    int e = domain_exec_ids(self, d, &GET, id, viewer_id, &r, fault);
     if (e != 0) return e;
     if (pg_rows(r) == 0) return not_found(fault);
     read_whole(r, 0, out);
@@ -431,7 +423,7 @@ static const struct pg_stmt CHUNK = {
 int dataset_chunk(struct fiber *self, struct domain *d, int64_t id, int64_t seq, struct str *out,
                   struct fault *fault) {
     struct pg_result *r;
-    int e = exec_ids(self, d, &CHUNK, id, seq, &r, fault);
+    int e = domain_exec_ids(self, d, &CHUNK, id, seq, &r, fault);
     if (e != 0) return e;
     *out = pg_rows(r) == 0 ? STR("") : pg_get_str(r, 0, 0);
     return 0;
@@ -449,7 +441,7 @@ static const struct pg_stmt SHARES = {
 int dataset_shares(struct fiber *self, struct domain *d, int64_t id, int64_t **out, size_t *n,
                    struct fault *fault) {
     struct pg_result *r;
-    int e = exec_ids(self, d, &SHARES, id, 0, &r, fault);
+    int e = domain_exec_ids(self, d, &SHARES, id, 0, &r, fault);
     if (e == 0) *n = pg_get_i64_array(r, 0, 0, fiber_arena(self), out);
     return e;
 }
@@ -507,7 +499,7 @@ int dataset_unshare(struct fiber *self, struct domain *d, int64_t owner_id, int6
                     struct fault *fault) {
     struct pg_result *r;
     int e = own(self, d, owner_id, id, fault);
-    return e != 0 ? e : exec_ids(self, d, &UNSHARE, id, account_id, &r, fault);
+    return e != 0 ? e : domain_exec_ids(self, d, &UNSHARE, id, account_id, &r, fault);
 }
 
 static const struct pg_stmt DELETE = {
@@ -517,6 +509,6 @@ static const struct pg_stmt DELETE = {
 
 int dataset_delete(struct fiber *self, struct domain *d, int64_t owner_id, int64_t id, struct fault *fault) {
     struct pg_result *r;
-    int e = exec_ids(self, d, &DELETE, id, owner_id, &r, fault);
+    int e = domain_exec_ids(self, d, &DELETE, id, owner_id, &r, fault);
     return e == 0 && pg_affected(r) == 0 ? (int)not_found(fault) : e;
 }

@@ -10,6 +10,7 @@
 #include "core/base/clock.h"
 #include "core/net/codec.h"
 #include "workers/jobs/describe.h"
+#include "workers/jobs/role_files.h"
 #include "workers/jobs/role_jobs.h"
 
 #define PIECE_NS (50 * NS_PER_MS)
@@ -47,6 +48,7 @@ struct describing {
     const char *name;
     struct dataset_options options;
     int fd;
+    struct role_range range;
     struct dataset dataset;
     struct describe describe;
     bool opened, described;
@@ -54,7 +56,8 @@ struct describing {
 };
 
 static bool open_both(struct describing *d) {
-    if (!dataset_open(&d->dataset, d->name, csv_source_fd(&d->fd), &d->options, &d->error)) return false;
+    if (!dataset_open(&d->dataset, d->name, role_range_source(&d->range), &d->options, &d->error))
+        return false;
     d->opened = true;
     d->described = describe_open(&d->describe, &d->dataset, &d->error);
     return d->described;
@@ -142,13 +145,16 @@ int role_describe(struct fiber *self, struct worker *w, int64_t dataset_id, stru
     int e = pg_exec(self, w->domain.pg, &BEGIN_DESCRIBING, &args, &r, fault);
     if (e != 0 || pg_rows(r) == 0) return e;
     if (pg_get_i64(r, 0, 2) > ROLE_ATTEMPTS(w->domain.config))
-        return role_dataset_fail(self, w, dataset_id, "reading it was begun many times and never finished",
-                                 fault);
+        return role_dataset_fail(self, w, dataset_id, "reading: " ROLE_BEGUN_TOO_OFTEN, fault);
     struct describing d = {.name = str_to_cstr(fiber_arena(self), pg_get_str(r, 0, 0))};
     role_dialect(fiber_arena(self), pg_get_str(r, 0, 1), &d.options);
-    e = role_fetch_dataset(self, w, dataset_id, &d.fd, fault);
-    if (e != 0) return e;
-    e = describe_file(self, w, dataset_id, &d, fault);
+    int64_t length;
+    d.fd = role_temporary(fault);
+    if (d.fd < 0) return ERR_UNAVAILABLE;
+    e = role_fetch(self, w, (struct role_bytes){.kind = ROLE_DATASET, .id = dataset_id}, d.fd, &length,
+                   fault);
+    d.range = (struct role_range){.fd = d.fd, .end = length};
+    if (e == 0) e = describe_file(self, w, dataset_id, &d, fault);
     close_both(&d);
     return e;
 }

@@ -1,5 +1,7 @@
-/* Datasets as files: chunk by chunk from SQL into a nameless temporary file, so that the scanner, which blocks, can read
- * it on a thread, and so that memory holds one chunk. */
+/* Bytes between SQL and files. Each transfer runs in a fiber of its own, whose arena is emptied after each chunk; the
+ * disk is read and written on the thread pool. */
+#include "workers/jobs/role_files.h"
+
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,71 +11,202 @@
 #include "workers/jobs/role_jobs.h"
 #include "workers/jobs/spill.h"
 
-struct fetch {
-    struct worker *worker;
-    int64_t dataset_id;
+int role_temporary(struct fault *fault) {
+    struct jobs_error wrong = {0};
+    int fd = spill_temporary(NULL, &wrong);
+    if (fd < 0) fault_set(fault, ERR_UNAVAILABLE, "%.200s", wrong.text);
+    return fd;
+}
+
+/* ---- on a thread
+ * ----------------------------------------------------------------------------------------------------- */
+
+struct disk {
     int fd;
+    char *bytes;
+    size_t n;
+    int64_t offset; /* of reading */
+    int error;
+};
+
+static bool write_chunk(void *arg) {
+    struct disk *d = arg;
+    for (size_t done = 0; done < d->n && d->error == 0;) {
+        ssize_t n = write(d->fd, d->bytes + done, d->n - done);
+        if (n >= 0)
+            done += (size_t)n;
+        else if (errno != EINTR)
+            d->error = errno;
+    }
+    return false;
+}
+
+static bool read_chunk(void *arg) {
+    struct disk *d = arg;
+    for (size_t done = 0; done < d->n && d->error == 0;) {
+        ssize_t n = pread(d->fd, d->bytes + done, d->n - done, d->offset + (int64_t)done);
+        if (n > 0)
+            done += (size_t)n;
+        else if (n == 0 || errno != EINTR)
+            d->error = n == 0 ? EIO : errno; /* the length is known: an early end is trouble */
+    }
+    return false;
+}
+
+static int on_disk(struct fiber *self, struct worker *w, jobs_piece *piece, struct disk *d,
+                   struct fault *fault) {
+    int e = jobs_compute(self, w, piece, d);
+    if (e == 0 && d->error != 0)
+        e = fault_set(fault, ERR_UNAVAILABLE, "a temporary file: %s", strerror(d->error));
+    return e;
+}
+
+/* ---- chunks in SQL
+ * --------------------------------------------------------------------------------------------------- */
+
+static const struct pg_stmt PART_CHUNK = {
+    .name = "role_part_chunk",
+    .sql = "SELECT bytes FROM job_parts WHERE job_id = $1 AND task = $2 AND seq = $3",
+    .read_only = true,
+};
+
+static const struct pg_stmt RESULT_CHUNK = {
+    .name = "role_result_chunk",
+    .sql = "SELECT bytes FROM job_results WHERE job_id = $1 AND task = $2 AND seq = $3",
+    .read_only = true,
+};
+
+static int get_chunk(struct fiber *self, struct worker *w, struct role_bytes from, int32_t seq,
+                     struct str *out, struct fault *fault) {
+    if (from.kind == ROLE_DATASET) return dataset_chunk(self, &w->domain, from.id, seq, out, fault);
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, from.id);
+    pg_i32(&args, from.task);
+    pg_i32(&args, seq);
+    struct pg_result *r;
+    int e =
+        pg_exec(self, w->domain.pg, from.kind == ROLE_PART ? &PART_CHUNK : &RESULT_CHUNK, &args, &r, fault);
+    if (e == 0) *out = pg_rows(r) == 0 ? STR("") : pg_get_str(r, 0, 0);
+    return e;
+}
+
+/* Parts while the job is being planned; a task's results while tasks run; the whole table after planning or while
+ * combining. */
+static const struct pg_stmt PUT_PART = {
+    .name = "role_put_part",
+    .sql = "INSERT INTO job_parts (job_id, task, seq, bytes) SELECT id, $2, $3, $4 FROM jobs WHERE id = $1 "
+           "AND state = 1"
+           " ON CONFLICT DO NOTHING",
+};
+
+static const struct pg_stmt PUT_RESULT = {
+    .name = "role_put_result",
+    .sql = "INSERT INTO job_results (job_id, task, seq, bytes) SELECT id, $2, $3, $4 FROM jobs"
+           " WHERE id = $1 AND ended_at IS NULL ON CONFLICT DO NOTHING",
+};
+
+static int put_chunk(struct fiber *self, struct worker *w, struct role_bytes to, int32_t seq,
+                     struct str bytes, struct fault *fault) {
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, to.id);
+    pg_i32(&args, to.task);
+    pg_i32(&args, seq);
+    pg_bytes(&args, bytes);
+    return pg_exec(self, w->domain.pg, to.kind == ROLE_PART ? &PUT_PART : &PUT_RESULT, &args, NULL, fault);
+}
+
+/* ---- transfers
+ * ------------------------------------------------------------------------------------------------------- */
+
+struct transfer {
+    struct worker *worker;
+    struct role_bytes what;
+    int fd;
+    int64_t offset, length;
     int error;
     struct fault *fault;
     struct latch done;
 };
 
-struct writing {
-    int fd, error;
+static int fetch_one(struct fiber *self, struct transfer *t, int32_t seq, bool *last) {
     struct str bytes;
-};
-
-static bool write_on_thread(void *arg) {
-    struct writing *w = arg;
-    while (w->bytes.len > 0) {
-        ssize_t n = write(w->fd, w->bytes.ptr, w->bytes.len);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) {
-            w->error = errno;
-            return false;
-        }
-        w->bytes.ptr += n;
-        w->bytes.len -= (size_t)n;
-    }
-    return false;
+    int e = get_chunk(self, t->worker, t->what, seq, &bytes, t->fault);
+    if (e != 0) return e;
+    *last = bytes.len < DATASET_CHUNK_BYTES;
+    t->length += (int64_t)bytes.len;
+    struct disk d = {.fd = t->fd, .bytes = (char *)(uintptr_t)bytes.ptr, .n = bytes.len};
+    return bytes.len == 0 ? 0 : on_disk(self, t->worker, write_chunk, &d, t->fault);
 }
 
-static int store(struct fiber *self, struct fetch *f, struct str bytes) {
-    struct writing w = {.fd = f->fd, .bytes = bytes};
-    int e = jobs_compute(self, f->worker, write_on_thread, &w);
-    if (e == 0 && w.error != 0)
-        e = fault_set(f->fault, ERR_UNAVAILABLE, "a temporary file cannot be written: %s", strerror(w.error));
-    return e;
-}
-
-/* In a fiber of its own, whose arena is emptied after each chunk. */
 static void fetch_all(struct fiber *self, void *arg) {
-    struct fetch *f = arg;
-    struct str bytes = STR("?");
-    for (int64_t seq = 0; f->error == 0 && bytes.len > 0; seq++) {
-        f->error = dataset_chunk(self, &f->worker->domain, f->dataset_id, seq, &bytes, f->fault);
-        if (f->error == 0) f->error = store(self, f, bytes);
+    struct transfer *t = arg;
+    bool last = false;
+    for (int32_t seq = 0; t->error == 0 && !last; seq++) {
+        t->error = fetch_one(self, t, seq, &last);
         arena_reset(fiber_arena(self));
     }
-    latch_done(&f->done);
+    latch_done(&t->done);
 }
 
-int role_fetch_dataset(struct fiber *self, struct worker *w, int64_t dataset_id, int *fd,
-                       struct fault *fault) {
-    struct jobs_error wrong = {0};
-    struct fetch f = {.worker = w, .dataset_id = dataset_id, .fault = fault};
-    f.fd = spill_temporary(NULL, &wrong);
-    if (f.fd < 0) return fault_set(fault, ERR_UNAVAILABLE, "%s", wrong.text);
-    latch_init(&f.done, 1);
-    struct fiber_options options = {.name = "dataset"};
-    int e = fiber_spawn(w->domain.loop, &options, fetch_all, &f, NULL);
-    if (e == 0) e = latch_wait(self, &f.done);
-    if (e == 0) e = f.error;
-    if (e == 0 && lseek(f.fd, 0, SEEK_SET) != 0)
-        e = fault_set(fault, ERR_INTERNAL, "a file cannot be read back");
-    if (e != 0) close(f.fd);
-    *fd = e == 0 ? f.fd : -1;
+static int store_one(struct fiber *self, struct transfer *t, int32_t seq) {
+    int64_t from = (int64_t)seq * (int64_t)DATASET_CHUNK_BYTES, left = t->length - from;
+    size_t n = left < (int64_t)DATASET_CHUNK_BYTES ? (size_t)left : DATASET_CHUNK_BYTES;
+    struct disk d = {
+        .fd = t->fd, .bytes = arena_alloc(fiber_arena(self), n), .n = n, .offset = t->offset + from};
+    int e = on_disk(self, t->worker, read_chunk, &d, t->fault);
+    return e != 0 ? e : put_chunk(self, t->worker, t->what, seq, (struct str){d.bytes, n}, t->fault);
+}
+
+static void store_all(struct fiber *self, void *arg) {
+    struct transfer *t = arg;
+    for (int32_t seq = 0; t->error == 0 && (int64_t)seq * (int64_t)DATASET_CHUNK_BYTES < t->length; seq++) {
+        t->error = store_one(self, t, seq);
+        arena_reset(fiber_arena(self));
+    }
+    latch_done(&t->done);
+}
+
+static int run(struct fiber *self, struct transfer *t, fiber_fn *fn) {
+    struct fiber_options options = {.name = "job bytes"};
+    latch_init(&t->done, 1);
+    struct fiber *child;
+    int e = fiber_spawn(t->worker->domain.loop, &options, fn, t, &child);
+    if (e == 0) e = jobs_wait_child(self, child, &t->done);
+    return e != 0 ? e : t->error;
+}
+
+int role_fetch(struct fiber *self, struct worker *w, struct role_bytes from, int fd, int64_t *length,
+               struct fault *fault) {
+    struct transfer t = {.worker = w, .what = from, .fd = fd, .fault = fault};
+    int e = run(self, &t, fetch_all);
+    *length = t.length;
     return e;
+}
+
+int role_store(struct fiber *self, struct worker *w, struct role_bytes to, int fd, int64_t offset,
+               int64_t length, struct fault *fault) {
+    struct transfer t = {
+        .worker = w, .what = to, .fd = fd, .offset = offset, .length = length, .fault = fault};
+    return run(self, &t, store_all);
+}
+
+/* ---- reading them
+ * ---------------------------------------------------------------------------------------------------- */
+
+static ssize_t read_range(void *context, char *at, size_t room) {
+    struct role_range *r = context;
+    int64_t left = r->end - r->at;
+    if (left < (int64_t)room) room = (size_t)left;
+    if (room == 0) return 0;
+    ssize_t n = pread(r->fd, at, room, r->at);
+    if (n > 0) r->at += n;
+    return n;
+}
+
+struct csv_source role_range_source(struct role_range *range) {
+    return (struct csv_source){read_range, range};
 }
 
 void role_dialect(struct arena *a, struct str encoded, struct dataset_options *out) {

@@ -1,6 +1,7 @@
 /* The jobs role: which message is for which step. Story: role_jobs.h. */
 #include "workers/jobs/role_jobs.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 
 /* Behind the event loop and behind other processes: what people wait for goes first. */
 #define COMPUTE_NICE 5
+#define WATCH_MS 250
 
 static bool says_something(const ProtobufCMessage *message) {
     return ((const JobMessage *)(const void *)message)->what_case !=
@@ -65,6 +67,64 @@ int jobs_compute(struct fiber *self, struct worker *w, jobs_piece *fn, void *arg
     return 0;
 }
 
+int jobs_wait_child(struct fiber *self, struct fiber *child, struct latch *done) {
+    int e = latch_wait(self, done);
+    if (done->left == 0) return e;
+    fiber_cancel(child);
+    done->waiter = self;
+    while (done->left > 0) fiber_park_uninterruptible(self);
+    return e;
+}
+
+/* Looks whether the computation is still wanted. */
+struct watch {
+    struct worker *worker;
+    int64_t job_id;
+    Rookery__V1__JobState state;
+    _Atomic bool *stop;
+    struct latch left;
+};
+
+static const struct pg_stmt JOB_STATE = {
+    .name = "role_job_state",
+    .sql = "SELECT state FROM jobs WHERE id = $1",
+    .read_only = true,
+};
+
+static bool has_left(struct fiber *self, const struct watch *watch) {
+    struct pg_args args;
+    struct pg_result *r;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, watch->job_id);
+    if (pg_exec(self, watch->worker->domain.pg, &JOB_STATE, &args, &r, NULL) != 0) return false;
+    return pg_rows(r) == 0 || pg_get_i64(r, 0, 0) != (int64_t)watch->state;
+}
+
+static void watch_job(struct fiber *self, void *arg) {
+    struct watch *watch = arg;
+    while (!*watch->stop && fiber_sleep_ms(self, WATCH_MS) == 0) {
+        if (watch->worker->stopping || has_left(self, watch)) *watch->stop = true;
+        arena_reset(fiber_arena(self));
+    }
+    latch_done(&watch->left);
+}
+
+int jobs_compute_long(struct fiber *self, struct worker *w, int64_t job_id, Rookery__V1__JobState state,
+                      jobs_piece *fn, void *arg, _Atomic bool *stop) {
+    struct piece p = {.fn = fn, .arg = arg};
+    struct watch watch = {.worker = w, .job_id = job_id, .state = state, .stop = stop};
+    struct fiber_options options = {.name = "job watch"};
+    struct fiber *watcher;
+    latch_init(&watch.left, 1);
+    int e = fiber_spawn(w->domain.loop, &options, watch_job, &watch, &watcher);
+    if (e != 0) return e;
+    e = fiber_offload(self, on_thread, &p);
+    if (!*stop) fiber_cancel(watcher); /* else it ends, or has ended, by itself */
+    watch.left.waiter = self;
+    while (watch.left.left > 0) fiber_park_uninterruptible(self);
+    return e != 0 ? e : *stop && w->stopping ? ERR_UNAVAILABLE : 0;
+}
+
 /* ---- steps
  * ----------------------------------------------------------------------------------------------------------- */
 
@@ -76,6 +136,12 @@ static int run_step(struct fiber *self, struct worker *w, const JobMessage *m, s
     switch (m->what_case) {
     case ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_DESCRIBE_DATASET:
         return role_describe(self, w, m->describe_dataset->dataset_id, fault);
+    case ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_PLAN_JOB:
+        return role_plan(self, w, m->plan_job->job_id, fault);
+    case ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_RUN_TASK:
+        return role_task(self, w, m->run_task->job_id, m->run_task->task, fault);
+    case ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_COMBINE_JOB:
+        return role_combine(self, w, m->combine_job->job_id, fault);
     default: return fault_set(fault, ERR_UNIMPLEMENTED, "this worker does not know such a step: it is older");
     }
 }
@@ -94,6 +160,12 @@ static int give_up(struct fiber *self, struct worker *w, const struct item *item
     switch (m->what_case) {
     case ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_DESCRIBE_DATASET:
         return role_dataset_fail(self, w, m->describe_dataset->dataset_id, reason, NULL);
+    case ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_PLAN_JOB:
+        return role_job_fail(self, w, m->plan_job->job_id, reason, NULL);
+    case ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_RUN_TASK:
+        return role_job_fail(self, w, m->run_task->job_id, reason, NULL);
+    case ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_COMBINE_JOB:
+        return role_job_fail(self, w, m->combine_job->job_id, reason, NULL);
     default: return 0;
     }
 }

@@ -2,8 +2,8 @@
  *
  * Files named role_* may use the event loop and the servers; the others of this folder compute, and know neither.
  * role_jobs.c hands each message to its step: describing (role_describe.c), querying (role_query.c), planning,
- * fitting and combining (role_steps.c). What they share is below: the dataset as a file (role_files.c) and the
- * places for work on the thread pool.
+ * fitting and combining (role_steps.c, with the SQL in role_store.c and the computing in role_fit.c). Bytes travel
+ * between SQL and files by role_files.c.
  *
  * A step looks in SQL what is still to be done, does it, and writes the outcome in one transaction, together with the
  * outbox rows of the steps that follow from it. So it may run any number of times, on several workers at once, and be
@@ -13,7 +13,6 @@
 #define ROOKERY_WORKERS_JOBS_ROLE_JOBS_H
 
 #include "rookery/v1/job.pb-c.h"
-#include "workers/jobs/dataset.h"
 #include "workers/runtime.h"
 
 extern const struct role JOBS_ROLE;
@@ -30,24 +29,29 @@ void jobs_lane_free(struct jobs_lane *j);
 typedef bool jobs_piece(void *arg); /* true: there is more to do */
 int jobs_compute(struct fiber *self, struct worker *w, jobs_piece *piece, void *arg);
 
-/* ---- steps: 0, or an error of the step's own or of a backend ---- */
-int role_describe(struct fiber *self, struct worker *w, int64_t dataset_id, struct fault *fault);
+/* Runs fn(arg) on the thread pool once, however long it takes; *stop, which fn looks at, turns true when the process
+ * is asked to stop or the job has left this state. The caller holds a place. */
+int jobs_compute_long(struct fiber *self, struct worker *w, int64_t job_id, Rookery__V1__JobState state,
+                      jobs_piece *fn, void *arg, _Atomic bool *stop);
 
-/* The data are the user's fault: what they are told. */
+/* Waits until a child's latch is done. When the caller is interrupted, so is the child, and then waited for: it uses
+ * the caller's memory. */
+int jobs_wait_child(struct fiber *self, struct fiber *child, struct latch *done);
+
+/* ---- steps: 0 when there is nothing left to do for this message, or a backend's error ---- */
+int role_describe(struct fiber *self, struct worker *w, int64_t dataset_id, struct fault *fault);
+int role_plan(struct fiber *self, struct worker *w, int64_t job_id, struct fault *fault);
+int role_task(struct fiber *self, struct worker *w, int64_t job_id, int32_t task, struct fault *fault);
+int role_combine(struct fiber *self, struct worker *w, int64_t job_id, struct fault *fault);
+
+/* Ends a dataset or a job that has not ended, with a sentence for its owner. */
 int role_dataset_fail(struct fiber *self, struct worker *w, int64_t dataset_id, const char *sentence,
                       struct fault *fault);
-
-/* ---- files ---- */
-
-/* A nameless temporary file with the dataset's bytes, read from its start; -1 in *fd when the dataset is gone. The
- * caller closes it. */
-int role_fetch_dataset(struct fiber *self, struct worker *w, int64_t dataset_id, int *fd,
-                       struct fault *fault);
-
-/* What a dataset's dialect (encoded) means to the scanner, in the arena. */
-void role_dialect(struct arena *a, struct str encoded, struct dataset_options *out);
+int role_job_fail(struct fiber *self, struct worker *w, int64_t job_id, const char *sentence,
+                  struct fault *fault);
 
 /* A step that was begun so often and never ended takes its worker with it, or its machine is too small. */
 #define ROLE_ATTEMPTS(config) (2 * (config)->max_deliveries)
+#define ROLE_BEGUN_TOO_OFTEN "it was begun many times and never finished"
 
 #endif

@@ -1,0 +1,315 @@
+/* Jobs, as their owners see them.
+ *
+ * Creating: the dataset is looked up as the caller may see it, the spec checked against its columns, and the row
+ * inserted with its outbox row while the owner's account is locked, so that the count of running jobs holds.
+ * Cancelling sets the state; every step of a worker writes only while the state is the one it began with.
+ */
+#include "core/domain/job.h"
+
+#include "core/domain/job_spec.h"
+#include "core/domain/outbox.h"
+#include "core/net/codec.h"
+
+#define KEY_MAX_BYTES 64
+#define SPEC_MAX_BYTES ((size_t)256 * 1024)
+#define MAP_COLUMNS 2
+
+/* A job's whole table is the result of no task. */
+#define WHOLE (-1)
+
+bool job_has_ended(Rookery__V1__JobState state) {
+    return state >= ROOKERY__V1__JOB_STATE__JOB_STATE_SUCCEEDED;
+}
+
+/* ---- reading
+ * --------------------------------------------------------------------------------------------------------- */
+
+/* A succeeded job keeps no rows of its tasks. */
+#define JOB_COLUMNS                                                                                          \
+    "id, dataset_id, spec, state, tasks, CASE WHEN state = 4 THEN tasks ELSE"                                \
+    " (SELECT count(*) FROM job_tasks t WHERE t.job_id = jobs.id AND t.done) END::bigint,"                   \
+    " error, notes, result_bytes, ended_at"
+
+static void read_job(const struct pg_result *r, int row, struct job_record *out) {
+    *out = (struct job_record){
+        .id = pg_get_i64(r, row, 0),
+        .dataset_id = pg_get_i64(r, row, 1),
+        .spec = pg_get_str(r, row, 2),
+        .state = (Rookery__V1__JobState)pg_get_i64(r, row, 3),
+        .tasks = pg_get_i64(r, row, 4),
+        .tasks_done = pg_get_i64(r, row, 5),
+        .error = pg_get_str(r, row, 6),
+        .notes = pg_get_str(r, row, 7),
+        .result_bytes = pg_get_i64(r, row, 8),
+        .ended_ms = pg_is_null(r, row, 9) ? 0 : pg_get_time_ms(r, row, 9),
+    };
+}
+
+static const struct pg_stmt GET = {
+    .name = "job_get",
+    .sql = "SELECT " JOB_COLUMNS " FROM jobs WHERE id = $1 AND owner_id = $2",
+    .read_only = true,
+};
+
+int job_get(struct fiber *self, struct domain *d, int64_t owner_id, int64_t id, struct job_record *out,
+            struct fault *fault) {
+    struct pg_result *r;
+    int e = domain_exec_ids(self, d, &GET, id, owner_id, &r, fault);
+    if (e != 0) return e;
+    if (pg_rows(r) == 0)
+        return fault_field(fault, ERR_NOT_FOUND, "job_id", "there is no job with this job_id");
+    read_job(r, 0, out);
+    return 0;
+}
+
+static const struct pg_stmt LIST = {
+    .name = "job_list",
+    .sql = "SELECT " JOB_COLUMNS " FROM jobs WHERE owner_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
+    .read_only = true,
+};
+
+int job_list(struct fiber *self, struct domain *d, int64_t owner_id, int64_t before, int limit,
+             struct job_record **out, size_t *n, struct fault *fault) {
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, owner_id);
+    pg_i64(&args, before);
+    pg_i64(&args, limit);
+    struct pg_result *r;
+    int e = pg_exec(self, d->pg, &LIST, &args, &r, fault);
+    if (e != 0) return e;
+    *n = (size_t)pg_rows(r);
+    *out = ARENA_ARRAY(fiber_arena(self), struct job_record, *n);
+    for (int i = 0; i < pg_rows(r); i++) read_job(r, i, &(*out)[i]);
+    return 0;
+}
+
+static const struct pg_stmt RESULT = {
+    .name = "job_result",
+    .sql = "SELECT bytes FROM job_results WHERE job_id = $1 AND task = -1 AND seq = $2",
+    .read_only = true,
+};
+
+int job_result(struct fiber *self, struct domain *d, int64_t id, int64_t seq, struct str *out,
+               struct fault *fault) {
+    struct pg_result *r;
+    int e = domain_exec_ids(self, d, &RESULT, id, seq, &r, fault);
+    if (e != 0) return e;
+    *out = pg_rows(r) == 0 ? STR("") : pg_get_str(r, 0, 0);
+    return 0;
+}
+
+/* ---- creating
+ * -------------------------------------------------------------------------------------------------------- */
+
+static const struct pg_stmt FIND_BY_KEY = {
+    .name = "job_find_by_key",
+    .sql = "SELECT " JOB_COLUMNS " FROM jobs WHERE owner_id = $1 AND idempotency_key = $2",
+    .read_only = true,
+};
+
+struct draft {
+    int64_t owner_id, dataset_id, id;
+    struct str key;  /* ptr NULL: none */
+    struct str spec; /* encoded */
+    struct event_record plan;
+};
+
+static int find_by_key(struct fiber *self, struct domain *d, const struct draft *draft, bool *found,
+                       struct job_record *out, struct fault *fault) {
+    *found = false;
+    if (!draft->key.ptr) return 0;
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, draft->owner_id);
+    pg_text(&args, draft->key);
+    struct pg_result *r;
+    int e = pg_exec(self, d->pg, &FIND_BY_KEY, &args, &r, fault);
+    if (e != 0 || pg_rows(r) == 0) return e;
+    *found = true;
+    read_job(r, 0, out);
+    if (out->dataset_id != draft->dataset_id || !str_eq(out->spec, draft->spec))
+        return fault_field(fault, ERR_FAILED_PRECONDITION, "idempotency_key",
+                           "this idempotency_key was used for another job");
+    return 0;
+}
+
+static const struct pg_stmt LOCK_OWNER = {
+    .name = "job_lock_owner",
+    .sql = "SELECT id FROM accounts WHERE id = $1 FOR NO KEY UPDATE",
+};
+
+static const struct pg_stmt DROP_OLD = {
+    .name = "job_drop_old",
+    .sql = "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE owner_id = $1 AND ended_at IS NOT NULL"
+           "   ORDER BY id DESC OFFSET $2)",
+};
+
+static const struct pg_stmt INSERT = {
+    .name = "job_insert",
+    .sql = "WITH running AS (SELECT count(*) AS n FROM jobs WHERE owner_id = $2 AND ended_at IS NULL),"
+           " ins AS (INSERT INTO jobs (id, owner_id, dataset_id, idempotency_key, spec, state)"
+           "   SELECT $1, $2, $3, $4, $5, 1 FROM running WHERE n < $6"
+           "   ON CONFLICT (owner_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING "
+           "RETURNING id),"
+           " out AS (INSERT INTO outbox (id, partition, payload, stream) SELECT $7, $8, $9, 1 FROM ins)"
+           " SELECT EXISTS (SELECT FROM ins), n >= $6 FROM running",
+};
+
+/* *inserted: else there is one with this key now. */
+static int insert(struct fiber *self, struct domain *d, const struct draft *draft, bool *inserted,
+                  struct fault *fault) {
+    struct arena *a = fiber_arena(self);
+    struct pg_args lock, old, args;
+    pg_args_init(&lock, a);
+    pg_i64(&lock, draft->owner_id);
+    pg_args_init(&old, a);
+    pg_i64(&old, draft->owner_id);
+    pg_i64(&old, d->config->jobs_kept);
+    pg_args_init(&args, a);
+    pg_i64(&args, draft->id);
+    pg_i64(&args, draft->owner_id);
+    pg_i64(&args, draft->dataset_id);
+    if (draft->key.ptr)
+        pg_text(&args, draft->key);
+    else
+        pg_null(&args);
+    pg_bytes(&args, draft->spec);
+    pg_i64(&args, d->config->jobs_per_account);
+    outbox_args(&args, &draft->plan);
+    const struct pg_call calls[] = {{&LOCK_OWNER, &lock}, {&DROP_OLD, &old}, {&INSERT, &args}};
+    struct pg_result *r[3];
+    int e = pg_exec_all(self, d->pg, calls, 3, r, fault);
+    if (e != 0) return e;
+    *inserted = pg_get_bool(r[2], 0, 0);
+    if (!*inserted && pg_get_bool(r[2], 0, 1))
+        return fault_set(
+            fault, ERR_RESOURCE_EXHAUSTED,
+            "an account may have %lld jobs running at a time: wait for one to end, or cancel one",
+            (long long)d->config->jobs_per_account);
+    return 0;
+}
+
+static int columns_of(struct fiber *self, struct domain *d, int64_t viewer, int64_t id, const char *field,
+                      Rookery__V1__DescribeDatasetResponse **out, struct fault *fault) {
+    struct dataset_record dataset;
+    int e = dataset_get(self, d, viewer, id, &dataset, fault);
+    if (e == ERR_NOT_FOUND)
+        return fault_field(fault, ERR_NOT_FOUND, field, "%s: there is no dataset with this id", field);
+    if (e != 0) return e;
+    if (dataset.state == ROOKERY__V1__DATASET_STATE__DATASET_STATE_FAILED)
+        return fault_field(fault, ERR_FAILED_PRECONDITION, field, "%s: the dataset cannot be used: %.160s",
+                           field, str_to_cstr(fiber_arena(self), dataset.error));
+    if (dataset.state != ROOKERY__V1__DATASET_STATE__DATASET_STATE_READY)
+        return fault_field(fault, ERR_FAILED_PRECONDITION, field,
+                           "%s: the dataset is still being read; try again when it is ready", field);
+    *out = (void *)pb_decode(&rookery__v1__describe_dataset_response__descriptor, dataset.columns,
+                             fiber_arena(self), fault);
+    return *out ? 0 : ERR_INTERNAL;
+}
+
+/* The other datasets that log2_sum reads. */
+static int check_maps(struct fiber *self, struct domain *d, int64_t viewer, const Rookery__V1__JobSpec *spec,
+                      struct fault *fault) {
+    if (spec->model_case != ROOKERY__V1__JOB_SPEC__MODEL_LOG2_SUM) return 0;
+    const int64_t ids[] = {spec->log2_sum->map_dataset_id, spec->log2_sum->symbols_dataset_id};
+    const char *const fields[] = {"spec.log2_sum.map_dataset_id", "spec.log2_sum.symbols_dataset_id"};
+    for (size_t i = 0; i < 2; i++) {
+        Rookery__V1__DescribeDatasetResponse *map;
+        if (ids[i] == 0) continue;
+        int e = columns_of(self, d, viewer, ids[i], fields[i], &map, fault);
+        if (e != 0) return e;
+        if (map->n_columns != MAP_COLUMNS)
+            return fault_field(fault, ERR_INVALID_ARGUMENT, fields[i], "%s: a map has two columns, not %zu",
+                               fields[i], map->n_columns);
+    }
+    return 0;
+}
+
+static int check(struct fiber *self, struct domain *d, const struct draft *draft,
+                 const Rookery__V1__JobSpec *spec, struct fault *fault) {
+    Rookery__V1__DescribeDatasetResponse *described;
+    if (draft->key.len > KEY_MAX_BYTES)
+        return fault_field(fault, ERR_INVALID_ARGUMENT, "idempotency_key",
+                           "idempotency_key must be at most %d bytes", KEY_MAX_BYTES);
+    if (draft->spec.len > SPEC_MAX_BYTES)
+        return fault_field(fault, ERR_INVALID_ARGUMENT, "spec", "spec must be at most %zu bytes",
+                           SPEC_MAX_BYTES);
+    int e = columns_of(self, d, draft->owner_id, draft->dataset_id, "dataset_id", &described, fault);
+    if (e == 0) e = job_spec_check(spec, described->columns, described->n_columns, fault);
+    return e == 0 ? check_maps(self, d, draft->owner_id, spec, fault) : e;
+}
+
+static struct event_record plan_message(struct arena *a, const struct domain *d, int64_t message_id,
+                                        int64_t job_id) {
+    Rookery__Events__V1__PlanJob plan = ROOKERY__EVENTS__V1__PLAN_JOB__INIT;
+    JobMessage m = ROOKERY__EVENTS__V1__JOB_MESSAGE__INIT;
+    m.id = message_id;
+    plan.job_id = job_id;
+    m.what_case = ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_PLAN_JOB;
+    m.plan_job = &plan;
+    return job_message_encode(a, &m, d->config->partitions);
+}
+
+int job_create(struct fiber *self, struct domain *d, int64_t owner_id, int64_t dataset_id,
+               const Rookery__V1__JobSpec *spec, struct str key, struct job_record *out,
+               struct fault *fault) {
+    struct arena *a = fiber_arena(self);
+    struct draft draft = {.owner_id = owner_id, .dataset_id = dataset_id};
+    bool found, inserted;
+    int64_t message_id;
+    if (!spec) return fault_field(fault, ERR_INVALID_ARGUMENT, "spec", "spec must be given");
+    if (key.len > 0) draft.key = key;
+    draft.spec = pb_encode_arena(&spec->base, a);
+    int e = find_by_key(self, d, &draft, &found, out, fault);
+    if (e != 0 || found) return e;
+    e = check(self, d, &draft, spec, fault);
+    if (e == 0) e = domain_next_id(d, &draft.id, fault);
+    if (e == 0) e = domain_next_id(d, &message_id, fault);
+    if (e != 0) return e;
+    draft.plan = plan_message(a, d, message_id, draft.id);
+    e = insert(self, d, &draft, &inserted, fault);
+    if (e != 0) return e;
+    if (inserted) {
+        outbox_publish(self, d, &draft.plan, 1);
+        return job_get(self, d, owner_id, draft.id, out, fault);
+    }
+    e = find_by_key(self, d, &draft, &found, out, fault);
+    return e == 0 && !found ? fault_set(fault, ERR_ABORTED, "try again") : e;
+}
+
+/* ---- cancelling, and telling
+ * ----------------------------------------------------------------------------------------- */
+
+static const struct pg_stmt CANCEL = {
+    .name = "job_cancel",
+    .sql = "WITH ended AS (UPDATE jobs SET state = 6, ended_at = now() WHERE id = $1 AND owner_id = $2 AND "
+           "ended_at IS "
+           "NULL"
+           "   RETURNING id),"
+           " parts AS (DELETE FROM job_parts WHERE job_id IN (SELECT id FROM ended))"
+           " DELETE FROM job_results WHERE job_id IN (SELECT id FROM ended)",
+};
+
+int job_cancel(struct fiber *self, struct domain *d, int64_t owner_id, int64_t id, struct fault *fault) {
+    struct pg_result *r;
+    int e = domain_exec_ids(self, d, &CANCEL, id, owner_id, &r, fault);
+    if (e == 0) job_tell_watchers(self, d, id);
+    return e;
+}
+
+void job_tell_watchers(struct fiber *self, struct domain *d, int64_t id) {
+    Rookery__Events__V1__JobChanged changed = ROOKERY__EVENTS__V1__JOB_CHANGED__INIT;
+    Event e = ROOKERY__EVENTS__V1__EVENT__INIT;
+    changed.job_id = id;
+    e.id = e.actor_id = id;
+    e.what_case = ROOKERY__EVENTS__V1__EVENT__WHAT_JOB_CHANGED;
+    e.job_changed = &changed;
+    struct event_record record = event_encode(fiber_arena(self), &e, d->config->partitions);
+    struct redis_batch *b = redis_batch_new();
+    outbox_add_command(b, &record, false);
+    if (redis_ready(d->redis))
+        domain_send(self, d, b);
+    else
+        redis_batch_free(b);
+}

@@ -1,0 +1,43 @@
+/* Jobs, as their owners see them. What workers do with them is in workers/jobs/role_*.c. Only the owner sees a job: to
+ * everybody else it is NOT_FOUND. */
+#ifndef ROOKERY_CORE_DOMAIN_JOB_H
+#define ROOKERY_CORE_DOMAIN_JOB_H
+
+#include "core/domain/dataset.h"
+
+/* Results are stored and sent in pieces of at most this. */
+#define JOB_CHUNK_BYTES DATASET_CHUNK_BYTES
+
+struct job_record {
+    int64_t id, dataset_id;
+    struct str spec; /* encoded JobSpec */
+    Rookery__V1__JobState state;
+    int64_t tasks, tasks_done;
+    struct str error, notes;
+    int64_t result_bytes;
+    int64_t ended_ms; /* 0: not yet */
+};
+
+bool job_has_ended(Rookery__V1__JobState state);
+
+/* Commits, and puts the job's planning on the streams. NOT_FOUND (a dataset), FAILED_PRECONDITION (it is not ready;
+ * the key was used for another job), INVALID_ARGUMENT (by field), RESOURCE_EXHAUSTED (naming the limit). The oldest
+ * ended jobs beyond those kept are dropped. */
+int job_create(struct fiber *self, struct domain *d, int64_t owner_id, int64_t dataset_id,
+               const Rookery__V1__JobSpec *spec, struct str idempotency_key, struct job_record *out,
+               struct fault *fault);
+/* NOT_FOUND (job_id). */
+int job_get(struct fiber *self, struct domain *d, int64_t owner_id, int64_t id, struct job_record *out,
+            struct fault *fault);
+/* Newest first, id < before. */
+int job_list(struct fiber *self, struct domain *d, int64_t owner_id, int64_t before, int limit,
+             struct job_record **out, size_t *n, struct fault *fault);
+/* Idempotent; a job that has ended stays as it is. Workers notice within moments, and what they do comes to nothing. */
+int job_cancel(struct fiber *self, struct domain *d, int64_t owner_id, int64_t id, struct fault *fault);
+/* A piece of a succeeded job's table; the empty string behind the last. No check of who asks. */
+int job_result(struct fiber *self, struct domain *d, int64_t id, int64_t seq, struct str *out,
+               struct fault *fault);
+/* Tells who watches to look again. Best effort. */
+void job_tell_watchers(struct fiber *self, struct domain *d, int64_t id);
+
+#endif

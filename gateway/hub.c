@@ -8,6 +8,7 @@
 
 #include "core/base/clock.h"
 #include "core/domain/keys.h"
+#include "core/domain/outbox.h"
 #include "core/net/codec.h"
 #include "gateway/account_cache.h"
 #include "gateway/auth.h"
@@ -92,6 +93,8 @@ static void heard(struct hub *h, const struct redis_reply *fields) {
         h->bad_events->value++;
         return;
     }
+    /* Replayed to one role: it was heard when it was new. */
+    if (fields->elements >= 4 && str_eq(fields->element[2].str, STR(OUTBOX_ADDRESSED))) return;
     Event *e = (Event *)(void *)pb_decode(&rookery__events__v1__event__descriptor, fields->element[1].str,
                                           &h->scratch, NULL);
     if (e) {

@@ -11,7 +11,7 @@
 #   4. data_close              stop what runs there, in the order gateways, workers, Redis, PostgreSQL
 #
 # Neither server opens a TCP port: they listen on Unix sockets in a folder that only their user may enter, and
-# that is what lets PostgreSQL trust whoever comes.
+# that is what lets PostgreSQL trust whoever comes. Workers have a port of loopback each, for their metrics.
 
 POSTGRES_PRIVATE=/usr/local/lib/rookery/postgresql
 BUILD=${BUILD:-build}
@@ -88,7 +88,7 @@ data_close() {
     if { read -r sockets <"$DATA/run/sockets"; } 2>/dev/null && [[ $sockets == /tmp/rookery.* ]]; then
         rm -rf "$sockets"
     fi
-    rm -f "$DATA/run/sockets" "$DATA/run/env"
+    rm -f "$DATA/run/sockets" "$DATA/run/env" "$DATA/run/metrics"
 }
 
 # --- PostgreSQL -------------------------------------------------------------------------------------------------
@@ -295,10 +295,32 @@ daemons_start() {
     for ((i = 1; i <= gateways; i++)); do
         daemon_start "gateway-$i" ROOKERY_LISTEN="$listen" "$BUILD/rookery-gateway"
     done
-    for ((i = 1; i <= workers; i++)); do daemon_start "worker-$i" "$BUILD/rookery-worker"; done
+    for ((i = 1; i <= workers; i++)); do
+        daemon_start "worker-$i" ROOKERY_METRICS_LISTEN="${ROOKERY_METRICS_LISTEN:-127.0.0.1:0}" "$BUILD/rookery-worker"
+    done
     for ((i = 1; i <= gateways; i++)); do
         daemon_wait "gateway-$i" http_is_ok "$LISTEN_HOST" "$LISTEN_PORT" /readyz || return 1
     done
-    # A worker has no port to ask; one that cannot work says so and stops within moments.
-    for ((i = 1; i <= workers; i++)); do daemon_wait "worker-$i" true || return 1; done
+    printf '%s:%s\n' "$LISTEN_HOST" "$LISTEN_PORT" >"$DATA/run/metrics"
+    for ((i = 1; i <= workers; i++)); do
+        daemon_wait "worker-$i" worker_answers "worker-$i" || return 1
+        printf '127.0.0.1:%s\n' "$(listening_port "$DATA/run/worker-$i.pid")" >>"$DATA/run/metrics"
+    done
+}
+worker_answers() { # NAME
+    local at
+    at=$(listening_port "$DATA/run/$1.pid") && http_is_ok 127.0.0.1 "$at" /healthz
+}
+
+# listening_port PIDFILE: prints the TCP port on which that process listens; the kernel chose it, so the kernel knows.
+listening_port() {
+    local pid links address state inode
+    pid=$(pidfile_pid "$1") && links=$(ls -l "/proc/$pid/fd" 2>/dev/null) || return 1
+    while read -r _ address _ state _ _ _ _ _ inode _; do
+        if [ "$state" = 0A ] && [[ $links == *"socket:[$inode]"* ]]; then
+            echo $((16#${address##*:}))
+            return 0
+        fi
+    done < <(cat "/proc/$pid/net/tcp" "/proc/$pid/net/tcp6" 2>/dev/null)
+    return 1
 }

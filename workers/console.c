@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/base/str.h"
@@ -49,6 +50,15 @@ const char *age_text(char out[static AGE_MAX], int64_t ms) {
         snprintf(out, AGE_MAX, "%" PRId64 " h", s / 3600);
     else
         snprintf(out, AGE_MAX, "%" PRId64 " d", s / (24 * 3600));
+    return out;
+}
+
+const char *time_text(char out[static TIME_MAX], int64_t wall_ms) {
+    time_t s = (time_t)(wall_ms / 1000);
+    struct tm tm;
+    gmtime_r(&s, &tm);
+    size_t n = strftime(out, TIME_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(out + n, TIME_MAX - n, ".%03dZ", (int)(wall_ms % 1000));
     return out;
 }
 

@@ -31,6 +31,10 @@ int complain(const char *command, const char *format, ...) __attribute__((format
 #define AGE_MAX 24
 const char *age_text(char out[static AGE_MAX], int64_t ms);
 
+/* "2026-03-01T12:00:00.123Z". */
+#define TIME_MAX 32
+const char *time_text(char out[static TIME_MAX], int64_t wall_ms);
+
 /* A line on standard error that the next one replaces; nothing unless that is a terminal. "" takes it away. */
 void show_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -9,8 +9,11 @@
 #include "core/base/token.h"
 #include "core/net/rpc.h"
 #include "workers/audit_command.h"
+#include "workers/backlog.h"
+#include "workers/backlog_command.h"
 #include "workers/command.h"
 #include "workers/deliver.h"
+#include "workers/dlq.h"
 #include "workers/followers.h"
 #include "workers/health.h"
 #include "workers/jobs/command.h"
@@ -27,6 +30,7 @@ struct process {
     const struct role *roles[MAX_ROLES];
     uv_signal_t term, interrupt;
     struct fiber *main;
+    struct backlog_gauges *backlog;
     struct rpc_server *http; /* metrics; NULL without ROOKERY_METRICS_LISTEN */
     char consumer[96];
     int status;
@@ -87,8 +91,9 @@ static void healthz(struct fiber *self, void *context, struct str path, struct s
 
 static void metrics_page(struct fiber *self, void *context, struct str path, struct str query,
                          struct http_reply *out) {
-    (void)self, (void)path, (void)query;
-    const struct process *p = context;
+    (void)path, (void)query;
+    struct process *p = context;
+    backlog_gauges_refresh(self, &p->worker.domain, p->backlog);
     out->status = 200;
     out->content_type = "text/plain; version=0.0.4; charset=utf-8";
     metrics_write(p->worker.domain.metrics, &out->body);
@@ -111,6 +116,8 @@ static int serve_metrics(struct process *p, struct fault *fault) {
         .max_message_bytes = 4096,
     };
     struct domain *d = &p->worker.domain;
+    p->backlog = backlog_gauges_new(d->metrics);
+    if (!p->backlog) return fault_set(fault, ERR_OVERLOADED, "not enough memory");
     p->http = rpc_server_start(d->loop, &o, d->log, d->metrics, fault);
     return p->http ? 0 : (int)fault->error;
 }
@@ -140,6 +147,7 @@ static void stop(struct fiber *self, struct process *p) {
     struct worker *w = &p->worker;
     runtime_stop(self, w);
     if (p->http) rpc_server_stop(self, p->http, 1000);
+    backlog_gauges_free(p->backlog);
     process_disconnect(self, &w->domain);
     deliverer_free(w->deliverer);
     followers_free(w->followers);
@@ -153,7 +161,8 @@ static void work(struct fiber *self, void *arg) {
     int e = start(self, p, &fault);
     if (e == 0) {
         log_info(p->worker.domain.log, "ready", LOG_S("roles", p->config.roles),
-                 LOG_S("consumer", p->consumer));
+                 LOG_S("consumer", p->consumer),
+                 LOG_I("metrics_port", p->http ? rpc_server_port(p->http) : 0));
         while (!p->worker.stopping && fiber_park(self) == 0) {
         }
     } else if (!p->worker.stopping) {
@@ -209,7 +218,8 @@ static int work_until_signal(void) {
 
 static const struct command JOBS = {"jobs", "models fitted to the slices of a table, without a server",
                                     jobs_main};
-static const struct command *const COMMANDS[] = {&COMMAND_AUDIT, &COMMAND_HEALTH, &JOBS, NULL};
+static const struct command *const COMMANDS[] = {
+    &COMMAND_AUDIT, &COMMAND_BACKLOG, &COMMAND_DLQ, &COMMAND_HEALTH, &JOBS, NULL};
 
 static int usage(FILE *out, int status) {
     fputs("Usage: rookery-worker              do the work of ROOKERY_ROLES until SIGTERM\n"

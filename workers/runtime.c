@@ -110,22 +110,37 @@ static int acknowledge(struct fiber *self, struct lane *l, const struct item *it
 /* ---- dead letters
  * ---------------------------------------------------------------------------------------------------- */
 
-static int bury(struct fiber *self, struct lane *l, const struct item *item, const char *reason) {
+/* Is there room for one more? Lanes that ask at the same time may overdo it by their number. */
+static int check_room(struct fiber *self, struct lane *l) {
     char key[KEY_MAX];
+    const struct redis_reply *length;
+    struct str name = key_dead(key, l->partition);
+    int e = redis_call(self, l->worker->domain.redis, &length, "XLEN " STR_FMT, STR_ARG(name));
+    if (e != 0 || length->integer < DEAD_LETTERS_MAX) return e;
+    log_error(l->worker->domain.log,
+              "the partition waits: it has as many dead letters as it may keep; see rookery-worker dlq",
+              LOG_S("role", l->role->name), LOG_I("partition", l->partition));
+    return ERR_RESOURCE_EXHAUSTED;
+}
+
+static int bury(struct fiber *self, struct lane *l, const struct item *item, int64_t tries,
+                const char *reason) {
+    char key[KEY_MAX], count[24];
+    snprintf(count, sizeof count, "%" PRId64, tries);
+    int e = check_room(self, l);
+    if (e != 0) return e;
+    const struct str role = str_from(l->role->name), stream = str_from(l->role->stream->name),
+                     entry = item->stream_id, deliveries = str_from(count), e_ = item->payload,
+                     why = str_from(reason);
     struct redis_batch *b = redis_batch_new();
-    redis_cmd(b, 11);
+    redis_cmd(b, 15);
     redis_arg(b, STR("XADD"));
     redis_arg(b, key_dead(key, l->partition));
     redis_arg(b, STR("*"));
-    redis_arg(b, STR("role"));
-    redis_arg_cstr(b, l->role->name);
-    redis_arg(b, STR("reason"));
-    redis_arg_cstr(b, reason);
-    redis_arg(b, STR("entry"));
-    redis_arg(b, item->stream_id);
-    redis_arg(b, STR("e"));
-    redis_arg(b, item->payload);
-    int e = domain_send(self, &l->worker->domain, b);
+    const struct str fields[] = {STR("role"),       role,       STR("stream"), stream, STR("entry"), entry,
+                                 STR("deliveries"), deliveries, STR("reason"), why,    STR("e"),     e_};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) redis_arg(b, fields[i]);
+    e = domain_send(self, &l->worker->domain, b);
     if (e != 0) return e;
     l->dead->value++;
     log_warn(l->worker->domain.log, "dead letter", LOG_S("role", l->role->name),
@@ -133,14 +148,16 @@ static int bury(struct fiber *self, struct lane *l, const struct item *item, con
     return 0;
 }
 
-static int give_up(struct fiber *self, struct lane *l, const struct item *item, const char *reason) {
+static int give_up(struct fiber *self, struct lane *l, const struct item *item, int64_t tries,
+                   const char *reason) {
     int e = item->message && l->role->give_up ? l->role->give_up(self, l->worker, item, reason) : 0;
-    return e != 0 ? e : bury(self, l, item, reason);
+    return e != 0 ? e : bury(self, l, item, tries, reason);
 }
 
 /* Until Redis takes it: giving up would lose an event. False when the process is asked to stop first. */
-static bool bury_surely(struct fiber *self, struct lane *l, const struct item *item, const char *reason) {
-    for (unsigned attempt = 0; give_up(self, l, item, reason) != 0; attempt++)
+static bool bury_surely(struct fiber *self, struct lane *l, const struct item *item, int64_t tries,
+                        const char *reason) {
+    for (unsigned attempt = 0; give_up(self, l, item, tries, reason) != 0; attempt++)
         if (l->worker->stopping || fiber_sleep_ms(self, backoff_ms(attempt, 50, 2000)) != 0) return false;
     return true;
 }
@@ -169,14 +186,15 @@ static bool handle_one_by_one(struct fiber *self, struct lane *l, const struct b
         struct batch one = {.items = &b->items[i], .n = 1, .late = true};
         struct fault fault;
         int e = ERR_UNKNOWN;
-        for (int64_t tries = 0; e != 0 && tries < l->worker->domain.config->max_deliveries; tries++) {
+        int64_t most = l->worker->domain.config->max_deliveries;
+        for (int64_t tries = 0; e != 0 && tries < most; tries++) {
             if (tries > 0 && fiber_sleep_ms(self, backoff_ms((unsigned)tries, 20, 1000)) != 0) return false;
             e = handle_patiently(self, l, &one, &fault);
             if (e == ERR_CANCELLED) return false;
         }
         if (e == 0) continue;
         const char *reason = fault.text[0] ? fault.text : error_text((enum error)e);
-        if (!bury_surely(self, l, &b->items[i], arena_strdup(fiber_arena(self), reason))) return false;
+        if (!bury_surely(self, l, &b->items[i], most, arena_strdup(fiber_arena(self), reason))) return false;
     }
     return true;
 }
@@ -194,9 +212,10 @@ static void process(struct fiber *self, struct lane *l, struct item *items, size
     struct item *good = ARENA_ARRAY(fiber_arena(self), struct item, n);
     struct batch b = {.items = good, .late = late};
     for (size_t i = 0; i < n; i++) {
+        if (items[i].for_another) continue;
         if (items[i].message)
             good[b.n++] = items[i];
-        else if (!bury_surely(self, l, &items[i], "the payload is not a message of this stream"))
+        else if (!bury_surely(self, l, &items[i], 1, "the payload is not a message of this stream"))
             return;
     }
     histogram_observe(l->sizes, (double)n, l->worker->domain.metrics);
@@ -251,10 +270,18 @@ static struct str copy(struct arena *a, struct str s) {
     return (struct str){arena_memdup(a, s.ptr ? s.ptr : "", s.len), s.len};
 }
 
+/* A second field says what else to know of the entry. */
+static void read_mark(const struct role *role, const struct redis_reply *fields, struct item *item) {
+    bool addressed = str_eq(fields->element[2].str, STR(OUTBOX_ADDRESSED));
+    item->for_another = addressed && !str_eq(fields->element[3].str, str_from(role->name));
+    item->relayed = addressed || str_eq(fields->element[2].str, STR(OUTBOX_RELAYED));
+}
+
 /* entries: [[id, [field, value]], ...]; a trimmed entry that is still pending has nil fields: it is long done
  * with. */
-static struct item *read_items(const struct stream *stream, struct arena *a,
-                               const struct redis_reply *entries, size_t *n) {
+static struct item *read_items(const struct role *role, struct arena *a, const struct redis_reply *entries,
+                               size_t *n) {
+    const struct stream *stream = role->stream;
     struct item *items = ARENA_ARRAY(a, struct item, entries->elements);
     *n = 0;
     for (size_t i = 0; i < entries->elements; i++) {
@@ -265,7 +292,7 @@ static struct item *read_items(const struct stream *stream, struct arena *a,
         item->stream_id = copy(a, entry->element[0].str);
         if (fields->type != REDIS_ARRAY || fields->elements < 2) continue;
         item->payload = copy(a, fields->element[1].str);
-        item->relayed = fields->elements >= 4 && str_eq(fields->element[2].str, STR(OUTBOX_RELAYED));
+        if (fields->elements >= 4) read_mark(role, fields, item);
         item->message = pb_decode(stream->message, item->payload, a, NULL);
         if (item->message && stream->valid && !stream->valid(item->message)) item->message = NULL;
     }
@@ -300,7 +327,7 @@ static int read_new(struct fiber *self, struct lane *l, struct item **items, siz
     if (e == 0) e = redis_batch_check(b, NULL);
     const struct redis_reply *reply = e == 0 ? redis_batch_reply(b, 0) : NULL;
     if (reply && reply->type == REDIS_ARRAY && reply->elements > 0)
-        *items = read_items(l->role->stream, fiber_arena(self), &reply->element[0].element[1], n);
+        *items = read_items(l->role, fiber_arena(self), &reply->element[0].element[1], n);
     redis_batch_free(b);
     return e;
 }
@@ -321,7 +348,7 @@ static int read_abandoned(struct fiber *self, struct lane *l, struct item **item
     if (e == 0) e = redis_batch_check(b, NULL);
     const struct redis_reply *reply = e == 0 ? redis_batch_reply(b, 0) : NULL;
     if (reply && reply->type == REDIS_ARRAY && reply->elements >= 2)
-        *items = read_items(l->role->stream, fiber_arena(self), &reply->element[1], n);
+        *items = read_items(l->role, fiber_arena(self), &reply->element[1], n);
     redis_batch_free(b);
     l->reclaimed->value += *n;
     return e;

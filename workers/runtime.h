@@ -27,13 +27,24 @@ extern const struct stream EVENT_STREAM;
 struct item {
     struct str stream_id;
     struct str payload;
-    bool
-        relayed; /* the relay published it: whoever wrote it may have died before it did the rest of its work */
-    union {      /* decoded; NULL when the payload is no valid message: never handed to a role */
+    bool for_another; /* a dead letter that was replayed to another role: acknowledged, and nothing else */
+    /* The relay published it, or an operator: whoever wrote it may have died before the rest of its work. */
+    bool relayed;
+    union { /* decoded; NULL when the payload is no valid message: never handed to a role */
         ProtobufCMessage *message; /* by the stream's descriptor */
         Event *event;              /* of EVENT_STREAM */
     };
 };
+
+/* An entry has the field "e", the message; one that is a replayed dead letter also has "to", the only role that
+ * is to handle it. A dead letter, in dead:{partition}, has the fields
+ *   role        that gave it up                  stream      struct stream's name
+ *   entry       its id on that stream            deliveries  tries it had
+ *   reason      in words                         e           the message, as it was */
+/* So many dead letters a partition keeps. A role that gives up one more waits with it, and so with its
+ * partition, until an operator has made room (rookery-worker dlq): nothing is dropped, and a role that refuses
+ * everything stops instead of moving its whole stream here. */
+#define DEAD_LETTERS_MAX 10000
 
 struct batch {
     struct item *items;

@@ -49,6 +49,9 @@ int stream_info_read(struct fiber *self, struct redis *r, struct str key, struct
     out->length = number_of(reply, STR("length"));
     out->added = number_of(reply, STR("entries-added"));
     out->exists = id_of(reply, STR("last-generated-id"), &out->last);
+    const struct redis_reply *first = value_of(reply, STR("first-entry")); /* [id, fields] or nil */
+    if (first && first->elements > 0 && !stream_id_parse(first->element[0].str, &out->first))
+        return ERR_REDIS;
     return out->exists ? 0 : ERR_REDIS;
 }
 

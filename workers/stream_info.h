@@ -15,8 +15,9 @@ bool stream_id_before(struct stream_id a, struct stream_id b);
 struct stream_info {
     bool exists;
     int64_t length;
-    int64_t added;         /* entries ever */
-    struct stream_id last; /* of the newest entry ever, trimmed or not */
+    int64_t added;          /* entries ever */
+    struct stream_id first; /* of the oldest entry still there, when length > 0 */
+    struct stream_id last;  /* of the newest entry ever, trimmed or not */
 };
 /* 0, or an error of redis_call; a stream that does not exist is none. */
 int stream_info_read(struct fiber *self, struct redis *r, struct str key, struct stream_info *out);

@@ -53,6 +53,8 @@ int outbox_publish_with(struct fiber *self, struct domain *d, struct redis_batch
 
 /* The field by which the relay marks what it publishes: whoever wrote it may have died before the rest of its work. */
 #define OUTBOX_RELAYED "r"
+/* The field of a replayed dead letter that names the only role it is for: everybody else has had it before. */
+#define OUTBOX_ADDRESSED "to"
 
 /* XADD of one event to a batch. */
 void outbox_add_command(struct redis_batch *b, const struct event_record *e, bool relayed);

@@ -45,6 +45,12 @@ answers() { http_is_ok 127.0.0.1 "$port" "$1"; }
 check "run --detach returns when it is ready" run --detach
 check "/readyz answers" answers /readyz
 check "/healthz answers" answers /healthz
+every_metrics_page_answers() {
+    local address
+    [ "$(wc -l <"$data/run/metrics")" = 2 ] || return 1
+    while IFS= read -r address; do http_is_ok "${address%:*}" "${address##*:}" /metrics || return 1; done <"$data/run/metrics"
+}
+check "run/metrics says where the gateway's and the worker's metrics are" every_metrics_page_answers
 check "the database can be reached as run/env says" query 'create table kept as select 42 as n'
 check "a second run in the same folder is refused" says "still running in $data" run --detach
 second() { "$ROOT/scripts/run" --listen "127.0.0.1:$port" --data "$home/other" --detach; }

@@ -4,8 +4,11 @@ Imported by tests that put this folder on sys.path. Everything is found in the e
 """
 import json
 import os
+import re
 import secrets
+import socket
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 
@@ -40,7 +43,7 @@ def sql(statement, database=ENVIRONMENT["DATABASE_URL"]):
 def redis(*words, url=ENVIRONMENT["REDIS_URL"]):
     """What redis-cli prints for a command, without the last newline."""
     where = ["-s", url[len("unix://"):]] if url.startswith("unix://") else ["-u", url]
-    run = subprocess.run(["redis-cli", *where, *map(str, words)], check=True, capture_output=True, text=True)
+    run = subprocess.run(["redis-cli", *where, *map(str, words)], check=True, capture_output=True, encoding="latin-1")
     return run.stdout.rstrip("\n")
 
 
@@ -54,13 +57,98 @@ def epoch():
     return sql("SELECT max(epoch) FROM redis_epochs")[0][0]
 
 
+class Own:
+    """A Rookery of the test's own, beside the stack: its database, an empty Redis, and daemons that it may stop.
+
+    Used as a context: all of it is gone at the end.
+    """
+
+    def __init__(self, **settings):
+        self.name = f"own_{os.getpid()}"
+        self.database = re.sub(r"/[^/?]+(\?|$)", rf"/{self.name}\1", os.environ["ROOKERY_TEST_DATABASE_URL"], count=1)
+        self.redis_url = os.environ["ROOKERY_TEST_REDIS_URL"]
+        self.gateway, self.metrics = (f"127.0.0.1:{free_port()}" for _ in range(2))
+        self.environment = {**ENVIRONMENT, "DATABASE_URL": self.database, "REDIS_URL": self.redis_url,
+                            "ROOKERY_LISTEN": self.gateway, "ROOKERY_METRICS_LISTEN": self.metrics, **settings}
+        self.running = []
+
+    def __enter__(self):
+        sql(f"CREATE DATABASE {self.name}", os.environ["ROOKERY_TEST_DATABASE_URL"])
+        self.redis("FLUSHALL")
+        subprocess.run([f"{BUILD}/rookery-gateway", "migrate"], env=self.environment, check=True, capture_output=True)
+        return self
+
+    def __exit__(self, *_):
+        self.stop(*self.running)
+        sql(f"DROP DATABASE {self.name} WITH (FORCE)", os.environ["ROOKERY_TEST_DATABASE_URL"])
+
+    def start(self, program, **settings):
+        """"gateway" or "worker"; returned when it is ready: its log, on standard error, says so."""
+        daemon = subprocess.Popen([f"{BUILD}/rookery-{program}"], env={**self.environment, **settings},
+                                  stderr=subprocess.PIPE, text=True)
+        daemon.log, daemon.ready = [], threading.Event()
+        threading.Thread(target=self._listen, args=(daemon,), daemon=True).start()
+        self.running.append(daemon)
+        if not daemon.ready.wait(PATIENCE_S) or daemon.poll() is not None:
+            raise RuntimeError(f"{program} did not start:\n" + "".join(daemon.log))
+        return daemon
+
+    @staticmethod
+    def _listen(daemon):
+        for line in daemon.stderr:
+            daemon.log.append(line)
+            if '"message":"ready"' in line:
+                daemon.ready.set()
+        daemon.ready.set()
+
+    def stop(self, *daemons):
+        for daemon in daemons:
+            daemon.terminate()
+        for daemon in daemons:
+            daemon.wait(PATIENCE_S)
+        self.running = [daemon for daemon in self.running if daemon not in daemons]
+
+    def sql(self, statement):
+        return sql(statement, self.database)
+
+    def epoch(self):
+        return self.sql("SELECT max(epoch) FROM redis_epochs")[0][0]
+
+    def number(self, query):
+        return int(self.sql(query)[0][0])
+
+    def redis(self, *words):
+        return redis(*words, url=self.redis_url)
+
+    def worker(self, *words):
+        return subprocess.run([f"{BUILD}/rookery-worker", *map(str, words)], env=self.environment,
+                              capture_output=True, text=True, timeout=240)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def page(address, path):
+    with urllib.request.urlopen(f"http://{address}{path}", timeout=PATIENCE_S) as reply:
+        return reply.read().decode()
+
+
+def metrics(address):
+    """{"name{labels}": value} of a /metrics page."""
+    lines = [line.rsplit(" ", 1) for line in page(address, "/metrics").splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in lines}
+
+
 # --- people -----------------------------------------------------------------------------------------------------
-def api(method, message, token=""):
+def api(method, message, token="", gateway=GATEWAY):
     """A call as Connect has it: JSON over HTTP/1.1."""
     headers = {"content-type": "application/json"}
     if token:
         headers["authorization"] = "Bearer " + token
-    request = urllib.request.Request(f"http://{GATEWAY}/rookery.v1.{method}", json.dumps(message).encode(), headers)
+    request = urllib.request.Request(f"http://{gateway}/rookery.v1.{method}", json.dumps(message).encode(), headers)
     try:
         with urllib.request.urlopen(request, timeout=PATIENCE_S) as reply:
             return json.load(reply)
@@ -69,13 +157,14 @@ def api(method, message, token=""):
 
 
 class Person:
-    def __init__(self, name):
-        self.handle = f"{name}_{secrets.token_hex(5)}"
-        reply = api("AccountService/Register", {"handle": self.handle, "password": "correct horse battery"})
+    def __init__(self, name, gateway=GATEWAY):
+        self.handle, self.gateway = f"{name}_{secrets.token_hex(5)}", gateway
+        reply = api("AccountService/Register", {"handle": self.handle, "password": "correct horse battery"},
+                    gateway=gateway)
         self.id, self.token = reply["account"]["id"], reply["token"]
 
     def call(self, method, **message):
-        return api(method, message, self.token)
+        return api(method, message, self.token, self.gateway)
 
     def follow(self, other):
         self.call("GraphService/Follow", accountId=other.id)
@@ -86,5 +175,5 @@ class Person:
     def home(self):
         return [item["id"] for item in self.call("TimelineService/GetHomeTimeline", pageSize=100).get("items", [])]
 
-    def timeline_key(self):
-        return f"tl:{epoch()}:{{{self.id}}}"
+    def timeline_key(self, own=None):
+        return f"tl:{epoch() if own is None else own.epoch()}:{{{self.id}}}"

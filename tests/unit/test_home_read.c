@@ -1,0 +1,245 @@
+/* Reading home timelines: pages are filled whatever happens meanwhile, and follow relations, lists and SQL alike. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "core/base/clock.h"
+#include "core/domain/epoch.h"
+#include "core/domain/graph.h"
+#include "core/domain/keys.h"
+#include "core/domain/post.h"
+#include "core/domain/tokens.h"
+#include "gateway/home_read.h"
+#include "gateway/hub.h"
+#include "tests/unit/support/gateway_world.h"
+
+enum { AUTHORS = 5, POSTS = 60 };
+
+/* Each test has accounts of its own: viewer, then the authors. */
+static int64_t next_account = 1;
+
+struct scene {
+    struct gateway_world *world;
+    int64_t viewer, author; /* the first of AUTHORS */
+    int64_t posts[POSTS];   /* oldest first, a minute apart */
+};
+
+static void set_scene(struct fiber *self, struct gateway_world *w, struct scene *s) {
+    struct fault fault = {0};
+    s->world = w;
+    s->viewer = next_account;
+    s->author = next_account + 1;
+    next_account += AUTHORS + 1;
+    gateway_world_accounts(w, s->viewer, AUTHORS + 1);
+    for (int i = 0; i < AUTHORS; i++)
+        CHECK_INT(graph_follow(self, &w->gateway.domain, s->viewer, s->author + i, &fault), 0);
+    for (int i = 0; i < POSTS; i++)
+        s->posts[i] = gateway_world_post(w, s->author + i % AUTHORS, (POSTS - i) * 60000, "hello");
+}
+
+static void read_page(struct fiber *self, const struct scene *s, int64_t before, size_t served, size_t limit,
+                      struct home_page *page) {
+    struct fault fault = {0};
+    struct home_request r = {.viewer_id = s->viewer, .before = before, .served = served, .limit = limit};
+    *page = (struct home_page){0};
+    CHECK_INT(home_read(self, &s->world->gateway, &r, page, &fault), 0);
+    viewer_release(page->viewer);
+}
+
+/* Reads everything, a page at a time; checks that it is what it must be. */
+static void check_all(struct fiber *self, const struct scene *s, const int64_t *want, size_t n,
+                      size_t limit) {
+    int64_t before = INT64_MAX;
+    size_t seen = 0;
+    struct home_page page;
+    do {
+        read_page(self, s, before, seen, limit, &page);
+        CHECK(page.n == limit || !page.more);
+        for (size_t i = 0; i < page.n && seen < n; i++)
+            if (!CHECK_INT(page.entries[i]->lru.id, want[seen++])) return;
+        if (page.n > 0) before = page.entries[page.n - 1]->lru.id;
+    } while (page.more && seen < n);
+    CHECK_INT(seen, n);
+}
+
+static void newest_first(const struct scene *s, int64_t *out) {
+    for (int i = 0; i < POSTS; i++) out[i] = s->posts[POSTS - 1 - i];
+}
+
+/* ---- what is read
+ * -------------------------------------------------------------------------------------------------- */
+
+static void read_all_ways(struct fiber *self, void *arg) {
+    struct gateway_world *w = arg;
+    struct scene s;
+    int64_t want[POSTS];
+    gateway_world_open(self, w);
+    set_scene(self, w, &s);
+    newest_first(&s, want);
+    struct gateway *g = &w->gateway;
+    check_all(self, &s, want, POSTS, 7); /* builds the list */
+    uint64_t sql = g->timeline_sql->value, hits = g->timeline_hits->value;
+    check_all(self, &s, want, POSTS, 7); /* reads it */
+    CHECK_INT(g->timeline_sql->value, sql);
+    CHECK(g->timeline_hits->value > hits);
+    char key[KEY_MAX];
+    struct str name = key_timeline(key, epoch_now(&g->domain), s.viewer);
+    /* Trimmed blindly: what is below comes from SQL. */
+    CHECK_INT(redis_call(self, g->domain.redis, NULL, "LTRIM %.*s -10 -1", (int)name.len, name.ptr), 0);
+    check_all(self, &s, want, POSTS, 7);
+    CHECK(g->timeline_sql->value > sql);
+    gateway_world_close(self, w);
+}
+
+static void every_way_of_reading_gives_the_same(void **state) {
+    run_in_fiber(read_all_ways, *state);
+}
+
+static void follow_tokens(struct fiber *self, void *arg) {
+    struct gateway_world *w = arg;
+    struct scene s;
+    struct fault fault = {0};
+    gateway_world_open(self, w);
+    set_scene(self, w, &s);
+    struct domain *d = &w->gateway.domain;
+    struct home_page page;
+    read_page(self, &s, INT64_MAX, 0, 20, &page);
+    CHECK_INT(page.n, 20);
+    CHECK_INT(graph_mute(self, d, s.viewer, s.author, &fault), 0);
+    read_page(self, &s, INT64_MAX, 0, 20, &page);
+    CHECK_INT(page.n, 20);
+    for (size_t i = 0; i < page.n; i++) CHECK(page.entries[i]->entry.author_id != s.author);
+    CHECK_INT(graph_unfollow(self, d, s.viewer, s.author + 1, &fault), 0);
+    read_page(self, &s, INT64_MAX, 0, 20, &page);
+    for (size_t i = 0; i < page.n; i++) CHECK(page.entries[i]->entry.author_id > s.author + 1);
+    CHECK_INT(graph_unmute(self, d, s.viewer, s.author, &fault), 0);
+    read_page(self, &s, INT64_MAX, 0, 20, &page);
+    bool back = false;
+    for (size_t i = 0; i < page.n; i++) back |= page.entries[i]->entry.author_id == s.author;
+    CHECK(back);
+    gateway_world_close(self, w);
+}
+
+static void the_next_read_shows_what_relations_became(void **state) {
+    run_in_fiber(follow_tokens, *state);
+}
+
+/* A change that another process committed, and of which this one knows by the token alone. */
+static void heed_foreign_token(struct fiber *self, void *arg) {
+    struct gateway_world *w = arg;
+    struct scene s;
+    char sql[128];
+    gateway_world_open(self, w);
+    set_scene(self, w, &s);
+    struct home_page page;
+    read_page(self, &s, INT64_MAX, 0, 20, &page);
+    snprintf(sql, sizeof sql,
+             "DELETE FROM follows WHERE follower_id = %" PRId64 " AND followee_id > %" PRId64, s.viewer,
+             s.author);
+    CHECK(postgres_try(&w->postgres, sql));
+    CHECK_INT(tokens_relations_changed(self, &w->gateway.domain, &s.viewer, 1, NULL, 0), 0);
+    read_page(self, &s, INT64_MAX, 0, 20, &page);
+    CHECK_INT(page.n, POSTS / AUTHORS);
+    for (size_t i = 0; i < page.n; i++) CHECK_INT(page.entries[i]->entry.author_id, s.author);
+    gateway_world_close(self, w);
+}
+
+static void a_token_that_moved_is_heeded(void **state) {
+    run_in_fiber(heed_foreign_token, *state);
+}
+
+/* ---- while posts go
+ * ------------------------------------------------------------------------------------------------ */
+
+struct deleting {
+    struct scene *scene;
+    struct latch done;
+    int round;
+    bool stop;
+};
+
+/* Deletes and brings back what the first pages show, behind the caches' backs. */
+static void delete_and_restore(struct fiber *self, void *arg) {
+    static const struct pg_stmt change = {
+        "test_toggle", "UPDATE posts SET deleted = $2 WHERE id = ANY($1::bigint[])", false};
+    struct deleting *d = arg;
+    for (; !d->stop; d->round++) {
+        int64_t ids[10];
+        for (int i = 0; i < 10; i++) ids[i] = d->scene->posts[POSTS - 1 - (i * 3 + d->round) % 30];
+        struct pg_args args;
+        pg_args_init(&args, fiber_arena(self));
+        pg_i64_array(&args, ids, 10);
+        pg_bool(&args, d->round % 2 == 0);
+        CHECK_INT(pg_exec(self, d->scene->world->gateway.domain.pg, &change, &args, NULL, NULL), 0);
+        if (d->round % 2) fiber_sleep_ms(self, 0);
+        arena_reset(fiber_arena(self));
+    }
+    latch_done(&d->done);
+}
+
+static void read_while_deleting(struct fiber *self, void *arg) {
+    struct gateway_world *w = arg;
+    struct scene s;
+    gateway_world_open(self, w);
+    set_scene(self, w, &s);
+    struct deleting d = {.scene = &s};
+    latch_init(&d.done, 1);
+    start_fiber(self, delete_and_restore, &d);
+    /* Nothing is cached, so that every look is at what SQL has just then. 30 posts are never touched. */
+    for (int i = 0; i < 200; i++) {
+        struct home_page page;
+        gateway_forget(&w->gateway);
+        read_page(self, &s, INT64_MAX, 0, 20, &page);
+        if (!CHECK_INT(page.n, 20)) break;
+        CHECK(page.more);
+    }
+    d.stop = true;
+    latch_wait(self, &d.done);
+    CHECK(d.round > 10);
+    gateway_world_close(self, w);
+}
+
+static void a_page_is_full_though_posts_go_while_it_is_made(void **state) {
+    run_in_fiber(read_while_deleting, *state);
+}
+
+/* ---- a bound on time
+ * ----------------------------------------------------------------------------------------------- */
+
+static void read_late(struct fiber *self, void *arg) {
+    struct gateway_world *w = arg;
+    struct scene s;
+    gateway_world_open(self, w);
+    set_scene(self, w, &s);
+    struct home_request r = {.viewer_id = s.viewer, .before = INT64_MAX, .limit = 20};
+    struct home_page page = {0};
+    struct fault fault = {0};
+    fiber_set_deadline_ns(self, clock_mono_ns() - 1);
+    int e = home_read(self, &w->gateway, &r, &page, &fault);
+    fiber_set_deadline_ns(self, 0);
+    CHECK_INT(e, ERR_DEADLINE_EXCEEDED);
+    CHECK(page.viewer == NULL);
+    read_page(self, &s, INT64_MAX, 0, 20, &page);
+    CHECK_INT(page.n, 20);
+    gateway_world_close(self, w);
+}
+
+static void a_deadline_that_has_passed_ends_the_read(void **state) {
+    run_in_fiber(read_late, *state);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_way_of_reading_gives_the_same),
+        cmocka_unit_test(the_next_read_shows_what_relations_became),
+        cmocka_unit_test(a_token_that_moved_is_heeded),
+        cmocka_unit_test(a_page_is_full_though_posts_go_while_it_is_made),
+        cmocka_unit_test(a_deadline_that_has_passed_ends_the_read),
+    };
+    return cmocka_run_group_tests(tests, gateway_world_setup, gateway_world_teardown);
+}

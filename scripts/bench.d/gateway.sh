@@ -53,7 +53,6 @@ SQL
 
 # Prints the number in front of "calls/s".
 calls_per_second() { awk '{ print $1 }'; }
-median() { sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
 # constant_server: builds the yardstick and starts it at CONSTANT.
 constant_server_start() {

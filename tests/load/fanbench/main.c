@@ -134,8 +134,10 @@ static int64_t count_timelines(struct bench *b) {
         key_timeline(key, b->epoch, FIRST_ID + middle);
         redisAppendCommand(b->redis, "EXISTS %s", key);
         redisReply *r = next_reply(b);
-        if (r->integer) low = middle + 1;
-        else high = middle;
+        if (r->integer)
+            low = middle + 1;
+        else
+            high = middle;
         freeReplyObject(r);
     }
     return low;
@@ -201,7 +203,8 @@ static const redisReply *value_of(const redisReply *flat, const char *name) {
     return NULL;
 }
 
-static void look_at(const redisReply *stream, const redisReply *groups, const char *role, struct progress *p) {
+static void look_at(const redisReply *stream, const redisReply *groups, const char *role,
+                    struct progress *p) {
     const char *last = value_of(stream, "last-generated-id")->str;
     for (size_t i = 0; i < groups->elements; i++) {
         const redisReply *g = groups->element[i];
@@ -254,7 +257,8 @@ static void verify(struct bench *b, int64_t before) {
 static void report(const struct bench *b, int64_t began_ns, int64_t ended_ns) {
     double seconds = (double)(ended_ns - began_ns) / (double)NS_PER_S;
     printf("%.0f\n", (double)b->deliveries / seconds);
-    fprintf(stderr, "    %" PRId64 " posts, %" PRId64 " deliveries in %.3f s\n", b->posted, b->deliveries, seconds);
+    fprintf(stderr, "    %" PRId64 " posts, %" PRId64 " deliveries in %.3f s\n", b->posted, b->deliveries,
+            seconds);
 }
 
 static void steady(struct bench *b, int64_t seconds, int64_t window) {

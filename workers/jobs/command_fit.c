@@ -150,6 +150,9 @@ bool command_combine(const struct jobs_args *args, struct jobs_error *error) {
     for (size_t i = 0; i < n && good; i++) {
         input_init(&inputs[i], args->files.items[i]);
         tables[i] = (struct steps_table){inputs[i].name, input_source(&inputs[i])};
+        /* They are opened one after the other: better to say now that the last one is not there. */
+        if (strcmp(args->files.items[i], "-") == 0 || access(args->files.items[i], R_OK) == 0) continue;
+        good = jobs_fail(error, JOBS_FAULT_DATA, "%s cannot be read: %s", inputs[i].name, strerror(errno));
     }
     good = good && output_open_table(&out, args, error);
     if (good) {

@@ -361,9 +361,9 @@ static bool take_symbol(struct expression *e, const struct dataset *d, const str
     uint32_t symbol = intern_add(e->symbols, row->cells[1].text, row->cells[1].length);
     if (symbol == INTERN_NONE) return no_memory(error);
     if (e->symbol_of[gene] != INTERN_NONE && e->symbol_of[gene] != symbol) {
-        return jobs_fail(error, JOBS_FAULT_DATA,
-                         "%s, line %llu: the gene \"%.60s\" has two symbols; keep one", d->name,
-                         (unsigned long long)row->line, row->cells[0].text);
+        return jobs_fail(error, JOBS_FAULT_DATA, "%s, line %llu: the gene \"%.*s\" has two symbols; keep one",
+                         d->name, (unsigned long long)row->line,
+                         row->cells[0].length < 60 ? (int)row->cells[0].length : 60, row->cells[0].text);
     }
     e->symbol_of[gene] = symbol;
     return true;

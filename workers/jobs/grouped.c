@@ -615,10 +615,16 @@ static bool open_out(struct table_out *out, const struct grouped_rows *rows, str
 static bool write_table(struct grouped_state *state, struct grouped_rows *rows, FILE *file,
                         struct jobs_error *error) {
     struct table_out out = {.state = state, .file = file};
-    bool good = open_out(&out, rows, error) && write_frame(state->job, file, results_begin, error) &&
-                grouped_each_batch(state, rows, fit_batch, &out, error);
-    if (good && out.collector)
-        good = collector_write(out.collector, &state->kinds, put_collected, &out, error);
+    bool good = open_out(&out, rows, error);
+    /* Slices that are collected are all fitted before anything is written. */
+    if (good && out.collector) {
+        good = grouped_each_batch(state, rows, fit_batch, &out, error) &&
+               write_frame(state->job, file, results_begin, error) &&
+               collector_write(out.collector, &state->kinds, put_collected, &out, error);
+    } else if (good) {
+        good = write_frame(state->job, file, results_begin, error) &&
+               grouped_each_batch(state, rows, fit_batch, &out, error);
+    }
     good = good && write_frame(state->job, file, results_end, error);
     good = good && (fflush(file) == 0 || grouped_write_failed(error));
     good = good && (!state->plots || grouped_plots_finish(state->plots, error));

@@ -27,6 +27,7 @@
 
 struct ear {
     struct hub *hub;
+    struct fiber *fiber;
     int partition;
     struct redis *redis;
     char last_id[STREAM_ID_MAX];
@@ -230,7 +231,7 @@ void hub_start(struct hub *h) {
         ear->heard_until_ms = clock_wall_ms();
         ear->redis = redis_open_blocking(h->gateway->domain.redis, "hub", BLOCK_MS);
         struct fiber_options options = {.name = "hub"};
-        int e = fiber_spawn(h->gateway->domain.loop, &options, listen_to, ear, NULL);
+        int e = fiber_spawn(h->gateway->domain.loop, &options, listen_to, ear, &ear->fiber);
         if (e != 0) abort(); /* at start, with nothing running yet: there is no memory at all */
     }
     live_start(h->live);
@@ -239,6 +240,8 @@ void hub_start(struct hub *h) {
 void hub_stop(struct fiber *self, struct hub *h) {
     if (!h) return;
     h->stopping = true;
+    /* They may be waiting for a Redis that never comes. */
+    for (int i = 0; i < h->n; i++) fiber_cancel(h->ears[i].fiber);
     latch_wait(self, &h->stopped);
     live_free(self, h->live);
     arena_free(&h->scratch);

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The health commands against running daemons: well, hung, gone. Containers and Kubernetes ask with them.
+# The health commands against running daemons: well, hung, gone, without Redis. Containers and Kubernetes ask with them.
 
 # shellcheck source=../lib/tap.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/tap.sh"
@@ -18,6 +18,7 @@ address=127.0.0.1:$(free_port)
 end() {
     kill -s CONT "$worker" 2>/dev/null
     stop_process "$work/worker.pid" TERM 30
+    stop_process "$work/gateway.pid" KILL 10
     rm -rf "$work"
 }
 trap end EXIT
@@ -50,4 +51,16 @@ kill -s CONT "$worker"
 check "and is well when it goes on" wait_until 60 worker_health
 check "without ROOKERY_METRICS_LISTEN there is nobody to ask" says 2 'set ROOKERY_METRICS_LISTEN' \
     "$build/rookery-worker" health
+
+# Nobody listens where its Redis should be.
+alone=127.0.0.1:$(free_port)
+start_process "$work/gateway.pid" "$work/log" env REDIS_URL="redis://127.0.0.1:$(free_port)" ROOKERY_LISTEN="$alone" \
+    "$build/rookery-gateway"
+check "a gateway without Redis becomes well: writes can be committed" wait_until 60 gateway_health "$alone"
+pid=$(pidfile_pid "$work/gateway.pid")
+kill -s TERM "$pid"
+check "it stops when it is asked to" wait_until 30 pidfile_dead "$work/gateway.pid"
+pidfile_dead "$work/gateway.pid" || kill -s KILL "$pid"
+wait "$pid"
+check "without an error" [ $? = 0 ]
 done_testing

@@ -39,7 +39,7 @@ process SLICE {
 
     script:
     """
-    rookery-worker jobs slice ${table} ${model()} --part-rows ${params.part_rows} --output-dir parts
+    rookery-worker jobs slice ${table} ${model()} --part-rows ${params.part_rows} --output-dir parts --scratch-dir .
     """
 }
 
@@ -69,7 +69,7 @@ process COMBINE {
 
     script:
     """
-    rookery-worker jobs combine tables/*.csv --output table.csv
+    rookery-worker jobs combine tables/*.csv --output table.csv --scratch-dir .
     """
 }
 

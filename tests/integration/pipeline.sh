@@ -89,6 +89,7 @@ check "it fits nothing" asked fit 0
 check "and the table is without them" cmp <(directly) results/table.csv
 check "weights and a policy are options like others" pipeline OPTIONS='--weights weight --missing mean'
 check "the table is that of one fit with them" cmp <(directly --weights weight --missing mean) results/table.csv
+check "the program may be several words, as with a container" pipeline WORKER='env A=b ./recorder'
 check "small slices can share a task" pipeline PART_ROWS=100
 check "one task then" asked fit 1
 check "and the table stays the same" cmp <(directly) results/table.csv

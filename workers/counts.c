@@ -2,15 +2,17 @@
  *
  * Each event adds fixed amounts to at most one post's and two accounts' counts. A batch is one statement: the
  * ids of its events go into counted_events, and only the amounts of those that were not there yet are added,
- * in the same transaction. So an event may come any number of times, in any order, to any number of workers
- * at once. Rows are written in order of their ids, so that two batches cannot wait for each other; if they do
- * after all, the runtime tries again.
+ * in the same transaction. An event that is in the batch twice has the same rows twice, of which one is taken.
+ * So an event may come any number of times, in any order, to any number of workers at once. Rows are written in
+ * order of their ids, so that two batches cannot wait for each other; if they do after all, the runtime tries
+ * again.
  */
 #include "workers/counts.h"
 
 static const struct pg_stmt APPLY = {
     .name = "counts_apply",
-    .sql = "WITH input AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::integer[], "
+    .sql = "WITH input AS (SELECT DISTINCT * FROM unnest($1::bigint[], $2::bigint[], $3::integer[], "
+           "$4::integer[], "
            "$5::integer[],"
            "   $6::bigint[], $7::integer[], $8::integer[], $9::integer[])"
            "   AS t (event_id, post_id, likes, reposts, replies, account_id, posts, following, followers)),"

@@ -9,8 +9,10 @@
  * Failures: 2 refuses nothing (conflicts are answers, not errors), so neighbours never suffer. The same
  * idempotency key gives the post that has it. Its outcome unknown (connection lost): an error; the client's
  * retry with the same key finds out, and puts the entry on the author's timeline, since whoever wrote it may
- * not have come to that. 3 fails: the relay publishes and the fan-out delivers to the author as
- * well; the author then reads from SQL or waits for it, as Redis is away.
+ * not have come to that. 3 fails: it is done once more, on a new connection, which is waited for a second at
+ * most: another gateway may have found Redis again before this one, built the author's list without the entry,
+ * and be asked for it next. If Redis stays away, the relay publishes and the fan-out delivers to the author as
+ * well; meanwhile the author reads from SQL.
  */
 #include "core/base/clock.h"
 #include "core/base/text.h"
@@ -193,31 +195,43 @@ static void set_event(struct arena *a, struct create_row *row, const struct post
  * ----------------------------------------------------------------------------------------------------------
  */
 
-/* Late elements are exact, too: they only prove less (timeline_list.h). */
-static void add_own_delivery(struct domain *d, struct redis_batch *b, int64_t author_id, int64_t entry_id) {
-    char key[KEY_MAX];
-    int64_t epoch = epoch_now(d);
-    if (epoch == 0) return;
+/* Late elements are exact, too: they only prove less (timeline_list.h). Returns whether it is sent as prompt. */
+static bool add_own_delivery(struct redis_batch *b, struct str key, int64_t entry_id) {
+    bool prompt = timeline_is_prompt(entry_id, clock_wall_ms());
     redis_cmd(b, 3);
     redis_arg(b, STR("RPUSHX"));
-    redis_arg(b, key_timeline(key, epoch, author_id));
-    redis_arg_i64(b, timeline_is_prompt(entry_id, clock_wall_ms()) ? entry_id : -entry_id);
+    redis_arg(b, key);
+    redis_arg_i64(b, prompt ? entry_id : -entry_id);
+    return prompt;
+}
+
+/* A prompt delivery that was answered too late to be one: as the workers do it. */
+static void forget_if_overdue(struct fiber *self, struct domain *d, struct str key, int64_t entry_id) {
+    if (clock_wall_ms() - snowflake_time_ms(entry_id) > PROMPT_MS - PROMPT_SLACK_MS)
+        redis_call(self, d->redis, NULL, "DEL " STR_FMT, STR_ARG(key));
+}
+
+/* The event (NULL: none) and the author's own delivery, in one round trip. ERR_ABORTED, ERR_CONNECTION_LOST: to a
+ * server that is no more, perhaps. */
+static int announce_once(struct fiber *self, struct domain *d, const struct event_record *event,
+                         int64_t author_id, int64_t entry_id) {
+    int64_t epoch;
+    char key_space[KEY_MAX];
+    int e = epoch_wait(self, d, &epoch);
+    if (e != 0) return event ? outbox_publish(self, d, event, 1) : e;
+    struct str key = key_timeline(key_space, epoch, author_id);
+    struct redis_batch *b = redis_batch_borrow(d->redis);
+    bool prompt = add_own_delivery(b, key, entry_id);
+    e = event ? outbox_publish_with(self, d, b, event, 1) : domain_send(self, d, b);
+    if (e == 0 && epoch_now(d) != epoch) return ERR_ABORTED;
+    if (e == 0 && prompt) forget_if_overdue(self, d, key, entry_id);
+    return e;
 }
 
 void post_announce(struct fiber *self, struct domain *d, const struct event_record *event, int64_t author_id,
                    int64_t entry_id) {
-    struct redis_batch *b = redis_batch_borrow(d->redis);
-    add_own_delivery(d, b, author_id, entry_id);
-    outbox_publish_with(self, d, b, event, 1);
-}
-
-void post_show_author(struct fiber *self, struct domain *d, int64_t author_id, int64_t entry_id) {
-    struct redis_batch *b = redis_batch_borrow(d->redis);
-    add_own_delivery(d, b, author_id, entry_id);
-    if (redis_batch_commands(b) > 0)
-        domain_send(self, d, b);
-    else
-        redis_batch_give_back(d->redis, b);
+    int e = announce_once(self, d, event, author_id, entry_id);
+    if (e == ERR_CONNECTION_LOST || e == ERR_ABORTED) announce_once(self, d, event, author_id, entry_id);
 }
 
 /* ---- the whole
@@ -253,7 +267,7 @@ static int find_by_key(struct fiber *self, struct domain *d, const struct create
     if (pg_get_bool(r, 0, 1))
         return fault_field(fault, ERR_NOT_FOUND, "idempotency_key",
                            "the post made with this idempotency_key was deleted");
-    post_show_author(self, d, row->author_id, pg_get_i64(r, 0, 0));
+    post_announce(self, d, NULL, row->author_id, pg_get_i64(r, 0, 0));
     return post_load_one(self, d, pg_get_i64(r, 0, 0), out, fault);
 }
 

@@ -156,7 +156,7 @@ int post_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t pos
         post_announce(self, d, &record, actor, event.id);
     } else {
         e = find_repost(self, d, actor, post_id, repost_id, fault);
-        if (e == 0 && *repost_id != 0) post_show_author(self, d, actor, *repost_id);
+        if (e == 0 && *repost_id != 0) post_announce(self, d, NULL, actor, *repost_id);
     }
     return e != 0 ? e : move_likes_token(self, d, actor, fault);
 }

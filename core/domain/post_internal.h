@@ -16,12 +16,11 @@ struct str post_join_tags(struct arena *a, char *const *tags, size_t n);
 /* A post that is there: not deleted, no repost. NOT_FOUND about "post_id". */
 int post_load_one(struct fiber *self, struct domain *d, int64_t id, struct post *out, struct fault *fault);
 
-/* Publishes the event of a new entry and puts the entry on its author's own home timeline, in one round trip.
- * What fails is made good by the relay and the fan-out. */
+/* Publishes the event of a new entry and puts the entry on its author's own home timeline (P6), in one round trip.
+ * What fails is made good by the relay and the fan-out; but while Redis is away it first waits for it, a second at
+ * most. event NULL: for an entry that an earlier call has committed, which may have died before it announced it; the
+ * relay sees to the event. */
 void post_announce(struct fiber *self, struct domain *d, const struct event_record *event, int64_t author_id,
                    int64_t entry_id);
-/* Only the latter: for an entry that an earlier call has committed, which may have died before it announced it. The
- * author, who now gets the answer, must see it (P6); the relay sees to the event. */
-void post_show_author(struct fiber *self, struct domain *d, int64_t author_id, int64_t entry_id);
 
 #endif

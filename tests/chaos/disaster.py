@@ -5,7 +5,7 @@ import time
 
 from client import random_for
 
-# Each blow: what is killed together, and what is done while it is down.
+# Each blow: what is killed together (or paused, as a machine that hangs pauses it), and what is done while it is down.
 BLOWS = {
     "a gateway": ["gateway-?"],
     "a worker": ["worker-?"],
@@ -18,7 +18,12 @@ BLOWS = {
     "a worker and Redis, which comes back older": ["worker-?", "redis", "restore"],
     "a gateway and PostgreSQL": ["gateway-?", "postgres"],
     "Redis and PostgreSQL": ["redis", "postgres"],
+    "a gateway, which only hangs": ["gateway-?", "pause"],
+    "a worker, which only hangs": ["worker-?", "pause"],
+    "Redis, which only hangs": ["redis", "pause"],
 }
+# Long enough for a delivery to be no longer prompt, and for a silent Redis to be given up.
+PAUSES_S = {"gateway": 8, "worker": 14, "redis": 6}
 # The short run deals each of these once.
 EACH_ONCE = ["a gateway", "a worker", "Redis", "Redis, which comes back empty", "Redis, which comes back older",
              "PostgreSQL"]
@@ -80,17 +85,28 @@ class Disaster(threading.Thread):
     def strike(self, name):
         self.stage.tell("copy")  # what "older" will be: the data of a blow ago, or of now
         parts = [part.replace("?", str(self.rng.randint(1, 2))) for part in BLOWS[name]]
-        victims = [part for part in parts if part not in ("wipe", "restore")]
+        victims = [part for part in parts if part not in ("wipe", "restore", "pause")]
         # Time in which things happen that the copy does not have.
         self.world.stop.wait(0.1 + self.rng.random() * (0.3 if self.each_once else 2))
         began = self.world.seconds()
+        if parts[-1] == "pause":
+            self.pause(victims[0])
+        else:
+            self.kill(victims, parts[len(victims):])
+        self.log.append(f"{began:6.1f} s  {name} ({', '.join(victims)}); back after "
+                        f"{self.world.seconds() - began:.1f} s")
+        self.world.say(self.log[-1])
+
+    def kill(self, victims, deeds):
         for victim in victims:
             self.stage.tell("kill " + victim)
-        for deed in parts[len(victims):]:
+        for deed in deeds:
             self.stage.tell(deed)
         self.world.stop.wait(self.rng.random() ** 2 * (0.5 if self.each_once else 3))
         for victim in sorted(victims, key=["postgres", "redis"].__contains__, reverse=True):
             self.stage.tell("start " + victim)
-        self.log.append(f"{began:6.1f} s  {name} ({', '.join(victims)}); back after "
-                        f"{self.world.seconds() - began:.1f} s")
-        self.world.say(self.log[-1])
+
+    def pause(self, victim):
+        self.stage.tell("pause " + victim)
+        self.world.stop.wait(self.rng.random() * PAUSES_S[victim.split("-")[0]])
+        self.stage.tell("go-on " + victim)

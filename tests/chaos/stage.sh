@@ -8,6 +8,7 @@
 #   start NAME    bring up postgres, redis, gateway-N or worker-N, and wait until it is ready
 #   kill NAME     kill -9, and wait until it is gone
 #   wipe          throw Redis's data away (while it is down)
+#   pause NAME    kill -STOP;  go-on NAME  kill -CONT
 #   copy          keep a copy of Redis's data as it is on disk now
 #   restore       put that copy in place of Redis's data (while it is down)
 #
@@ -19,6 +20,8 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib-servers.sh"
 
 WORKERS=2
+# Small enough for a few thousand accounts to have big audiences.
+export ROOKERY_CHUNK_AUDIENCE=60
 
 start() {
     local number=${1##*-}
@@ -36,14 +39,15 @@ start() {
     esac
 }
 
-kill_now() {
+signal() { # SIGNAL NAME
     local pid
-    pid=$(pidfile_pid "$DATA/run/$1.pid") || {
-        echo "$1 did not run any more" >&2
+    pid=$(pidfile_pid "$DATA/run/$2.pid") || {
+        echo "$2 did not run any more" >&2
         return 1
     }
-    kill -s KILL "$pid" && wait_until 20 pidfile_dead "$DATA/run/$1.pid"
+    kill -s "$1" "$pid"
 }
+kill_now() { signal KILL "$1" && wait_until 20 pidfile_dead "$DATA/run/$1.pid"; }
 
 wipe() { rm -rf "$DATA/redis" && make_private_folder "$DATA/redis"; }
 copy() { rm -rf "$DATA/redis.copy" && cp -a "$DATA/redis" "$DATA/redis.copy"; }
@@ -54,6 +58,8 @@ obey() { # COMMAND [NAME]
     case $1 in
     start) start "$2" ;;
     kill) kill_now "$2" ;;
+    pause) signal STOP "$2" ;;
+    go-on) signal CONT "$2" ;;
     wipe | copy | restore) "$1" ;;
     *) echo "unknown command $1" >&2 && return 1 ;;
     esac

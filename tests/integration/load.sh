@@ -67,6 +67,15 @@ check "the same seed gives the same graph" [ "$(shape)" = "$one" ]
 check "another seed" synthetic 6
 check_not "gives another" [ "$(shape)" = "$one" ]
 
+# A graph that does not fit in memory: every number follows some of the next 50, in no order, some twice.
+awk 'BEGIN { srand(3); for (i = 0; i < 60000; i++) { a = int(rand() * 2000); print a, (a + 1 + int(rand() * 50)) % 2000 } }' \
+    >"$home/large"
+check "a file is sorted in memory" load graph "$home/large"
+one=$(shape)
+check "and in many runs on disk" load graph "$home/large" --run-edges 700
+check "which gives the same graph" [ "$(shape)" = "$one" ]
+check "with what is derived" [ "$(wrong_stats)" = 0 ]
+
 check "posts are written through the gateway" load posts --rate 200 --seconds 2 --connections 3 --json
 posts_of() { query "SELECT count(*) FROM posts WHERE author_id >= $(account 1)"; }
 check "all of them are in the database" [ "$(posts_of)" = 400 ]

@@ -33,15 +33,15 @@
 extern char **environ;
 
 #define MS_PER_DAY INT64_C(86400000)
-/* 32 million edges in memory: 256 MiB. */
-#define RUN_EDGES ((size_t)32 << 20)
+/* 32 million edges sorted in memory at a time: 256 MiB. */
+#define RUN_EDGES (INT64_C(32) << 20)
 /* Longest that an id is waited for: ids are borrowed from the future when they are made faster than time goes. */
 #define ID_PATIENCE_MS 30000
 
 struct graph_options {
     const char *path, *tokens_path, *password;
     bool undirected;
-    int64_t synthetic, average, seed, first, sessions;
+    int64_t synthetic, average, seed, first, sessions, run_edges;
     double skew;
 };
 
@@ -211,7 +211,7 @@ static bool prepare(struct import *in) {
         in->synthetic =
             synthetic_new(o->synthetic, (double)o->average, o->skew, (uint64_t)o->seed, MAX_FOLLOWING);
     } else {
-        in->list = edge_list_read(o->path, o->undirected, RUN_EDGES);
+        in->list = edge_list_read(o->path, o->undirected, (size_t)o->run_edges);
         if (in->list) in->accounts = edge_list_accounts(in->list);
     }
     if (!in->list && !in->synthetic) return false;
@@ -373,18 +373,25 @@ static bool take_option(struct graph_options *o, const char *name, const char *v
     if (strcmp(name, "synthetic") == 0) return whole_number(name, value, 2, 100000000, &o->synthetic);
     if (strcmp(name, "average-follows") == 0) return whole_number(name, value, 1, MAX_FOLLOWING, &o->average);
     if (strcmp(name, "seed") == 0) return whole_number(name, value, 0, INT64_MAX, &o->seed);
+    if (strcmp(name, "run-edges") == 0) return whole_number(name, value, 2, INT64_C(1) << 32, &o->run_edges);
     if (strcmp(name, "first") == 0) return whole_number(name, value, 1, 800000000, &o->first);
     return whole_number(name, value, 0, 100000000, &o->sessions);
 }
 
 int graph_command(int argc, char **argv) {
-    static const struct option known[] = {
-        {"undirected", no_argument, NULL, 0},      {"tokens", required_argument, NULL, 0},
-        {"password", required_argument, NULL, 0},  {"skew", required_argument, NULL, 0},
-        {"synthetic", required_argument, NULL, 0}, {"average-follows", required_argument, NULL, 0},
-        {"seed", required_argument, NULL, 0},      {"first", required_argument, NULL, 0},
-        {"sessions", required_argument, NULL, 0},  {NULL, 0, NULL, 0}};
-    struct graph_options o = {.average = 400, .seed = 1, .skew = 0.65, .sessions = 100000};
+    static const struct option known[] = {{"undirected", no_argument, NULL, 0},
+                                          {"tokens", required_argument, NULL, 0},
+                                          {"password", required_argument, NULL, 0},
+                                          {"skew", required_argument, NULL, 0},
+                                          {"synthetic", required_argument, NULL, 0},
+                                          {"average-follows", required_argument, NULL, 0},
+                                          {"seed", required_argument, NULL, 0},
+                                          {"first", required_argument, NULL, 0},
+                                          {"sessions", required_argument, NULL, 0},
+                                          {"run-edges", required_argument, NULL, 0},
+                                          {NULL, 0, NULL, 0}};
+    struct graph_options o = {
+        .average = 400, .seed = 1, .skew = 0.65, .sessions = 100000, .run_edges = RUN_EDGES};
     int at;
     for (int c; (c = getopt_long(argc, argv, "", known, &at)) != -1;)
         if (c != 0 || !take_option(&o, known[at].name, optarg)) return 2;

@@ -6,7 +6,8 @@
  * filtered when posts are looked up. gateway_forget() drops the rings and the set; both are loaded again when
  * needed.
  *
- * An author is pulled once account_stats.pulled is set; the flag travels with each of the author's events, so
+ * An author is pulled once account_stats.pulled is set (who sets it, and why nothing is lost at the switch, is in
+ * core/domain/pull.h); the flag travels with each of the author's events, so
  * a gateway learns of it no later than of the first post that was not delivered.
  */
 #ifndef ROOKERY_GATEWAY_PULLED_H

@@ -1,8 +1,9 @@
 /* Chunks.
  *
  * A batch of tasks, on the happy path:
- *   1. Each undivided task is divided: one walk over the author's followers, in the database, tells every
- *      ROOKERY_CHUNK_AUDIENCE-th id; the tasks for the ranges between go out in one round trip.
+ *   1. Each undivided task is divided: a walk over the author's followers, in the database, tells every
+ *      ROOKERY_CHUNK_AUDIENCE-th id; the tasks for the ranges between go out as they are found. If they are more
+ *      than ROOKERY_PULL_AUDIENCE, the author is pulled from now on (core/domain/pull.h).
  *   2. The followers of all ranges of the batch are loaded in one query. It runs after the tasks were read, so
  *      after the posts' commits: whoever followed by then gets the post, whoever follows later finds it in SQL
  *      (their timeline is built anew).
@@ -28,6 +29,7 @@
 #include <stdlib.h>
 
 #include "core/domain/epoch.h"
+#include "core/domain/pull.h"
 #include "rookery/events/v1/chunk.pb-c.h"
 #include "workers/deliver.h"
 #include "workers/followers.h"
@@ -36,6 +38,9 @@ typedef Rookery__Events__V1__Chunk Chunk;
 
 /* Small pieces, one at a time: about a millisecond of Redis. */
 static const struct pace PACE = {.commands = 1024, .under_way = 1};
+#define AUDIENCES_AT_ONCE ((size_t)16)
+/* Found in the first step of dividing. */
+#define FIRST_RANGES 4
 
 static bool makes_sense(const ProtobufCMessage *message) {
     const Chunk *c = (const Chunk *)(const void *)message;
@@ -77,33 +82,50 @@ void chunks_add_undivided(struct redis_batch *b, int64_t epoch, const Event *e, 
 
 /* ---- step 1 ---- */
 
-/* The last id of each full range, ascending. */
+/* The last id of each full range behind an id, ascending: so many at most. */
 static const struct pg_stmt RANGES = {
     .name = "chunks_ranges",
     .sql = "SELECT follower_id FROM (SELECT follower_id, row_number() OVER (ORDER BY follower_id) AS n"
-           "   FROM follows WHERE followee_id = $1) f WHERE n % $2 = 0 ORDER BY n",
+           "   FROM follows WHERE followee_id = $1 AND follower_id > $2 ORDER BY follower_id LIMIT $3 * $4) f"
+           " WHERE n % $3 = 0 ORDER BY n",
     .read_only = true,
 };
 
-static int divide(struct fiber *self, struct worker *w, const Chunk *whole, struct fault *fault) {
-    struct domain *d = &w->domain;
+static int next_ranges(struct fiber *self, struct domain *d, int64_t author_id, int64_t behind, int64_t limit,
+                       struct pg_result **out, struct fault *fault) {
     struct pg_args args;
     pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, whole->author_id);
+    pg_i64(&args, author_id);
+    pg_i64(&args, behind);
     pg_i64(&args, d->config->chunk_audience);
-    struct pg_result *r;
-    int e = pg_exec(self, d->pg, &RANGES, &args, &r, fault);
-    if (e != 0) return e;
-    struct redis_batch *b = redis_batch_new();
+    pg_i64(&args, limit);
+    return pg_exec(self, d->pg, &RANGES, &args, out, fault);
+}
+
+/* Step by step, each twice as long as the one before: others deliver the first ranges while the next are found. */
+static int divide(struct fiber *self, struct worker *w, const Chunk *whole, struct fault *fault) {
+    struct domain *d = &w->domain;
+    int partitions = (int)d->config->partitions, n = 0, found = 0;
     Chunk part = *whole;
     part.undivided = false;
-    int first_partition = event_partition(whole->entry_id, d->config->partitions);
-    for (int i = 0; i <= pg_rows(r); i++) {
-        if (i > 0) part.first_follower_id = pg_get_i64(r, i - 1, 0) + 1;
-        part.last_follower_id = i < pg_rows(r) ? pg_get_i64(r, i, 0) : whole->last_follower_id;
-        add_task(b, (first_partition + i) % (int)d->config->partitions, &part);
+    int64_t step = FIRST_RANGES;
+    for (bool more = true; more; step *= 2) {
+        struct pg_result *r;
+        int e = next_ranges(self, d, whole->author_id, part.first_follower_id - 1, step, &r, fault);
+        if (e != 0) return e;
+        struct redis_batch *b = redis_batch_new();
+        more = pg_rows(r) == step;
+        found += pg_rows(r);
+        for (int i = 0; i < pg_rows(r) + !more; i++, n++) {
+            part.last_follower_id = i < pg_rows(r) ? pg_get_i64(r, i, 0) : whole->last_follower_id;
+            add_task(b, (event_partition(whole->entry_id, partitions) + n) % partitions, &part);
+            if (i < pg_rows(r)) part.first_follower_id = part.last_follower_id + 1;
+        }
+        e = domain_send(self, d, b);
+        if (e != 0) return e;
     }
-    return domain_send(self, d, b);
+    bool pull = found * d->config->chunk_audience > d->config->pull_audience;
+    return pull ? pull_author(self, d, whole->author_id, fault) : 0;
 }
 
 /* ---- steps 2 and 3 ---- */
@@ -166,11 +188,21 @@ static int fill(struct fiber *self, struct round *r, const struct tasks *t) {
     return e;
 }
 
+/* Some at a time, so that no answer is too long to be taken apart in passing. */
+static int load_audiences(struct fiber *self, struct worker *w, struct tasks *t, struct fault *fault) {
+    int e = 0;
+    for (size_t i = 0; i < t->n_audiences && e == 0; i += AUDIENCES_AT_ONCE) {
+        size_t left = t->n_audiences - i, n = left < AUDIENCES_AT_ONCE ? left : AUDIENCES_AT_ONCE;
+        e = followers_audiences(self, w->followers, t->audiences + i, n, fault);
+    }
+    return e;
+}
+
 static int deliver(struct fiber *self, struct worker *w, struct tasks *t, int64_t epoch,
                    struct fault *fault) {
     if (t->n == 0) return 0;
     arrange(t, fiber_arena(self));
-    int e = followers_audiences(self, w->followers, t->audiences, t->n_audiences, fault);
+    int e = load_audiences(self, w, t, fault);
     if (e != 0) return e;
     struct round *r = round_open(w->deliverer);
     e = fill(self, r, t);
@@ -198,12 +230,13 @@ static int handle(struct fiber *self, struct worker *w, const struct batch *b, s
     return e == 0 && epoch_now(&w->domain) != epoch ? ERR_ABORTED : e;
 }
 
-/* Few at a time: a batch is 160,000 deliveries at most, and another worker may take the rest. */
+/* Few at a time, since another worker may take the rest; many when there is a backlog, since posts to the same
+ * followers then share their commands (a million deliveries at most). */
 const struct role CHUNKS_ROLE = {
     .name = "chunks",
     .stream = &CHUNK_STREAM,
     .handle = handle,
     .feeds_timelines = true,
     .first_count = 4,
-    .most_count = 32,
+    .most_count = 256,
 };

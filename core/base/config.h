@@ -44,7 +44,7 @@
     N("ROOKERY_CHUNK_AUDIENCE", chunk_audience, 5000, 10, 10000000,                                          \
       "followers above which a post is delivered in chunk tasks of this size")                               \
     N("ROOKERY_PULL_AUDIENCE", pull_audience, 1000000, 10, 1000000000,                                       \
-      "followers above which an author's posts are merged at read time")                                     \
+      "followers, in whole chunks, above which an author's posts are merged at read time")                   \
     N("ROOKERY_BATCH_MAX", batch_max, 4096, 1, 65536, "events a worker takes in one batch at most")          \
     N("ROOKERY_RECLAIM_MS", reclaim_ms, 15000, 100, 3600000,                                                 \
       "idle time after which a dead worker's events are taken over")                                         \

@@ -4,12 +4,12 @@
 # Connections, and calls in flight on each: the same on both sides.
 GATEWAY_LOAD='16 16'
 
-# gateway_world ACCOUNTS POSTS: accounts bench1 ... with sessions whose tokens are in WORK/tokens, each following about a
-# hundred others, some of them far more followed than most. Their posts are of the last two days; of ten, two are replies
+# gateway_world ACCOUNTS FOLLOWS POSTS: accounts bench1 ... with sessions whose tokens are in WORK/tokens, each following
+# about so many others, some of them far more followed than most. Their posts are of the last two days; of ten, two are replies
 # and one a repost, every fourth mentions somebody, and there are three likes for two.
 gateway_world() {
     bench_start 1 1
-    postgres_psql rookery -v accounts="$1" -v posts="$2" >/dev/null <<'SQL'
+    postgres_psql rookery -v accounts="$1" -v follows="$2" -v posts="$3" >/dev/null <<'SQL'
 select setseed(0.5);
 create function pg_temp.some_account(n bigint) returns bigint language sql volatile as
     'select 1 + floor(n * power(random(), 2))::bigint';
@@ -25,7 +25,7 @@ insert into sessions (id, account_id, token_hash, expires_at)
 insert into follows (follower_id, followee_id, id)
     select f, t, row_number() over ()
     from (select distinct f, pg_temp.some_account(:accounts) as t
-          from generate_series(1, :accounts) f, generate_series(1, least(100, :accounts / 2))) pairs
+          from generate_series(1, :accounts) f, generate_series(1, :follows)) pairs
     where f <> t;
 insert into posts (id, author_id, text, thread_id)
     select pg_temp.id_at(172800.0 * (:posts - i) / :posts), pg_temp.some_account(:accounts),
@@ -48,7 +48,7 @@ insert into post_counts (post_id, likes) select post_id, count(*) from likes gro
 analyze;
 SQL
     seq -f 'bench-%010.0f' 1 "$1" >"$WORK/tokens"
-    bench_note "$1 accounts, $2 posts, replies and reposts"
+    bench_note "$1 accounts, each following about $2; $3 posts, replies and reposts"
 }
 
 # Prints the number in front of "calls/s".
@@ -89,7 +89,7 @@ note_nghttpd() { # SECONDS
 bench_B3() {
     local seconds turn rounds ours=() yardstick=()
     seconds=$(bench_size 5 1) rounds=$(bench_size 7 3)
-    gateway_world "$(bench_size 1000 200)" "$(bench_size 20000 10000)"
+    gateway_world "$(bench_size 1000 200)" "$(bench_size 100 80)" "$(bench_size 20000 10000)"
     constant_server_start
     for ((turn = 1; turn <= rounds; turn++)); do
         # shellcheck disable=SC2086 # two words
@@ -105,11 +105,11 @@ bench_B3() {
 
 # B4: CreatePost: authenticated, checked, numbered, committed with its event (synchronous_commit on), published and
 # acknowledged. Beside pgbench, which inserts a row of the same size into the same PostgreSQL, one a transaction,
-# over 32 connections.
+# over 32 connections. A worker runs, as it always does; few follow anybody, because what deliveries cost is B1's.
 bench_B4() {
     local seconds turn rounds ours=() yardstick=()
     seconds=$(bench_size 6 1) rounds=$(bench_size 7 3)
-    gateway_world "$(bench_size 1000 200)" 1000
+    gateway_world "$(bench_size 1000 200)" 3 1000
     postgres_psql rookery -c 'create table bench_rows (id bigint generated always as identity primary key,
         author bigint not null, body text not null)' >/dev/null
     cat >"$WORK/insert.sql" <<'SQL'

@@ -15,8 +15,13 @@
  * ---------------------------------------------------------------------------------------------------------
  */
 
-static Rookery__V1__Post *fresh_post(struct rpc_call *call, const struct post *p) {
-    return shape_post(rpc_arena(call), post_cache_wrap(rpc_arena(call), p), (struct engaged){0});
+/* CreatePostResponse and EditPostResponse have this one field. */
+enum { RESPONSE_POST = 1 };
+
+static void reply_fresh_post(struct rpc_call *call, const struct post *p) {
+    const struct cached_post *encoded = post_cache_wrap(rpc_arena(call), p);
+    shape_append_post(rpc_reply_open(call), RESPONSE_POST, encoded, (struct engaged){0});
+    rpc_reply_close(call);
 }
 
 static int create_post(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
@@ -32,9 +37,7 @@ static int create_post(struct fiber *self, struct rpc_call *call, const Protobuf
     struct post post;
     int e = post_create(self, &g->domain, &draft, &post, rpc_fault(call));
     if (e != 0) return e;
-    Rookery__V1__CreatePostResponse reply = ROOKERY__V1__CREATE_POST_RESPONSE__INIT;
-    reply.post = fresh_post(call, &post);
-    rpc_reply(call, &reply.base);
+    reply_fresh_post(call, &post);
     return 0;
 }
 
@@ -47,9 +50,7 @@ static int edit_post(struct fiber *self, struct rpc_call *call, const ProtobufCM
         post_edit(self, &g->domain, caller_of(call), in->post_id, str_from(in->text), &post, rpc_fault(call));
     post_cache_invalidate(g->posts, in->post_id);
     if (e != 0) return e;
-    Rookery__V1__EditPostResponse reply = ROOKERY__V1__EDIT_POST_RESPONSE__INIT;
-    reply.post = fresh_post(call, &post);
-    rpc_reply(call, &reply.base);
+    reply_fresh_post(call, &post);
     return 0;
 }
 

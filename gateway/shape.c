@@ -79,6 +79,12 @@ static char *put_post(char *p, uint32_t field, const struct cached_post *post, s
     return put_number(p, FIELD_REPOSTED, by.reposted);
 }
 
+void shape_append_post(struct buf *out, uint32_t field, const struct cached_post *post, struct engaged by) {
+    size_t size = post_size(post, by);
+    char *start = buf_reserve(out, size + VARINT_FIELD_MAX);
+    out->len += (size_t)(put_post(start, field, post, size, by) - start);
+}
+
 enum { ITEM_ID = 1, ITEM_POST = 2, ITEM_REPOSTED_BY = 3, ITEM_REPOST_TIME = 4 };
 
 void shape_append_item(struct buf *out, uint32_t field, const struct cached_post *entry,

@@ -23,6 +23,9 @@ struct engaged {
     bool liked, reposted;
 };
 
+/* Appends Post as field `field`. */
+void shape_append_post(struct buf *out, uint32_t field, const struct cached_post *p,
+                       struct engaged by_viewer);
 /* Appends TimelineItem as field `field`: an entry and the post it shows (the same, or the original of a
  * repost). */
 void shape_append_item(struct buf *out, uint32_t field, const struct cached_post *entry,

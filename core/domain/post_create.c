@@ -36,24 +36,29 @@ struct create_answer {
     bool inserted;
 };
 
+#define POST_COLUMNS                                                                                         \
+    "id, author_id, text, reply_to_id, reply_to_account_id, thread_id, hashtags, idempotency_key"
+#define POST_VALUES                                                                                          \
+    "id, author_id, text, nullif(reply_to_id, 0), nullif(reply_to_account_id, 0), thread_id,"                \
+    " CASE WHEN hashtags <> '' THEN string_to_array(hashtags, ' ') END, key"
+
+/* Rows without a key meet no conflict: they are spared what ON CONFLICT costs each row. */
 static const struct pg_stmt CREATE_POSTS = {
     .name = "post_create",
     .sql = "WITH input AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], "
            "$5::bigint[],"
-           "   $6::bigint[], $7::text[], $8::text[], $9::integer[], $10::bytea[]) WITH ORDINALITY"
-           "   AS t (id, author_id, text, reply_to_id, reply_to_account_id, thread_id, hashtags, key, "
-           "partition, payload,"
-           "         place)),"
-           " ins AS (INSERT INTO posts (id, author_id, text, reply_to_id, reply_to_account_id, thread_id, "
-           "hashtags,"
-           "                            idempotency_key)"
-           "   SELECT id, author_id, text, nullif(reply_to_id, 0), nullif(reply_to_account_id, 0), thread_id,"
-           "          CASE WHEN hashtags <> '' THEN string_to_array(hashtags, ' ') END, key FROM input"
+           "   $6::bigint[], $7::text[], $8::text[], $9::integer[], $10::bytea[]) WITH ORDINALITY AS t (id, "
+           "author_id,"
+           "   text, reply_to_id, reply_to_account_id, thread_id, hashtags, key, partition, payload, place)),"
+           " plain AS (INSERT INTO posts (" POST_COLUMNS ") SELECT " POST_VALUES
+           " FROM input WHERE key IS NULL),"
+           " keyed AS (INSERT INTO posts (" POST_COLUMNS ") SELECT " POST_VALUES
+           " FROM input WHERE key IS NOT NULL"
            "   ON CONFLICT (author_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING "
            "RETURNING id),"
-           " out AS (INSERT INTO outbox (id, partition, payload)"
-           "   SELECT id, partition, payload FROM input WHERE id IN (SELECT id FROM ins))"
-           " SELECT place, id IN (SELECT id FROM ins) FROM input",
+           " out AS (INSERT INTO outbox (id, partition, payload) SELECT id, partition, payload FROM input"
+           "   WHERE key IS NULL OR id IN (SELECT id FROM keyed))"
+           " SELECT place, key IS NULL OR id IN (SELECT id FROM keyed) FROM input",
 };
 
 static void build(const void *const *rows, size_t n, struct pg_args *args) {

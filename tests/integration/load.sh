@@ -18,7 +18,8 @@ psql=$(postgres_find)/psql
 # shellcheck disable=SC1091
 . "$stack/run/env"
 
-query() { "$psql" -X -q -A -t -v ON_ERROR_STOP=1 -d "$DATABASE_URL" -c "$1"; }
+# On standard input, since a list of ids can be longer than a command line.
+query() { "$psql" -X -q -A -t -v ON_ERROR_STOP=1 -d "$DATABASE_URL" <<<"$1"; }
 load() { "$ROOT/scripts/load" "$@" --data "$stack" --tokens "$home/tokens"; }
 # The account that line N of the tokens is of.
 account() { sed -n "${1}s/\t.*//p" "$home/tokens"; }

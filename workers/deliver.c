@@ -9,7 +9,8 @@
  *   4. Two pieces are under way at a time, so that Redis works on one while the other is built.
  *   5. From the replies: lists that have grown past LIST_TRIM_AT are trimmed.
  * Failures:
- *   - Redis is away, or refuses a command: the round fails as a whole, and comes again.
+ *   - Redis is away, or refuses a command (it has no memory left): the round fails as a whole, and comes again.
+ *   - a key is there but holds no list: it is deleted, as a timeline may be at any time.
  *   - an element was sent as prompt and its reply came too late for it to be one (timeline_list.h): its list is
  *     deleted, and built anew at its next read.
  */
@@ -327,7 +328,14 @@ static void add_trim(struct redis_batch *b, struct str key) {
     redis_arg(b, STR("-1"));
 }
 
-/* Reads the lengths that came back; trims and deletes go into follow_up. An error reply fails the round. */
+/* Is what Redis refused in this piece that a key holds no list? */
+static bool is_no_list(const struct piece *piece) {
+    struct fault fault;
+    return redis_batch_check(piece->batch, &fault) != 0 &&
+           str_starts_with(str_from(fault.text), STR("WRONGTYPE"));
+}
+
+/* Reads the lengths that came back; trims and deletes go into follow_up. */
 static int look_at_replies(const struct round *r, const struct piece *piece, int64_t epoch,
                            struct redis_batch *follow_up) {
     struct deliverer *d = r->deliverer;
@@ -336,8 +344,11 @@ static int look_at_replies(const struct round *r, const struct piece *piece, int
     char key[KEY_MAX];
     for (size_t i = 0; i < piece->n; i++) {
         size_t slot = piece->first + i, k = r->ends[slot] - begin_of(r, slot);
-        if (length[i] == INT64_MIN) return ERR_UNAVAILABLE;
-        if (length[i] == 0) {
+        if (length[i] == INT64_MIN) {
+            if (!is_no_list(piece)) return ERR_UNAVAILABLE;
+            add_delete(follow_up, key_timeline(key, epoch, r->recipients[slot]));
+        }
+        if (length[i] <= 0) {
             d->dropped->value += k;
             continue;
         }

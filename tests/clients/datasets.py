@@ -12,11 +12,12 @@ import grpc
 from rookery.v1 import graph_pb2, graph_pb2_grpc, job_pb2 as jp, job_pb2_grpc
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from client import PATIENCE_S, Person, check, connect, eventually, fails_with, finish  # noqa: E402
+from jobs import Jobs  # noqa: E402
+from tap import PATIENCE_S, check, done_testing, eventually, fails_with  # noqa: E402
 
 NOT_FOUND = grpc.StatusCode.NOT_FOUND
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
-channel = connect()
+channel = grpc.insecure_channel(os.environ["ROOKERY_GATEWAY"])
 jobs = job_pb2_grpc.JobServiceStub(channel)
 
 SMALL = b'island,mass,note\nDream,1.5,"a,b"\nBiscoe,2,NA\n,NA,"NA"\nDream,4,\n'
@@ -40,21 +41,11 @@ def upload(person, content, key, start=0, **more):
     return jobs.UploadDataset(messages(), **person.me).dataset
 
 
-def describe(person, dataset_id):
-    return jobs.DescribeDataset(jp.DescribeDatasetRequest(dataset_id=dataset_id), **person.me)
-
-
-def settled(person, dataset_id):
-    states = (jp.DATASET_STATE_READY, jp.DATASET_STATE_FAILED)
-    eventually(lambda: describe(person, dataset_id).dataset.state in states)
-    return describe(person, dataset_id)
-
-
 def describing(ada):
     made = upload(ada, SMALL, "small", name="penguins")
     check("an uploaded dataset has its owner, name and size",
           (made.owner_id, made.name, made.size_bytes) == (ada.id, "penguins", len(SMALL)), made)
-    got = settled(ada, made.id)
+    got = ada.settled(made.id)
     check("it becomes ready", got.dataset.state == jp.DATASET_STATE_READY and got.dataset.row_count == 4, got)
     found = [(c.name, c.type, c.missing_count, c.slice_count, c.slice_count_is_exact, list(c.slices))
              for c in got.columns]
@@ -64,14 +55,14 @@ def describing(ada):
         ("note", jp.COLUMN_TYPE_TEXT, 2, 3, True, ["NA", "a,b"])], found)
     dialect = jp.CsvDialect(delimiter=";", missing_tokens="-999", column_tokens=[
         jp.ColumnTokens(column="b", missing_tokens="none")])
-    other = settled(ada, upload(ada, b"a;b\n-999;none\n3;NA\n", "dialect", dialect=dialect).id)
+    other = ada.settled(upload(ada, b"a;b\n-999;none\n3;NA\n", "dialect", dialect=dialect).id)
     check("a dialect of its own is kept and used",
           other.dialect == dialect and [c.missing_count for c in other.columns] == [1, 1], other)
-    bad = settled(ada, upload(ada, b"a,b\n1,2\n3,4,5\n", "bad").id)
+    bad = ada.settled(upload(ada, b"a,b\n1,2\n3,4,5\n", "bad").id)
     check("a bad CSV fails with its line and column",
           bad.dataset.state == jp.DATASET_STATE_FAILED and "line 3" in bad.dataset.error, bad.dataset.error)
     many = b"n\n" + b"".join(b"%d\n" % i for i in range(2000))
-    wide = settled(ada, upload(ada, many, "many").id).columns[0]
+    wide = ada.settled(upload(ada, many, "many").id).columns[0]
     check("slices are counted up to a cap", not wide.slice_count_is_exact and wide.slice_count > 1000
           and list(wide.slices)[:3] == ["0", "1", "2"], wide)
     return made
@@ -89,13 +80,13 @@ def resuming(ada):
     state = jobs.GetUpload(jp.GetUploadRequest(idempotency_key="resumed"), **ada.me)
     check("it says where to go on", (state.next_offset, state.complete) == (524288, False), state)
     check("it is not listed", state.dataset_id not in [d.id for d in listed(ada)])
-    fails_with("nor described", NOT_FOUND, lambda: describe(ada, state.dataset_id))
+    fails_with("nor described", NOT_FOUND, lambda: ada.describe(state.dataset_id))
     gap = iter([whole, jp.UploadDatasetRequest(chunk=jp.UploadChunk(offset=524289, data=b"1"))])
     fails_with("a gap is refused, with the offset that would be right", INVALID,
                lambda: jobs.UploadDataset(gap, **ada.me), "524288")
     made = upload(ada, content, "resumed", start=500_000)
     check("it goes on behind what is stored, passing over what it has", made.id == state.dataset_id, made)
-    check("and has every row", settled(ada, made.id).dataset.row_count == 60_000)
+    check("and has every row", ada.settled(made.id).dataset.row_count == 60_000)
     again = upload(ada, content, "resumed")
     check("the same upload once more is the same dataset", again.id == made.id)
     fails_with("the same key for other content is refused", grpc.StatusCode.FAILED_PRECONDITION,
@@ -120,7 +111,7 @@ def cutting(ada):
     check("what had come by then is kept", eventually(lambda: jobs.GetUpload(
         jp.GetUploadRequest(idempotency_key="cut"), **ada.me).next_offset == 262144))
     done = upload(ada, content, "cut")
-    check("and the same upload succeeds after it", settled(ada, done.id).dataset.row_count == 100_000)
+    check("and the same upload succeeds after it", ada.settled(done.id).dataset.row_count == 100_000)
 
 
 def refusing(ada):
@@ -170,7 +161,7 @@ def stranger_story(ada, bob, made):
     other = {"dataset_id": made.id, "account_id": bob.id}
 
     def refuse_all(who):
-        fails_with(f"{who} cannot describe it", NOT_FOUND, lambda: describe(bob, made.id))
+        fails_with(f"{who} cannot describe it", NOT_FOUND, lambda: bob.describe(made.id))
         refuse_writes(who)
 
     def refuse_writes(who):
@@ -187,10 +178,10 @@ def stranger_story(ada, bob, made):
                lambda: jobs.GetUpload(jp.GetUploadRequest(idempotency_key="small"), **bob.me))
     jobs.ShareDataset(jp.ShareDatasetRequest(**other), **ada.me)
     jobs.ShareDataset(jp.ShareDatasetRequest(**other), **ada.me)
-    seen = describe(bob, made.id)
+    seen = bob.describe(made.id)
     check("whom it is shared with can describe it", seen.dataset.id == made.id and len(seen.columns) == 3, seen)
     check("but is not told whom else", list(seen.shared_with) == [] and
-          list(describe(ada, made.id).shared_with) == [bob.id])
+          list(ada.describe(made.id).shared_with) == [bob.id])
     check("and finds it in their list", [d.id for d in listed(bob)] == [made.id])
     refuse_writes("whom it is shared with")
     jobs.UnshareDataset(jp.UnshareDatasetRequest(**other), **ada.me)
@@ -204,7 +195,7 @@ def stranger_story(ada, bob, made):
 
 
 def main():
-    ada, bob = Person("ada", channel), Person("bob", channel)
+    ada, bob = Jobs("ada", channel), Jobs("bob", channel)
     made = describing(ada)
     resuming(ada)
     cutting(ada)
@@ -213,10 +204,10 @@ def main():
     check("lists are newest first, the same in small pages",
           everything == sorted(everything, reverse=True) == [d.id for d in listed(ada, 2)], everything)
     jobs.DeleteDataset(jp.DeleteDatasetRequest(dataset_id=made.id), **ada.me)
-    fails_with("a deleted dataset is gone", NOT_FOUND, lambda: describe(ada, made.id))
+    fails_with("a deleted dataset is gone", NOT_FOUND, lambda: ada.describe(made.id))
     check("from the list too", made.id not in [d.id for d in listed(ada)])
-    refusing(Person("rita", channel))
-    finish()
+    refusing(Jobs("rita", channel))
+    done_testing()
 
 
 main()

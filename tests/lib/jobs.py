@@ -2,11 +2,12 @@
 import hashlib
 import os
 import random
+import secrets
 import subprocess
 import tempfile
 
-from client import eventually
-from rookery.v1 import job_pb2 as jp, job_pb2_grpc
+from rookery.v1 import account_pb2, account_pb2_grpc, job_pb2 as jp, job_pb2_grpc
+from tap import PATIENCE_S, eventually
 
 FINAL = (jp.JOB_STATE_SUCCEEDED, jp.JOB_STATE_FAILED, jp.JOB_STATE_CANCELLED)
 WORKER = os.path.join(os.environ.get("ROOKERY_BUILD", "build"), "rookery-worker")
@@ -41,19 +42,28 @@ def many_slices(slices, rows, seed=1):
 
 
 class Jobs:
-    """JobService as one person uses it."""
+    """A person with an account, who uses JobService. `me` are the arguments of a call of theirs."""
 
-    def __init__(self, person):
-        self.me, self.stub = person.me, job_pb2_grpc.JobServiceStub(person.channel)
+    def __init__(self, name, channel):
+        self.handle = f"{name}_{secrets.token_hex(5)}"
+        reply = account_pb2_grpc.AccountServiceStub(channel).Register(
+            account_pb2.RegisterRequest(handle=self.handle, password="correct horse battery"), timeout=PATIENCE_S)
+        self.id = reply.account.id
+        self.me = {"metadata": (("authorization", "Bearer " + reply.token),), "timeout": PATIENCE_S}
+        self.stub = job_pb2_grpc.JobServiceStub(channel)
 
-    def upload(self, content, key, dialect=None):
+    def upload_only(self, content, key, dialect=None):
         def messages():
             yield jp.UploadDatasetRequest(header=jp.UploadHeader(
                 name=key, size_bytes=len(content), sha256=hashlib.sha256(content).digest(), dialect=dialect,
                 idempotency_key=key))
             for at in range(0, len(content), 500_000):
                 yield jp.UploadDatasetRequest(chunk=jp.UploadChunk(offset=at, data=content[at:at + 500_000]))
-        made = self.stub.UploadDataset(messages(), **self.me).dataset.id
+        return self.stub.UploadDataset(messages(), **self.me).dataset.id
+
+    def upload(self, content, key, dialect=None):
+        """And waits until it is ready, or has failed."""
+        made = self.upload_only(content, key, dialect)
         self.settled(made)
         return made
 

@@ -1,0 +1,190 @@
+#!/usr/bin/python3
+"""Jobs while workers are killed, stopped and paused and Redis is wiped: the table is the same, byte for byte. And what
+becomes of jobs that are cancelled, cannot be done, or are too many. Starts servers and daemons of its own.
+
+Prints TAP. Needs ROOKERY_BUILD and the stubs on PYTHONPATH.
+"""
+import os
+import sys
+import time
+
+import grpc
+from rookery.v1 import job_pb2 as jp
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from jobs import FINAL, Jobs, command_line, linear, many_slices  # noqa: E402
+from own_stack import Stack  # noqa: E402
+from tap import check, done_testing, eventually, fails_with, note  # noqa: E402
+
+EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
+SETTINGS = {"ROOKERY_RECLAIM_MS": 300, "ROOKERY_JOB_PART_ROWS": 200, "ROOKERY_JOB_TASKS": 300, "ROOKERY_MAX_DELIVERIES": 3,
+            "ROOKERY_JOBS_PER_ACCOUNT": 2, "ROOKERY_DATASETS_PER_ACCOUNT": 3, "ROOKERY_ROLES": "relay,jobs"}
+CONTENT = many_slices(250, 100)
+SPEC = linear("y", ["x", "z"], ["key"], missing=jp.MISSING_POLICY_MEAN, exact=True)
+WORDS = ("fit", "--slice-by", "key", "--y", "y", "--x", "x,z", "--missing", "mean", "--exact")
+
+
+class Workers:
+    """Some workers, by number; each start is another process."""
+
+    def __init__(self, stack, number):
+        self.stack, self.started = stack, 0
+        self.alive = [self.another() for _ in range(number)]
+
+    def another(self):
+        self.started += 1
+        self.stack.worker(f"worker-{self.started}")
+        return f"worker-{self.started}"
+
+    def replace_first(self, signal):
+        name = self.alive.pop(0)
+        self.stack.kill(name, signal)
+        self.alive.append(self.another())
+        return name
+
+    def stop_all(self):
+        for name in self.alive:
+            self.stack.stop(name)
+        self.alive = []
+
+
+def at_work(ada, job):
+    """Some of its tasks are done, and some are not."""
+    def some():
+        now = ada.get(job.id)
+        return now.state in FINAL or now.tasks_done >= 2
+    return eventually(some) and ada.get(job.id).state not in FINAL
+
+
+def same_table(ada, job, name, wanted):
+    ended = ada.ended(job.id)
+    check(name, ended.state == jp.JOB_STATE_SUCCEEDED and ada.result(job.id) == wanted, ended)
+
+
+def number_story(stack, ada, dataset, wanted):
+    for number in (1, 2):
+        workers = Workers(stack, number)
+        job = ada.create(dataset, SPEC)
+        same_table(ada, job, f"{number} worker{'s' * (number > 1)}: the command line's table, byte for byte", wanted)
+        check("of more than a hundred tasks", ada.get(job.id).task_count > 100, ada.get(job.id))
+        workers.stop_all()
+
+
+def killing_story(stack, ada, dataset, wanted):
+    workers = Workers(stack, 2)
+    job = ada.create(dataset, SPEC)
+    begun = at_work(ada, job)
+    kills = 0
+    while ada.get(job.id).state not in FINAL and kills < 12:
+        workers.replace_first("KILL")
+        kills += 1
+        time.sleep(0.3)
+    note(f"{kills} workers were killed")
+    check("workers were killed while the job ran", begun and kills >= 2, kills)
+    same_table(ada, job, "workers killed in mid-job change nothing in the table", wanted)
+    job = ada.create(dataset, SPEC)
+    for _ in range(4):
+        workers.replace_first("KILL")
+    same_table(ada, job, "nor those killed while it is planned", wanted)
+    job = ada.create(dataset, SPEC)
+    check("a job is at work", at_work(ada, job))
+    paused = workers.alive[0]
+    stack.kill(paused, "STOP")
+    same_table(ada, job, "what a paused worker has in hand is taken over", wanted)
+    stack.kill(paused, "CONT")
+    check("and when it goes on, nothing changes", eventually(lambda: stack.settled("jobs", "jobs"))
+          and ada.result(job.id) == wanted)
+    job = ada.create(dataset, SPEC)
+    check("a job is at work again", at_work(ada, job))
+    workers.replace_first("TERM")
+    same_table(ada, job, "a worker that is asked to stop hands back what it has", wanted)
+    return workers
+
+
+def wiping_story(stack, ada, dataset, wanted):
+    job = ada.create(dataset, SPEC)
+    check("a job is at work", at_work(ada, job))
+    stack.kill("redis")
+    stack.wait("redis")
+    stack.sh('rm -rf "$DATA/redis" && redis_start redis')
+    same_table(ada, job, "Redis wiped in mid-job: it still ends, with the same table", wanted)
+
+
+def cancelling_story(stack, ada, dataset):
+    job = ada.create(dataset, SPEC)
+    check("a job is at work", at_work(ada, job))
+    ada.cancel(job.id)
+    check("a job that is cancelled in mid-work keeps nothing", eventually(lambda: stack.sql(
+        "SELECT (SELECT count(*) FROM job_parts) + (SELECT count(*) FROM job_results r JOIN jobs j ON j.id = r.job_id"
+        " WHERE j.state <> 4)") == "0"))
+    check("its messages lead to nothing", eventually(lambda: stack.settled("jobs", "jobs")), stack.groups("jobs"))
+    check("and it stays cancelled", ada.get(job.id).state == jp.JOB_STATE_CANCELLED)
+
+
+def failing_story(stack, ada, dataset, workers):
+    job = ada.create(dataset, SPEC)
+    check("a job is at work", at_work(ada, job))
+    stack.sql(f"UPDATE job_parts SET bytes = 'rubbish' WHERE job_id = {job.id}")
+    ended = ada.ended(job.id)
+    check("a part that cannot be read ends the job with a sentence",
+          ended.state == jp.JOB_STATE_FAILED and "part " in ended.error, ended)
+    many = ada.upload(many_slices(700, 100), "too many tasks")
+    ended = ada.ended(ada.create(many, SPEC).id)
+    check("a job of too many tasks fails, naming the limit",
+          ended.state == jp.JOB_STATE_FAILED and "more than 300 tasks" in ended.error, ended)
+    for p in range(4):
+        stack.redis("XADD", f"jobs:{{{p}}}", "*", "e", "this is no step")
+    workers.stop_all()
+    poison = ada.create(dataset, SPEC)
+    stack.sql(f"UPDATE jobs SET spec = '\\xff' WHERE id = {poison.id}")
+    workers.alive = [workers.another()]
+    states = lambda: stack.sql(f"SELECT state, error FROM jobs WHERE id = {poison.id}")  # noqa: E731
+    check("a job whose step goes to the dead letters has failed, with the reason",
+          eventually(lambda: states() == "5|the spec cannot be read"), states())
+    letters = lambda: sum(stack.redis("XLEN", f"dead:{{{p}}}") for p in range(4))  # noqa: E731
+    check("its step and what is no step are there", eventually(lambda: letters() == 5), letters())
+    stack.sql(f"DELETE FROM jobs WHERE id = {poison.id}")
+    workers.stop_all()
+    never = ada.create(dataset, SPEC)
+    stack.sql(f"UPDATE jobs SET attempts = 1000 WHERE id = {never.id}")
+    workers.alive = [workers.another()]
+    ended = ada.ended(never.id)
+    check("a step that was begun again and again ends the job", ended.state == jp.JOB_STATE_FAILED
+          and "never finished" in ended.error, ended)
+
+
+def quota_story(stack, ada, dataset, workers):
+    workers.stop_all()
+    running = [ada.create(dataset, SPEC) for _ in range(2)]
+    fails_with("an account may have so many jobs running, and no more", EXHAUSTED, lambda: ada.create(dataset, SPEC),
+               "2 jobs running")
+    ada.cancel(running[0].id)
+    running.append(ada.create(dataset, SPEC))
+    check("when one has ended there is room", running[-1].state == jp.JOB_STATE_PLANNING)
+    ada.upload_only(b"x\n1\n", "third")
+    fails_with("an account may have so many datasets, and no more", EXHAUSTED,
+               lambda: ada.upload_only(b"x\n1\n", "fourth"), "at most 3 datasets")
+    workers.alive = [workers.another()]
+    check("what waited runs when there is a worker again",
+          ada.ended(running[1].id).state == ada.ended(running[2].id).state == jp.JOB_STATE_SUCCEEDED)
+
+
+def main():
+    with Stack() as stack:
+        stack.gateway(**SETTINGS)
+        channel = grpc.insecure_channel(f"{stack.address[0]}:{stack.address[1]}")
+        ada = Jobs("ada", channel)
+        first = Workers(stack, 1)
+        dataset = ada.upload(CONTENT, "many slices")
+        first.stop_all()
+        wanted = command_line(CONTENT, *WORDS)
+        number_story(stack, ada, dataset, wanted)
+        workers = killing_story(stack, ada, dataset, wanted)
+        wiping_story(stack, ada, dataset, wanted)
+        cancelling_story(stack, ada, dataset)
+        failing_story(stack, ada, dataset, workers)
+        quota_story(stack, ada, dataset, workers)
+    done_testing()
+
+
+main()

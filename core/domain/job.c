@@ -281,19 +281,29 @@ int job_create(struct fiber *self, struct domain *d, int64_t owner_id, int64_t d
 /* ---- cancelling, and telling
  * ----------------------------------------------------------------------------------------- */
 
+const struct pg_stmt JOB_DROP_WORK = {
+    .name = "job_drop_work",
+    .sql = "WITH ended AS (SELECT id, state FROM jobs WHERE id = $1 AND ended_at IS NOT NULL),"
+           " tasks AS (DELETE FROM job_tasks WHERE job_id IN (SELECT id FROM ended WHERE state = 4)),"
+           " parts AS (DELETE FROM job_parts WHERE job_id IN (SELECT id FROM ended))"
+           " DELETE FROM job_results r USING ended WHERE r.job_id = ended.id AND (r.task >= 0 OR ended.state "
+           "<> 4)",
+};
+
 static const struct pg_stmt CANCEL = {
     .name = "job_cancel",
-    .sql = "WITH ended AS (UPDATE jobs SET state = 6, ended_at = now() WHERE id = $1 AND owner_id = $2 AND "
-           "ended_at IS "
-           "NULL"
-           "   RETURNING id),"
-           " parts AS (DELETE FROM job_parts WHERE job_id IN (SELECT id FROM ended))"
-           " DELETE FROM job_results WHERE job_id IN (SELECT id FROM ended)",
+    .sql = "UPDATE jobs SET state = 6, ended_at = now() WHERE id = $1 AND owner_id = $2 AND ended_at IS NULL",
 };
 
 int job_cancel(struct fiber *self, struct domain *d, int64_t owner_id, int64_t id, struct fault *fault) {
-    struct pg_result *r;
-    int e = domain_exec_ids(self, d, &CANCEL, id, owner_id, &r, fault);
+    struct pg_args cancel, drop;
+    pg_args_init(&cancel, fiber_arena(self));
+    pg_i64(&cancel, id);
+    pg_i64(&cancel, owner_id);
+    pg_args_init(&drop, fiber_arena(self));
+    pg_i64(&drop, id);
+    const struct pg_call calls[] = {{&CANCEL, &cancel}, {&JOB_DROP_WORK, &drop}};
+    int e = pg_exec_all(self, d->pg, calls, 2, NULL, fault);
     if (e == 0) job_tell_watchers(self, d, id);
     return e;
 }

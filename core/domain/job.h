@@ -34,6 +34,11 @@ int job_list(struct fiber *self, struct domain *d, int64_t owner_id, int64_t bef
              struct job_record **out, size_t *n, struct fault *fault);
 /* Idempotent; a job that has ended stays as it is. Workers notice within moments, and what they do comes to nothing. */
 int job_cancel(struct fiber *self, struct domain *d, int64_t owner_id, int64_t id, struct fault *fault);
+/* What a job that has ended leaves behind goes: parts, tasks and their results; a succeeded job keeps its table. One
+ * parameter, the job's id. To be run in the transaction that ends the job, after it: whoever stores something for the
+ * job holds its row's lock, so nothing can come in between. */
+extern const struct pg_stmt JOB_DROP_WORK;
+
 /* A piece of a succeeded job's table; the empty string behind the last. No check of who asks. */
 int job_result(struct fiber *self, struct domain *d, int64_t id, int64_t seq, struct str *out,
                struct fault *fault);

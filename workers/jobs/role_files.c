@@ -91,19 +91,19 @@ static int get_chunk(struct fiber *self, struct worker *w, struct role_bytes fro
     return e;
 }
 
-/* Parts while the job is being planned; a task's results while tasks run; the whole table after planning or while
- * combining. */
+/* The job's row is locked, so that it cannot end before what is put here is there to be dropped (JOB_DROP_WORK). */
 static const struct pg_stmt PUT_PART = {
     .name = "role_put_part",
-    .sql = "INSERT INTO job_parts (job_id, task, seq, bytes) SELECT id, $2, $3, $4 FROM jobs WHERE id = $1 "
-           "AND state = 1"
+    .sql = "INSERT INTO job_parts (job_id, task, seq, bytes)"
+           " SELECT id, $2, $3, $4 FROM (SELECT id FROM jobs WHERE id = $1 AND state = 1 FOR SHARE) j"
            " ON CONFLICT DO NOTHING",
 };
 
 static const struct pg_stmt PUT_RESULT = {
     .name = "role_put_result",
-    .sql = "INSERT INTO job_results (job_id, task, seq, bytes) SELECT id, $2, $3, $4 FROM jobs"
-           " WHERE id = $1 AND ended_at IS NULL ON CONFLICT DO NOTHING",
+    .sql = "INSERT INTO job_results (job_id, task, seq, bytes)"
+           " SELECT id, $2, $3, $4 FROM (SELECT id FROM jobs WHERE id = $1 AND ended_at IS NULL FOR SHARE) j"
+           " ON CONFLICT DO NOTHING",
 };
 
 static int put_chunk(struct fiber *self, struct worker *w, struct role_bytes to, int32_t seq,

@@ -207,15 +207,21 @@ int role_end_task(struct fiber *self, struct worker *w, int64_t job_id, int32_t 
     return 0;
 }
 
+/* The statement ends the job; then what it leaves behind goes. */
+static int end_job(struct fiber *self, struct worker *w, int64_t job_id, const struct pg_stmt *stmt,
+                   const struct pg_args *args, struct fault *fault) {
+    struct pg_args drop = args_of(self, job_id);
+    const struct pg_call calls[] = {{stmt, args}, {&JOB_DROP_WORK, &drop}};
+    int e = pg_exec_all(self, w->domain.pg, calls, 2, NULL, fault);
+    if (e == 0) job_tell_watchers(self, &w->domain, job_id);
+    return e;
+}
+
 static const struct pg_stmt END_JOB = {
     .name = "role_end_job",
-    .sql =
-        "WITH ended AS (UPDATE jobs SET state = 4, result_bytes = $3, notes = coalesce($4, notes), tasks = "
-        "greatest(tasks, 1),"
-        "     ended_at = now() WHERE id = $1 AND state = $2 RETURNING id),"
-        " tasks AS (DELETE FROM job_tasks WHERE job_id IN (SELECT id FROM ended)),"
-        " parts AS (DELETE FROM job_parts WHERE job_id IN (SELECT id FROM ended))"
-        " DELETE FROM job_results WHERE job_id IN (SELECT id FROM ended) AND task >= 0",
+    .sql = "UPDATE jobs SET state = 4, result_bytes = $3, notes = coalesce($4, notes), tasks = "
+           "greatest(tasks, 1),"
+           " ended_at = now() WHERE id = $1 AND state = $2",
 };
 
 int role_end_job(struct fiber *self, struct worker *w, int64_t job_id, Rookery__V1__JobState from,
@@ -227,25 +233,17 @@ int role_end_job(struct fiber *self, struct worker *w, int64_t job_id, Rookery__
         pg_text(&args, str_from(notes));
     else
         pg_null(&args);
-    int e = pg_exec(self, w->domain.pg, &END_JOB, &args, NULL, fault);
-    if (e == 0) job_tell_watchers(self, &w->domain, job_id);
-    return e;
+    return end_job(self, w, job_id, &END_JOB, &args, fault);
 }
 
 static const struct pg_stmt FAIL = {
     .name = "role_job_fail",
-    .sql = "WITH ended AS (UPDATE jobs SET state = 5, error = $2, ended_at = now() WHERE id = $1 AND "
-           "ended_at IS NULL"
-           "   RETURNING id),"
-           " parts AS (DELETE FROM job_parts WHERE job_id IN (SELECT id FROM ended))"
-           " DELETE FROM job_results WHERE job_id IN (SELECT id FROM ended)",
+    .sql = "UPDATE jobs SET state = 5, error = $2, ended_at = now() WHERE id = $1 AND ended_at IS NULL",
 };
 
 int role_job_fail(struct fiber *self, struct worker *w, int64_t job_id, const char *sentence,
                   struct fault *fault) {
     struct pg_args args = args_of(self, job_id);
     pg_text(&args, str_from(sentence));
-    int e = pg_exec(self, w->domain.pg, &FAIL, &args, NULL, fault);
-    if (e == 0) job_tell_watchers(self, &w->domain, job_id);
-    return e;
+    return end_job(self, w, job_id, &FAIL, &args, fault);
 }

@@ -42,7 +42,7 @@ static int store_chunk(struct fiber *self, struct rpc_call *call, struct upload 
     struct hashing h = {&u->hash, {u->pending.ptr, n}};
     int e = fiber_offload(self, hash_on_thread, &h);
     if (e == 0)
-        e = dataset_append(self, &gateway_of(call)->domain, u->row.id, u->stored, h.bytes,
+        e = dataset_append(self, &gateway_of(call)->domain, u->row.id, 0, u->stored, h.bytes,
                            state_bytes(&u->hash), rpc_fault(call));
     arena_reset(rpc_arena(call));
     if (e != 0) return e;
@@ -108,7 +108,7 @@ static int finish(struct fiber *self, struct rpc_call *call, struct upload *u, c
             (long long)have, (long long)u->row.size_bytes, (long long)u->stored);
     int e = u->pending.len > 0 ? store_chunk(self, call, u, u->pending.len) : 0;
     if (e == 0) e = compare_checksum(self, call, u, sha256);
-    if (e == 0) e = dataset_complete(self, &gateway_of(call)->domain, u->row.id, rpc_fault(call));
+    if (e == 0) e = dataset_complete(self, &gateway_of(call)->domain, u->row.id, 0, rpc_fault(call));
     return e;
 }
 

@@ -167,14 +167,17 @@ postgres_psql() { # DATABASE ARGUMENTS...: as the cluster's superuser
 }
 postgres_answers() { [ "$(postgres_psql postgres -c 'select 1' 2>/dev/null)" = 1 ]; }
 
-# The role that Rookery uses may make databases (its tests do) and is otherwise ordinary.
+# The role that Rookery uses may make databases (its tests do) and is otherwise ordinary. Analysts' queries run as a
+# role that may do nothing but what Rookery grants it.
 postgres_create_database() { # NAME
     postgres_psql postgres >/dev/null <<SQL
 select 'create role rookery login createdb' where not exists (select from pg_roles where rolname = 'rookery') \gexec
+select 'create role rookery_analyst login connection limit 8'
+    where not exists (select from pg_roles where rolname = 'rookery_analyst') \gexec
 select 'create database "$1" owner rookery' where not exists (select from pg_database where datname = '$1') \gexec
 SQL
 }
-postgres_url() { echo "postgresql:///$1?host=$SOCKETS/postgres&user=rookery"; }
+postgres_url() { echo "postgresql:///$1?host=$SOCKETS/postgres&user=${2:-rookery}"; } # DATABASE [ROLE]
 
 # Processes of DATA's cluster: each of PostgreSQL's has the cluster's folder as its working directory.
 postgres_processes() {
@@ -224,6 +227,7 @@ postgres_start() {
     wait_ready PostgreSQL "$DATA/run/postgres.pid" "$DATA/log/postgres.log" 120 postgres_answers || return 1
     postgres_create_database rookery || return 1
     DATABASE_URL=$(postgres_url rookery)
+    ANALYST_URL=$(postgres_url rookery rookery_analyst)
 }
 
 # --- Redis ------------------------------------------------------------------------------------------------------
@@ -257,6 +261,7 @@ daemon_env() {
     DAEMON_ENV=(env -u ROOKERY_TEST_DATABASE_URL -u ROOKERY_TEST_REDIS_URL -u ROOKERY_TEST_STACK -u ROOKERY_BUILD
         -u ROOKERY_GATEWAY -u ROOKERY_SHARED
         DATABASE_URL="$DATABASE_URL" REDIS_URL="$REDIS_URL")
+    [ -z "${ANALYST_URL:-}" ] || DAEMON_ENV+=(ROOKERY_ANALYST_URL="$ANALYST_URL")
 }
 
 # For other programs: ". DATA/run/env". Call it when the daemons are started.

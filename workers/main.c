@@ -15,6 +15,7 @@
 #include "workers/deliver.h"
 #include "workers/dlq.h"
 #include "workers/followers.h"
+#include "workers/grant.h"
 #include "workers/health.h"
 #include "workers/jobs/command.h"
 #include "workers/jobs/role_jobs.h"
@@ -219,7 +220,8 @@ static int work_until_signal(void) {
 static const struct command JOBS = {"jobs", "models fitted to the slices of a table, without a server",
                                     jobs_main};
 static const struct command *const COMMANDS[] = {
-    &COMMAND_AUDIT, &COMMAND_BACKLOG, &COMMAND_DLQ, &COMMAND_HEALTH, &JOBS, NULL};
+    &COMMAND_AUDIT, &COMMAND_BACKLOG, &COMMAND_DLQ, &COMMAND_GRANT, &COMMAND_HEALTH,
+    &JOBS,          &COMMAND_REVOKE,  NULL};
 
 static int usage(FILE *out, int status) {
     fputs("Usage: rookery-worker              do the work of ROOKERY_ROLES until SIGTERM\n"

@@ -54,6 +54,11 @@
     N("ROOKERY_DATASET_BYTES", dataset_bytes, 268435456, 1, 17179869184, "largest dataset")                  \
     N("ROOKERY_ACCOUNT_DATASET_BYTES", account_dataset_bytes, 1073741824, 1, 1099511627776,                  \
       "what an account's datasets may have together")                                                        \
+    S("ROOKERY_ANALYST_URL", analyst_url, "",                                                                \
+      "PostgreSQL for analysts' queries, as another role; empty: none")                                      \
+    N("ROOKERY_QUERY_TIMEOUT_MS", query_timeout_ms, 30000, 10, 3600000,                                      \
+      "longest an analyst's query may run")                                                                  \
+    N("ROOKERY_QUERY_ROWS", query_rows, 10000000, 1, 1000000000, "rows an analyst's query may give")         \
     N("ROOKERY_JOBS_PER_ACCOUNT", jobs_per_account, 4, 1, 10000,                                             \
       "jobs of an account that may run at a time")                                                           \
     N("ROOKERY_JOBS_KEPT", jobs_kept, 200, 1, 100000,                                                        \

@@ -363,3 +363,37 @@ int account_update_profile(struct fiber *self, struct domain *d, int64_t id, str
     outbox_publish(self, d, &record, 1);
     return account_get(self, d, id, out, fault);
 }
+
+/* ---- permissions
+ * ----------------------------------------------------------------------------------------------------- */
+
+static const struct pg_stmt SET_ANALYST = {
+    .name = "account_set_analyst",
+    .sql = "UPDATE accounts SET analyst = $2 WHERE id = $1",
+};
+
+int account_set_analyst(struct fiber *self, struct domain *d, int64_t id, bool analyst, struct fault *fault) {
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, id);
+    pg_bool(&args, analyst);
+    return pg_exec(self, d->pg, &SET_ANALYST, &args, NULL, fault);
+}
+
+static const struct pg_stmt IS_ANALYST = {
+    .name = "account_is_analyst",
+    .sql = "SELECT analyst FROM accounts WHERE id = $1",
+    .read_only = true,
+};
+
+int account_require_analyst(struct fiber *self, struct domain *d, int64_t id, struct fault *fault) {
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, id);
+    struct pg_result *r;
+    int e = pg_exec(self, d->pg, &IS_ANALYST, &args, &r, fault);
+    if (e != 0) return e;
+    if (pg_rows(r) == 1 && pg_get_bool(r, 0, 0)) return 0;
+    return fault_set(fault, ERR_PERMISSION_DENIED,
+                     "this is for analysts; an operator can grant it (rookery-worker grant HANDLE analyst)");
+}

@@ -45,6 +45,11 @@ int account_get_by_handle(struct fiber *self, struct domain *d, struct str handl
 int account_update_profile(struct fiber *self, struct domain *d, int64_t id, struct str display_name,
                            struct str bio, struct account *out, struct fault *fault);
 
+/* May it make datasets by queries? For the operator: nobody is asked. */
+int account_set_analyst(struct fiber *self, struct domain *d, int64_t id, bool analyst, struct fault *fault);
+/* PERMISSION_DENIED when it may not. */
+int account_require_analyst(struct fiber *self, struct domain *d, int64_t id, struct fault *fault);
+
 struct account_summary {
     int64_t id;
     struct str handle, display_name;

@@ -120,24 +120,6 @@ static int check_draft(struct fiber *self, const struct domain *d, struct datase
                : check_query(draft->query, fault);
 }
 
-static const struct pg_stmt IS_ANALYST = {
-    .name = "dataset_is_analyst",
-    .sql = "SELECT analyst FROM accounts WHERE id = $1",
-    .read_only = true,
-};
-
-static int check_analyst(struct fiber *self, struct domain *d, int64_t account_id, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, account_id);
-    struct pg_result *r;
-    int e = pg_exec(self, d->pg, &IS_ANALYST, &args, &r, fault);
-    if (e != 0) return e;
-    if (pg_rows(r) == 1 && pg_get_bool(r, 0, 0)) return 0;
-    return fault_set(fault, ERR_PERMISSION_DENIED,
-                     "queries are for analysts; an operator can grant it (rookery-worker grant)");
-}
-
 /* ---- creating
  * -------------------------------------------------------------------------------------------------------- */
 
@@ -286,7 +268,7 @@ int dataset_create(struct fiber *self, struct domain *d, const struct dataset_dr
     struct dataset_draft draft = *raw;
     int e = check_draft(self, d, &draft, fault);
     if (e == 0 && draft.source == ROOKERY__V1__DATASET_SOURCE__DATASET_SOURCE_QUERY)
-        e = check_analyst(self, d, draft.owner_id, fault);
+        e = account_require_analyst(self, d, draft.owner_id, fault);
     if (e == 0) e = find_or_insert(self, d, &draft, out, fault);
     if (e == 0 && !same_content(&draft, out))
         e = fault_field(fault, ERR_FAILED_PRECONDITION, "idempotency_key",
@@ -311,12 +293,12 @@ static const struct pg_stmt APPEND = {
     .name = "dataset_append",
     .sql = "WITH moved AS (UPDATE datasets SET received_bytes = received_bytes + length($4), "
            "hash_state = $5"
-           "   WHERE id = $1 AND state = 1 AND received_bytes = $2 RETURNING id)"
+           "   WHERE id = $1 AND state = 1 AND attempts = $6 AND received_bytes = $2 RETURNING id)"
            " INSERT INTO dataset_chunks (dataset_id, seq, bytes) SELECT id, $3, $4 FROM moved",
 };
 
-int dataset_append(struct fiber *self, struct domain *d, int64_t id, int64_t offset, struct str bytes,
-                   struct str hash_state, struct fault *fault) {
+int dataset_append(struct fiber *self, struct domain *d, int64_t id, int64_t attempt, int64_t offset,
+                   struct str bytes, struct str hash_state, struct fault *fault) {
     struct pg_args args;
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, id);
@@ -324,6 +306,7 @@ int dataset_append(struct fiber *self, struct domain *d, int64_t id, int64_t off
     pg_i32(&args, (int32_t)(offset / (int64_t)DATASET_CHUNK_BYTES));
     pg_bytes(&args, bytes);
     pg_bytes(&args, hash_state);
+    pg_i64(&args, attempt);
     struct pg_result *r;
     int e = pg_exec(self, d->pg, &APPEND, &args, &r, fault);
     if (e == 0 && pg_affected(r) == 0)
@@ -334,11 +317,11 @@ int dataset_append(struct fiber *self, struct domain *d, int64_t id, int64_t off
 static const struct pg_stmt COMPLETE = {
     .name = "dataset_complete",
     .sql = "WITH done AS (UPDATE datasets SET state = 2, size_bytes = received_bytes, attempts = 0"
-           "   WHERE id = $1 AND state = 1 RETURNING id)"
+           "   WHERE id = $1 AND state = 1 AND attempts = $5 RETURNING id)"
            " INSERT INTO outbox (id, partition, payload, stream) SELECT $2, $3, $4, 1 FROM done",
 };
 
-int dataset_complete(struct fiber *self, struct domain *d, int64_t id, struct fault *fault) {
+int dataset_complete(struct fiber *self, struct domain *d, int64_t id, int64_t attempt, struct fault *fault) {
     int64_t message_id;
     int e = domain_next_id(d, &message_id, fault);
     if (e != 0) return e;
@@ -347,6 +330,7 @@ int dataset_complete(struct fiber *self, struct domain *d, int64_t id, struct fa
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, id);
     outbox_args(&args, &step);
+    pg_i64(&args, attempt);
     struct pg_result *r;
     e = pg_exec(self, d->pg, &COMPLETE, &args, &r, fault);
     if (e == 0 && pg_affected(r) == 1) outbox_publish(self, d, &step, 1);

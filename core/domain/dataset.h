@@ -47,12 +47,13 @@ int dataset_create(struct fiber *self, struct domain *d, const struct dataset_dr
 /* The caller's upload with this key, complete or not. NOT_FOUND. */
 int dataset_upload_find(struct fiber *self, struct domain *d, int64_t owner_id, struct str key,
                         struct dataset_record *out, struct fault *fault);
-/* Appends a chunk at offset: DATASET_CHUNK_BYTES, or the rest. hash_state is kept with it (may be empty). ABORTED
- * when somebody else has written there, or dropped it. */
-int dataset_append(struct fiber *self, struct domain *d, int64_t id, int64_t offset, struct str bytes,
-                   struct str hash_state, struct fault *fault);
+/* Appends a chunk at offset: DATASET_CHUNK_BYTES, or the rest. hash_state is kept with it (may be empty). attempt: of
+ * a query, which of the attempts to fill it this is; of an upload 0. ABORTED when somebody else has written there, is
+ * at another attempt, or has dropped it. */
+int dataset_append(struct fiber *self, struct domain *d, int64_t id, int64_t attempt, int64_t offset,
+                   struct str bytes, struct str hash_state, struct fault *fault);
 /* All bytes are there: from here on it is visible, and about to be described. Idempotent. */
-int dataset_complete(struct fiber *self, struct domain *d, int64_t id, struct fault *fault);
+int dataset_complete(struct fiber *self, struct domain *d, int64_t id, int64_t attempt, struct fault *fault);
 /* Drops an upload that is not complete. */
 int dataset_drop_upload(struct fiber *self, struct domain *d, int64_t id, struct fault *fault);
 

@@ -18,7 +18,8 @@ from tap import check, done_testing, eventually, fails_with, note  # noqa: E402
 
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 SETTINGS = {"ROOKERY_RECLAIM_MS": 300, "ROOKERY_JOB_PART_ROWS": 200, "ROOKERY_JOB_TASKS": 300, "ROOKERY_MAX_DELIVERIES": 3,
-            "ROOKERY_JOBS_PER_ACCOUNT": 2, "ROOKERY_DATASETS_PER_ACCOUNT": 3, "ROOKERY_ROLES": "relay,jobs"}
+            "ROOKERY_JOBS_PER_ACCOUNT": 2, "ROOKERY_DATASETS_PER_ACCOUNT": 3, "ROOKERY_QUERY_TIMEOUT_MS": 1500,
+            "ROOKERY_QUERY_ROWS": 1000, "ROOKERY_ROLES": "relay,jobs"}
 CONTENT = many_slices(250, 100)
 SPEC = linear("y", ["x", "z"], ["key"], missing=jp.MISSING_POLICY_MEAN, exact=True)
 WORDS = ("fit", "--slice-by", "key", "--y", "y", "--x", "x,z", "--missing", "mean", "--exact")
@@ -169,6 +170,30 @@ def quota_story(stack, ada, dataset, workers):
           ada.ended(running[1].id).state == ada.ended(running[2].id).state == jp.JOB_STATE_SUCCEEDED)
 
 
+def query_story(stack, channel):
+    """An analyst's queries that take too much."""
+    bob = Jobs("bob", channel)
+    stack.sql(f"UPDATE accounts SET analyst = true WHERE id = {bob.id}")
+
+    def ask(query):
+        return bob.stub.CreateDatasetFromQuery(jp.CreateDatasetFromQueryRequest(
+            name="asked", query=query, idempotency_key=query[:64]), **bob.me).dataset.id
+    slow = bob.settled(ask("SELECT set_config('statement_timeout', '0', false), pg_sleep(30)")).dataset
+    check("a query that takes too long is ended, whatever it sets",
+          slow.state == jp.DATASET_STATE_FAILED and "statement timeout" in slow.error, slow)
+    big = bob.settled(ask("SELECT g FROM generate_series(1, 1001) g")).dataset
+    check("a query that gives too many rows is ended, naming the limit",
+          big.state == jp.DATASET_STATE_FAILED and "more than the 1000 rows" in big.error, big)
+    exact = bob.settled(ask("SELECT g FROM generate_series(1, 1000) g")).dataset
+    check("one that gives just as many is fine", exact.row_count == 1000, exact)
+    bob.stub.DeleteDataset(jp.DeleteDatasetRequest(dataset_id=slow.id), **bob.me)
+    stack.sql("ALTER ROLE rookery_analyst SUPERUSER")
+    unfit = bob.settled(ask("SELECT 1 AS one")).dataset
+    stack.sql("ALTER ROLE rookery_analyst NOSUPERUSER")
+    check("a role that may do too much is not used",
+          unfit.state == jp.DATASET_STATE_FAILED and "may do too much" in unfit.error, unfit)
+
+
 def main():
     with Stack() as stack:
         stack.gateway(**SETTINGS)
@@ -184,6 +209,7 @@ def main():
         cancelling_story(stack, ada, dataset)
         failing_story(stack, ada, dataset, workers)
         quota_story(stack, ada, dataset, workers)
+        query_story(stack, channel)
     done_testing()
 
 

@@ -108,6 +108,9 @@ static const struct pg_stmt PUT_RESULT = {
 
 static int put_chunk(struct fiber *self, struct worker *w, struct role_bytes to, int32_t seq,
                      struct str bytes, struct fault *fault) {
+    int64_t offset = (int64_t)seq * (int64_t)DATASET_CHUNK_BYTES;
+    if (to.kind == ROLE_DATASET)
+        return dataset_append(self, &w->domain, to.id, to.attempt, offset, bytes, STR(""), fault);
     struct pg_args args;
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, to.id);

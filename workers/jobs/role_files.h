@@ -13,8 +13,9 @@
 /* Which sequence of chunks. */
 struct role_bytes {
     enum { ROLE_DATASET, ROLE_PART, ROLE_RESULT } kind;
-    int64_t id;   /* the dataset's, or the job's */
-    int32_t task; /* of a part or result; ROLE_WHOLE: the job's table */
+    int64_t id;      /* the dataset's, or the job's */
+    int32_t task;    /* of a part or result; ROLE_WHOLE: the job's table */
+    int64_t attempt; /* of storing a dataset: which attempt to fill it this is */
 };
 #define ROLE_WHOLE (-1)
 
@@ -23,8 +24,8 @@ int role_temporary(struct fault *fault);
 /* Appends all of the sequence to fd. *length is how much that was. */
 int role_fetch(struct fiber *self, struct worker *w, struct role_bytes from, int fd, int64_t *length,
                struct fault *fault);
-/* Stores length bytes of fd from offset on as parts or results of a job that still runs; what is there already stays.
- */
+/* Stores length bytes of fd from offset on: as a part or result of a job that still runs, where what is there already
+ * stays; or as a dataset, where ERR_ABORTED says that another attempt is at it. */
 int role_store(struct fiber *self, struct worker *w, struct role_bytes to, int fd, int64_t offset,
                int64_t length, struct fault *fault);
 

@@ -79,25 +79,23 @@ int jobs_wait_child(struct fiber *self, struct fiber *child, struct latch *done)
 /* Looks whether the computation is still wanted. */
 struct watch {
     struct worker *worker;
-    int64_t job_id;
-    Rookery__V1__JobState state;
+    struct jobs_wanted wanted;
     _Atomic bool *stop;
     struct latch left;
 };
 
-static const struct pg_stmt JOB_STATE = {
-    .name = "role_job_state",
-    .sql = "SELECT state FROM jobs WHERE id = $1",
+static const struct pg_stmt STATE = {
+    .name = "role_state",
+    .sql = "SELECT state FROM jobs WHERE id = $1 UNION ALL SELECT state FROM datasets WHERE id = $2",
     .read_only = true,
 };
 
 static bool has_left(struct fiber *self, const struct watch *watch) {
-    struct pg_args args;
+    const struct jobs_wanted *wanted = &watch->wanted;
     struct pg_result *r;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, watch->job_id);
-    if (pg_exec(self, watch->worker->domain.pg, &JOB_STATE, &args, &r, NULL) != 0) return false;
-    return pg_rows(r) == 0 || pg_get_i64(r, 0, 0) != (int64_t)watch->state;
+    int e =
+        domain_exec_ids(self, &watch->worker->domain, &STATE, wanted->job_id, wanted->dataset_id, &r, NULL);
+    return e == 0 && (pg_rows(r) == 0 || pg_get_i64(r, 0, 0) != wanted->state);
 }
 
 static void watch_job(struct fiber *self, void *arg) {
@@ -109,10 +107,10 @@ static void watch_job(struct fiber *self, void *arg) {
     latch_done(&watch->left);
 }
 
-int jobs_compute_long(struct fiber *self, struct worker *w, int64_t job_id, Rookery__V1__JobState state,
-                      jobs_piece *fn, void *arg, _Atomic bool *stop) {
+int jobs_compute_long(struct fiber *self, struct worker *w, struct jobs_wanted wanted, jobs_piece *fn,
+                      void *arg, _Atomic bool *stop) {
     struct piece p = {.fn = fn, .arg = arg};
-    struct watch watch = {.worker = w, .job_id = job_id, .state = state, .stop = stop};
+    struct watch watch = {.worker = w, .wanted = wanted, .stop = stop};
     struct fiber_options options = {.name = "job watch"};
     struct fiber *watcher;
     latch_init(&watch.left, 1);
@@ -136,6 +134,8 @@ static int run_step(struct fiber *self, struct worker *w, const JobMessage *m, s
     switch (m->what_case) {
     case ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_DESCRIBE_DATASET:
         return role_describe(self, w, m->describe_dataset->dataset_id, fault);
+    case ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_RUN_QUERY:
+        return role_query(self, w, m->run_query->dataset_id, fault);
     case ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_PLAN_JOB:
         return role_plan(self, w, m->plan_job->job_id, fault);
     case ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_RUN_TASK:
@@ -160,6 +160,8 @@ static int give_up(struct fiber *self, struct worker *w, const struct item *item
     switch (m->what_case) {
     case ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_DESCRIBE_DATASET:
         return role_dataset_fail(self, w, m->describe_dataset->dataset_id, reason, NULL);
+    case ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_RUN_QUERY:
+        return role_dataset_fail(self, w, m->run_query->dataset_id, reason, NULL);
     case ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_PLAN_JOB:
         return role_job_fail(self, w, m->plan_job->job_id, reason, NULL);
     case ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_RUN_TASK:

@@ -29,10 +29,15 @@ void jobs_lane_free(struct jobs_lane *j);
 typedef bool jobs_piece(void *arg); /* true: there is more to do */
 int jobs_compute(struct fiber *self, struct worker *w, jobs_piece *piece, void *arg);
 
+/* What a long computation is for: a job, or a dataset, in this state. */
+struct jobs_wanted {
+    int64_t job_id, dataset_id; /* one of them is 0 */
+    int64_t state;
+};
 /* Runs fn(arg) on the thread pool once, however long it takes; *stop, which fn looks at, turns true when the process
- * is asked to stop or the job has left this state. The caller holds a place. */
-int jobs_compute_long(struct fiber *self, struct worker *w, int64_t job_id, Rookery__V1__JobState state,
-                      jobs_piece *fn, void *arg, _Atomic bool *stop);
+ * is asked to stop or the job or dataset has left this state. The caller holds a place. */
+int jobs_compute_long(struct fiber *self, struct worker *w, struct jobs_wanted wanted, jobs_piece *fn,
+                      void *arg, _Atomic bool *stop);
 
 /* Waits until a child's latch is done. When the caller is interrupted, so is the child, and then waited for: it uses
  * the caller's memory. */
@@ -40,6 +45,7 @@ int jobs_wait_child(struct fiber *self, struct fiber *child, struct latch *done)
 
 /* ---- steps: 0 when there is nothing left to do for this message, or a backend's error ---- */
 int role_describe(struct fiber *self, struct worker *w, int64_t dataset_id, struct fault *fault);
+int role_query(struct fiber *self, struct worker *w, int64_t dataset_id, struct fault *fault);
 int role_plan(struct fiber *self, struct worker *w, int64_t job_id, struct fault *fault);
 int role_task(struct fiber *self, struct worker *w, int64_t job_id, int32_t task, struct fault *fault);
 int role_combine(struct fiber *self, struct worker *w, int64_t job_id, struct fault *fault);

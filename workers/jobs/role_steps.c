@@ -52,7 +52,8 @@ static int compute(struct fiber *self, const struct step *s, jobs_piece *fn, str
     run->out = s->out;
     run->most_bytes = s->worker->domain.config->job_result_bytes;
     *good = false;
-    int e = jobs_compute_long(self, s->worker, s->job_id, s->state, fn, run, &run->stop);
+    int e = jobs_compute_long(self, s->worker, (struct jobs_wanted){.job_id = s->job_id, .state = s->state},
+                              fn, run, &run->stop);
     if (e != 0 || run->error.fault == JOBS_FAULT_STOPPED) return e;
     if (run->error.fault != JOBS_FAULT_NONE)
         return role_job_fail(self, s->worker, s->job_id, run->error.text, s->fault);

@@ -1,0 +1,46 @@
+/* One statement of somebody else's, on a connection of its own that may only read.
+ *
+ * Blocks: for a thread, not for the loop. What keeps the statement in bounds:
+ *   - the connection's role, which must be another than ours, no superuser and no member of ours, and may not read
+ *     our tables (asked at the start; refused otherwise). It is the session's own role: there is none to go back to.
+ *   - the extended protocol, which takes one statement; it runs in a read-only transaction that is never committed.
+ *   - statement_timeout, which the statement cannot change for itself, and the caller's limits and *stop, on which
+ *     the server is asked to cancel and the connection is closed.
+ */
+#ifndef ROOKERY_CORE_STORE_PG_READER_H
+#define ROOKERY_CORE_STORE_PG_READER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/base/str.h"
+
+enum pg_cell_kind { PG_CELL_NUMBER, PG_CELL_BOOLEAN, PG_CELL_TEXT };
+
+struct pg_cell {
+    struct str text; /* as PostgreSQL prints it; borrowed for the call */
+    bool is_null;
+    enum pg_cell_kind kind; /* of the column */
+};
+
+struct pg_reader {
+    const char *url;
+    const char *schema;          /* the search path, before pg_catalog */
+    const char *forbidden_table; /* "public.sessions": the role may not read it */
+    int timeout_ms;
+    _Atomic bool *stop;
+    /* Called once with the columns' names (as text cells), then for each row. False ends the reading without an
+     * error of ours. */
+    bool (*row)(void *context, const struct pg_cell *cells, size_t n);
+    void *context;
+};
+
+/* The role in the URL, into out[size]. False when it names none. */
+bool pg_reader_role(const char *url, char *out, size_t size);
+
+/* 0 when all rows were given, or row said false, or *stop. ERR_UNAVAILABLE when the server cannot be reached;
+ * ERR_FAILED_PRECONDITION when the role is not fit; ERR_INVALID_ARGUMENT when the statement is wrong, forbidden, no
+ * query or too slow. With a sentence in error[size]. */
+int pg_reader_run(const struct pg_reader *r, const char *statement, char *error, size_t size);
+
+#endif

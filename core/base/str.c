@@ -2,6 +2,7 @@
 #include "core/base/str.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -59,11 +60,49 @@ struct str str_trim(struct str s) {
     return s;
 }
 
+/* So many digits cannot overflow. */
+#define SAFE_DIGITS 18
+
+/* Eight digits at once: neighbours are joined to numbers of two, four and eight digits. False when one is none. */
+static bool eight_digits(const char *p, uint64_t *out) {
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
+    w = le64toh(w);
+    const uint64_t high = UINT64_C(0xF0F0F0F0F0F0F0F0), zeros = UINT64_C(0x3030303030303030);
+    if ((w & high) != zeros || ((w + UINT64_C(0x0606060606060606)) & high) != zeros) return false;
+    w -= zeros;
+    w = (w * 10 + (w >> 8)) & UINT64_C(0x00FF00FF00FF00FF);
+    w = (w * 100 + (w >> 16)) & UINT64_C(0x0000FFFF0000FFFF);
+    *out = (w * 10000 + (w >> 32)) & UINT64_C(0xFFFFFFFF);
+    return true;
+}
+
+static bool few_digits(const char *p, size_t n, int64_t *out) {
+    uint64_t v = 0, eight;
+    size_t i = 0;
+    for (; n - i >= 8; i += 8) {
+        if (!eight_digits(p + i, &eight)) return false;
+        v = v * 100000000 + eight;
+    }
+    for (; i < n; i++) {
+        unsigned digit = (unsigned)(p[i] - '0');
+        if (digit > 9) return false;
+        v = v * 10 + digit;
+    }
+    *out = (int64_t)v;
+    return true;
+}
+
 bool str_to_i64(struct str s, int64_t *out) {
     bool negative = s.len && s.ptr[0] == '-';
     size_t i = negative ? 1 : 0;
     if (i == s.len) return false;
     int64_t v = 0;
+    if (s.len - i <= SAFE_DIGITS) {
+        if (!few_digits(s.ptr + i, s.len - i, &v)) return false;
+        *out = negative ? -v : v;
+        return true;
+    }
     for (; i < s.len; i++) {
         if (s.ptr[i] < '0' || s.ptr[i] > '9') return false;
         int digit = s.ptr[i] - '0';

@@ -1,5 +1,8 @@
 /* A batch: commands written as RESP into one buffer, and the replies.
  *
+ * A string or an array of strings that has come in full, which most replies are, is read straight from the socket's
+ * buffer: one copy of its bytes, and the elements point into it. Everything else is hiredis's.
+ *
  * Replies are built by hiredis's reader through our own object functions, which put every struct redis_reply
  * and every byte into the batch's arena: the root of the i-th reply into replies[i], an element into its
  * array. The reader hands each task the batch as privdata and its parent's object, so nothing is searched.
@@ -230,6 +233,62 @@ size_t redis_batch_take_lines(struct redis_batch *b, const char *p, size_t len, 
         keep_integer(b, INT64_MIN);
     }
     return (size_t)(at - p);
+}
+
+/* A bulk string or nil in full; its text points to where it was read. */
+static size_t scan_string(const char *p, const char *end, struct redis_reply *out) {
+    int64_t n;
+    size_t head = p < end && *p == '$' ? scan_integer(p, end, &n) : 0;
+    if (head == 0 || n < -1) return 0;
+    *out = (struct redis_reply){.type = REDIS_NIL};
+    if (n == -1) return head;
+    size_t left = (size_t)(end - p) - head;
+    if (left < 2 || (size_t)n > left - 2 || p[head + (size_t)n] != '\r') return 0;
+    out->type = REDIS_STRING;
+    out->str = (struct str){p + head, (size_t)n};
+    return head + (size_t)n + 2;
+}
+
+/* The texts move into the copy, and end with a NUL where they ended with "\r". */
+static void move_texts(struct redis_reply *v, size_t n, const char *from, char *to) {
+    for (size_t i = 0; i < n; i++) {
+        if (v[i].type != REDIS_STRING) continue;
+        char *text = to + (v[i].str.ptr - from);
+        text[v[i].str.len] = '\0';
+        v[i].str.ptr = text;
+    }
+}
+
+static size_t scan_array(struct redis_batch *b, const char *p, const char *end, struct redis_reply *out) {
+    int64_t n;
+    size_t at = scan_integer(p, end, &n);
+    /* No element is shorter than "$-1\r\n": more cannot be there. */
+    if (at == 0 || n < 0 || n > (end - p) / 5) return 0;
+    *out = (struct redis_reply){.type = REDIS_ARRAY, .elements = (size_t)n};
+    out->element = arena_try_alloc(&b->arena, (size_t)n * sizeof *out->element);
+    if (!out->element) return 0;
+    for (int64_t i = 0; i < n; i++) {
+        size_t took = scan_string(p + at, end, &out->element[i]);
+        if (took == 0) return 0;
+        at += took;
+    }
+    return at;
+}
+
+size_t redis_batch_take_strings(struct redis_batch *b, const char *p, size_t len) {
+    struct redis_reply root;
+    size_t n = 0;
+    if (len > 0 && *p == '$') n = scan_string(p, p + len, &root);
+    if (len > 0 && *p == '*') n = scan_array(b, p, p + len, &root);
+    char *copy = n > 0 ? arena_try_alloc(&b->arena, n) : NULL;
+    if (!copy) return 0;
+    memcpy(copy, p, n);
+    if (root.type == REDIS_ARRAY)
+        move_texts(root.element, root.elements, p, copy);
+    else
+        move_texts(&root, 1, p, copy);
+    b->replies[b->received++] = root;
+    return n;
 }
 
 void redis_batch_take_reply(struct redis_batch *b) {

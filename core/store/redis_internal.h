@@ -60,6 +60,9 @@ bool redis_batch_prepare(struct redis_batch *b);
  * the beginning of a line, or something else than a line comes (*other is then set). Returns the bytes taken.
  */
 size_t redis_batch_take_lines(struct redis_batch *b, const char *p, size_t len, bool *other);
+/* Takes one reply of the commonest shapes, a string or an array of strings, when all of it is at p: the bytes it took.
+ * 0 when it is another, or not all there: then it is the reader's. */
+size_t redis_batch_take_strings(struct redis_batch *b, const char *p, size_t len);
 /* The reader has built the next reply, in the place redis_reader_new's functions chose. */
 void redis_batch_take_reply(struct redis_batch *b);
 /* A reader that builds replies in the batch that is its privdata. NULL without memory. */

@@ -302,6 +302,10 @@ static bool take_replies(struct redis_link *k, struct redis_batch *b) {
         k->pos += redis_batch_take_lines(b, k->in + k->pos, k->len - k->pos, &other);
         if (redis_batch_complete(b)) return true;
         if (!other && k->len - k->pos < IN_BYTES) return false;
+    } else if (!b->integers_only && held_by_reader(k) == 0 && !k->mid_reply) {
+        size_t n = redis_batch_take_strings(b, k->in + k->pos, k->len - k->pos);
+        k->pos += n;
+        if (n > 0) return true;
     }
     return read_reply(k, b);
 }
@@ -324,7 +328,7 @@ static void read_all(struct redis_link *k) {
             return;
         }
         struct redis_batch *b = list_entry(r->in_flight.next, struct redis_batch, node);
-        if (b->integers_only && b->received == 0 && !k->mid_reply) take_back(k);
+        if (!k->mid_reply && held_by_reader(k) > 0) take_back(k);
         if (!take_replies(k, b)) break;
         if (redis_batch_complete(b) && !finish(k, b)) return;
     }

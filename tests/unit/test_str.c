@@ -329,8 +329,33 @@ static void refuses_to_decode_anything_else(void **state) {
     arena_free(&a);
 }
 
+/* Eight digits are read at once: every length, and a wrong byte at every place. */
+static void numbers_of_every_length_are_read_whole(void **state) {
+    (void)state;
+    int64_t want = 0;
+    for (size_t len = 1; len <= 18; len++) {
+        char text[20];
+        want = want * 10 + (int64_t)(len * 7 % 10);
+        if (len == 1) want = 7;
+        size_t n = format_i64(text, want);
+        assert_int_equal(n, len);
+        int64_t v = 0;
+        assert_true(str_to_i64((struct str){text, n}, &v));
+        assert_true(v == want);
+        for (size_t at = 0; at < n; at++)
+            for (int c = 0; c < 256; c++) {
+                char digit = text[at];
+                text[at] = (char)c;
+                bool good = (c >= '0' && c <= '9') || (c == '-' && at == 0 && n > 1);
+                assert_int_equal(str_to_i64((struct str){text, n}, &v), good);
+                text[at] = digit;
+            }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_of_every_length_are_read_whole),
         cmocka_unit_test(compares_slices),
         cmocka_unit_test(cuts_at_a_separator),
         cmocka_unit_test(trims_ascii_blanks),

@@ -25,6 +25,11 @@ def consumers(stack, group="fanout", stream="events"):
     return found
 
 
+def dead_letters(stack):
+    return [dict(zip(fields[::2], fields[1::2])) for p in range(4)
+            for _, fields in stack.redis("XRANGE", f"dead:{{{p}}}", "-", "+")]
+
+
 def poison_story(stack, ada, bob):
     """Entries that no role can handle, among good ones."""
     stack.kill("worker-1", "STOP")
@@ -35,12 +40,12 @@ def poison_story(stack, ada, bob):
     after = ada.post("after the poison")
     stack.kill("worker-1", "CONT")
     check("the neighbours of poison arrive", arrives(bob, before) and arrives(bob, after))
-    dead = lambda: [stack.redis("XRANGE", f"dead:{{{p}}}", "-", "+") for p in range(4)]  # noqa: E731
-    roles = lambda: sorted(entry[1][1] for letters in dead() for entry in letters)  # noqa: E731
     expected = sorted(["fanout", "counts", "chunks"] * 4)
-    check("each role gives its poison to the dead letters, once", eventually(lambda: roles() == expected), dead())
-    check("with the reason and the payload", all(entry[1][3] and entry[1][7].startswith(("this is no", "nor is this"))
-                                                 for letters in dead() for entry in letters), dead())
+    check("each role gives its poison to the dead letters, once",
+          eventually(lambda: sorted(letter["role"] for letter in dead_letters(stack)) == expected), dead_letters(stack))
+    check("with the reason and the payload",
+          all(letter["reason"] and letter["e"].startswith(("this is no", "nor is this"))
+              for letter in dead_letters(stack)), dead_letters(stack))
     check("nothing of it is left pending", eventually(lambda: stack.settled("events", "fanout") and
                                                       stack.settled("chunks", "chunks")), stack.groups("events"))
 

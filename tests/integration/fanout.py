@@ -85,9 +85,45 @@ def answers_story(stack, big, small, readers):
           not any(big_answers in entries(stack, r) or small_answers in entries(stack, r) for r in one))
 
 
+def pending(stack):
+    return sum(groups["chunks"]["pending"] for groups in stack.groups("chunks").values() if "chunks" in groups)
+
+
+def killed_story(stack, big, readers):
+    """A worker that is killed with a chunk in its hands: another takes it over."""
+    stack.stop("worker-all")
+    stack.worker("worker-fanout-2", ROOKERY_ROLES="relay,fanout,counts")
+    big.post("for the fan-out to know that they are big")
+    eventually(lambda: stack.settled("events", "fanout"))
+    lock = stack.lock("follows")
+    stack.worker("worker-dying", ROOKERY_ROLES="chunks")
+    post = big.post("in dying hands")
+    check("a worker has the task in hand", eventually(lambda: pending(stack) > 0), stack.groups("chunks"))
+    stack.kill("worker-dying")
+    stack.wait("worker-dying")
+    lock.close()
+    stack.worker("worker-chunks-3", ROOKERY_ROLES="chunks")
+    check("another worker takes over what a killed one had", eventually(lambda: all(post in r.home() for r in readers)))
+    stack.stop("worker-chunks-3")
+
+
+def new_redis_story(stack, big, readers):
+    """Redis starts anew, with its old data, while a task of the old epoch waits on its stream."""
+    post = big.post("before the restart")
+    check("the task waits", eventually(lambda: not stack.settled("chunks", "chunks")))
+    stack.kill("redis")
+    stack.sh("redis_start redis")
+    eventually(lambda: stack.sql("SELECT count(*) > 1 FROM redis_epochs") == "t")
+    later = big.post("after the restart")
+    stack.worker("worker-chunks-4", ROOKERY_ROLES="chunks")
+    check("both posts are on every timeline, once",
+          eventually(lambda: all(r.home()[:2] == [later, post] for r in readers)), readers[0].home()[:3])
+    check("all is handled", eventually(lambda: stack.settled("events", "fanout") and stack.settled("chunks", "chunks")))
+
+
 def main():
     with Stack() as stack:
-        stack.gateway(ROOKERY_CHUNK_AUDIENCE=CHUNK)
+        stack.gateway(ROOKERY_CHUNK_AUDIENCE=CHUNK, ROOKERY_RECLAIM_MS=300)
         stack.worker("worker-fanout-1", ROOKERY_ROLES="relay,fanout,counts")
         stack.wait_for_relay()
         big, small = stack.person("big"), stack.person("small")
@@ -95,6 +131,8 @@ def main():
         big_and_small_story(stack, big, small, readers)
         coalescing_story(stack, big, small, readers)
         answers_story(stack, big, small, readers)
+        killed_story(stack, big, readers)
+        new_redis_story(stack, big, readers)
     done_testing()
 
 

@@ -73,6 +73,34 @@ def options_story(ada, dataset):
         check(f"{name}: as on the command line", table == wanted, f"{table[:600]}\n{wanted[:600]}")
 
 
+def genomics_story(ada):
+    rows = ["variant,state,who"] + [f"v{i % 7},{'ill' if i * i % 5 < 2 else 'well'},p{i % 60}" for i in range(300)]
+    content = ("\n".join(rows) + "\n").encode()
+    spec = jp.JobSpec(association=jp.AssociationModel(variant="variant", status="state", patient="who", diseased="ill",
+                                                      healthy="well", top=3))
+    done = ada.ended(ada.create(ada.upload(content, "variants"), spec).id)
+    wanted = command_line(content, "associate", "--variant", "variant", "--status", "state", "--patient", "who",
+                          "--diseased", "ill", "--healthy", "well", "--top", "3")
+    check("association: as on the command line", done.state == jp.JOB_STATE_SUCCEEDED
+          and ada.result(done.id) == wanted and wanted.count(b"\n") == 4, done)
+    spec.association.diseased = "sick"
+    failed = ada.ended(ada.create(ada.upload(content, "variants"), spec).id)
+    check("a status that nobody has fails with a sentence",
+          failed.state == jp.JOB_STATE_FAILED and '"sick"' in failed.error, failed)
+    tpm = ("who,what,tpm\n" + "".join(f"p{i % 9},t{i % 13},{i / 4}\n" for i in range(200)) + "p1,t99,5\n").encode()
+    pairs = ("transcript,gene\n" + "".join(f"t{i},g{i // 3}\n" for i in range(13))).encode()
+    names = b"gene;symbol\ng0;ALPHA\ng1;BETA\n"
+    spec = jp.JobSpec(log2_sum=jp.Log2SumModel(
+        patient="who", transcript="what", tpm="tpm", map_dataset_id=ada.upload(pairs, "map"),
+        symbols_dataset_id=ada.upload(names, "symbols", jp.CsvDialect(delimiter=";"))))
+    done = ada.ended(ada.create(ada.upload(tpm, "tpm"), spec).id)
+    wanted = command_line(tpm, "expression", "--patient", "who", "--transcript", "what", "--tpm", "tpm", map=pairs,
+                          symbols=names.replace(b";", b","))
+    check("log2_sum: as on the command line, each map in its own dialect", done.state == jp.JOB_STATE_SUCCEEDED
+          and ada.result(done.id) == wanted and b"BETA" in wanted, done)
+    check("what was left out is in its notes", "1 row" in done.notes, done.notes)
+
+
 def refused_story(ada, dataset):
     def refused(name, spec, field):
         fails_with(f"{name} is refused, by name", INVALID, lambda: ada.create(dataset, spec), field)
@@ -180,6 +208,7 @@ def main():
     dataset = ada.upload(PENGUINS, "penguins")
     job = penguin_story(ada, dataset)
     options_story(ada, dataset)
+    genomics_story(ada)
     refused_story(ada, dataset)
     stranger_story(ada, bob, dataset, job)
     tasks_story(ada)

@@ -103,10 +103,16 @@ def linear(y, x, slice_by=(), **more):
     return jp.JobSpec(linear=model, format=form)
 
 
-def command_line(content, *words):
-    """What `rookery-worker jobs` prints for the same content."""
-    with tempfile.NamedTemporaryFile(suffix=".csv") as file:
-        file.write(content)
-        file.flush()
-        done = subprocess.run([WORKER, "jobs", words[0], file.name, *words[1:]], capture_output=True, check=False)
+def command_line(content, *words, **files):
+    """What `rookery-worker jobs` prints for the same content; files are options that name others, by content."""
+    with tempfile.TemporaryDirectory() as folder:
+        def put(name, text):
+            path = os.path.join(folder, name + ".csv")
+            with open(path, "wb") as file:
+                file.write(text)
+            return path
+        words = [words[0], put("content", content), *words[1:]]
+        for name, text in files.items():
+            words += ["--" + name, put(name, text)]
+        done = subprocess.run([WORKER, "jobs", *words], capture_output=True, check=False)
         return done.stdout if done.returncode == 0 else b"failed: " + done.stderr

@@ -13,6 +13,7 @@
 #include "workers/jobs/association.h"
 #include "workers/jobs/command.h"
 #include "workers/jobs/decimal.h"
+#include "workers/jobs/genomics.h"
 #include "workers/jobs/intern.h"
 #include "workers/jobs/log2sum.h"
 #include "workers/jobs/results.h"
@@ -253,10 +254,10 @@ static bool write_association(const struct jobs_args *args, const struct carrier
 }
 
 /* Opens the input's dataset with columns for text; wanted[i] names the option of names[i]. */
-static bool open_texts(struct dataset *d, struct input *in, const struct jobs_args *args,
-                       const char *const *names, const char *const *wanted, size_t *columns, size_t n,
-                       struct jobs_error *error) {
-    if (!input_open(in, error) || !dataset_open(d, in->name, input_source(in), &args->dataset, error))
+static bool open_texts(struct dataset *d, const struct genomics_file *file, const char *const *names,
+                       const char *const *wanted, size_t *columns, size_t n, struct jobs_error *error) {
+    struct input *in = file->in;
+    if (!input_open(in, error) || !dataset_open(d, in->name, input_source(in), &file->options, error))
         return false;
     for (size_t i = 0; i < n; i++) {
         if (!dataset_use(d, names[i], USE_KEY, wanted[i], error)) {
@@ -268,14 +269,15 @@ static bool open_texts(struct dataset *d, struct input *in, const struct jobs_ar
     return true;
 }
 
-static bool associate(const struct jobs_args *args, struct input *in, FILE *out, struct jobs_error *error) {
+bool genomics_associate(const struct jobs_args *args, const struct genomics_file *rows, FILE *out,
+                        struct jobs_error *error) {
     static const char *const wanted[] = {"--variant", "--status", "--patient"};
     const char *names[] = {args->variant ? args->variant : "variant_id",
                            args->status ? args->status : "disease_status",
                            args->patient ? args->patient : "patient_id"};
     struct carriers c = {.diseased = args->diseased ? args->diseased : "diseased",
                          .healthy = args->healthy ? args->healthy : "healthy"};
-    if (!open_texts(&c.dataset, in, args, names, wanted, c.columns, 3, error)) return false;
+    if (!open_texts(&c.dataset, rows, names, wanted, c.columns, 3, error)) return false;
     bool good = read_carriers(&c, error) && write_association(args, &c, out, error);
     carriers_free(&c);
     dataset_close(&c.dataset);
@@ -311,30 +313,24 @@ static void expression_free(struct expression *e) {
 }
 
 /* Reads a file of two columns, by position. A row where either is missing says nothing and is left out. */
-static bool read_pairs(const char *path, const struct jobs_args *args, const char *option,
+static bool read_pairs(const struct genomics_file *file, const char *option,
                        bool (*take)(struct expression *e, const struct dataset *d,
                                     const struct dataset_row *row, struct jobs_error *error),
                        struct expression *e, struct jobs_error *error) {
-    struct dataset_options options = {.delimiter = args->dataset.delimiter, .na = args->dataset.na};
-    struct input in;
+    struct input *in = file->in;
     struct dataset d;
     enum dataset_status status = DATASET_ERROR;
     struct dataset_row row;
-    input_init(&in, path);
-    if (!input_open(&in, error)) return false;
-    if (!dataset_open(&d, in.name, input_source(&in), &options, error)) {
-        input_close(&in);
+    if (!input_open(in, error) || !dataset_open(&d, in->name, input_source(in), &file->options, error))
         return false;
-    }
     bool good = d.n_columns == 2 ||
                 jobs_fail(error, JOBS_FAULT_DATA, "%s has %zu columns; the file of %s has two, with a header",
-                          in.name, d.n_columns, option);
+                          in->name, d.n_columns, option);
     dataset_use_all(&d, USE_KEY);
     while (good && (status = dataset_next(&d, &row, error)) == DATASET_ROW) {
         if (!row.cells[0].missing && !row.cells[1].missing) good = take(e, &d, &row, error);
     }
     dataset_close(&d);
-    input_close(&in);
     return good && status == DATASET_END;
 }
 
@@ -369,19 +365,20 @@ static bool take_symbol(struct expression *e, const struct dataset *d, const str
     return true;
 }
 
-static bool read_maps(struct expression *e, const struct jobs_args *args, struct jobs_error *error) {
+static bool read_maps(struct expression *e, const struct genomics_file *map,
+                      const struct genomics_file *symbols, struct jobs_error *error) {
     e->patients.intern = intern_new();
     e->transcripts.intern = intern_new();
     e->genes.intern = intern_new();
     e->symbols = intern_new();
     if (!e->patients.intern || !e->transcripts.intern || !e->genes.intern || !e->symbols)
         return no_memory(error);
-    if (!read_pairs(args->map, args, "--map", take_map, e, error)) return false;
+    if (!read_pairs(map, "--map", take_map, e, error)) return false;
     uint32_t n = intern_count(e->genes.intern);
     e->symbol_of = malloc((n + 1) * sizeof *e->symbol_of);
     if (!e->symbol_of) return no_memory(error);
     for (uint32_t g = 0; g < n; g++) e->symbol_of[g] = INTERN_NONE;
-    return !args->symbols || read_pairs(args->symbols, args, "--symbols", take_symbol, e, error);
+    return !symbols->in || read_pairs(symbols, "--symbols", take_symbol, e, error);
 }
 
 static bool add_expression(struct expression *e, const struct dataset *d, const struct dataset_row *row,
@@ -407,8 +404,8 @@ static bool add_expression(struct expression *e, const struct dataset *d, const 
     return true;
 }
 
-static bool read_expression(struct expression *e, const struct jobs_args *args, struct input *in,
-                            struct jobs_error *error) {
+static bool read_expression(struct expression *e, const struct jobs_args *args,
+                            const struct genomics_file *rows, struct jobs_error *error) {
     static const char *const wanted[] = {"--patient", "--transcript", "--tpm"};
     const char *names[] = {args->patient ? args->patient : "patient_id",
                            args->transcript ? args->transcript : "transcript_id",
@@ -417,7 +414,7 @@ static bool read_expression(struct expression *e, const struct jobs_args *args, 
     size_t columns[3];
     enum dataset_status status = DATASET_ERROR;
     struct dataset_row row;
-    if (!open_texts(&d, in, args, names, wanted, columns, 3, error)) return false;
+    if (!open_texts(&d, rows, names, wanted, columns, 3, error)) return false;
     bool good = dataset_use(&d, names[2], USE_NUMBER, wanted[2], error);
     while (good && (status = dataset_next(&d, &row, error)) == DATASET_ROW) {
         good = add_expression(e, &d, &row, columns, error);
@@ -434,10 +431,10 @@ static bool renumber(struct expression *e, struct jobs_error *error) {
     return true;
 }
 
-static bool write_expression(const struct jobs_args *args, const struct expression *e,
+static bool write_expression(const struct jobs_args *args, bool symbols, const struct expression *e,
                              const struct log2sum_result *result, FILE *file, struct jobs_error *error) {
     static const char *const names[] = {"patient_id", "gene", "log2_tpm", "symbol"};
-    struct results_out out = {.format = args->spec.format, .names = names, .n_names = args->symbols ? 4 : 3};
+    struct results_out out = {.format = args->spec.format, .names = names, .n_names = symbols ? 4 : 3};
     results_begin(&out);
     bool good = true;
     for (size_t i = 0; i < result->count && good; i++) {
@@ -446,9 +443,9 @@ static bool write_expression(const struct jobs_args *args, const struct expressi
         put_name(&out, &e->genes, row->gene);
         results_number(&out, row->log2_tpm);
         uint32_t symbol = e->symbol_of[e->genes.sorted[row->gene]];
-        if (args->symbols && symbol == INTERN_NONE) {
+        if (symbols && symbol == INTERN_NONE) {
             results_empty(&out);
-        } else if (args->symbols) {
+        } else if (symbols) {
             size_t length;
             const char *text = intern_text(e->symbols, symbol, &length);
             results_text(&out, text, length);
@@ -461,20 +458,20 @@ static bool write_expression(const struct jobs_args *args, const struct expressi
     return good;
 }
 
-static void say_left_out(const struct log2sum_result *result) {
+static void say_left_out(const struct log2sum_result *result, FILE *notes) {
     if (result->unmapped_rows) {
-        fprintf(stderr, "%zu row%s of %zu transcript%s without a gene left out\n", result->unmapped_rows,
+        fprintf(notes, "%zu row%s of %zu transcript%s without a gene left out\n", result->unmapped_rows,
                 result->unmapped_rows == 1 ? "" : "s", result->unmapped_transcripts,
                 result->unmapped_transcripts == 1 ? "" : "s");
     }
     if (result->missing_rows) {
-        fprintf(stderr, "%zu row%s without a TPM ignored\n", result->missing_rows,
+        fprintf(notes, "%zu row%s without a TPM ignored\n", result->missing_rows,
                 result->missing_rows == 1 ? "" : "s");
     }
 }
 
-static bool sum_expression(const struct jobs_args *args, const struct expression *e, FILE *out,
-                           struct jobs_error *error) {
+static bool sum_expression(const struct jobs_args *args, bool symbols, const struct expression *e, FILE *out,
+                           FILE *notes, struct jobs_error *error) {
     struct log2sum_map map;
     struct log2sum_result result;
     if (!log2sum_map_build(&map, e->pair_transcript, e->pair_gene, e->pairs,
@@ -489,42 +486,51 @@ static bool sum_expression(const struct jobs_args *args, const struct expression
                                   .null_as_zero = args->null_as_zero};
     bool good = log2sum_run(&map, &input, &result) == LOG2SUM_OK || no_memory(error);
     if (good) {
-        good = write_expression(args, e, &result, out, error);
-        if (good && !args->quiet) say_left_out(&result);
+        good = write_expression(args, symbols, e, &result, out, error);
+        if (good && notes) say_left_out(&result, notes);
         log2sum_free(&result);
     }
     log2sum_map_free(&map);
     return good;
 }
 
-static bool express(const struct jobs_args *args, struct input *in, FILE *out, struct jobs_error *error) {
+bool genomics_express(const struct jobs_args *args, const struct genomics_file *rows,
+                      const struct genomics_file *map, const struct genomics_file *symbols, FILE *out,
+                      FILE *notes, struct jobs_error *error) {
     struct expression e = {0};
-    bool good = read_maps(&e, args, error) && read_expression(&e, args, in, error) && renumber(&e, error) &&
-                sum_expression(args, &e, out, error);
+    bool good = read_maps(&e, map, symbols, error) && read_expression(&e, args, rows, error) &&
+                renumber(&e, error) && sum_expression(args, symbols->in != NULL, &e, out, notes, error);
     expression_free(&e);
     return good;
 }
 
-/* --- both -------------------------------------------------------------------------------------------------
+/* --- the commands -----------------------------------------------------------------------------------------
  */
 
-static bool run_to_output(const struct jobs_args *args,
-                          bool (*run)(const struct jobs_args *args, struct input *in, FILE *out,
-                                      struct jobs_error *error),
-                          struct jobs_error *error) {
+bool command_associate(const struct jobs_args *args, struct jobs_error *error) {
     struct input in;
     struct output out;
+    struct genomics_file rows = {&in, args->dataset};
     input_init(&in, args->files.items[0]);
     if (!output_open_table(&out, args, error)) return false;
-    bool good = output_close(&out, run(args, &in, out.file, error), error);
+    bool good = output_close(&out, genomics_associate(args, &rows, out.file, error), error);
     input_close(&in);
     return good;
 }
 
-bool command_associate(const struct jobs_args *args, struct jobs_error *error) {
-    return run_to_output(args, associate, error);
-}
-
 bool command_expression(const struct jobs_args *args, struct jobs_error *error) {
-    return run_to_output(args, express, error);
+    /* Columns with missing tokens of their own are the rows' file's. */
+    struct dataset_options plain = {.delimiter = args->dataset.delimiter, .na = args->dataset.na};
+    struct input in[3];
+    struct output out;
+    struct genomics_file rows = {&in[0], args->dataset}, map = {&in[1], plain},
+                         symbols = {args->symbols ? &in[2] : NULL, plain};
+    input_init(&in[0], args->files.items[0]);
+    input_init(&in[1], args->map);
+    input_init(&in[2], args->symbols ? args->symbols : "");
+    if (!output_open_table(&out, args, error)) return false;
+    bool good = genomics_express(args, &rows, &map, &symbols, out.file, args->quiet ? NULL : stderr, error);
+    good = output_close(&out, good, error);
+    for (size_t i = 0; i < 3; i++) input_close(&in[i]);
+    return good;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "workers/jobs/genomics.h"
 #include "workers/jobs/steps.h"
 
 /* Rows in memory of one step: a process has a few steps at work. */
@@ -97,11 +98,14 @@ static bool plan_dataset(struct role_planning *p, struct dataset *dataset) {
     return good;
 }
 
-static void take_notes(struct role_planning *p, char *text, size_t length) {
-    if (length >= sizeof p->notes) length = sizeof p->notes - 1;
-    while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80) length--; /* ends at a character */
-    memcpy(p->notes, text, length);
-    p->notes[length] = '\0';
+/* Closes the stream of notes; at most so much of it is kept, ending at a character. */
+static void take_notes(FILE *notes, char **text, const size_t *length, char out[ROLE_NOTES_MAX]) {
+    if (!notes || fclose(notes) != 0) return;
+    size_t n = *length < ROLE_NOTES_MAX ? *length : ROLE_NOTES_MAX - 1;
+    while (n > 0 && ((unsigned char)(*text)[n] & 0xC0) == 0x80) n--;
+    memcpy(out, *text, n);
+    out[n] = '\0';
+    free(*text);
 }
 
 bool role_plan_on_thread(void *arg) {
@@ -117,11 +121,7 @@ bool role_plan_on_thread(void *arg) {
         plan_dataset(p, &dataset);
         dataset_close(&dataset);
     }
-    if (p->spec.notes) {
-        fclose(p->spec.notes);
-        take_notes(p, notes, length);
-    }
-    free(notes);
+    take_notes(p->spec.notes, &notes, &length, p->notes);
     return false;
 }
 
@@ -160,5 +160,60 @@ bool role_combine_on_thread(void *arg) {
     else if (out)
         fclose(out);
     free(tables);
+    return false;
+}
+
+/* ---- association and log2_sum
+ * ---------------------------------------------------------------------------------------- */
+
+static const char *or_none(const char *text) {
+    return text[0] ? text : NULL;
+}
+
+static void set_association(const Rookery__V1__AssociationModel *m, struct jobs_args *args) {
+    args->variant = m->variant;
+    args->status = m->status;
+    args->patient = m->patient;
+    args->diseased = or_none(m->diseased);
+    args->healthy = or_none(m->healthy);
+    args->top = (size_t)m->top;
+    args->min_patients = (size_t)m->min_patients;
+}
+
+static void set_log2_sum(const Rookery__V1__Log2SumModel *m, struct jobs_args *args) {
+    args->patient = m->patient;
+    args->transcript = m->transcript;
+    args->tpm = m->tpm;
+    args->null_as_zero = m->null_as_zero;
+}
+
+static struct input input_of(const struct role_table_file *file) {
+    return (struct input){.path = file->name, .name = file->name, .fd = file->fd};
+}
+
+static bool run_genomics(struct role_genomics *g, FILE *out, FILE *notes) {
+    struct jobs_args args = {.spec = {.format = g->format}};
+    struct input rows = input_of(&g->rows), map = input_of(&g->map), symbols = input_of(&g->symbols);
+    struct genomics_file rows_file = {&rows, g->rows.options}, map_file = {&map, g->map.options},
+                         symbols_file = {g->symbols.fd >= 0 ? &symbols : NULL, g->symbols.options};
+    if (g->spec->model_case == ROOKERY__V1__JOB_SPEC__MODEL_ASSOCIATION) {
+        set_association(g->spec->association, &args);
+        return genomics_associate(&args, &rows_file, out, &g->run.error);
+    }
+    set_log2_sum(g->spec->log2_sum, &args);
+    return genomics_express(&args, &rows_file, &map_file, &symbols_file, out, notes, &g->run.error);
+}
+
+bool role_genomics_on_thread(void *arg) {
+    struct role_genomics *g = arg;
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_out(&g->run), *notes = open_memstream(&text, &length);
+    bool good = out && run_genomics(g, out, notes);
+    if (good)
+        close_out(&g->run, out, "a table");
+    else if (out)
+        fclose(out);
+    take_notes(notes, &text, &length, g->notes);
     return false;
 }

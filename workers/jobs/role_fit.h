@@ -50,4 +50,19 @@ struct role_combining {
 };
 bool role_combine_on_thread(void *combining);
 
+/* ---- association and log2_sum: datasets become a table in `out`, at once ---- */
+struct role_table_file {
+    const char *name; /* what errors call it */
+    int fd;           /* read from where it stands; -1: none */
+    struct dataset_options options;
+};
+struct role_genomics {
+    struct role_run run;
+    const Rookery__V1__JobSpec *spec;
+    enum results_format format;
+    struct role_table_file rows, map, symbols;
+    char notes[ROLE_NOTES_MAX];
+};
+bool role_genomics_on_thread(void *genomics);
+
 #endif

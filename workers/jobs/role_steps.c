@@ -5,6 +5,7 @@
  *      is one message.
  *   2. A task: its part becomes a table, which is stored. The next task goes out; after the last, the combining.
  *   3. Combining: the tasks' tables become one, in the order of slice keys.
+ * Association and log2_sum need all rows at once: their planning is the whole job.
  * Failures:
  *   - the worker is killed: the message comes again, to somebody. What was stored stays; the same bytes are not stored
  *     twice, and the state moves once.
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "core/domain/job_spec.h"
 #include "workers/jobs/role_fit.h"
 #include "workers/jobs/role_jobs.h"
 #include "workers/jobs/role_store.h"
@@ -120,11 +122,10 @@ static int finish_small(struct fiber *self, const struct step *planned, const st
     return e;
 }
 
-static int plan_file(struct fiber *self, const struct step *s, const struct role_job *job, int64_t length) {
+static int plan_file(struct fiber *self, const struct step *s, const struct role_job *job,
+                     const Rookery__V1__JobSpec *spec, int64_t length) {
     const struct config *config = s->worker->domain.config;
     struct arena *a = fiber_arena(self);
-    const Rookery__V1__JobSpec *spec = role_spec_decode(a, job->spec);
-    if (!spec) return fault_set(s->fault, ERR_INTERNAL, "the spec cannot be read");
     struct role_planning p = {.name = str_to_cstr(a, job->dataset_name),
                               .dataset = {.fd = s->in, .end = length},
                               .part_rows = (size_t)config->job_part_rows,
@@ -138,6 +139,59 @@ static int plan_file(struct fiber *self, const struct step *s, const struct role
     return e;
 }
 
+/* ---- association and log2_sum
+ * ---------------------------------------------------------------------------------------- */
+
+/* Fetches a map into a file of its own. *gone: it was deleted. */
+static int fetch_map(struct fiber *self, const struct step *s, int64_t dataset_id,
+                     struct role_table_file *out, bool *gone) {
+    struct role_bytes from = {.kind = ROLE_DATASET, .id = dataset_id};
+    struct str name, dialect;
+    int64_t length;
+    if (dataset_id == 0) return 0;
+    int e = role_find_dataset(self, s->worker, dataset_id, &name, &dialect, s->fault);
+    *gone |= e == 0 && !name.ptr;
+    if (e != 0 || *gone) return e;
+    out->name = str_to_cstr(fiber_arena(self), name);
+    role_dialect(fiber_arena(self), dialect, &out->options);
+    out->fd = role_temporary(s->fault);
+    if (out->fd < 0) return ERR_UNAVAILABLE;
+    e = role_fetch(self, s->worker, from, out->fd, &length, s->fault);
+    lseek(out->fd, 0, SEEK_SET);
+    return e;
+}
+
+static int run_genomics(struct fiber *self, const struct step *s, struct role_genomics *g) {
+    bool good;
+    lseek(s->in, 0, SEEK_SET);
+    int e = compute(self, s, role_genomics_on_thread, &g->run, &good);
+    if (e != 0 || !good) return e;
+    e = role_store(self, s->worker, whole_table(s->job_id), s->out, 0, g->run.out_bytes, s->fault);
+    return e == 0 ? role_end_job(self, s->worker, s->job_id, s->state, g->run.out_bytes, g->notes, s->fault)
+                  : e;
+}
+
+/* The dataset is in file `in`. */
+static int genomics(struct fiber *self, const struct step *s, const struct role_job *job,
+                    const Rookery__V1__JobSpec *spec) {
+    struct role_genomics g = {
+        .spec = spec, .format = format_of(spec), .map = {.fd = -1}, .symbols = {.fd = -1}};
+    bool gone = false;
+    int e = 0;
+    g.rows = (struct role_table_file){.name = str_to_cstr(fiber_arena(self), job->dataset_name), .fd = s->in};
+    role_dialect(fiber_arena(self), job->dialect, &g.rows.options);
+    if (spec->model_case == ROOKERY__V1__JOB_SPEC__MODEL_LOG2_SUM) {
+        e = fetch_map(self, s, spec->log2_sum->map_dataset_id, &g.map, &gone);
+        if (e == 0) e = fetch_map(self, s, spec->log2_sum->symbols_dataset_id, &g.symbols, &gone);
+    }
+    if (e == 0)
+        e = gone ? role_job_fail(self, s->worker, s->job_id, "a map's dataset was deleted", s->fault)
+                 : run_genomics(self, s, &g);
+    if (g.map.fd >= 0) close(g.map.fd);
+    if (g.symbols.fd >= 0) close(g.symbols.fd);
+    return e;
+}
+
 int role_plan(struct fiber *self, struct worker *w, int64_t job_id, struct fault *fault) {
     struct step s = {.worker = w, .job_id = job_id, .state = PLANNING, .fault = fault};
     struct role_job job;
@@ -147,11 +201,15 @@ int role_plan(struct fiber *self, struct worker *w, int64_t job_id, struct fault
     if (!job.dataset_name.ptr) return role_job_fail(self, w, job_id, "the dataset was deleted", fault);
     if (job.attempts > ROLE_ATTEMPTS(w->domain.config))
         return role_job_fail(self, w, job_id, "planning: " ROLE_BEGUN_TOO_OFTEN, fault);
+    const Rookery__V1__JobSpec *spec = role_spec_decode(fiber_arena(self), job.spec);
+    if (!spec) return fault_set(fault, ERR_INTERNAL, "the spec cannot be read");
     e = open_files(&s);
     if (e != 0) return e;
     struct role_bytes dataset = {.kind = ROLE_DATASET, .id = job.dataset_id};
     e = role_fetch(self, w, dataset, s.in, &length, fault);
-    if (e == 0) e = plan_file(self, &s, &job, length);
+    if (e == 0)
+        e = job_spec_regression(spec) ? plan_file(self, &s, &job, spec, length)
+                                      : genomics(self, &s, &job, spec);
     close_files(&s);
     return e;
 }

@@ -82,6 +82,24 @@ int role_begin_combine(struct fiber *self, struct worker *w, int64_t job_id, str
     return e;
 }
 
+static const struct pg_stmt FIND_DATASET = {
+    .name = "role_find_dataset",
+    .sql = "SELECT name, dialect FROM datasets WHERE id = $1",
+    .read_only = true,
+};
+
+int role_find_dataset(struct fiber *self, struct worker *w, int64_t dataset_id, struct str *name,
+                      struct str *dialect, struct fault *fault) {
+    struct pg_args args = args_of(self, dataset_id);
+    struct pg_result *r;
+    int e = pg_exec(self, w->domain.pg, &FIND_DATASET, &args, &r, fault);
+    *name = *dialect = (struct str){0};
+    if (e != 0 || pg_rows(r) == 0) return e;
+    *name = pg_get_str(r, 0, 0);
+    *dialect = pg_get_str(r, 0, 1);
+    return 0;
+}
+
 /* ---- messages
  * -------------------------------------------------------------------------------------------------------- */
 

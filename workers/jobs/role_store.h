@@ -26,6 +26,10 @@ int role_begin_task(struct fiber *self, struct worker *w, int64_t job_id, int32_
 int role_begin_combine(struct fiber *self, struct worker *w, int64_t job_id, struct role_job *out,
                        struct fault *fault);
 
+/* Another dataset that a job reads. *name ptr NULL: it is gone. */
+int role_find_dataset(struct fiber *self, struct worker *w, int64_t dataset_id, struct str *name,
+                      struct str *dialect, struct fault *fault);
+
 /* All parts are stored: the job runs, and its first tasks go out. */
 int role_end_plan(struct fiber *self, struct worker *w, int64_t job_id, int64_t tasks, const char *notes,
                   struct fault *fault);

@@ -81,10 +81,11 @@ bench_B1() {
         at-least 3
 }
 
-# B2: from the event to the last of its author's followers, all of whom have a timeline, through two workers.
+# B2: from the event to the last of its author's followers, all of whom have a timeline, through two workers; and how
+# long a small post takes that comes right behind the largest.
 bench_B2() {
     local sizes rounds size k i WORKER_PIDS=()
-    read -r -a sizes <<<"$(bench_size '1000 10000 100000 1000000' '1000 10000')"
+    read -r -a sizes <<<"$(bench_size '10 1000 10000 100000 1000000' '10 1000 10000')"
     rounds=$(bench_size 7 3)
     bench_start
     migrate
@@ -100,7 +101,9 @@ bench_B2() {
     "$BUILD/fanbench" timelines "${sizes[-1]}"
     for ((i = 0; i < rounds; i++)); do
         for k in "${!sizes[@]}"; do "$BUILD/fanbench" last "$k" >>"$WORK/b2-${sizes[k]}"; done
+        "$BUILD/fanbench" behind 0 $((${#sizes[@]} - 1)) >>"$WORK/b2-behind"
     done
+    bench_limit "10 followers, right behind a post to ${sizes[-1]} (P4)" ms "$(median <"$WORK/b2-behind")" at-most 25
     for size in "${sizes[@]}"; do fanout_last_row "$size" "$(median <"$WORK/b2-$size")"; done
 }
 fanout_last_row() { # FOLLOWERS MS

@@ -4,6 +4,8 @@
  *   fanbench steady SECONDS WINDOW    posts with at most WINDOW under way at a time; prints deliveries a second
  *   fanbench catchup POSTS PID...     stops these workers (SIGSTOP), posts, lets them go on; prints the same
  *   fanbench last ACCOUNT             one post by this account; prints the ms until every follower has it
+ *   fanbench behind ACCOUNT OTHER     posts by OTHER, then at once by ACCOUNT; prints the ms until the followers of
+ *                                     ACCOUNT have theirs, and waits for the rest
  *
  * Account number n has the id FIRST_ID + n. Authors are all accounts that have followers in the database; they
  * post in turn, in an order mixed by a fixed seed. Events go straight on the streams, as a gateway would put
@@ -290,15 +292,48 @@ static void catchup(struct bench *b, int64_t posts, char **pids) {
     verify(b, before);
 }
 
+static int64_t find_author(const struct bench *b, int64_t account) {
+    for (size_t i = 0; i < b->n_authors; i++)
+        if (b->authors[i].id == FIRST_ID + account) return (int64_t)i;
+    die("authors", "this account has no followers");
+    return 0;
+}
+
 static void last(struct bench *b, int64_t account) {
-    const struct author *a = b->authors;
-    while (a < b->authors + b->n_authors && a->id != FIRST_ID + account) a++;
-    if (a == b->authors + b->n_authors) die("last", "this account has no followers");
+    const struct author *a = &b->authors[find_author(b, account)];
     int64_t before = count_entries(b), began = clock_mono_ns();
     post(b, a);
     drop_replies(b, 1);
     wait_for_all(b);
     printf("%.3f\n", (double)(clock_mono_ns() - began) / (double)NS_PER_MS);
+    verify(b, before);
+}
+
+/* Is the entry on the timelines of the first `n` accounts (but for its author)? */
+static bool has_come(struct bench *b, int64_t entry, int64_t author, int64_t n) {
+    char key[KEY_MAX];
+    bool everywhere = true;
+    for (int64_t i = 0; i < n; i++) {
+        key_timeline(key, b->epoch, i == author ? FIRST_ID + n : FIRST_ID + i);
+        redisAppendCommand(b->redis, "LPOS %s %lld", key, (long long)entry);
+        redisReply *r = next_reply(b);
+        everywhere = everywhere && r->type == REDIS_REPLY_INTEGER;
+        freeReplyObject(r);
+    }
+    return everywhere;
+}
+
+/* The followers of ACCOUNT are the first accounts, as scripts/bench makes them. */
+static void behind(struct bench *b, int64_t account, int64_t other) {
+    const struct author *a = &b->authors[find_author(b, account)], *big = &b->authors[find_author(b, other)];
+    int64_t before = count_entries(b);
+    post(b, big);
+    drop_replies(b, 1);
+    int64_t began = clock_mono_ns(), entry = post(b, a);
+    drop_replies(b, 1);
+    while (!has_come(b, entry, account, a->audience)) usleep(POLL_US);
+    printf("%.3f\n", (double)(clock_mono_ns() - began) / (double)NS_PER_MS);
+    wait_for_all(b);
     verify(b, before);
 }
 
@@ -320,7 +355,10 @@ int main(int argc, char **argv) {
         catchup(&b, atoll(argv[2]), argv + 3);
     else if (strcmp(what, "last") == 0)
         last(&b, atoll(argv[2]));
+    else if (strcmp(what, "behind") == 0 && argc == 4)
+        behind(&b, atoll(argv[2]), atoll(argv[3]));
     else
-        die("usage", "timelines N | steady SECONDS WINDOW | catchup POSTS PID... | last ACCOUNT");
+        die("usage", "timelines N | steady SECONDS WINDOW | catchup POSTS PID... | last ACCOUNT | behind "
+                     "ACCOUNT OTHER");
     return 0;
 }

@@ -119,7 +119,7 @@ bool output_open_table(struct output *out, const struct jobs_args *args, struct 
 }
 
 static bool close_display(struct output *out, bool good, struct jobs_error *error) {
-    if (fclose(out->file) != 0) good = good && jobs_fail_memory(error, "the table");
+    if (fclose(out->file) != 0 || !out->text) good = good && jobs_fail_memory(error, "the table");
     good = good && display_table(out->text, out->length, stdout, error);
     if (fflush(stdout) != 0) good = good && cannot_write("standard output", error);
     free(out->text);

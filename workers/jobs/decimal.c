@@ -167,6 +167,8 @@ static enum decimal_kind long_parse(const char *text, size_t length, double *val
     struct scan scan = {0};
     bool negative = at < end && *at == '-';
     if (at < end && (*at == '-' || *at == '+')) at++;
+    while (end - at > 1 && *at == '0' && (unsigned char)(at[1] - '0') < 10)
+        at++; /* a zero more is no digit */
     at = scan_digits(at, end, &scan);
     if (at < end && *at == '.') {
         const char *point = at;

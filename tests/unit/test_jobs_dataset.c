@@ -1,0 +1,247 @@
+/* Typed rows of a CSV, and tables of them. */
+#include <math.h>
+
+#include "tests/unit/support/failing_malloc.h"
+#include "tests/unit/support/jobs_table.h"
+#include "workers/jobs/table.h"
+
+static struct text_source source;
+static struct dataset d;
+static struct jobs_error error;
+
+static void open_text(const char *text, const struct dataset_options *options) {
+    memset(&error, 0, sizeof error);
+    source = (struct text_source){0};
+    assert_true(dataset_open(&d, "rows.csv", text_source(&source, text), options, &error));
+}
+
+static enum dataset_status read_to_end(void) {
+    struct dataset_row row;
+    enum dataset_status status;
+    while ((status = dataset_next(&d, &row, &error)) == DATASET_ROW) {
+    }
+    return status;
+}
+
+static void finds_types_from_all_rows(void **state) {
+    (void)state;
+    open_text("i,d,t,none,late\n1,2,3,NA,1\n2,2.5,x,,2\n-3,NA,4,NA,oops\n", &(struct dataset_options){0});
+    dataset_use_all(&d, USE_TYPE);
+    assert_int_equal(read_to_end(), DATASET_END);
+    static const char *const types[] = {"integer", "double", "text", "integer", "text"};
+    static const unsigned missing[] = {0, 1, 0, 3, 0};
+    for (size_t i = 0; i < 5; i++) {
+        assert_string_equal(column_type_name(d.columns[i].type), types[i]);
+        assert_int_equal(d.columns[i].n_missing, missing[i]);
+    }
+    assert_int_equal(d.n_rows, 3);
+    dataset_close(&d);
+}
+
+static void a_quoted_cell_is_text(void **state) {
+    (void)state;
+    struct dataset_row row;
+    open_text("a,b\n\"NA\",\"1\"\n\"\",2\n", &(struct dataset_options){0});
+    dataset_use_all(&d, USE_TYPE | USE_SPELL);
+    assert_int_equal(dataset_next(&d, &row, &error), DATASET_ROW);
+    assert_false(row.cells[0].missing);
+    assert_true(row.cells[0].quoted);
+    assert_true(isnan(row.cells[1].number));
+    assert_int_equal(dataset_next(&d, &row, &error), DATASET_ROW);
+    assert_false(row.cells[0].missing);
+    assert_true(row.cells[1].number == 2);
+    assert_int_equal(row.line, 3);
+    dataset_close(&d);
+
+    open_text("a\n\"1.5\"\n\"NA\"\n", &(struct dataset_options){.quoted_numbers = true});
+    dataset_use_all(&d, USE_TYPE);
+    assert_int_equal(dataset_next(&d, &row, &error), DATASET_ROW);
+    assert_true(row.cells[0].number == 1.5);
+    assert_int_equal(dataset_next(&d, &row, &error), DATASET_ROW);
+    assert_false(row.cells[0].missing);
+    dataset_close(&d);
+}
+
+static void missing_texts_are_a_list_and_may_be_numbers(void **state) {
+    (void)state;
+    static const char *const names[] = {"b"}, *const lists[] = {"-9,none"};
+    struct dataset_row row;
+    open_text("a,b\n-9,-9\nNA,NA\n,none\n",
+              &(struct dataset_options){.na_columns = names, .na_of = lists, .n_na_columns = 1});
+    dataset_use_all(&d, USE_TYPE);
+    bool a[] = {false, true, true}, b[] = {true, false, true};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(dataset_next(&d, &row, &error), DATASET_ROW);
+        assert_int_equal(row.cells[0].missing, a[i]);
+        assert_int_equal(row.cells[1].missing, b[i]);
+    }
+    dataset_close(&d);
+}
+
+static void parses_lists_of_missing_texts(void **state) {
+    (void)state;
+    struct na_list list;
+    assert_true(na_list_parse(&list, ""));
+    assert_int_equal(list.n, 0);
+    assert_false(na_list_has(&list, "", 0));
+    na_list_free(&list);
+    assert_true(na_list_parse(&list, ","));
+    assert_true(na_list_has(&list, "", 0));
+    assert_false(na_list_has(&list, "NA", 2));
+    na_list_free(&list);
+    assert_true(na_list_parse(&list, NA_DEFAULT));
+    assert_true(na_list_has(&list, "", 0) && na_list_has(&list, "NA", 2));
+    assert_false(na_list_has(&list, "N", 1) || na_list_has(&list, "NAN", 3) || list.numeric);
+    na_list_free(&list);
+    assert_true(na_list_parse(&list, "x,-999,"));
+    assert_true(na_list_has(&list, "", 0) && na_list_has(&list, "-999", 4) && list.numeric);
+    na_list_free(&list);
+}
+
+static void text_where_a_number_is_wanted(void **state) {
+    (void)state;
+    struct dataset_row row;
+    static const char text[] = "a,b\n1,2\nx,3\n4,5\n";
+    open_text(text, &(struct dataset_options){0});
+    dataset_use_all(&d, USE_NUMBER);
+    assert_int_equal(dataset_next(&d, &row, &error), DATASET_ROW);
+    assert_int_equal(dataset_next(&d, &row, &error), DATASET_ERROR);
+    assert_int_equal(error.fault, JOBS_FAULT_DATA);
+    assert_string_equal(error.text,
+                        "rows.csv, line 3, column \"a\": \"x\" is not a number; write a decimal such as "
+                        "-12.5, or name it as a missing-value text");
+    dataset_close(&d);
+
+    for (int marked = 0; marked < 2; marked++) {
+        open_text(text, &(struct dataset_options){.text = marked ? TEXT_IS_MARKED : TEXT_IS_MISSING});
+        dataset_use_all(&d, USE_NUMBER);
+        assert_int_equal(dataset_next(&d, &row, &error), DATASET_ROW);
+        assert_int_equal(dataset_next(&d, &row, &error), DATASET_ROW);
+        assert_true(row.cells[0].missing);
+        assert_int_equal(row.cells[0].bad, marked);
+        assert_int_equal(row.bad, marked);
+        assert_int_equal(read_to_end(), DATASET_END);
+        dataset_close(&d);
+    }
+}
+
+static void sees_gaps_in_columns_nobody_uses(void **state) {
+    (void)state;
+    struct dataset_row row;
+    open_text("a,b\n1,2\n1,NA\n,2\n", &(struct dataset_options){.want_gaps = true});
+    assert_true(dataset_use(&d, "a", USE_NUMBER, "--x", &error));
+    d.columns[0].no_gap = true;
+    bool gaps[] = {false, true, false};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(dataset_next(&d, &row, &error), DATASET_ROW);
+        assert_int_equal(row.gap, gaps[i]);
+    }
+    dataset_close(&d);
+}
+
+static void an_unknown_column_lists_what_there_is(void **state) {
+    (void)state;
+    open_text("a,b\n", &(struct dataset_options){0});
+    assert_false(dataset_use(&d, "c", USE_NUMBER, "--x", &error));
+    assert_int_equal(error.fault, JOBS_FAULT_USAGE);
+    assert_string_equal(error.text, "--x: rows.csv has no column \"c\"; it has a, b");
+    dataset_close(&d);
+}
+
+static void notes_integers_that_were_rounded(void **state) {
+    (void)state;
+    open_text("a\n1\n9007199254740993\n9007199254740995\n", &(struct dataset_options){0});
+    dataset_use_all(&d, USE_NUMBER);
+    assert_int_equal(read_to_end(), DATASET_END);
+    assert_int_equal(d.columns[0].big_line, 3);
+    dataset_close(&d);
+}
+
+/* --- tables ------------------------------------------------------------------------------------------------ */
+
+static void a_table_keeps_what_was_read(void **state) {
+    (void)state;
+    struct table t;
+    struct dataset_row row;
+    struct dataset_cell cells[3];
+    enum { ROWS = 5000 };
+    char *text = malloc(ROWS * 32);
+    size_t used = (size_t)sprintf(text, "n,s,unused\n");
+    for (int i = 0; i < ROWS; i++) {
+        used += (size_t)sprintf(text + used, i % 7 ? "%d,t%d,x\n" : "NA,NA,x\n", i, i % 13);
+    }
+    open_text(text, &(struct dataset_options){.want_gaps = true});
+    assert_true(dataset_use(&d, "n", USE_NUMBER, "--x", &error));
+    assert_true(dataset_use(&d, "s", USE_TYPE | USE_SPELL, "--y", &error));
+    assert_true(table_open(&t, &d));
+    while (dataset_next(&d, &row, &error) == DATASET_ROW) assert_true(table_append(&t, &row));
+    table_finish(&t, &d);
+    assert_int_equal(t.n_rows, ROWS);
+    assert_null(t.columns[2].number);
+    assert_null(t.columns[1].number); /* it turned out to be text */
+    assert_int_equal(t.columns[0].n_missing, (ROWS + 6) / 7);
+    assert_true(table_size(&t) >= ROWS * (sizeof(double) + sizeof(uint32_t)));
+    for (size_t i = 0; i < ROWS; i++) {
+        char spelled[16];
+        table_row_cells(&t, i, cells, &row);
+        assert_int_equal(row.gap, i % 7 == 0);
+        assert_int_equal(cells[0].missing, i % 7 == 0);
+        assert_int_equal(cells[1].missing, i % 7 == 0);
+        if (i % 7 == 0) continue;
+        assert_true(cells[0].number == (double)i);
+        snprintf(spelled, sizeof spelled, "t%zu", i % 13);
+        assert_int_equal(cells[1].length, strlen(spelled));
+        assert_memory_equal(cells[1].text, spelled, cells[1].length);
+    }
+    table_close(&t);
+    dataset_close(&d);
+    free(text);
+}
+
+static bool read_into_table(void *text) {
+    struct dataset_options options = {.na = "-,x", .want_gaps = true};
+    struct dataset_row row;
+    struct table t;
+    enum dataset_status status = DATASET_ERROR;
+    memset(&error, 0, sizeof error);
+    source = (struct text_source){0};
+    if (!dataset_open(&d, "rows.csv", text_source(&source, text), &options, &error)) return false;
+    dataset_use_all(&d, USE_TYPE | USE_SPELL);
+    bool good = table_open(&t, &d);
+    if (good) {
+        while (good && (status = dataset_next(&d, &row, &error)) == DATASET_ROW)
+            good = table_append(&t, &row);
+        good = good && status == DATASET_END;
+        assert_true(!good || t.n_rows == 3000);
+        table_close(&t);
+    }
+    dataset_close(&d);
+    return good;
+}
+
+static void survives_a_lack_of_memory(void **state) {
+    (void)state;
+    char *text = malloc(3000 * 24);
+    size_t used = (size_t)sprintf(text, "a,b,c\n");
+    if (!failing_malloc_works()) skip();
+    for (int i = 0; i < 3000; i++)
+        used += (size_t)sprintf(text + used, "%d,t%d,%s\n", i, i % 200, i % 5 ? "1.5" : "-");
+    assert_true(failing_malloc_each(read_into_table, text) > 30);
+    free(text);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(finds_types_from_all_rows),
+        cmocka_unit_test(a_quoted_cell_is_text),
+        cmocka_unit_test(missing_texts_are_a_list_and_may_be_numbers),
+        cmocka_unit_test(parses_lists_of_missing_texts),
+        cmocka_unit_test(text_where_a_number_is_wanted),
+        cmocka_unit_test(sees_gaps_in_columns_nobody_uses),
+        cmocka_unit_test(an_unknown_column_lists_what_there_is),
+        cmocka_unit_test(notes_integers_that_were_rounded),
+        cmocka_unit_test(a_table_keeps_what_was_read),
+        cmocka_unit_test(survives_a_lack_of_memory),
+    };
+    return cmocka_run_group_tests_name("unit/jobs_dataset", tests, NULL, NULL);
+}

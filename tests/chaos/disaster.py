@@ -16,6 +16,9 @@ BLOWS = {
     "both workers": ["worker-1", "worker-2"],
     "a gateway and Redis, which comes back empty": ["gateway-?", "redis", "wipe"],
     "a worker and Redis, which comes back older": ["worker-?", "redis", "restore"],
+    # What the workers had not read when the stream was lost comes from the outbox alone.
+    "both workers and Redis, which comes back empty": ["worker-1", "worker-2", "redis", "wipe"],
+    "both workers and Redis, which comes back older": ["worker-1", "worker-2", "redis", "restore"],
     "a gateway and PostgreSQL": ["gateway-?", "postgres"],
     "Redis and PostgreSQL": ["redis", "postgres"],
     "a gateway, which only hangs": ["gateway-?", "pause"],
@@ -25,8 +28,8 @@ BLOWS = {
 # Long enough for a delivery to be no longer prompt, and for a silent Redis to be given up.
 PAUSES_S = {"gateway": 8, "worker": 14, "redis": 6}
 # The short run deals each of these once.
-EACH_ONCE = ["a gateway", "a worker", "Redis", "Redis, which comes back empty", "Redis, which comes back older",
-             "PostgreSQL"]
+EACH_ONCE = ["a gateway", "a worker", "Redis", "PostgreSQL", "both workers and Redis, which comes back empty",
+             "both workers and Redis, which comes back older"]
 
 
 class Stage:
@@ -100,6 +103,7 @@ class Disaster(threading.Thread):
     def kill(self, victims, deeds):
         for victim in victims:
             self.stage.tell("kill " + victim)
+            self.world.stop.wait(self.rng.random() * 0.5)
         for deed in deeds:
             self.stage.tell(deed)
         self.world.stop.wait(self.rng.random() ** 2 * (0.5 if self.each_once else 3))

@@ -24,7 +24,10 @@ BLOWS = {
     "a gateway, which only hangs": ["gateway-?", "pause"],
     "a worker, which only hangs": ["worker-?", "pause"],
     "Redis, which only hangs": ["redis", "pause"],
+    "a gateway, which is asked to stop": ["gateway-?", "stop"],
+    "a worker, which is asked to stop": ["worker-?", "stop"],
 }
+DEEDS = ("wipe", "restore", "pause", "stop")
 # Long enough for a delivery to be no longer prompt, and for a silent Redis to be given up.
 PAUSES_S = {"gateway": 8, "worker": 14, "redis": 6}
 # The short run deals each of these once.
@@ -88,14 +91,18 @@ class Disaster(threading.Thread):
     def strike(self, name):
         self.stage.tell("copy")  # what "older" will be: the data of a blow ago, or of now
         parts = [part.replace("?", str(self.rng.randint(1, 2))) for part in BLOWS[name]]
-        victims = [part for part in parts if part not in ("wipe", "restore", "pause")]
+        victims = [part for part in parts if part not in DEEDS]
         # Time in which things happen that the copy does not have.
         self.world.stop.wait(0.1 + self.rng.random() * (0.3 if self.each_once else 2))
         began = self.world.seconds()
-        if parts[-1] == "pause":
+        deeds = parts[len(victims):]
+        if deeds == ["pause"]:
             self.pause(victims[0])
+        elif deeds == ["stop"]:
+            self.stage.tell("stop " + victims[0])
+            self.stage.tell("start " + victims[0])
         else:
-            self.kill(victims, parts[len(victims):])
+            self.kill(victims, deeds)
         self.log.append(f"{began:6.1f} s  {name} ({', '.join(victims)}); back after "
                         f"{self.world.seconds() - began:.1f} s")
         self.world.say(self.log[-1])

@@ -8,6 +8,7 @@
 #   start NAME    bring up postgres, redis, gateway-N or worker-N, and wait until it is ready
 #   kill NAME     kill -9, and wait until it is gone
 #   wipe          throw Redis's data away (while it is down)
+#   stop NAME     ask it to stop, and wait until it has
 #   pause NAME    kill -STOP;  go-on NAME  kill -CONT
 #   copy          keep a copy of Redis's data as it is on disk now
 #   restore       put that copy in place of Redis's data (while it is down)
@@ -58,6 +59,7 @@ obey() { # COMMAND [NAME]
     case $1 in
     start) start "$2" ;;
     kill) kill_now "$2" ;;
+    stop) signal TERM "$2" && wait_until $DAEMON_STOP_S pidfile_dead "$DATA/run/$2.pid" ;;
     pause) signal STOP "$2" ;;
     go-on) signal CONT "$2" ;;
     wipe | copy | restore) "$1" ;;

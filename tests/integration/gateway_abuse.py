@@ -10,8 +10,8 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from callers import People  # noqa: E402
-from client import check, connect, eventually, finish  # noqa: E402
+from callers import connect, People  # noqa: E402
+from tap import check, done_testing, eventually  # noqa: E402
 
 ADDRESS = os.environ["ROOKERY_GATEWAY"].rsplit(":", 1)
 SEED = int(os.environ.get("SEED", "20240601"))
@@ -215,4 +215,4 @@ if "asan" in os.environ["ROOKERY_BUILD"]:
 else:
     check("memory stays what it was", after - before < GROWTH_KIB, (before, after))
 check("the stranger, too, is served when they behave", eventually(lambda: stranger.post("sorry").id > 0))
-finish()
+done_testing()

@@ -9,10 +9,10 @@ import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import grpc  # noqa: E402
-from client import check, connect, eventually, fails_with, finish  # noqa: E402
 from own_stack import Stack  # noqa: E402
-from callers import Feed, People  # noqa: E402
+from callers import connect, Feed, People  # noqa: E402
 from rookery.v1 import account_pb2 as acc  # noqa: E402
+from tap import check, done_testing, eventually, fails_with  # noqa: E402
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 
@@ -267,4 +267,4 @@ with Stack() as stack:
     pulled(stack, *people.named("pia", "quinn", "rosa"))
     redis_away(stack, ada, bob)
     postgres_away(stack, ada)
-finish()
+done_testing()

@@ -7,10 +7,10 @@ import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import grpc  # noqa: E402
-from client import check, connect, eventually, fails_with, finish  # noqa: E402
 from google.protobuf import descriptor_pb2  # noqa: E402
-from callers import People  # noqa: E402
+from callers import connect, People  # noqa: E402
 from rookery.v1 import account_pb2 as acc, graph_pb2 as graph, job_pb2, post_pb2 as posts, timeline_pb2 as tl  # noqa: E402
+from tap import check, done_testing, eventually, fails_with  # noqa: E402
 
 DENIED, NOT_FOUND = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.NOT_FOUND
 INVALID, FAILED = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION
@@ -356,4 +356,4 @@ edits(ada, bob)
 lists(*people.named("lena", "max", "nora"))
 sessions(ada, bob)
 strangers()
-finish()
+done_testing()

@@ -3,33 +3,49 @@
     ada, bob = People(channel).named("ada", "bob")
     bob.follow(ada); post = ada.post("hello"); bob.home_ids()
 """
+import os
 import queue
+import secrets
 import threading
 import time
 
 import grpc
-from client import PATIENCE_S, Person
 from rookery.v1 import (account_pb2 as acc, account_pb2_grpc, graph_pb2 as graph, graph_pb2_grpc, post_pb2 as posts,
                         post_pb2_grpc, timeline_pb2 as tl, timeline_pb2_grpc)
+from tap import PATIENCE_S
 
 
-class Someone(Person):
+def connect(address=None):
+    return grpc.insecure_channel(address or os.environ["ROOKERY_GATEWAY"])
+
+
+class Someone:
+    """Somebody with an account; `me` are the arguments of a call of theirs."""
+
     def __init__(self, name, channel):
-        super().__init__(name, channel)
+        self.speak_to(channel)
         self.password = "correct horse battery"
+        self.handle = f"{name}_{secrets.token_hex(5)}"
+        reply = self.accounts.Register(acc.RegisterRequest(handle=self.handle, password=self.password),
+                                       timeout=PATIENCE_S)
+        self.id, self.token = reply.account.id, reply.token
+
+    def speak_to(self, channel):
+        self.channel = channel
         self.accounts = account_pb2_grpc.AccountServiceStub(channel)
         self.graph = graph_pb2_grpc.GraphServiceStub(channel)
         self.posts = post_pb2_grpc.PostServiceStub(channel)
         self.timelines = timeline_pb2_grpc.TimelineServiceStub(channel)
 
+    @property
+    def me(self):
+        return {"metadata": (("authorization", "Bearer " + self.token),), "timeout": PATIENCE_S}
+
     def at(self, channel):
         """The same person, at another gateway."""
         other = object.__new__(Someone)
-        other.__dict__.update(self.__dict__, channel=channel)
-        other.accounts = account_pb2_grpc.AccountServiceStub(channel)
-        other.graph = graph_pb2_grpc.GraphServiceStub(channel)
-        other.posts = post_pb2_grpc.PostServiceStub(channel)
-        other.timelines = timeline_pb2_grpc.TimelineServiceStub(channel)
+        other.__dict__.update(self.__dict__)
+        other.speak_to(channel)
         return other
 
     def login(self):

@@ -6,6 +6,7 @@
 #include "gateway/account_cache.h"
 #include "gateway/auth.h"
 #include "gateway/hub.h"
+#include "gateway/impressions.h"
 #include "gateway/job_service.h"
 #include "gateway/live.h"
 #include "gateway/post_cache.h"
@@ -34,8 +35,10 @@ void gateway_open(struct gateway *g) {
     g->viewers = viewer_cache_new(g);
     g->posts = post_cache_new(g);
     g->job_watch = job_watch_new(g);
+    g->impressions = impressions_new(g);
     g->hub = hub_new(g);
-    if (!g->pulled || !g->accounts || !g->sessions || !g->viewers || !g->posts || !g->job_watch || !g->hub)
+    if (!g->pulled || !g->accounts || !g->sessions || !g->viewers || !g->posts || !g->job_watch ||
+        !g->impressions || !g->hub)
         abort();
     hub_start(g->hub);
 }
@@ -43,6 +46,7 @@ void gateway_open(struct gateway *g) {
 void gateway_close(struct fiber *self, struct gateway *g) {
     hub_stop(self, g->hub);
     job_watch_stop(self, g->job_watch);
+    impressions_stop(self, g->impressions);
     post_cache_free(self, g->posts);
     viewer_cache_free(g->viewers);
     account_cache_free(g->accounts);

@@ -19,6 +19,7 @@
 
 struct account_cache;
 struct hub;
+struct impressions;
 struct job_watch;
 struct post_cache;
 struct pulled;
@@ -34,6 +35,7 @@ struct gateway {
     struct pulled *pulled;
     struct hub *hub;
     struct job_watch *job_watch;
+    struct impressions *impressions;
     struct rpc_server *server;
     bool draining;
     unsigned char

@@ -1,4 +1,6 @@
 /* JobService: datasets. */
+#include <inttypes.h>
+
 #include "core/net/codec.h"
 #include "gateway/job_service.h"
 #include "gateway/lists.h"
@@ -33,6 +35,45 @@ int create_dataset_from_query(struct fiber *self, struct rpc_call *call, const P
     int e = dataset_create(self, &gateway_of(call)->domain, &draft, &row, rpc_fault(call));
     if (e != 0) return e;
     Rookery__V1__CreateDatasetFromQueryResponse reply = ROOKERY__V1__CREATE_DATASET_FROM_QUERY_RESPONSE__INIT;
+    reply.dataset = job_shape_dataset(rpc_arena(call), &row);
+    rpc_reply(call, &reply.base);
+    return 0;
+}
+
+/* The view's rows of those hours, in an order that makes the same rows the same bytes. */
+static const char *engagement_query(struct arena *a,
+                                    const Rookery__V1__CreateDatasetFromEngagementRequest *in) {
+    int64_t end = in->end_hour == 0 ? INT64_MAX : in->end_hour;
+    const char *view = in->view == ROOKERY__V1__ENGAGEMENT_VIEW__ENGAGEMENT_VIEW_IMPRESSIONS ? "engagement"
+                       : in->view == ROOKERY__V1__ENGAGEMENT_VIEW__ENGAGEMENT_VIEW_HASHTAG_HOURS
+                           ? "hashtag_hours"
+                           : NULL;
+    if (!view) return NULL;
+    return arena_printf(a,
+                        "SELECT * FROM analytics.%s AS rows WHERE hour >= %" PRId64 " AND hour < %" PRId64
+                        " ORDER BY rows",
+                        view, in->start_hour, end);
+}
+
+int create_dataset_from_engagement(struct fiber *self, struct rpc_call *call,
+                                   const ProtobufCMessage *request) {
+    const Rookery__V1__CreateDatasetFromEngagementRequest *in = REQUEST(CreateDatasetFromEngagementRequest);
+    const char *query = engagement_query(rpc_arena(call), in);
+    if (!query)
+        return fault_field(rpc_fault(call), ERR_INVALID_ARGUMENT, "view",
+                           "view must be IMPRESSIONS or HASHTAG_HOURS");
+    struct dataset_draft draft = {
+        .owner_id = caller_of(call),
+        .name = str_from(in->name),
+        .idempotency_key = str_from(in->idempotency_key),
+        .source = ROOKERY__V1__DATASET_SOURCE__DATASET_SOURCE_ENGAGEMENT,
+        .query = str_from(query),
+    };
+    struct dataset_record row;
+    int e = dataset_create(self, &gateway_of(call)->domain, &draft, &row, rpc_fault(call));
+    if (e != 0) return e;
+    Rookery__V1__CreateDatasetFromEngagementResponse reply =
+        ROOKERY__V1__CREATE_DATASET_FROM_ENGAGEMENT_RESPONSE__INIT;
     reply.dataset = job_shape_dataset(rpc_arena(call), &row);
     rpc_reply(call, &reply.base);
     return 0;

@@ -168,6 +168,8 @@ const struct rpc_method JOB_METHODS[] = {
     RPC_METHOD(JobService, UploadDataset, upload_dataset, upload_dataset, .kind = RPC_CLIENT_STREAM),
     RPC_METHOD(JobService, GetUpload, get_upload, get_upload, .side_effect_free = true),
     RPC_METHOD(JobService, CreateDatasetFromQuery, create_dataset_from_query, create_dataset_from_query),
+    RPC_METHOD(JobService, CreateDatasetFromEngagement, create_dataset_from_engagement,
+               create_dataset_from_engagement),
     RPC_METHOD(JobService, ListDatasets, list_datasets, list_datasets, .side_effect_free = true),
     RPC_METHOD(JobService, DescribeDataset, describe_dataset, describe_dataset, .side_effect_free = true),
     RPC_METHOD(JobService, ShareDataset, share_dataset, share_dataset),

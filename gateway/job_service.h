@@ -10,8 +10,8 @@
 struct job_watch;
 
 rpc_handler upload_dataset, get_upload;
-rpc_handler create_dataset_from_query, list_datasets, describe_dataset, share_dataset, unshare_dataset,
-    delete_dataset;
+rpc_handler create_dataset_from_query, create_dataset_from_engagement, list_datasets, describe_dataset,
+    share_dataset, unshare_dataset, delete_dataset;
 
 Rookery__V1__Dataset *job_shape_dataset(struct arena *a, const struct dataset_record *row);
 

@@ -1,6 +1,7 @@
 /* TimelineService. The answers are assembled from encoded parts, not built as messages. */
 #include "gateway/account_cache.h"
 #include "gateway/home_read.h"
+#include "gateway/impressions.h"
 #include "gateway/lists.h"
 #include "gateway/live.h"
 #include "gateway/services.h"
@@ -49,6 +50,7 @@ static int get_home_timeline(struct fiber *self, struct rpc_call *call, const Pr
     struct home_page found;
     e = home_read(self, gateway_of(call), &r, &found, rpc_fault(call));
     if (e != 0) return e;
+    impressions_note(gateway_of(call)->impressions, caller_of(call), found.shown, found.n);
     int64_t last = found.n > 0 ? found.entries[found.n - 1]->lru.id : 0;
     char *next = lists_next(call, &page, found.more && found.n > 0, last, page.position.b + (int64_t)found.n);
     e = reply_items(self, call, found.viewer, found.entries, found.shown, found.n, next);

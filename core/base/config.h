@@ -54,6 +54,9 @@
     N("ROOKERY_DATASET_BYTES", dataset_bytes, 268435456, 1, 17179869184, "largest dataset")                  \
     N("ROOKERY_ACCOUNT_DATASET_BYTES", account_dataset_bytes, 1073741824, 1, 1099511627776,                  \
       "what an account's datasets may have together")                                                        \
+    N("ROOKERY_IMPRESSION_SAMPLE", impression_sample, 100, 0, 1000,                                          \
+      "of 1000 posts shown on home timelines, how many are recorded for engagement data")                    \
+    N("ROOKERY_IMPRESSION_DAYS", impression_days, 90, 1, 3650, "days for which they are kept")               \
     S("ROOKERY_ANALYST_URL", analyst_url, "",                                                                \
       "PostgreSQL for analysts' queries, as another role; empty: none")                                      \
     N("ROOKERY_QUERY_TIMEOUT_MS", query_timeout_ms, 30000, 10, 3600000,                                      \

@@ -191,7 +191,7 @@ static struct event_record first_step(struct arena *a, const struct domain *d, i
     Rookery__Events__V1__DescribeDataset describe = ROOKERY__EVENTS__V1__DESCRIBE_DATASET__INIT;
     JobMessage m = ROOKERY__EVENTS__V1__JOB_MESSAGE__INIT;
     m.id = message_id;
-    if (draft && draft->source == ROOKERY__V1__DATASET_SOURCE__DATASET_SOURCE_QUERY) {
+    if (draft && draft->source != ROOKERY__V1__DATASET_SOURCE__DATASET_SOURCE_UPLOAD) {
         run.dataset_id = dataset_id;
         m.what_case = ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_RUN_QUERY;
         m.run_query = &run;
@@ -267,7 +267,7 @@ int dataset_create(struct fiber *self, struct domain *d, const struct dataset_dr
                    struct dataset_record *out, struct fault *fault) {
     struct dataset_draft draft = *raw;
     int e = check_draft(self, d, &draft, fault);
-    if (e == 0 && draft.source == ROOKERY__V1__DATASET_SOURCE__DATASET_SOURCE_QUERY)
+    if (e == 0 && draft.source != ROOKERY__V1__DATASET_SOURCE__DATASET_SOURCE_UPLOAD)
         e = account_require_analyst(self, d, draft.owner_id, fault);
     if (e == 0) e = find_or_insert(self, d, &draft, out, fault);
     if (e == 0 && !same_content(&draft, out))

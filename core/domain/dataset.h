@@ -36,7 +36,7 @@ struct dataset_draft {
     Rookery__V1__DatasetSource source;
     int64_t size_bytes; /* of an upload */
     struct str sha256;
-    struct str query; /* of a query */
+    struct str query; /* of a query, and of engagement */
 };
 
 /* Begins, or finds by its key. A query's first step is put on the streams. INVALID_ARGUMENT (by field),

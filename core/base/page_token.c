@@ -43,9 +43,8 @@ char *page_token_encode(struct arena *a, const unsigned char key[static PAGE_TOK
     put_i64(bytes + 9, p->b);
     put_i64(bytes + 17, p->c);
     page_token_mac(bytes + 1 + NUMBERS_BYTES, key, bytes, p->list);
-    char *token = arena_alloc(a, TOKEN_CHARACTERS + 1);
-    return sodium_bin2base64(token, TOKEN_CHARACTERS + 1, bytes, sizeof(bytes),
-                             sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    /* libsodium's takes the same time whatever the bytes, five times as long: this is no secret of ours. */
+    return (char *)(uintptr_t)base64_encode(a, (struct str){(const char *)bytes, sizeof(bytes)}, true).ptr;
 }
 
 static bool page_token_read(const unsigned char *key, struct str token, int64_t list,

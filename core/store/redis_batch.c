@@ -197,6 +197,13 @@ static void keep_integer(struct redis_batch *b, int64_t v) {
 
 /* ":[-]digits\r\n" in full: the bytes it takes and *v. 0: not in full, or not this. */
 static size_t scan_integer(const char *p, const char *end, int64_t *v) {
+    /* Two digits: the length of most elements. */
+    unsigned tens, ones;
+    if (end - p >= 5 && p[3] == '\r' && p[4] == '\n' && (tens = (unsigned)(p[1] - '0')) <= 9 &&
+        (ones = (unsigned)(p[2] - '0')) <= 9) {
+        *v = (int64_t)(tens * 10 + ones);
+        return 5;
+    }
     const char *at = p + 1;
     bool negative = at < end && *at == '-';
     at += negative;

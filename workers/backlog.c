@@ -269,10 +269,20 @@ static bool group_passed(struct fiber *self, struct settling *s) {
     return stream_id_before(s->target, group_info_needs(&group));
 }
 
-static int wait_for_roles(struct fiber *self, struct settling *s) {
+typedef bool role_choice(const struct role *role);
+
+static bool feeds_timelines(const struct role *role) {
+    return role->feeds_timelines;
+}
+
+static bool is_fed_by_outbox(const struct role *role) {
+    return outbox_stream_of(role->stream) >= 0;
+}
+
+static int wait_for_roles(struct fiber *self, struct settling *s, role_choice *chosen) {
     char space[KEY_MAX];
     for (const struct role *const *r = ROLES; *r; r++) {
-        if (!(*r)->feeds_timelines) continue;
+        if (!chosen(*r)) continue;
         for (int p = 0; p < (int)s->domain->config->partitions; p++) {
             s->role = *r;
             s->key = (*r)->stream->key(space, p);
@@ -295,10 +305,15 @@ int backlog_settle(struct fiber *self, struct domain *d, int64_t limit_ms, struc
     int e = wait_for(self, &s, all_published);
     if (e != 0) return late(e, fault, "events wait in the outbox");
     for (int round = 0; round < 2; round++) {
-        e = wait_for_roles(self, &s);
+        e = wait_for_roles(self, &s, feeds_timelines);
         if (e != 0)
             return late(e, fault,
                         arena_printf(fiber_arena(self), "events wait for the role %s", s.role->name));
     }
     return 0;
+}
+
+int backlog_await_processed(struct fiber *self, struct domain *d, int64_t limit_ms) {
+    struct settling s = {.domain = d, .give_up_ns = clock_mono_ns() + limit_ms * NS_PER_MS};
+    return wait_for_roles(self, &s, is_fed_by_outbox);
 }

@@ -3,9 +3,10 @@
  * Each event adds fixed amounts to at most one post's and two accounts' counts. A batch is one statement: the
  * ids of its events go into counted_events, and only the amounts of those that were not there yet are added,
  * in the same transaction. An event that is in the batch twice has the same rows twice, of which one is taken.
- * So an event may come any number of times, in any order, to any number of workers at once. Rows are written in
- * order of their ids, so that two batches cannot wait for each other; if they do after all, the runtime tries
- * again.
+ * So an event may come any number of times, in any order, to any number of workers at once. Which events are in
+ * the counts is forgotten hour by hour: below upkeep.counted_below everything has been counted, and nothing is
+ * counted any more (the proof is in upkeep.c). Rows are written in order of their ids, so that two batches
+ * cannot wait for each other; if they do after all, the runtime tries again.
  */
 #include "workers/counts.h"
 
@@ -15,7 +16,8 @@ static const struct pg_stmt APPLY = {
            "$4::integer[], "
            "$5::integer[],"
            "   $6::bigint[], $7::integer[], $8::integer[], $9::integer[])"
-           "   AS t (event_id, post_id, likes, reposts, replies, account_id, posts, following, followers)),"
+           "   AS t (event_id, post_id, likes, reposts, replies, account_id, posts, following, followers)"
+           "   WHERE event_id >= (SELECT counted_below FROM upkeep)),"
            " fresh AS (INSERT INTO counted_events (event_id) SELECT DISTINCT event_id FROM input ORDER BY "
            "event_id"
            "   ON CONFLICT DO NOTHING RETURNING event_id),"

@@ -4,8 +4,8 @@
  *   1. Every 300 ms: outbox rows that are unpublished and older than 2 s (whose gateway would have published
  * them long ago) go on their streams, oldest first, 500 at a time, and are marked.
  *   2. A Redis that is a new server process (redis_epochs has a row not yet republished): everything
- * published in the window is marked unpublished again, so that 1 publishes it once more. Only then is the
- * epoch marked. Failures: the leader dies: the lease runs out after 5 s and another leads. Redis or
+ * published in the window, or not yet processed by every role, is marked unpublished again, so that 1 publishes it
+ * once more. Only then is the epoch marked. Failures: the leader dies: the lease runs out after 5 s and another leads. Redis or
  * PostgreSQL is away: the next round tries again. An event may be published twice: every effect is idempotent
  * by event id.
  */
@@ -14,23 +14,16 @@
 #include "core/base/clock.h"
 #include "core/domain/epoch.h"
 #include "workers/consumers.h"
+#include "workers/leader.h"
 #include "workers/trim.h"
+#include "workers/upkeep.h"
 
 #define ROUND_MS 300
 #define GRACE_MS 2000
 #define BATCH 500
 #define LEASE_S 5
 #define TRIM_EVERY_NS (10 * NS_PER_S)
-/* How far back a new Redis is told again: longer than any consumer lags behind while its worker lives. */
-#define WINDOW_S 3600
-
-static const struct pg_stmt LEAD = {
-    .name = "relay_lead",
-    .sql = "INSERT INTO role_leases AS l (name, holder, expires_at) VALUES ('relay', $1, now() + $2 * "
-           "interval '1 second')"
-           " ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at"
-           " WHERE l.holder = excluded.holder OR l.expires_at < now() RETURNING 1",
-};
+#define REOPEN_BATCH 20000
 
 static const struct pg_stmt UNPUBLISHED = {
     .name = "relay_unpublished",
@@ -45,46 +38,73 @@ static const struct pg_stmt MARK = {
     .sql = "UPDATE outbox SET published_at = now() WHERE id = ANY($1) AND id >= $2 AND id <= $3",
 };
 
+/* The newest epoch not yet told; from when to when what was published went to a Redis before it (what a gateway had
+ * put there and had yet to mark is marked two seconds after); and whether there was one before it. */
 static const struct pg_stmt NEW_EPOCHS = {
     .name = "relay_new_epochs",
-    .sql = "SELECT max(epoch) FROM redis_epochs WHERE NOT republished AND epoch <= $1 HAVING max(epoch) IS "
-           "NOT NULL",
+    .sql = "SELECT max(epoch), floor(extract(epoch FROM greatest(upkeep_keep_from($2), 'epoch')) * "
+           "1000)::bigint,"
+           "   ceil(extract(epoch FROM max(opened_at) + interval '2 seconds') * 1000)::bigint,"
+           "   max(epoch) > (SELECT min(epoch) FROM redis_epochs)"
+           " FROM redis_epochs"
+           " WHERE NOT republished AND epoch <= $1 AND opened_at < now() - interval '2 seconds'"
+           " HAVING max(epoch) IS NOT NULL",
     .read_only = true,
 };
 
-/* Both in one statement, so in one transaction: a crash in between republishes nothing twice and forgets
- * nothing. */
-static const struct pg_stmt REOPEN_WINDOW = {
-    .name = "relay_reopen_window",
-    .sql = "WITH again AS (UPDATE outbox SET published_at = NULL"
-           "   WHERE published_at > now() - $2 * interval '1 second' RETURNING 1),"
-           " done AS (UPDATE redis_epochs SET republished = true WHERE epoch <= $1 RETURNING 1)"
-           " SELECT count(*) FROM again",
+static const struct pg_stmt REOPEN = {
+    .name = "relay_reopen",
+    .sql = "WITH again AS (UPDATE outbox SET published_at = NULL WHERE id > $1 AND id IN"
+           "   (SELECT id FROM outbox WHERE id > $1 AND published_at >= to_timestamp($2::bigint / 1000.0)"
+           "     AND published_at < to_timestamp($3::bigint / 1000.0) ORDER BY id LIMIT $4) RETURNING id)"
+           " SELECT count(*), coalesce(max(id), 0) FROM again",
 };
 
-static bool lead(struct fiber *self, struct worker *w) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_text(&args, str_from(w->consumer));
-    pg_i32(&args, LEASE_S);
-    struct pg_result *r;
-    return pg_exec(self, w->domain.pg, &LEAD, &args, &r, NULL) == 0 && pg_rows(r) == 1;
+static const struct pg_stmt REOPENED = {
+    .name = "relay_reopened",
+    .sql = "UPDATE redis_epochs SET republished = true WHERE epoch <= $1",
+};
+
+/* Marks everything published between those times unpublished again, in parts. */
+static int reopen_between(struct fiber *self, struct worker *w, int64_t from_ms, int64_t to_ms,
+                          int64_t *events) {
+    int64_t lowest = 0, n = REOPEN_BATCH;
+    *events = 0;
+    while (n == REOPEN_BATCH) {
+        struct pg_args args;
+        struct pg_result *r;
+        pg_args_init(&args, fiber_arena(self));
+        pg_i64(&args, lowest);
+        pg_i64(&args, from_ms);
+        pg_i64(&args, to_ms);
+        pg_i64(&args, REOPEN_BATCH);
+        int e = pg_exec(self, w->domain.pg, &REOPEN, &args, &r, NULL);
+        if (e != 0) return e;
+        n = pg_get_i64(r, 0, 0);
+        lowest = pg_get_i64(r, 0, 1);
+        *events += n;
+    }
+    return 0;
 }
 
+/* A crash before the epoch is marked has all of it done again: events come once more, and change nothing. */
 static int reopen_window(struct fiber *self, struct worker *w) {
     struct pg_args args;
+    struct pg_result *r;
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, epoch_now(&w->domain));
-    struct pg_result *r;
+    pg_i32(&args, RELAY_WINDOW_S);
     int e = pg_exec(self, w->domain.pg, &NEW_EPOCHS, &args, &r, NULL);
     if (e != 0 || pg_rows(r) == 0) return e;
+    int64_t epoch = pg_get_i64(r, 0, 0), events = 0;
+    if (pg_get_bool(r, 0, 3)) e = reopen_between(self, w, pg_get_i64(r, 0, 1), pg_get_i64(r, 0, 2), &events);
+    if (e != 0) return e;
     pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, pg_get_i64(r, 0, 0));
-    pg_i32(&args, WINDOW_S);
-    e = pg_exec(self, w->domain.pg, &REOPEN_WINDOW, &args, &r, NULL);
+    pg_i64(&args, epoch);
+    e = pg_exec(self, w->domain.pg, &REOPENED, &args, NULL, NULL);
     if (e == 0)
         log_info(w->domain.log, "a new Redis is told the events of the window again",
-                 LOG_I("events", pg_get_i64(r, 0, 0)));
+                 LOG_I("events", events));
     return e;
 }
 
@@ -148,7 +168,9 @@ static void relay(struct fiber *self, void *arg) {
                                               "Events published for a gateway", "");
     while (!w->stopping && fiber_sleep_ms(self, ROUND_MS) == 0) {
         int n = 0;
-        if (epoch_now(&w->domain) == 0 || !lead(self, w) || reopen_window(self, w) != 0) continue;
+        if (epoch_now(&w->domain) == 0 || !leader_lead(self, w, "relay", LEASE_S) ||
+            reopen_window(self, w) != 0)
+            continue;
         while (relay_some(self, w, relayed, &n) == 0 && n == BATCH && !w->stopping)
             arena_reset(fiber_arena(self));
         trim(self, w, &next_trim_ns);
@@ -161,5 +183,6 @@ static void relay(struct fiber *self, void *arg) {
 int relay_start(struct worker *w) {
     struct fiber_options options = {.name = "relay"};
     w->lanes_left.left++;
-    return fiber_spawn(w->domain.loop, &options, relay, w, NULL);
+    int e = fiber_spawn(w->domain.loop, &options, relay, w, NULL);
+    return e == 0 ? upkeep_start(w) : e;
 }

@@ -149,7 +149,7 @@ static const struct grouped_spec SPECS[] = {
 
 static void threads_memory_and_parts_change_nothing(void **state) {
     (void)state;
-    char *text = random_rows(60000, 1);
+    char *text = random_rows(40000, 1);
     for (size_t i = 0; i < N_SPECS; i++) {
         struct jobs_error error = {0};
         struct grouped_spec spec = SPECS[i];
@@ -176,10 +176,10 @@ static void threads_memory_and_parts_change_nothing(void **state) {
 
 static void splits_partitions_that_are_too_large(void **state) {
     (void)state;
-    struct buf text; /* more than 64 partitions of what memory holds, in slices that fit */
+    struct buf text; /* slices that fit by themselves, but not two of them */
     buf_init(&text);
     buf_append_cstr(&text, "g,y,x\n");
-    for (int i = 0; i < 300000; i++) buf_printf(&text, "%d,%d,%d\n", i % 11, i % 1013, i % 97);
+    for (int i = 0; i < 552000; i++) buf_printf(&text, "%d,%d,%d\n", i % 24, i % 1013, i % 97);
     buf_append_char(&text, '\0');
     struct jobs_error error = {0};
     struct grouped_spec spec = {.slice_by = by_g, .n_slice_by = 1, .y = "y", .x = x1, .n_x = 1};

@@ -87,6 +87,37 @@ static void different_cells_are_different_keys(void **state) {
     slice_keys_free(keys);
 }
 
+/* The queue numbers keys as slice_keys_add does, only later; long keys take their turn at once. */
+static void the_queue_numbers_keys_in_their_order(void **state) {
+    (void)state;
+    enum { ROWS = 2000 };
+    struct slice_keys *keys = slice_keys_new(1), *plain = slice_keys_new(1);
+    struct slice_kinds kinds;
+    uint32_t *rows = calloc(ROWS, sizeof *rows);
+    struct slice_queue queue = {.keys = keys, .kinds = &kinds, .row_slice = &rows};
+    uint32_t wanted[ROWS];
+    assert_true(slice_kinds_open(&kinds, 1));
+    for (size_t i = 0; i < ROWS; i++) {
+        char text[80];
+        size_t k = i * 7919 % 611;
+        snprintf(text, sizeof text, "%0*zu", k % 5 == 0 ? 70 : 1, k);
+        struct slice_cell cell = {text, strlen(text), i % 401 == 0};
+        assert_true(slice_queue_push(&queue, &cell, i));
+        wanted[i] = slice_keys_add(plain, &cell);
+    }
+    assert_true(slice_queue_settle(&queue));
+    assert_memory_equal(rows, wanted, sizeof wanted);
+    assert_int_equal(slice_keys_count(keys), slice_keys_count(plain));
+    assert_false(kinds.text[0]);
+    struct slice_cell text = CELL("text");
+    assert_true(slice_queue_push(&queue, &text, 0) && slice_queue_settle(&queue));
+    assert_true(kinds.text[0]);
+    slice_kinds_close(&kinds);
+    slice_keys_free(keys);
+    slice_keys_free(plain);
+    free(rows);
+}
+
 static void gathers_rows_by_slice_in_their_order(void **state) {
     (void)state;
     struct slice_keys *keys = slice_keys_new(1);
@@ -268,6 +299,7 @@ int main(void) {
         cmocka_unit_test(orders_keys),
         cmocka_unit_test(orders_column_by_column),
         cmocka_unit_test(different_cells_are_different_keys),
+        cmocka_unit_test(the_queue_numbers_keys_in_their_order),
         cmocka_unit_test(gathers_rows_by_slice_in_their_order),
         cmocka_unit_test(file_names_are_safe_and_differ),
         cmocka_unit_test(titles_name_the_columns),

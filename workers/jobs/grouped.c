@@ -337,6 +337,7 @@ struct reading {
     struct grouped_state *state;
     struct grouped_rows *rows;
     struct slice_cell *cells; /* of the key at hand */
+    struct slice_queue queue; /* numbers them, in memory */
     struct slice_key key;     /* encoded, when spilling */
     char *room;
     size_t room_size;
@@ -368,6 +369,7 @@ static bool start_spilling(struct reading *r, struct jobs_error *error) {
     struct grouped_rows *rows = r->rows;
     const struct grouped *job = r->state->job;
     struct grouped_batch *batch = &rows->batch;
+    if (!slice_queue_settle(&r->queue)) return jobs_fail_memory(error, "the slice keys");
     struct dataset_cell *cells = calloc(job->dataset->n_columns + 1, sizeof *cells);
     if (!cells) return jobs_fail_memory(error, "temporary files");
     rows->spill = spill_new(job->dataset, job->spec->scratch_dir, 0, r->memory / 8, error);
@@ -406,11 +408,9 @@ static void add_sums(struct reading *r, const struct dataset_row *row) {
 
 static bool add_in_memory(struct reading *r, const struct dataset_row *row, struct jobs_error *error) {
     struct grouped_batch *batch = &r->rows->batch;
-    size_t before = slice_keys_count(batch->keys);
-    uint32_t slice = slice_keys_add(batch->keys, r->cells);
-    if (slice == SLICE_NONE) return jobs_fail_memory(error, "the slice keys");
-    if (slice_keys_count(batch->keys) > before) slice_kinds_note(&r->state->kinds, r->cells);
-    if (!grouped_batch_add(batch, row, slice, error)) return false;
+    if (!grouped_batch_add(batch, row, SLICE_NONE, error)) return false;
+    if (!slice_queue_push(&r->queue, r->cells, batch->table.n_rows - 1))
+        return jobs_fail_memory(error, "the slice keys");
     bool look = batch->table.n_rows % LOOK_EVERY == 0;
     return !look || grouped_batch_size(batch) <= r->memory || start_spilling(r, error);
 }
@@ -445,6 +445,7 @@ static bool read_rows(struct reading *r, struct jobs_error *error) {
     }
     if (status != DATASET_END) return false;
     if (r->rows->spill) return spill_flush(r->rows->spill, error);
+    if (!slice_queue_settle(&r->queue)) return jobs_fail_memory(error, "the slice keys");
     /* No slice columns: the whole file is one slice, even when it has no row. */
     bool whole = job->spec->n_slice_by > 0 || slice_keys_add(r->rows->batch.keys, r->cells) != SLICE_NONE;
     return whole || jobs_fail_memory(error, "the slice keys");
@@ -494,6 +495,9 @@ bool grouped_read(struct grouped_state *state, struct grouped_rows *rows, struct
     const struct grouped_spec *spec = state->job->spec;
     struct reading r = {.state = state, .rows = rows, .memory = spec->memory ? spec->memory : GROUPED_MEMORY};
     if (!rows_open(rows, state->job, error)) return false;
+    r.queue.keys = rows->batch.keys;
+    r.queue.kinds = &state->kinds;
+    r.queue.row_slice = &rows->batch.row_slice;
     r.cells = calloc(spec->n_slice_by + 1, sizeof *r.cells);
     bool good = r.cells || jobs_fail_memory(error, "the slice keys");
     good = good && read_rows(&r, error) && settle(state, rows, error) && fill_table(state, rows, error);

@@ -55,16 +55,18 @@ static bool load(const struct each_run *run, struct spill *spill, size_t partiti
     enum dataset_status status = DATASET_ERROR;
     struct slice_key key;
     struct dataset_row row;
+    struct slice_queue queue = {.keys = batch->keys, .row_slice = &batch->row_slice};
     *full = false;
     if (!cursor) return jobs_fail_memory(error, "the rows");
     while (!*full && (status = spill_cursor_next(cursor, &key, &row, error)) == DATASET_ROW) {
-        uint32_t slice = slice_keys_add_encoded(batch->keys, key);
-        bool good = slice != SLICE_NONE ? grouped_batch_add(batch, &row, slice, error)
-                                        : jobs_fail_memory(error, "the slice keys");
+        bool good = grouped_batch_add(batch, &row, SLICE_NONE, error);
+        if (good && !slice_queue_push_encoded(&queue, key, batch->table.n_rows - 1))
+            good = jobs_fail_memory(error, "the slice keys");
         if (!good) break;
         *full = batch->table.n_rows % LOOK_EVERY == 0 && grouped_batch_size(batch) > memory_of(run->state);
     }
     spill_cursor_free(cursor);
+    if (!slice_queue_settle(&queue)) return jobs_fail_memory(error, "the slice keys");
     return *full || status == DATASET_END;
 }
 

@@ -157,8 +157,30 @@ static char *arena_take(struct intern *in, size_t n) {
     return at;
 }
 
+uint32_t intern_hash_of(const struct intern *in, const char *bytes, size_t length) {
+    return (uint32_t)intern_hash(bytes, length, in->seed);
+}
+
+void intern_fetch_slot(const struct intern *in, uint32_t hash) {
+    __builtin_prefetch(&in->slots[hash & (in->n_slots - 1)]);
+}
+
+/* The first slot's entry: nearly always the right one, and else nothing is lost. */
+void intern_fetch_entry(const struct intern *in, uint32_t hash) {
+    const struct slot *slot = &in->slots[hash & (in->n_slots - 1)];
+    if (slot->id != INTERN_NONE) __builtin_prefetch(&in->entries[slot->id]);
+}
+
+void intern_fetch_text(const struct intern *in, uint32_t hash) {
+    const struct slot *slot = &in->slots[hash & (in->n_slots - 1)];
+    if (slot->id != INTERN_NONE) __builtin_prefetch(in->entries[slot->id].bytes);
+}
+
 uint32_t intern_add(struct intern *in, const char *bytes, size_t length) {
-    uint32_t hash = (uint32_t)intern_hash(bytes, length, in->seed);
+    return intern_add_hashed(in, bytes, length, intern_hash_of(in, bytes, length));
+}
+
+uint32_t intern_add_hashed(struct intern *in, const char *bytes, size_t length, uint32_t hash) {
     struct slot *slot = find_slot(in, bytes, length, hash);
     if (slot->id != INTERN_NONE) return slot->id;
     if (in->n_entries >= INTERN_NONE) return INTERN_NONE;

@@ -18,7 +18,15 @@ void intern_free(struct intern *in);
 /* The number of these bytes, a new one when they are new (they are copied). INTERN_NONE when there is no
  * memory or no number left. */
 uint32_t intern_add(struct intern *in, const char *bytes, size_t length);
-/* The same without adding: INTERN_NONE when they were never seen. */
+/* The same in steps, for who has many texts to look up: a table of many texts is mostly not in the processor's cache,
+ * so each step asks for the memory of the next, and others are looked at meanwhile. The hash is of this table; the
+ * steps but the last may be left out. */
+uint32_t intern_hash_of(const struct intern *in, const char *bytes, size_t length);
+void intern_fetch_slot(const struct intern *in, uint32_t hash);
+void intern_fetch_entry(const struct intern *in, uint32_t hash);
+void intern_fetch_text(const struct intern *in, uint32_t hash);
+uint32_t intern_add_hashed(struct intern *in, const char *bytes, size_t length, uint32_t hash);
+/* As intern_add without adding: INTERN_NONE when they were never seen. */
 uint32_t intern_find(const struct intern *in, const char *bytes, size_t length);
 
 /* The bytes of a number that was given out, NUL-terminated for convenience (they may hold no NUL themselves

@@ -33,12 +33,14 @@ void slice_kinds_close(struct slice_kinds *kinds) {
     *kinds = (struct slice_kinds){0};
 }
 
+static void note_cell(struct slice_kinds *kinds, size_t column, const struct slice_cell *cell) {
+    double value;
+    if (kinds->text[column] || cell->missing) return;
+    kinds->text[column] = decimal_parse(cell->text, cell->length, &value) == DECIMAL_NOT;
+}
+
 void slice_kinds_note(struct slice_kinds *kinds, const struct slice_cell *cells) {
-    for (size_t i = 0; i < kinds->n_columns; i++) {
-        double value;
-        if (kinds->text[i] || cells[i].missing) continue;
-        kinds->text[i] = decimal_parse(cells[i].text, cells[i].length, &value) == DECIMAL_NOT;
-    }
+    for (size_t i = 0; i < kinds->n_columns; i++) note_cell(kinds, i, &cells[i]);
 }
 
 /* --- one key ----------------------------------------------------------------------------------------------
@@ -199,6 +201,71 @@ struct slice_key slice_keys_key(const struct slice_keys *k, uint32_t id) {
 
 size_t slice_keys_size(const struct slice_keys *k) {
     return intern_size(k->keys);
+}
+
+/* --- the queue --------------------------------------------------------------------------------------------
+ */
+
+static void note_new_key(struct slice_kinds *kinds, struct slice_key key) {
+    const char *at = key.bytes;
+    for (size_t i = 0; i < kinds->n_columns; i++) {
+        struct slice_cell cell;
+        at = slice_key_next(at, &cell);
+        note_cell(kinds, i, &cell);
+    }
+}
+
+static bool settle_key(struct slice_queue *q, struct slice_key key, uint32_t hash, size_t row) {
+    size_t before = slice_keys_count(q->keys);
+    uint32_t id = intern_add_hashed(q->keys->keys, key.bytes, key.length, hash);
+    if (id == SLICE_NONE) return false;
+    if (id == before && q->kinds) note_new_key(q->kinds, key);
+    (*q->row_slice)[row] = id;
+    return true;
+}
+
+static bool settle_next(struct slice_queue *q) {
+    size_t at = q->settled++ % SLICE_QUEUE_KEYS;
+    struct slice_key key = {q->items[at].key, q->items[at].length};
+    return settle_key(q, key, q->items[at].hash, q->items[at].row);
+}
+
+bool slice_queue_settle(struct slice_queue *q) {
+    while (q->settled < q->pushed) {
+        if (!settle_next(q)) return false;
+    }
+    return true;
+}
+
+/* A key that has waited a third of its time, or two thirds: what it needs next is asked for. */
+static void fetch_for(const struct slice_queue *q) {
+    const size_t third = SLICE_QUEUE_KEYS / 3;
+    const struct intern *keys = q->keys->keys;
+    if (q->pushed - q->settled > third)
+        intern_fetch_entry(keys, q->items[(q->pushed - third) % SLICE_QUEUE_KEYS].hash);
+    if (q->pushed - q->settled > 2 * third)
+        intern_fetch_text(keys, q->items[(q->pushed - 2 * third) % SLICE_QUEUE_KEYS].hash);
+}
+
+bool slice_queue_push_encoded(struct slice_queue *q, struct slice_key key, size_t row) {
+    uint32_t hash = intern_hash_of(q->keys->keys, key.bytes, key.length);
+    if (key.length > SLICE_QUEUE_ROOM) return slice_queue_settle(q) && settle_key(q, key, hash, row);
+    if (q->pushed - q->settled == SLICE_QUEUE_KEYS && !settle_next(q)) return false;
+    intern_fetch_slot(q->keys->keys, hash);
+    fetch_for(q);
+    size_t at = q->pushed++ % SLICE_QUEUE_KEYS;
+    q->items[at].hash = hash;
+    q->items[at].length = (uint32_t)key.length;
+    q->items[at].row = row;
+    memcpy(q->items[at].key, key.bytes, key.length);
+    return true;
+}
+
+bool slice_queue_push(struct slice_queue *q, const struct slice_cell *cells, size_t row) {
+    struct slice_keys *k = q->keys;
+    struct slice_key key;
+    return slice_key_encode(cells, k->n_columns, &k->room, &k->room_size, &key) &&
+           slice_queue_push_encoded(q, key, row);
 }
 
 /* --- the index --------------------------------------------------------------------------------------------

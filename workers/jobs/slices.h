@@ -67,6 +67,29 @@ size_t slice_keys_count(const struct slice_keys *keys);
 struct slice_key slice_keys_key(const struct slice_keys *keys, uint32_t id);
 size_t slice_keys_size(const struct slice_keys *keys); /* bytes held */
 
+/* Numbers the keys of rows one after the other, a little later than they are given: with many slices their memory has
+ * been fetched by then. (*row_slice)[row] is written when a key's turn comes, in the order they were pushed, and kinds
+ * (unless NULL) note each new key. All are borrowed; row_slice may move. All zeros but those is an empty queue. */
+#define SLICE_QUEUE_KEYS 32 /* a power of two */
+#define SLICE_QUEUE_ROOM 52 /* bytes of a key; a longer one takes its turn at once */
+struct slice_queue {
+    struct slice_keys *keys;
+    struct slice_kinds *kinds;
+    uint32_t **row_slice;
+    size_t pushed, settled; /* so far */
+    struct {
+        uint32_t hash;
+        uint32_t length;
+        size_t row;
+        char key[SLICE_QUEUE_ROOM];
+    } items[SLICE_QUEUE_KEYS];
+};
+bool slice_queue_push(struct slice_queue *q, const struct slice_cell *cells,
+                      size_t row); /* false: no memory */
+bool slice_queue_push_encoded(struct slice_queue *q, struct slice_key key, size_t row);
+/* All turns. False: no memory. */
+bool slice_queue_settle(struct slice_queue *q);
+
 /* Rows gathered slice-major: the rows of the i-th slice in reporting order are rows[start[i]] ..
  * rows[start[i+1]-1], ascending, and its key is slice_keys_key(ids[i]). */
 struct slice_index {

@@ -179,6 +179,9 @@ def run(options, world):
                   f"{world.gateways.count} calls in {world.seconds():.1f} s: {world.gateways.statuses}")
         yield "everybody posts at least twice", troubles
         yield "what is seen on the way is right (P3, P5, P6)", journal.problems
+        if stage:
+            yield "no process died by itself", stage.died() + list(
+                verdict.crashes(os.path.join(options.data, "log")))
         yield from judge(options, world, servers, addresses[0], accounts, initial_follows)
     finally:
         world.stop.set()

@@ -55,6 +55,16 @@ class Stage:
             self.process.stdin.flush()
             self.answer(command)
 
+    def died(self):
+        """Sentences about processes that are gone though nobody killed them."""
+        out = []
+        for name in ("postgres", "redis", "gateway-1", "gateway-2", "worker-1", "worker-2"):
+            try:
+                self.tell("alive " + name)
+            except RuntimeError as error:
+                out.append(str(error))
+        return out
+
     def close(self):
         self.process.stdin.close()
         self.process.wait(timeout=120)

@@ -9,6 +9,7 @@
 #   kill NAME     kill -9, and wait until it is gone
 #   wipe          throw Redis's data away (while it is down)
 #   stop NAME     ask it to stop, and wait until it has
+#   alive NAME    fails when it does not run
 #   pause NAME    kill -STOP;  go-on NAME  kill -CONT
 #   copy          keep a copy of Redis's data as it is on disk now
 #   restore       put that copy in place of Redis's data (while it is down)
@@ -60,6 +61,7 @@ obey() { # COMMAND [NAME]
     start) start "$2" ;;
     kill) kill_now "$2" ;;
     stop) signal TERM "$2" && wait_until $DAEMON_STOP_S pidfile_dead "$DATA/run/$2.pid" ;;
+    alive) signal 0 "$2" ;;
     pause) signal STOP "$2" ;;
     go-on) signal CONT "$2" ;;
     wipe | copy | restore) "$1" ;;

@@ -5,6 +5,7 @@ are written down here once more, independently of the product's.
 """
 import csv
 import io
+import os
 import subprocess
 import time
 from collections import Counter, defaultdict
@@ -90,6 +91,18 @@ class Truth:
     def edges(self, table, one, two):
         return {(int(a), int(b)) for a, b in
                 self.servers.sql(f"SELECT {one}, {two} FROM {table} WHERE {one} >= {self.lowest}")}
+
+
+CRASHES = ("AddressSanitizer", "runtime error:", "Assertion", "PANIC")
+
+
+def crashes(folder):
+    """What the processes' logs say of crashes."""
+    for name in sorted(os.listdir(folder)):
+        with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as log:
+            for line in log:
+                if any(word in line for word in CRASHES):
+                    yield f"{name}: {line.strip()[:200]}"
 
 
 # ---- P1: nothing acknowledged is lost, nothing is half done

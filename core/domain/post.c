@@ -151,10 +151,8 @@ int post_edits(struct fiber *self, struct domain *d, int64_t post_id, int32_t be
 /* ---- editing and deleting
  * -------------------------------------------------------------------------------------------- */
 
-/* P3: others must have heard before it is acknowledged. When nothing changed, an earlier call may have failed
- * after its commit: so it is told again, marked as a repetition. */
-static int publish_or_fail(struct fiber *self, struct domain *d, Event *event, bool changed,
-                           struct fault *fault) {
+int post_publish_or_fail(struct fiber *self, struct domain *d, Event *event, bool changed,
+                         struct fault *fault) {
     event->repeat = !changed;
     struct event_record record = event_encode(fiber_arena(self), event, d->config->partitions);
     if (outbox_publish(self, d, &record, 1) == 0) return 0;
@@ -214,7 +212,7 @@ int post_edit(struct fiber *self, struct domain *d, int64_t actor, int64_t post_
         return fault_field(fault, ERR_NOT_FOUND, "post_id", "there is no post with this post_id");
     if (!pg_get_bool(r, 0, 0))
         return fault_set(fault, ERR_PERMISSION_DENIED, "only its author can edit a post");
-    e = publish_or_fail(self, d, &event, pg_get_bool(r, 0, 1), fault);
+    e = post_publish_or_fail(self, d, &event, pg_get_bool(r, 0, 1), fault);
     return e != 0 ? e : post_load_one(self, d, post_id, out, fault);
 }
 
@@ -260,5 +258,5 @@ int post_delete(struct fiber *self, struct domain *d, int64_t actor, int64_t pos
     if (e != 0) return e;
     if (!pg_get_bool(r, 0, 0))
         return fault_set(fault, ERR_PERMISSION_DENIED, "only its author can delete a post");
-    return publish_or_fail(self, d, &event, pg_get_bool(r, 0, 1), fault);
+    return post_publish_or_fail(self, d, &event, pg_get_bool(r, 0, 1), fault);
 }

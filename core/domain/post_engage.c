@@ -161,10 +161,50 @@ int post_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t pos
     return e != 0 ? e : move_likes_token(self, d, actor, fault);
 }
 
+/* The repost that stands, or the last that was taken back. */
+static const struct pg_stmt FIND_LAST_REPOST = {
+    .name = "post_find_last_repost",
+    .sql = "SELECT id, gone FROM ("
+           " (SELECT id, false AS gone FROM posts WHERE author_id = $1 AND repost_of_id = $2 AND NOT deleted)"
+           " UNION ALL"
+           " (SELECT id, true FROM posts WHERE author_id = $1 AND repost_of_id = $2 AND deleted ORDER BY id "
+           "DESC LIMIT 1)"
+           ") r ORDER BY gone LIMIT 1",
+    .read_only = true,
+};
+
+static int find_last_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id,
+                            int64_t *repost_id, bool *gone, struct fault *fault) {
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, actor);
+    pg_i64(&args, post_id);
+    struct pg_result *r;
+    int e = pg_exec(self, d->pg, &FIND_LAST_REPOST, &args, &r, fault);
+    if (e != 0 || pg_rows(r) == 0) return e;
+    *repost_id = pg_get_i64(r, 0, 0);
+    *gone = pg_get_bool(r, 0, 1);
+    return 0;
+}
+
+static int take_back(struct fiber *self, struct domain *d, const Event *event, int64_t repost_id,
+                     bool *changed, struct fault *fault) {
+    struct event_record record = event_encode(fiber_arena(self), event, d->config->partitions);
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, repost_id);
+    outbox_args(&args, &record);
+    struct pg_result *r;
+    int e = pg_exec(self, d->pg, &UNREPOST, &args, &r, fault);
+    *changed = e == 0 && pg_get_bool(r, 0, 0);
+    return e;
+}
+
 int post_unrepost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, int64_t *repost_id,
                   struct fault *fault) {
+    bool gone = false, changed = false;
     *repost_id = 0;
-    int e = find_repost(self, d, actor, post_id, repost_id, fault);
+    int e = find_last_repost(self, d, actor, post_id, repost_id, &gone, fault);
     if (e != 0) return e;
     if (*repost_id == 0) return move_likes_token(self, d, actor, fault);
     Rookery__Events__V1__PostDeleted deleted = ROOKERY__EVENTS__V1__POST_DELETED__INIT;
@@ -176,18 +216,9 @@ int post_unrepost(struct fiber *self, struct domain *d, int64_t actor, int64_t p
     event.actor_id = actor;
     event.what_case = ROOKERY__EVENTS__V1__EVENT__WHAT_POST_DELETED;
     event.post_deleted = &deleted;
-    struct event_record record = event_encode(fiber_arena(self), &event, d->config->partitions);
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, *repost_id);
-    outbox_args(&args, &record);
-    struct pg_result *r;
-    e = pg_exec(self, d->pg, &UNREPOST, &args, &r, fault);
-    if (e != 0) return e;
-    if (pg_get_bool(r, 0, 0) && outbox_publish(self, d, &record, 1) != 0)
-        return fault_set(fault, ERR_UNAVAILABLE,
-                         "the change is stored but not yet visible everywhere: try again");
-    return move_likes_token(self, d, actor, fault);
+    if (!gone) e = take_back(self, d, &event, *repost_id, &changed, fault);
+    if (e == 0) e = post_publish_or_fail(self, d, &event, changed, fault);
+    return e != 0 ? e : move_likes_token(self, d, actor, fault);
 }
 
 /* ---- who liked, who reposted

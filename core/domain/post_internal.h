@@ -16,6 +16,11 @@ struct str post_join_tags(struct arena *a, char *const *tags, size_t n);
 /* A post that is there: not deleted, no repost. NOT_FOUND about "post_id". */
 int post_load_one(struct fiber *self, struct domain *d, int64_t id, struct post *out, struct fault *fault);
 
+/* P3: others must have heard before it is acknowledged. When nothing changed, an earlier call may have failed after its
+ * commit: so it is told again, marked as a repetition. UNAVAILABLE when Redis did not take it. */
+int post_publish_or_fail(struct fiber *self, struct domain *d, Event *event, bool changed,
+                         struct fault *fault);
+
 /* Publishes the event of a new entry and puts the entry on its author's own home timeline (P6), in one round trip.
  * What fails is made good by the relay and the fan-out; but while Redis is away it first waits for it, a second at
  * most. event NULL: for an entry that an earlier call has committed, which may have died before it announced it; the

@@ -79,8 +79,8 @@ static void tells_what_is_a_number(void **state) {
                                           "1e999",
                                           "-1.8e308",
                                           "1_000",
-                                          "\xC2\xA0"
-                                          "1"};
+                                          ("\xC2\xA0"
+                                           "1")};
     for (size_t i = 0; i < sizeof integers / sizeof *integers; i++) assert_kind(integers[i], DECIMAL_INTEGER);
     for (size_t i = 0; i < sizeof big / sizeof *big; i++) assert_kind(big[i], DECIMAL_BIG_INTEGER);
     for (size_t i = 0; i < sizeof reals / sizeof *reals; i++) assert_kind(reals[i], DECIMAL_REAL);

@@ -60,8 +60,8 @@ static void sweep_group(struct fiber *self, struct worker *w, struct str key, co
         const struct str args[] = {str_from(group), all[i].name};
         const struct redis_reply *deleted;
         if (redis_eval(self, redis, &DELETE_IDLE, key, args, 2, &deleted) == 0 && deleted->integer == 1)
-            log_info(w->domain.log, "a consumer that left without a word is forgotten", LOG_S("group", group),
-                     LOG_STR("consumer", all[i].name));
+            log_debug(w->domain.log, "a consumer that has been silent is forgotten", LOG_S("group", group),
+                      LOG_STR("consumer", all[i].name));
     }
 }
 

@@ -95,6 +95,23 @@ TEST(replies_come_in_the_order_of_the_commands) {
     redis_batch_free(b);
 }
 
+TEST(commands_may_be_encoded_by_their_sender) {
+    (void)server;
+    static const char commands[] =
+        "*2\r\n$3\r\nDEL\r\n$7\r\n{test}n\r\n*2\r\n$4\r\nINCR\r\n$7\r\n{test}n\r\n";
+    struct redis_batch *b = redis_batch_new();
+    add(b, "SET {test}n 5");
+    memcpy(redis_batch_room(b, 1000), commands, sizeof commands - 1);
+    redis_batch_wrote(b, sizeof commands - 1, 2);
+    add(b, "INCR {test}n");
+    CHECK_INT(run(self, r, b), 0);
+    CHECK_INT(redis_batch_commands(b), 4);
+    CHECK_INT(redis_batch_reply(b, 1)->integer, 1);
+    CHECK_INT(redis_batch_reply(b, 2)->integer, 1);
+    CHECK_INT(redis_batch_reply(b, 3)->integer, 2);
+    redis_batch_free(b);
+}
+
 TEST(every_type_of_reply_is_told_apart) {
     (void)server;
     struct redis_batch *b = redis_batch_new();
@@ -800,6 +817,7 @@ static void commands_and_latency_are_counted(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replies_come_in_the_order_of_the_commands),
+        cmocka_unit_test(commands_may_be_encoded_by_their_sender),
         cmocka_unit_test(every_type_of_reply_is_told_apart),
         cmocka_unit_test(nested_arrays_keep_their_shape),
         cmocka_unit_test(one_error_does_not_touch_the_other_commands),

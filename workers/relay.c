@@ -14,6 +14,7 @@
 #include "core/base/clock.h"
 #include "core/domain/epoch.h"
 #include "workers/consumers.h"
+#include "workers/jobs/role_requeue.h"
 #include "workers/leader.h"
 #include "workers/trim.h"
 #include "workers/upkeep.h"
@@ -159,9 +160,16 @@ static void trim(struct fiber *self, struct worker *w, int64_t *next_ns) {
     *next_ns = clock_mono_ns() + TRIM_EVERY_NS;
 }
 
+/* Often enough for the time after which a step is taken for lost. */
+static void requeue(struct fiber *self, struct worker *w, int64_t *next_ns) {
+    if (clock_mono_ns() < *next_ns) return;
+    jobs_requeue_stalled(self, w);
+    *next_ns = clock_mono_ns() + w->domain.config->job_stall_s * NS_PER_S / 4;
+}
+
 static void relay(struct fiber *self, void *arg) {
     struct worker *w = arg;
-    int64_t next_trim_ns = 0;
+    int64_t next_trim_ns = 0, next_requeue_ns = 0;
     struct lane_fiber running = {.fiber = self};
     list_push_back(&w->lanes, &running.node);
     struct counter *relayed = metrics_counter(w->domain.metrics, "rookery_events_relayed_total",
@@ -174,6 +182,7 @@ static void relay(struct fiber *self, void *arg) {
         while (relay_some(self, w, relayed, &n) == 0 && n == BATCH && !w->stopping)
             arena_reset(fiber_arena(self));
         trim(self, w, &next_trim_ns);
+        requeue(self, w, &next_requeue_ns);
         arena_reset(fiber_arena(self));
     }
     list_remove(&running.node);

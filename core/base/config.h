@@ -69,6 +69,8 @@
     N("ROOKERY_JOB_PART_ROWS", job_part_rows, 100000, 1, 100000000,                                          \
       "rows of small slices that one task of a job takes together")                                          \
     N("ROOKERY_JOB_TASKS", job_tasks, 10000, 1, 1000000, "tasks a job may have")                             \
+    N("ROOKERY_JOB_STALL_S", job_stall_s, 600, 1, 86400,                                                     \
+      "seconds without progress after which a step of a job is taken for lost and told again")               \
     N("ROOKERY_JOB_RESULT_BYTES", job_result_bytes, 268435456, 1024, 17179869184, "largest result of a job") \
     N("ROOKERY_DRAIN_MS", drain_ms, 10000, 0, 600000, "longest a stopping process waits for work in flight")
 

@@ -316,7 +316,8 @@ int dataset_append(struct fiber *self, struct domain *d, int64_t id, int64_t att
 
 static const struct pg_stmt COMPLETE = {
     .name = "dataset_complete",
-    .sql = "WITH done AS (UPDATE datasets SET state = 2, size_bytes = received_bytes, attempts = 0"
+    .sql = "WITH done AS (UPDATE datasets SET state = 2, size_bytes = received_bytes, attempts = 0, "
+           "touched_at = now()"
            "   WHERE id = $1 AND state = 1 AND attempts = $5 RETURNING id)"
            " INSERT INTO outbox (id, partition, payload, stream) SELECT $2, $3, $4, 1 FROM done",
 };

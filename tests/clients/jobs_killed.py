@@ -18,7 +18,7 @@ from tap import check, done_testing, eventually, fails_with, note  # noqa: E402
 
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 SETTINGS = {"ROOKERY_RECLAIM_MS": 300, "ROOKERY_JOB_PART_ROWS": 200, "ROOKERY_JOB_TASKS": 300, "ROOKERY_MAX_DELIVERIES": 3,
-            "ROOKERY_JOBS_PER_ACCOUNT": 2, "ROOKERY_DATASETS_PER_ACCOUNT": 3, "ROOKERY_QUERY_TIMEOUT_MS": 1500,
+            "ROOKERY_JOBS_PER_ACCOUNT": 2, "ROOKERY_DATASETS_PER_ACCOUNT": 3, "ROOKERY_JOB_STALL_S": 2, "ROOKERY_QUERY_TIMEOUT_MS": 1500,
             "ROOKERY_QUERY_ROWS": 1000, "ROOKERY_ROLES": "relay,jobs"}
 CONTENT = many_slices(250, 100)
 SPEC = linear("y", ["x", "z"], ["key"], missing=jp.MISSING_POLICY_MEAN, exact=True)
@@ -109,6 +109,10 @@ def wiping_story(stack, ada, dataset, wanted):
     stack.wait("redis")
     stack.sh('rm -rf "$DATA/redis" && redis_start redis')
     same_table(ada, job, "Redis wiped in mid-job: it still ends, with the same table", wanted)
+    job = ada.create(dataset, SPEC)
+    check("a job is at work", at_work(ada, job))
+    stack.redis("FLUSHALL")
+    same_table(ada, job, "the same when Redis is emptied under the same process", wanted)
 
 
 def cancelling_story(stack, ada, dataset):

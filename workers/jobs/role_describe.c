@@ -18,7 +18,8 @@
 
 static const struct pg_stmt BEGIN_DESCRIBING = {
     .name = "role_begin_describing",
-    .sql = "UPDATE datasets SET attempts = attempts + 1 WHERE id = $1 AND state = 2 RETURNING name, dialect, "
+    .sql = "UPDATE datasets SET attempts = attempts + 1, touched_at = now() WHERE id = $1 AND state = 2 "
+           "RETURNING name, dialect, "
            "attempts",
 };
 

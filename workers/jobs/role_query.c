@@ -120,7 +120,8 @@ static bool query_on_thread(void *arg) {
 static const struct pg_stmt BEGIN_QUERY = {
     .name = "role_begin_query",
     .sql =
-        "UPDATE datasets d SET attempts = attempts + 1, received_bytes = 0 WHERE id = $1 AND state = 1 AND "
+        "UPDATE datasets d SET attempts = attempts + 1, received_bytes = 0, touched_at = now() WHERE id = $1 "
+        "AND state = 1 AND "
         "source <> 1"
         " RETURNING query, attempts, (SELECT coalesce(sum(greatest(size_bytes, received_bytes)), 0)::bigint"
         "   FROM datasets o WHERE o.owner_id = d.owner_id AND o.id <> d.id)",

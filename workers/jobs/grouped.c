@@ -423,6 +423,11 @@ static bool add_to_spill(struct reading *r, const struct dataset_row *row, struc
     return spill_append(r->rows->spill, r->key, row, error);
 }
 
+static bool keep_row(struct reading *r, const struct dataset_row *row, struct jobs_error *error) {
+    if (r->state->job->sums_only) return true;
+    return r->rows->spill ? add_to_spill(r, row, error) : add_in_memory(r, row, error);
+}
+
 bool grouped_go_on(const struct grouped_spec *spec, uint64_t rows, struct jobs_error *error) {
     if (!spec->go_on || rows % GO_ON_EVERY != 0 || spec->go_on(spec->context, rows)) return true;
     return jobs_fail(error, JOBS_FAULT_STOPPED, "the job was stopped");
@@ -439,7 +444,7 @@ static bool read_rows(struct reading *r, struct jobs_error *error) {
         }
         note_level(job, &row.cells[job->columns.y]);
         if (job->shape.imputed) add_sums(r, &row);
-        if (!(r->rows->spill ? add_to_spill(r, &row, error) : add_in_memory(r, &row, error))) return false;
+        if (!keep_row(r, &row, error)) return false;
         r->rows->n_rows++;
         if (!grouped_go_on(job->spec, r->rows->n_rows, error)) return false;
     }
@@ -482,7 +487,8 @@ static bool settle(struct grouped_state *state, struct grouped_rows *rows, struc
 /* Fills over the whole table, when the job wants any. */
 static bool fill_table(struct grouped_state *state, struct grouped_rows *rows, struct jobs_error *error) {
     if (!state->fills_any || state->job->spec->within_slice) return true;
-    if (rows->spill) return grouped_spilled_fills(state, rows->spill, &rows->sums, error);
+    if (rows->spill || state->job->sums_only)
+        return grouped_spilled_fills(state, rows->spill, &rows->sums, error);
     struct fit_scratch *scratch = fit_scratch_new();
     if (!scratch) return jobs_fail_memory(error, "filling missing values");
     bool good = missing_run(&rows->batch.table, &state->plan, NULL, rows->batch.table.n_rows, "", false,

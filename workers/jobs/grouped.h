@@ -82,6 +82,7 @@ struct grouped {
     size_t n_names;
     enum missing_policy *policy; /* per dataset column */
     struct intern *levels;       /* of a logistic response */
+    bool sums_only;              /* means are all that is wanted of the rows: none is kept */
 };
 
 /* Names the columns the job wants to the dataset (dataset_use) and checks the job against its header; the

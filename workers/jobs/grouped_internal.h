@@ -88,7 +88,7 @@ bool grouped_write_failed(struct jobs_error *error);
 /* --- rows in spill files (grouped_spilled.c)
  * ------------------------------------------------------------------ */
 
-/* Fills over a whole table that is in spill files. */
+/* Fills over a whole table that is in spill files; spill may be NULL for a job of sums_only. */
 bool grouped_spilled_fills(struct grouped_state *state, struct spill *spill, const struct grouped_sums *sums,
                            struct jobs_error *error);
 bool grouped_spilled_each(struct grouped_state *state, struct spill *spill, grouped_batch_fn *each,

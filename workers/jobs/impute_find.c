@@ -250,8 +250,14 @@ static bool job_open(struct grouped *job, const struct grouped_spec *spec, struc
     job->columns.keys = calloc(spec->n_slice_by + 1, sizeof *job->columns.keys);
     job->policy = calloc(dataset->n_columns + 1, sizeof *job->policy);
     job->shape.imputed = true; /* sums are wanted */
-    if (job->columns.keys && job->policy) return use_columns(job, error);
-    return jobs_fail_memory(error, "the job");
+    if (!job->columns.keys || !job->policy) return jobs_fail_memory(error, "the job");
+    if (!use_columns(job, error)) return false;
+    job->sums_only = !spec->within_slice;
+    for (size_t i = 0; i < dataset->n_columns; i++) {
+        enum missing_policy policy = job->policy[i];
+        job->sums_only &= policy == MISSING_DROP || policy == MISSING_MEAN || policy == MISSING_INDICATOR;
+    }
+    return true;
 }
 
 bool impute_find(struct impute_fills *fills, const struct grouped_spec *spec, struct dataset *dataset,

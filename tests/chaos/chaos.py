@@ -18,9 +18,6 @@ import verdict
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 ACTORS = 12
-# So that all ways of a post are gone: authors above the first are delivered in chunks (a setting of the stage), those
-# above the second are pulled.
-PULLED_ABOVE = 150
 
 
 class World:
@@ -160,9 +157,6 @@ def run(options, world):
         servers = verdict.Servers(options.psql, database_url, redis_url,
                                   os.path.join(os.environ["BUILD"], "rookery-worker"), environment)
         accounts = load_graph(options, world)
-        if stage:
-            # Before anybody reads, so that no gateway knows it otherwise.
-            servers.change(f"UPDATE account_stats SET pulled = true WHERE follower_count > {PULLED_ABOVE}")
         world.gateways = Gateways(addresses)
         initial_follows = verdict.Truth(servers, accounts).follows
         for actor_accounts in (accounts[i::ACTORS] for i in range(ACTORS)):

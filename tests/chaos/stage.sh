@@ -22,8 +22,8 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib-servers.sh"
 
 WORKERS=2
-# Small enough for a few thousand accounts to have big audiences.
-export ROOKERY_CHUNK_AUDIENCE=60
+# So small that among a thousand accounts some are delivered in chunks, and some become pulled on the way.
+export ROOKERY_CHUNK_AUDIENCE=50 ROOKERY_PULL_AUDIENCE=120
 
 start() {
     local number=${1##*-}

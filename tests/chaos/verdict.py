@@ -20,14 +20,12 @@ class Servers:
         self.psql, self.database_url, self.redis_url = psql, database_url, redis_url
         self.worker, self.environment = worker, environment
 
-    def change(self, statement):
-        """What psql prints."""
-        return subprocess.run([self.psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", self.database_url, "-c",
-                               statement], capture_output=True, text=True, check=True).stdout
-
     def sql(self, query):
         """Rows of texts; NULL is ''."""
-        return list(csv.reader(io.StringIO(self.change(f"COPY ({query}) TO STDOUT WITH (FORMAT csv)"))))
+        out = subprocess.run([self.psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", self.database_url, "-c",
+                              f"COPY ({query}) TO STDOUT WITH (FORMAT csv)"],
+                             capture_output=True, text=True, check=True)
+        return list(csv.reader(io.StringIO(out.stdout)))
 
     def redis(self, *words):
         out = subprocess.run(["redis-cli", "-s", self.redis_url.removeprefix("unix://"), *words],

@@ -61,6 +61,10 @@ def describing(ada):
     bad = ada.settled(upload(ada, b"a,b\n1,2\n3,4,5\n", "bad").id)
     check("a bad CSV fails with its line and column",
           bad.dataset.state == jp.DATASET_STATE_FAILED and "line 3" in bad.dataset.error, bad.dataset.error)
+    long = "x" + "\u00e9" * 200
+    twice = ada.settled(upload(ada, f"{long},{long}\n1,2\n".encode(), "twice").id)
+    check("a sentence that had to be cut inside a character is told all the same",
+          twice.dataset.state == jp.DATASET_STATE_FAILED and "twice" in twice.dataset.error, twice.dataset.error)
     many = b"n\n" + b"".join(b"%d\n" % i for i in range(2000))
     wide = ada.settled(upload(ada, many, "many").id).columns[0]
     check("slices are counted up to a cap", not wide.slice_count_is_exact and wide.slice_count > 1000

@@ -38,7 +38,7 @@ int role_dataset_fail(struct fiber *self, struct worker *w, int64_t dataset_id, 
     struct pg_args args;
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, dataset_id);
-    pg_text(&args, str_from(sentence));
+    pg_text(&args, role_clean_text(fiber_arena(self), sentence));
     return pg_exec(self, w->domain.pg, &FAIL, &args, NULL, fault);
 }
 

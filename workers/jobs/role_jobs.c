@@ -123,6 +123,28 @@ int jobs_compute_long(struct fiber *self, struct worker *w, struct jobs_wanted w
     return e != 0 ? e : *stop && w->stopping ? ERR_UNAVAILABLE : 0;
 }
 
+struct str role_clean_text(struct arena *a, const char *text) {
+    struct str in = str_from(text);
+    if (str_is_utf8(in)) return in;
+    struct buf out;
+    buf_init(&out);
+    while (in.len > 0) {
+        /* The longest character here that is whole: one to four bytes. */
+        size_t n = 1;
+        while (n < 4 && n < in.len && !str_is_utf8((struct str){in.ptr, n})) n++;
+        if (str_is_utf8((struct str){in.ptr, n})) {
+            buf_append(&out, in.ptr, n);
+        } else {
+            buf_append_cstr(&out, "\xEF\xBF\xBD");
+            n = 1;
+        }
+        in = (struct str){in.ptr + n, in.len - n};
+    }
+    struct str clean = {arena_strndup(a, out.ptr, out.len), out.len};
+    buf_free(&out);
+    return clean;
+}
+
 /* ---- steps
  * ----------------------------------------------------------------------------------------------------------- */
 

@@ -56,6 +56,10 @@ int role_dataset_fail(struct fiber *self, struct worker *w, int64_t dataset_id, 
 int role_job_fail(struct fiber *self, struct worker *w, int64_t job_id, const char *sentence,
                   struct fault *fault);
 
+/* A sentence or notes as text for SQL and for people: what is not UTF-8 (a value that was cut inside a character, say)
+ * becomes U+FFFD. In the arena. */
+struct str role_clean_text(struct arena *a, const char *text);
+
 /* A step that was begun so often and never ended takes its worker with it, or its machine is too small. */
 #define ROLE_ATTEMPTS(config) (2 * (config)->max_deliveries)
 #define ROLE_BEGUN_TOO_OFTEN "it was begun many times and never finished"

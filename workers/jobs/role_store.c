@@ -167,7 +167,7 @@ int role_end_plan(struct fiber *self, struct worker *w, int64_t job_id, int64_t 
     struct pg_args args = args_of(self, job_id);
     struct pg_result *r;
     pg_i32(&args, (int32_t)tasks);
-    pg_text(&args, str_from(notes));
+    pg_text(&args, role_clean_text(fiber_arena(self), notes));
     message_arrays(&args, first, n);
     int e = pg_exec(self, w->domain.pg, &END_PLAN, &args, &r, fault);
     if (e != 0 || pg_affected(r) == 0) return e;
@@ -248,7 +248,7 @@ int role_end_job(struct fiber *self, struct worker *w, int64_t job_id, Rookery__
     pg_i32(&args, (int32_t)from);
     pg_i64(&args, result_bytes);
     if (notes)
-        pg_text(&args, str_from(notes));
+        pg_text(&args, role_clean_text(fiber_arena(self), notes));
     else
         pg_null(&args);
     return end_job(self, w, job_id, &END_JOB, &args, fault);
@@ -262,6 +262,6 @@ static const struct pg_stmt FAIL = {
 int role_job_fail(struct fiber *self, struct worker *w, int64_t job_id, const char *sentence,
                   struct fault *fault) {
     struct pg_args args = args_of(self, job_id);
-    pg_text(&args, str_from(sentence));
+    pg_text(&args, role_clean_text(fiber_arena(self), sentence));
     return end_job(self, w, job_id, &FAIL, &args, fault);
 }

@@ -102,6 +102,20 @@ def killing_story(stack, ada, dataset, wanted):
     return workers
 
 
+def long_story(stack, ada, workers):
+    """One step that takes several times ROOKERY_RECLAIM_MS, and more than ROOKERY_JOB_STALL_S on a slow machine, with
+    another worker that has nothing to do."""
+    dataset = ada.upload(many_slices(1, 110_000), "one slice")
+    begun = time.monotonic()
+    spec = linear("y", ["x", "z"], ["key"], missing=jp.MISSING_POLICY_KNN, predictors=["x", "z"])
+    ended = ada.ended(ada.create(dataset, spec).id)
+    note(f"one step took {time.monotonic() - begun:.1f} s")
+    check("a long step ends", ended.state == jp.JOB_STATE_SUCCEEDED and len(workers.alive) > 1, ended)
+    attempts = stack.sql(f"SELECT attempts FROM jobs WHERE id = {ended.id}")
+    check("nobody takes it from the worker that is at it", attempts == "1", attempts)
+    ada.stub.DeleteDataset(jp.DeleteDatasetRequest(dataset_id=dataset), **ada.me)
+
+
 def wiping_story(stack, ada, dataset, wanted):
     job = ada.create(dataset, SPEC)
     check("a job is at work", at_work(ada, job))
@@ -209,6 +223,7 @@ def main():
         wanted = command_line(CONTENT, *WORDS)
         number_story(stack, ada, dataset, wanted)
         workers = killing_story(stack, ada, dataset, wanted)
+        long_story(stack, ada, workers)
         wiping_story(stack, ada, dataset, wanted)
         cancelling_story(stack, ada, dataset)
         failing_story(stack, ada, dataset, workers)

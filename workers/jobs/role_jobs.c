@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/domain/keys.h"
 
 /* Behind the event loop and behind other processes: what people wait for goes first. */
@@ -80,6 +81,7 @@ int jobs_wait_child(struct fiber *self, struct fiber *child, struct latch *done)
 struct watch {
     struct worker *worker;
     struct jobs_wanted wanted;
+    int64_t next_touch_ns;
     _Atomic bool *stop;
     struct latch left;
 };
@@ -98,9 +100,25 @@ static bool has_left(struct fiber *self, const struct watch *watch) {
     return e == 0 && (pg_rows(r) == 0 || pg_get_i64(r, 0, 0) != wanted->state);
 }
 
+/* So that what only takes long is not taken for lost (role_requeue.h). */
+static const struct pg_stmt TOUCH = {
+    .name = "role_touch",
+    .sql = "WITH d AS (UPDATE datasets SET touched_at = now() WHERE id = $2)"
+           " UPDATE jobs SET touched_at = now() WHERE id = $1",
+};
+
+static void touch(struct fiber *self, struct watch *watch) {
+    struct domain *d = &watch->worker->domain;
+    if (loop_now_ns(d->loop) < watch->next_touch_ns) return;
+    watch->next_touch_ns = loop_now_ns(d->loop) + d->config->job_stall_s * NS_PER_S / 4;
+    struct pg_result *r;
+    domain_exec_ids(self, d, &TOUCH, watch->wanted.job_id, watch->wanted.dataset_id, &r, NULL);
+}
+
 static void watch_job(struct fiber *self, void *arg) {
     struct watch *watch = arg;
     while (!*watch->stop && fiber_sleep_ms(self, WATCH_MS) == 0) {
+        touch(self, watch);
         if (watch->worker->stopping || has_left(self, watch)) *watch->stop = true;
         arena_reset(fiber_arena(self));
     }

@@ -16,8 +16,8 @@ seed=${CHAOS_SEED:-1}
 # One TAP of two: the second's results are counted on.
 status=0
 {
-    "$ROOT/scripts/chaos" --tap --seed "$seed" --no-kills --seconds 1 --homes 100 --data "$stack" || echo failed
-    "$ROOT/scripts/chaos" --tap --seed "$seed" --each-once --homes 100 || echo failed
+    "$ROOT/scripts/chaos" --tap --seed "$seed" --no-kills --seconds 1 --homes 60 --data "$stack" || echo failed
+    "$ROOT/scripts/chaos" --tap --seed "$seed" --each-once --homes 60 || echo failed
 } | awk '
     /^(not )?ok / { n++; sub(/ok [0-9]+ - /, "ok " n " - "); print; fflush(); if (/^not/) bad = 1; next }
     /^1\.\.[0-9]+$/ { next }

@@ -21,6 +21,9 @@ psql=$(postgres_find)/psql
 # On standard input, since a list of ids can be longer than a command line.
 query() { "$psql" -X -q -A -t -v ON_ERROR_STOP=1 -d "$DATABASE_URL" <<<"$1"; }
 load() { "$ROOT/scripts/load" "$@" --data "$stack" --tokens "$home/tokens"; }
+# Without the script, which first looks whether everything is built.
+daemon_env
+graph() { "${DAEMON_ENV[@]}" "$BUILD/rookery-load" graph --tokens "$home/tokens" "$@"; }
 # The account that line N of the tokens is of.
 account() { sed -n "${1}s/\t.*//p" "$home/tokens"; }
 follows() { query "SELECT count(*) FROM follows WHERE follower_id = $(account "$1") AND followee_id = $(account "$2")"; }
@@ -45,11 +48,11 @@ check "what is derived is as the calls would have left it" [ "$(wrong_stats)" = 
 check "handles are made of words and a number" \
     grep -qE '^[0-9]+	[a-z]+_[a-z]+_[0-9]+	[A-Za-z0-9_-]{43}$' "$home/tokens"
 
-check "undirected edges are followed both ways" load graph "$home/edges" --undirected
+check "undirected edges are followed both ways" graph "$home/edges" --undirected
 check "later tokens are kept behind earlier ones" [ "$(wc -l <"$home/tokens")" = 6 ]
 check "both follow" [ "$(follows 4 6)$(follows 6 4)" = 11 ]
 
-synthetic() { load graph --synthetic 2000 --average-follows 20 --seed "$1" >"$home/out"; }
+synthetic() { graph --synthetic 2000 --average-follows 20 --seed "$1" >"$home/out"; }
 # The shape of the last 2000 accounts' graph, whatever their ids are.
 shape() {
     query "WITH a AS (SELECT id, row_number() OVER (ORDER BY id) AS n
@@ -71,16 +74,16 @@ check_not "gives another" [ "$(shape)" = "$one" ]
 # A graph that does not fit in memory: every number follows some of the next 50, in no order, some twice.
 awk 'BEGIN { srand(3); for (i = 0; i < 60000; i++) { a = int(rand() * 2000); print a, (a + 1 + int(rand() * 50)) % 2000 } }' \
     >"$home/large"
-check "a file is sorted in memory" load graph "$home/large"
+check "a file is sorted in memory" graph "$home/large"
 one=$(shape)
-check "and in many runs on disk" load graph "$home/large" --run-edges 700
+check "and in many runs on disk" graph "$home/large" --run-edges 700
 check "which gives the same graph" [ "$(shape)" = "$one" ]
 check "with what is derived" [ "$(wrong_stats)" = 0 ]
 
-check "posts are written through the gateway" load posts --rate 200 --seconds 2 --connections 3 --json
+check "posts are written through the gateway" load posts --rate 200 --seconds 1 --connections 3 --json
 posts_of() { query "SELECT count(*) FROM posts WHERE author_id >= $(account 1)"; }
-check "all of them are in the database" [ "$(posts_of)" = 400 ]
-check "a mix of reads and posts gets through" load mix --rate 200 --seconds 2 --accounts 100
+check "all of them are in the database" [ "$(posts_of)" = 200 ]
+check "a mix of reads and posts gets through" load mix --rate 200 --seconds 1 --accounts 100
 check "as a table that has latencies" grep -q 'p99.9' <(load reads --rate 100 --seconds 1)
 
 # A node number that is in use goes to nobody else, so ids cannot collide.
@@ -90,16 +93,16 @@ check "ids are of a node that no gateway holds" [ "$(query "
     AND $node IN (SELECT $node FROM posts WHERE author_id >= $(account 1))")" = 0 ]
 many=$home/many
 awk 'BEGIN { for (i = 1; i <= 10050; i++) print 0, i }' >"$many"
-check "nobody follows more than 10000, and the rest is told" grep -q '^50 follows left out' <(load graph "$many")
+check "nobody follows more than 10000, and the rest is told" grep -q '^50 follows left out' <(graph "$many")
 
 before=$(query 'SELECT count(*) FROM accounts')
 printf '1 2\n3 x\n' >"$home/bad"
-check "a line that is no edge is named" says "bad, line 2: an edge is two whole numbers" load graph "$home/bad"
-check "a file that is not there is named" says 'none cannot be opened' load graph "$home/none"
-check "an empty file is refused" says 'holds no edge' load graph /dev/null
-check "handles that are taken are refused" says 'choose other numbers' load graph "$home/edges" --first "$first"
+check "a line that is no edge is named" says "bad, line 2: an edge is two whole numbers" graph "$home/bad"
+check "a file that is not there is named" says 'none cannot be opened' graph "$home/none"
+check "an empty file is refused" says 'holds no edge' graph /dev/null
+check "handles that are taken are refused" says 'choose other numbers' graph "$home/edges" --first "$first"
 check "a bad number is refused" says 'rate must be a whole number' load posts --rate 0
-check "an option of another command is refused" says 'unrecognized option' load graph --rate 5 "$home/edges"
+check "an option of another command is refused" says 'unrecognized option' graph --rate 5 "$home/edges"
 check "what failed left nothing behind" [ "$(query 'SELECT count(*) FROM accounts')" = "$before" ]
 check "a gateway that is not there is said" says 'no gateway answers' load posts --gateway 127.0.0.1:1
 done_testing

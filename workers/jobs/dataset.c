@@ -56,7 +56,8 @@ void na_list_free(struct na_list *list) {
 bool na_list_has(const struct na_list *list, const char *text, size_t length) {
     if (length == 0) return list->empty;
     for (size_t i = 0; i < list->n; i++) {
-        if (strncmp(list->tokens[i], text, length) == 0 && list->tokens[i][length] == '\0') return true;
+        const char *token = list->tokens[i];
+        if (token[0] == text[0] && strncmp(token, text, length) == 0 && token[length] == '\0') return true;
     }
     return false;
 }

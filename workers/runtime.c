@@ -7,8 +7,9 @@
  *   3. XACK. Only now is the batch done with.
  *   4. From time to time XAUTOCLAIM takes over what consumers that died left pending; then 2 and 3.
  * Failures:
- *   - a backend is away (a retryable error): the same batch is tried again with backoff, for as long as it
- * takes. Another worker may take the entries over meanwhile; effects are idempotent.
+ *   - a backend is away (a retryable error), or a role is slow: the same batch is tried again with backoff, for as
+ *     long as it takes. The lane's keeper claims it again and again for this consumer, so that it is not taken for
+ *     dead.
  *   - the role refuses the batch (any other error): its items are tried one by one. One that fails
  * max_deliveries times goes to the dead letters with the reason, and is acknowledged; its neighbours are
  * unharmed.
@@ -18,8 +19,9 @@
  *     when nothing is left under it.
  *   - this process dies before 3: the entries stay pending; another lane takes them over after reclaim_ms.
  *   - the acknowledgement is lost: the entries come again by 4.
- *   - an entry of a slow role takes longer than reclaim_ms: the lane's keeper claims it again and again for this
- *     consumer, so that it is not taken for dead.
+ *   - an entry kills every process that handles it: the number of its deliveries grows with each death. From
+ *     SUSPECT_DELIVERIES on such entries are taken over one at a time, so that only the guilty one's number goes on
+ *     growing; past max_deliveries it goes to the dead letters untried.
  *   - Redis has lost the stream or the group (NOGROUP): the group is made again from the stream's beginning.
  */
 #include "workers/runtime.h"
@@ -38,6 +40,8 @@
 #define GROWTH 16
 /* How often a lane looks for what others left, at least: what a stopping process hands back should not wait. */
 #define LOOK_BACK_MS 1000
+/* An entry that was delivered so often is taken over alone. */
+#define SUSPECT_DELIVERIES 3
 /* For handing back, once the lanes have left. */
 #define HAND_BACK_MS 3000
 
@@ -50,7 +54,8 @@ struct lane {
     int64_t next_reclaim_ns;
     const struct item *in_hand; /* what process is at work on; for the keeper */
     size_t n_in_hand;
-    struct fiber *keeper; /* of a slow role */
+    uint64_t batches; /* that were in hand so far */
+    struct fiber *keeper;
     struct latch keeper_left;
     struct counter *handled, *retries, *reclaimed, *dead;
     struct histogram *sizes;
@@ -223,6 +228,7 @@ static void process(struct fiber *self, struct lane *l, struct item *items, size
     histogram_observe(l->sizes, (double)n, l->worker->domain.metrics);
     l->in_hand = items;
     l->n_in_hand = n;
+    l->batches++;
     bool settled = settle(self, l, &b);
     l->n_in_hand = 0;
     if (!settled) return;
@@ -250,8 +256,10 @@ static void say_still_at_work(struct fiber *self, struct lane *l) {
 
 static void keep(struct fiber *self, void *arg) {
     struct lane *l = arg;
+    uint64_t seen = 0;
     while (fiber_sleep_ms(self, l->worker->domain.config->reclaim_ms / 4) == 0) {
-        if (l->n_in_hand > 0) say_still_at_work(self, l);
+        if (l->n_in_hand > 0 && l->batches == seen) say_still_at_work(self, l);
+        seen = l->batches;
         arena_reset(fiber_arena(self));
     }
     latch_done(&l->keeper_left);
@@ -334,17 +342,35 @@ static int read_new(struct fiber *self, struct lane *l, struct item **items, siz
     return e;
 }
 
-/* What dead consumers left: at most one batch a time. */
-static int read_abandoned(struct fiber *self, struct lane *l, struct item **items, size_t *n) {
+/* Of what dead consumers left, the entry that comes next. */
+struct abandoned {
+    struct str stream_id; /* empty: there is none */
+    int64_t deliveries;
+};
+
+static int look_for_abandoned(struct fiber *self, struct lane *l, struct abandoned *out) {
+    char key[KEY_MAX];
+    struct str name = l->role->stream->key(key, l->partition);
+    const struct redis_reply *r;
+    *out = (struct abandoned){0};
+    int e = redis_call(self, l->worker->domain.redis, &r, "XPENDING " STR_FMT " %s IDLE %" PRId64 " - + 1",
+                       STR_ARG(name), l->role->name, l->worker->domain.config->reclaim_ms);
+    if (e != 0 || r->type != REDIS_ARRAY || r->elements == 0 || r->element[0].elements < 4) return e;
+    *out = (struct abandoned){copy(fiber_arena(self), r->element[0].element[0].str),
+                              r->element[0].element[3].integer};
+    return 0;
+}
+
+/* Takes over at most that many, oldest first. */
+static int take_over(struct fiber *self, struct lane *l, int64_t most, struct item **items, size_t *n) {
     char key[KEY_MAX], idle[24], count[24];
     snprintf(idle, sizeof idle, "%" PRId64, l->worker->domain.config->reclaim_ms);
-    snprintf(count, sizeof count, "%" PRId64, first_count(l->worker, l->role));
+    snprintf(count, sizeof count, "%" PRId64, most);
     const char *words[] = {"XAUTOCLAIM",  l->role->stream->key(key, l->partition).ptr,
                            l->role->name, l->worker->consumer,
                            idle,          "0",
                            "COUNT",       count};
     struct redis_batch *b = command(words, 8);
-    *n = 0;
     int e = exchange(self, l->worker->domain.redis, b);
     if (taken(e)) return e;
     if (e == 0) e = redis_batch_check(b, NULL);
@@ -356,6 +382,20 @@ static int read_abandoned(struct fiber *self, struct lane *l, struct item **item
     return e;
 }
 
+/* What dead consumers left: at most one batch a time, a suspect alone. */
+static int read_abandoned(struct fiber *self, struct lane *l, struct item **items, size_t *n) {
+    struct abandoned next;
+    *n = 0;
+    int e = look_for_abandoned(self, l, &next);
+    if (e != 0 || next.stream_id.len == 0) return e;
+    bool suspect = next.deliveries >= SUSPECT_DELIVERIES;
+    e = take_over(self, l, suspect ? 1 : first_count(l->worker, l->role), items, n);
+    /* Another lane may have been quicker: then this is another entry, with a number of its own. */
+    if (e == 0 && suspect && *n == 1 && str_eq((*items)->stream_id, next.stream_id))
+        (*items)->deliveries = next.deliveries;
+    return e;
+}
+
 static void adapt(struct lane *l, size_t got) {
     int64_t most = l->worker->domain.config->batch_max;
     if (l->role->most_count > 0 && l->role->most_count < most) most = l->role->most_count;
@@ -363,6 +403,14 @@ static void adapt(struct lane *l, size_t got) {
         l->count = first_count(l->worker, l->role);
     else
         l->count = GROWTH * l->count < most ? GROWTH * l->count : most;
+}
+
+/* Its handling has ended so many processes that it is not tried once more. */
+static void convict(struct fiber *self, struct lane *l, const struct item *item) {
+    char reason[96];
+    snprintf(reason, sizeof reason,
+             "%" PRId64 " workers had it in hand and came to their end before it was done", item->deliveries);
+    if (bury_surely(self, l, item, item->deliveries, reason)) acknowledge(self, l, item, 1);
 }
 
 static int64_t look_back_ns(const struct lane *l) {
@@ -384,8 +432,12 @@ static int turn(struct fiber *self, struct lane *l) {
         if (e == 0) adapt(l, n);
         look_back = false;
     }
-    if (e == 0 && n > 0) process(self, l, items, n, look_back);
-    return e;
+    if (e != 0 || n == 0) return e;
+    if (items->deliveries > l->worker->domain.config->max_deliveries)
+        convict(self, l, items);
+    else
+        process(self, l, items, n, look_back);
+    return 0;
 }
 
 static void run_lane(struct fiber *self, void *arg) {
@@ -401,7 +453,7 @@ static void run_lane(struct fiber *self, void *arg) {
         if (failures > 1 && fiber_sleep_ms(self, backoff_ms(failures, 10, 500)) != 0) break;
     }
     struct worker *w = l->worker;
-    if (l->keeper) end_keeper(self, l);
+    end_keeper(self, l);
     redis_close(self, l->redis);
     free(l);
     list_remove(&running.node);
@@ -432,7 +484,7 @@ static int start_lane(struct worker *w, const struct role *role, int partition) 
     l->redis = redis_open_blocking(w->domain.redis, role->name, BLOCK_MS);
     struct fiber_options options = {.name = role->name};
     latch_init(&l->keeper_left, 1);
-    int e = role->slow ? fiber_spawn(w->domain.loop, &options, keep, l, &l->keeper) : 0;
+    int e = fiber_spawn(w->domain.loop, &options, keep, l, &l->keeper);
     if (e != 0) return e;
     return fiber_spawn(w->domain.loop, &options, run_lane, l, NULL);
 }

@@ -30,7 +30,8 @@ struct item {
     bool for_another; /* a dead letter that was replayed to another role: acknowledged, and nothing else */
     /* The relay published it, or an operator: whoever wrote it may have died before the rest of its work. */
     bool relayed;
-    union { /* decoded; NULL when the payload is no valid message: never handed to a role */
+    int64_t deliveries; /* to processes that are no more; known of an entry that was taken over alone */
+    union {             /* decoded; NULL when the payload is no valid message: never handed to a role */
         ProtobufCMessage *message; /* by the stream's descriptor */
         Event *event;              /* of EVENT_STREAM */
     };
@@ -65,8 +66,6 @@ struct role {
     /* Entries in a lane's first batch and in its largest, which it comes to while there is a backlog; 0: 256,
      * and ROOKERY_BATCH_MAX (which is never passed). */
     int64_t first_count, most_count;
-    /* An entry may take longer than ROOKERY_RECLAIM_MS: while it is in hand, others are told that it is. */
-    bool slow;
     /* NULL, or told of each entry that is given up, before it goes to the dead letters; maybe more than once. 0 when
      * what that means is durable; until then it is called again. */
     int (*give_up)(struct fiber *self, struct worker *w, const struct item *item, const char *reason);

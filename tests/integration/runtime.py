@@ -87,6 +87,30 @@ def killed_story(stack, ada, bob):
           consumers(stack))
 
 
+def deadly_story(stack, ada, bob):
+    """Entries that were in the hands of many workers when those died: the first is guilty, the others were beside it."""
+    stack.stop("worker-2")
+    written = [ada.post(f"in many hands {i}") for i in range(3)]
+    ids = {p: [entry for entry, _ in stack.redis("XRANGE", f"events:{{{p}}}", "-", "+")] for p in range(4)}
+    p = max(ids, key=lambda p: [int(part) for part in (ids[p] or ["0-0"])[-1].split("-")])
+    fresh = ids[p][-3:]
+    stack.redis("XREADGROUP", "GROUP", "fanout", "ghost", "COUNT", "100", "STREAMS", f"events:{{{p}}}", ">")
+    for entry, deliveries in zip(fresh, (1000, 5, 5)):
+        stack.redis("XCLAIM", f"events:{{{p}}}", "fanout", "ghost", "0", entry, "IDLE", "10000000", "RETRYCOUNT",
+                    str(deliveries))
+    stack.worker("worker-2", ROOKERY_ROLES=ROLES)
+
+    def convicted():
+        return [letter for letter in dead_letters(stack) if letter["entry"] in fresh]
+
+    check("what killed many workers goes to the dead letters untried",
+          eventually(lambda: [letter["entry"] for letter in convicted()] == fresh[:1]), dead_letters(stack))
+    check("and says so", "came to their end" in convicted()[0]["reason"], convicted())
+    check("its neighbours arrive", eventually(lambda: set(written[1:]) <= set(bob.home())), bob.home()[:3])
+    check("nothing is left pending", eventually(lambda: stack.settled("events", "fanout")))
+    stack.redis("XGROUP", "DELCONSUMER", f"events:{{{p}}}", "fanout", "ghost")
+
+
 def stopped_story(stack, ada, bob):
     """SIGTERM: what is in hand is finished, or handed back at once; the exit status is 0."""
     check("a worker with nothing to do stops with 0", stack.stop("worker-2") == 0)
@@ -125,6 +149,7 @@ def main():
         poison_story(stack, ada, bob)
         absence_story(stack, ada, bob)
         killed_story(stack, ada, bob)
+        deadly_story(stack, ada, bob)
         stopped_story(stack, ada, bob)
     done_testing()
 

@@ -162,6 +162,9 @@ class Stack:
         return self.wait(name)
 
     def log(self, name):
+        """What it has said so far; nothing while it is being started."""
+        if not os.path.exists(f"{self.folder}/data/log/{name}.log"):
+            return ""
         with open(f"{self.folder}/data/log/{name}.log", encoding="utf-8") as file:
             return file.read()
 
@@ -175,7 +178,8 @@ class Stack:
     def redis(self, *words):
         """A command's reply: text, a number or a list of these, as redis-cli's JSON has it."""
         command = ["redis-cli", "-s", self.redis_url.removeprefix("unix://"), "--json", *map(str, words)]
-        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        # Payloads are bytes: what is no text is of no interest here.
+        text = subprocess.run(command, capture_output=True, text=True, errors="replace", check=True).stdout
         return json.loads(text) if text.strip() else None
 
     def sql(self, statement):

@@ -218,6 +218,5 @@ const struct role JOBS_ROLE = {
     .handle = handle,
     .first_count = 1,
     .most_count = 1,
-    .slow = true,
     .give_up = give_up,
 };

@@ -116,6 +116,18 @@ def long_story(stack, ada, workers):
     ada.stub.DeleteDataset(jp.DeleteDatasetRequest(dataset_id=dataset), **ada.me)
 
 
+def fair_story(ada, dataset):
+    """A short job made while a long one's tasks are under way."""
+    tiny = ada.upload(many_slices(3, 10), "tiny")
+    long = ada.create(dataset, SPEC)
+    check("a long job is at work", at_work(ada, long))
+    short = ada.ended(ada.create(tiny, linear("y", ["x"], ["key"])).id)
+    long = ada.ended(long.id)
+    check("a short job does not wait for all of a long one's tasks",
+          short.end_time.ToNanoseconds() < long.end_time.ToNanoseconds(), (short.end_time, long.end_time))
+    ada.stub.DeleteDataset(jp.DeleteDatasetRequest(dataset_id=tiny), **ada.me)
+
+
 def wiping_story(stack, ada, dataset, wanted):
     job = ada.create(dataset, SPEC)
     check("a job is at work", at_work(ada, job))
@@ -224,6 +236,7 @@ def main():
         number_story(stack, ada, dataset, wanted)
         workers = killing_story(stack, ada, dataset, wanted)
         long_story(stack, ada, workers)
+        fair_story(ada, dataset)
         wiping_story(stack, ada, dataset, wanted)
         cancelling_story(stack, ada, dataset)
         failing_story(stack, ada, dataset, workers)

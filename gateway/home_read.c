@@ -37,8 +37,7 @@ static bool full(const struct filling *f) {
     return f->n >= f->wanted || f->cursor <= f->request->above + 1;
 }
 
-/* ---- filtering
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- filtering ----------------------------------------------------------------------------------------- */
 
 /* The post an entry shows; NULL when it may not be shown. originals maps ids to what was loaded for reposts.
  */
@@ -167,9 +166,7 @@ static int consider_entries(struct fiber *self, struct filling *f, const struct 
     return consider(self, f, ids, n_ids);
 }
 
-/* ---- stages
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- stages -------------------------------------------------------------------------------------------- */
 
 /* Stage 3. Loops, because posts may be deleted between the two statements. */
 static int from_sql(struct fiber *self, struct filling *f) {
@@ -298,8 +295,7 @@ static int fill_from_list(struct fiber *self, struct filling *f, const struct fi
     return from_sql(self, f);
 }
 
-/* ---- the whole
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------------------------------------- */
 
 static void finish(struct filling *f, struct home_page *out) {
     out->entries = f->entries;

@@ -65,9 +65,7 @@ struct live *hub_live(struct hub *h) {
     return h->live;
 }
 
-/* ---- events
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- events -------------------------------------------------------------------------------------------- */
 
 static void invalidate(struct gateway *g, const Event *e) {
     switch (e->what_case) {
@@ -121,9 +119,7 @@ static size_t hear_all(struct ear *ear, const struct redis_reply *reply) {
     return entries->elements;
 }
 
-/* ---- reading
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- reading ------------------------------------------------------------------------------------------- */
 
 static void add_read(struct ear *ear, struct redis_batch *b) {
     char key[KEY_MAX];
@@ -202,9 +198,7 @@ static void listen_to(struct fiber *self, void *arg) {
     latch_done(&ear->hub->stopped);
 }
 
-/* ---- life
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- life ---------------------------------------------------------------------------------------------- */
 
 struct hub *hub_new(struct gateway *g) {
     struct hub *h = calloc(1, sizeof *h);

@@ -84,8 +84,7 @@ static int list_jobs(struct fiber *self, struct rpc_call *call, const ProtobufCM
     return e;
 }
 
-/* ---- watching
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- watching ------------------------------------------------------------------------------------------ */
 
 /* What of a job a watcher is told about. */
 struct progress {
@@ -131,8 +130,7 @@ static int watch_job(struct fiber *self, struct rpc_call *call, const ProtobufCM
     return e;
 }
 
-/* ---- results
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- results ------------------------------------------------------------------------------------------- */
 
 static int send_piece(struct fiber *self, struct rpc_call *call, int64_t id, int64_t seq, int64_t *left) {
     Rookery__V1__GetResultResponse reply = ROOKERY__V1__GET_RESULT_RESPONSE__INIT;

@@ -13,9 +13,7 @@
 #define REPLAY_MAX 200 /* entries a resuming stream is brought; more is a reset */
 #define OVERLAP_MS PROMPT_MS
 
-/* ---- hearing
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- hearing ------------------------------------------------------------------------------------------- */
 
 static void enqueue(struct live *l, const struct tell *t) {
     if (l->queue_len == LIVE_QUEUE_CAP) {
@@ -81,8 +79,7 @@ void live_heard(struct live *l, const Event *e) {
     }
 }
 
-/* ---- subscribing
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- subscribing --------------------------------------------------------------------------------------- */
 
 static void on_end(void *arg) {
     audience_unsubscribe(arg);
@@ -182,9 +179,7 @@ int live_subscribe(struct fiber *self, struct gateway *g, struct rpc_call *call,
     return 0;
 }
 
-/* ---- life
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- life ---------------------------------------------------------------------------------------------- */
 
 struct live *live_new(struct gateway *g) {
     struct live *l = calloc(1, sizeof *l);

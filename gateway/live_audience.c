@@ -37,8 +37,7 @@ const struct audience *audience_of(const struct idmap *map, int64_t id) {
     return idmap_get(map, id);
 }
 
-/* ---- coming and going
- * ------------------------------------------------------------------------------------------------ */
+/* ---- coming and going ---------------------------------------------------------------------------------- */
 
 struct subscriber *audience_subscribe(struct live *l, int64_t account_id, int64_t session_id) {
     struct subscriber *s = calloc(1, sizeof *s);
@@ -84,9 +83,7 @@ void audience_unsubscribe(struct subscriber *s) {
     free(s);
 }
 
-/* ---- pushing
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- pushing ------------------------------------------------------------------------------------------- */
 
 /* A subscriber that is still catching up keeps it for later. */
 static void hold(struct subscriber *s, struct rpc_shared *message) {

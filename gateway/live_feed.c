@@ -22,8 +22,7 @@ static bool again(struct fiber *self, const struct live *l) {
     return fiber_sleep_ms(self, RETRY_MS) == 0 && !l->stopping;
 }
 
-/* ---- who wants what
- * ----------------------------------------------------------------------------------------------- */
+/* ---- who wants what ------------------------------------------------------------------------------------ */
 
 static bool wants_entry(const struct subscriber *s, const struct tell *t) {
     return relations_shows_at_home(&s->relations, &t->entry);
@@ -33,8 +32,7 @@ static bool wants_change(const struct subscriber *s, const struct tell *t) {
     return relations_may_see(&s->relations, t->account_id);
 }
 
-/* ---- relations and sessions
- * -------------------------------------------------------------------------------------------- */
+/* ---- relations and sessions ---------------------------------------------------------------------------- */
 
 static void reload_relations(struct fiber *self, struct live *l, int64_t account_id) {
     struct relations fresh;
@@ -105,8 +103,7 @@ static void check_all_sessions(struct fiber *self, struct live *l) {
     ids_free(&all);
 }
 
-/* ---- telling
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- telling ------------------------------------------------------------------------------------------- */
 
 /* To the author's audience, and, with each repost of the post, to the audience of whoever reposted it. */
 typedef void tell_repost(struct fiber *self, struct live *l, const struct tell *t,
@@ -189,8 +186,7 @@ static void tell_one(struct fiber *self, struct live *l, const struct tell *t) {
         tell_edited(self, l, t, posts[0]);
 }
 
-/* ---- the fibers
- * --------------------------------------------------------------------------------------------------- */
+/* ---- the fibers ---------------------------------------------------------------------------------------- */
 
 /* Brings the posts of a batch into the cache with one statement. */
 static void load_ahead(struct fiber *self, struct live *l, const struct tell *batch, size_t n) {

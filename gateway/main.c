@@ -27,8 +27,7 @@ struct process {
     int status;
 };
 
-/* ---- plain routes
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- plain routes -------------------------------------------------------------------------------------- */
 
 static bool ready(void *context) {
     struct gateway *g = context;
@@ -69,8 +68,7 @@ static void metrics_page(struct fiber *self, void *context, struct str path, str
 static const struct http_route ROUTES[] = {
     {"/healthz", healthz}, {"/readyz", readyz}, {"/metrics", metrics_page}};
 
-/* ---- start and stop
- * -------------------------------------------------------------------------------------------------- */
+/* ---- start and stop ------------------------------------------------------------------------------------ */
 
 static void add_methods(struct process *p, const struct rpc_method *methods, size_t n) {
     if (p->n_methods + n > MAX_METHODS) abort(); /* a service was added: raise MAX_METHODS */

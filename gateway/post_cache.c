@@ -29,8 +29,7 @@ static void drop(struct lru_item *item) {
     free(item);
 }
 
-/* ---- making entries
- * -------------------------------------------------------------------------------------------------- */
+/* ---- making entries ------------------------------------------------------------------------------------ */
 
 static size_t entry_size(size_t encoded_len) {
     return sizeof(struct cached_post) + encoded_len;
@@ -77,9 +76,7 @@ static void store(struct post_cache *cache, const struct cached_post *c) {
     lru_put(&cache->lru, &copy->lru);
 }
 
-/* ---- reading
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- reading ------------------------------------------------------------------------------------------- */
 
 static void ask_refresh(struct post_cache *cache, struct cached_post *c, int64_t now) {
     if (c->refreshing || now - c->loaded_ns < COUNTS_FRESH_NS || cache->refresh.len >= REFRESH_CAP) return;
@@ -163,8 +160,7 @@ int post_cache_get(struct fiber *self, struct gateway *g, const int64_t *ids, si
     return e;
 }
 
-/* ---- refreshing counts
- * ----------------------------------------------------------------------------------------------- */
+/* ---- refreshing counts --------------------------------------------------------------------------------- */
 
 static void refresh_some(struct fiber *self, struct post_cache *cache) {
     if (cache->refresh.len == 0) return;
@@ -198,9 +194,7 @@ static void refresher(struct fiber *self, void *arg) {
     latch_done(&cache->stopped);
 }
 
-/* ---- life
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- life ---------------------------------------------------------------------------------------------- */
 
 struct post_cache *post_cache_new(struct gateway *g) {
     struct post_cache *cache = calloc(1, sizeof *cache);

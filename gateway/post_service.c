@@ -11,9 +11,7 @@
 /* The most a thread shows above the post asked for. */
 #define THREAD_ANCESTORS 100
 
-/* ---- writing
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- writing ------------------------------------------------------------------------------------------- */
 
 /* CreatePostResponse and EditPostResponse have this one field. */
 enum { RESPONSE_POST = 1 };
@@ -65,9 +63,7 @@ static int delete_post(struct fiber *self, struct rpc_call *call, const Protobuf
     return 0;
 }
 
-/* ---- reading
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- reading ------------------------------------------------------------------------------------------- */
 
 /* One post that the caller may see, as *post; its author noted. */
 static int visible_post(struct fiber *self, struct rpc_call *call, const struct viewer *v, int64_t id,
@@ -247,8 +243,7 @@ static int list_edits(struct fiber *self, struct rpc_call *call, const ProtobufC
     return with_viewer(self, call, request, read_edits);
 }
 
-/* ---- likes and reposts
- * ----------------------------------------------------------------------------------------------- */
+/* ---- likes and reposts --------------------------------------------------------------------------------- */
 
 static int like(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     int e = post_like(self, &gateway_of(call)->domain, caller_of(call), REQUEST(LikeRequest)->post_id,

@@ -90,9 +90,7 @@ void pulled_heard(struct gateway *g, const Event *e) {
     if (r->entries.len >= RING_CAP) shorten(r);
 }
 
-/* ---- loading
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- loading ------------------------------------------------------------------------------------------- */
 
 static const struct pg_stmt PULLED_AUTHORS = {
     .name = "pulled_authors",
@@ -129,8 +127,7 @@ static int load_ring(struct fiber *self, struct gateway *g, int64_t author_id, s
     return 0;
 }
 
-/* ---- collecting
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- collecting ---------------------------------------------------------------------------------------- */
 
 /* The pulled authors among the viewer's sources, as a list that survives suspensions. */
 static size_t sources(struct fiber *self, const struct pulled *p, const struct relations *r, int64_t **out) {

@@ -109,8 +109,7 @@ void shape_append_item(struct buf *out, uint32_t field, const struct cached_post
     out->len += (size_t)(p - start);
 }
 
-/* ---- messages
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------------------------------------ */
 
 Google__Protobuf__Timestamp *shape_time(struct arena *a, int64_t ms) {
     Google__Protobuf__Timestamp *t = ARENA_NEW(a, Google__Protobuf__Timestamp);
@@ -204,8 +203,7 @@ Rookery__V1__Account *shape_account(struct arena *a, const struct account *accou
     return m;
 }
 
-/* ---- what the viewer has done
- * ---------------------------------------------------------------------------------------- */
+/* ---- what the viewer has done -------------------------------------------------------------------------- */
 
 static bool has(const struct ids *s, int64_t id) {
     return ids_contains(s->v, s->len, id);
@@ -241,8 +239,7 @@ int shape_engaged(struct fiber *self, struct gateway *g, const struct viewer *v,
     return 0;
 }
 
-/* ---- accounts spoken of
- * ---------------------------------------------------------------------------------------------- */
+/* ---- accounts spoken of -------------------------------------------------------------------------------- */
 
 void shape_note_account(struct ids *accounts, int64_t id) {
     if (id == 0) return;

@@ -58,8 +58,7 @@ static int get_home_timeline(struct fiber *self, struct rpc_call *call, const Pr
     return e;
 }
 
-/* ---- an account's own
- * ------------------------------------------------------------------------------------------------ */
+/* ---- an account's own ---------------------------------------------------------------------------------- */
 
 struct user_page {
     const struct cached_post **entries, **shown;

@@ -54,9 +54,7 @@ void viewer_cache_clear(struct viewer_cache *c) {
     lru_clear(&c->lru);
 }
 
-/* ---- tokens
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- tokens -------------------------------------------------------------------------------------------- */
 
 void viewer_add_token_command(struct redis_batch *b, int64_t viewer_id) {
     char key[KEY_MAX];
@@ -115,8 +113,7 @@ static void fetch_tokens(struct fiber *self, struct gateway *g, int64_t viewer_i
     redis_batch_free(b);
 }
 
-/* ---- acquiring
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- acquiring ----------------------------------------------------------------------------------------- */
 
 static bool same_token(const char *have, struct str wanted) {
     return strlen(have) == wanted.len && memcmp(have, wanted.ptr, wanted.len) == 0;

@@ -25,8 +25,7 @@
 #define CREW 24
 #define SESSION_LIFE_S 600
 
-/* ---- what SQL says
- * --------------------------------------------------------------------------------------------------- */
+/* ---- what SQL says ------------------------------------------------------------------------------------- */
 
 /* The rule of the home timeline once more, as sets, and written without a look at core/domain/home.c: an audit that
  * shares the code it checks would share its mistakes. One statement, so one snapshot. */
@@ -71,8 +70,7 @@ int audit_expected(struct fiber *self, struct domain *d, int64_t account_id, str
     return 0;
 }
 
-/* ---- a look
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- a look -------------------------------------------------------------------------------------------- */
 
 /* One account at one look. */
 struct sight {
@@ -144,8 +142,7 @@ static int read_after(struct fiber *self, struct look *l, size_t place, struct f
     return audit_expected(self, l->audit->domain, s->account->id, &s->after, fault);
 }
 
-/* ---- sessions
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- sessions ------------------------------------------------------------------------------------------ */
 
 static const struct pg_stmt OPEN_SESSIONS = {
     .name = "audit_open_sessions",
@@ -195,8 +192,7 @@ static void close_sessions(struct fiber *self, struct look *l) {
     pg_exec(self, l->audit->domain->pg, &CLOSE_SESSIONS, &args, NULL, NULL);
 }
 
-/* ---- the whole
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------------------------------------- */
 
 static int see(struct fiber *self, struct look *l, struct fault *fault) {
     int e = for_each(self, l, read_before, fault);

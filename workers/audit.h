@@ -16,8 +16,7 @@
 
 #include "core/domain/domain.h"
 
-/* ---- timelines and what differs in them (audit_compare.c: pure)
- * ------------------------------------------------------ */
+/* ---- timelines and what differs in them (audit_compare.c: pure) ---------------------------------------- */
 
 struct audit_entry {
     int64_t id, author_id;
@@ -61,8 +60,7 @@ void audit_compare(const struct audit_view *before, const struct audit_view *aft
 void audit_differences_intersect(struct audit_differences *a, const struct audit_differences *b);
 void audit_differences_free(struct audit_differences *d);
 
-/* ---- what SQL says (audit.c)
- * ----------------------------------------------------------------------------------------- */
+/* ---- what SQL says (audit.c) --------------------------------------------------------------------------- */
 
 /* More entries than a timeline has, so that one that is at its end can be told from one that must not be there. */
 #define AUDIT_DEPTH 900
@@ -70,8 +68,7 @@ void audit_differences_free(struct audit_differences *d);
 int audit_expected(struct fiber *self, struct domain *d, int64_t account_id, struct audit_view *out,
                    struct fault *fault);
 
-/* ---- what the API says (audit_api.c)
- * --------------------------------------------------------------------------------- */
+/* ---- what the API says (audit_api.c) ------------------------------------------------------------------- */
 
 struct audit_api;
 
@@ -83,8 +80,7 @@ void audit_api_free(struct fiber *self, struct audit_api *api);
 int audit_api_read(struct fiber *self, struct audit_api *api, size_t n, struct str token,
                    struct audit_view *out, struct fault *fault);
 
-/* ---- the audit of some accounts (audit.c)
- * ---------------------------------------------------------------------------- */
+/* ---- the audit of some accounts (audit.c) -------------------------------------------------------------- */
 
 struct audit_account {
     int64_t id;

@@ -55,8 +55,7 @@ void audit_api_free(struct fiber *self, struct audit_api *api) {
     free(api);
 }
 
-/* ---- calls
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- calls --------------------------------------------------------------------------------------------- */
 
 /* A connection that lives; what was in flight on one that does not has failed already. */
 static int connection(struct fiber *self, struct audit_api *api, struct door *door, struct rpc_client **out) {
@@ -108,8 +107,7 @@ static int call_patiently(struct fiber *self, struct audit_api *api, struct door
     }
 }
 
-/* ---- pages
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- pages --------------------------------------------------------------------------------------------- */
 
 static void note_items(const Rookery__V1__GetHomeTimelineResponse *page, struct audit_view *out) {
     for (size_t i = 0; i < page->n_items; i++) {

@@ -64,8 +64,7 @@ struct run {
     int64_t differences[AUDIT_KINDS];
 };
 
-/* ---- which accounts
- * -------------------------------------------------------------------------------------------------- */
+/* ---- which accounts ------------------------------------------------------------------------------------ */
 
 static const struct pg_stmt COUNT_ACCOUNTS = {
     .name = "audit_count_accounts",
@@ -154,8 +153,7 @@ static int next_accounts(struct fiber *self, struct domain *d, struct run *r, st
     return 0;
 }
 
-/* ---- what is printed
- * --------------------------------------------------------------------------------------------------- */
+/* ---- what is printed ----------------------------------------------------------------------------------- */
 
 static void author_of(const struct account_summary *authors, size_t n, int64_t id, char out[static 48]) {
     snprintf(out, 48, "%" PRId64, id);
@@ -217,8 +215,7 @@ static int print_summary(const struct run *r, int64_t took_ms) {
     return 0;
 }
 
-/* ---- the run
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- the run ------------------------------------------------------------------------------------------- */
 
 static int audit_some(struct fiber *self, struct audit *a, struct run *r, size_t *n, struct fault *fault) {
     struct audit_account *accounts;

@@ -5,8 +5,7 @@
 
 const char *const AUDIT_KIND_NAMES[AUDIT_KINDS] = {"gap", "duplicate", "leak", "order", "stale"};
 
-/* ---- growing arrays
- * -------------------------------------------------------------------------------------------------- */
+/* ---- growing arrays ------------------------------------------------------------------------------------ */
 
 static void *grown(void *v, size_t *cap, size_t n, size_t size) {
     if (n < *cap) return v;
@@ -36,8 +35,7 @@ void audit_differences_free(struct audit_differences *d) {
     *d = (struct audit_differences){0};
 }
 
-/* ---- looking entries up
- * ------------------------------------------------------------------------------------------------ */
+/* ---- looking entries up -------------------------------------------------------------------------------- */
 
 static int newest_first(const void *a, const void *b) {
     int64_t x = ((const struct audit_entry *)a)->id, y = ((const struct audit_entry *)b)->id;
@@ -54,8 +52,7 @@ static size_t at_most(size_t n, size_t most) {
     return n < most ? n : most;
 }
 
-/* ---- the rules
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- the rules ----------------------------------------------------------------------------------------- */
 
 /* What was shown, sorted: for look-ups, and to tell what was shown before. */
 static struct audit_view sorted(const struct audit_view *shown) {

@@ -26,8 +26,7 @@
 #define GRACE_MS 2000
 #define COUNT_PAGE 1000
 
-/* ---- measuring
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- measuring ----------------------------------------------------------------------------------------- */
 
 static const struct pg_stmt UNPUBLISHED = {
     .name = "backlog_unpublished",
@@ -197,8 +196,7 @@ int backlog_measure(struct fiber *self, struct domain *d, struct backlog *out, s
     return e == 0 ? 0 : fault_set(fault, (enum error)e, "Redis: %s", error_text((enum error)e));
 }
 
-/* ---- settling
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- settling ------------------------------------------------------------------------------------------ */
 
 static const struct pg_stmt NEWEST = {
     .name = "backlog_newest",

@@ -38,8 +38,7 @@ struct backlog {
 /* Asks PostgreSQL and Redis. 0, or an error with a sentence. */
 int backlog_measure(struct fiber *self, struct domain *d, struct backlog *out, struct fault *fault);
 
-/* ---- on /metrics
- * --------------------------------------------------------------------------------------------------- */
+/* ---- on /metrics --------------------------------------------------------------------------------------- */
 
 struct backlog_gauges;
 
@@ -49,8 +48,7 @@ void backlog_gauges_free(struct backlog_gauges *g);
 /* Measures, if the last time is more than a second ago. What cannot be measured within a second is NaN. */
 void backlog_gauges_refresh(struct fiber *self, struct domain *d, struct backlog_gauges *g);
 
-/* ---- waiting for it
- * ------------------------------------------------------------------------------------------------ */
+/* ---- waiting for it ------------------------------------------------------------------------------------ */
 
 /* Waits until the events of everything that was committed before the call have had their effect on home timelines
  * (in the roles that feed them). 0; ERR_DEADLINE_EXCEEDED, with a sentence, when that takes longer than

@@ -75,8 +75,7 @@ struct dlq {
     int status;
 };
 
-/* ---- letters
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- letters ------------------------------------------------------------------------------------------- */
 
 static struct str field(const struct redis_reply *fields, struct str name) {
     for (size_t i = 0; i + 1 < fields->elements; i += 2)
@@ -109,8 +108,7 @@ static bool parse_id(const char *text, int64_t partitions, int64_t *partition, s
            stream_id_parse(rest, id) && id->ms >= 0 && id->sequence >= 0;
 }
 
-/* ---- list and show
- * -------------------------------------------------------------------------------------------------- */
+/* ---- list and show ------------------------------------------------------------------------------------- */
 
 static void add_member(struct buf *out, const char *name, struct str value) {
     buf_append_char(out, out->len > 1 ? ',' : '{');
@@ -187,8 +185,7 @@ static int show(struct fiber *self, struct dlq *q, const struct letter *l, struc
     return 0;
 }
 
-/* ---- replay and drop
- * ------------------------------------------------------------------------------------------------ */
+/* ---- replay and drop ----------------------------------------------------------------------------------- */
 
 static int remove_letter(struct fiber *self, struct dlq *q, const struct letter *l) {
     char key[KEY_MAX];
@@ -227,8 +224,7 @@ static int replay(struct fiber *self, struct dlq *q, const struct letter *l, str
     return e == 0 ? 0 : fault_set(fault, (enum error)e, "Redis: %s", error_text((enum error)e));
 }
 
-/* ---- the run
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- the run ------------------------------------------------------------------------------------------- */
 
 /* XRANGE from..to, at most PAGE; the verb is applied to those asked for. *n: how many there were. */
 static int do_range(struct fiber *self, struct dlq *q, int partition, const char *from, const char *to,
@@ -302,8 +298,7 @@ static int operate(struct fiber *self, struct domain *d, void *arg) {
     return e == ERR_INVALID_ARGUMENT ? 2 : 1;
 }
 
-/* ---- arguments
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- arguments ----------------------------------------------------------------------------------------- */
 
 static bool parse_verb(const char *word, struct dlq *q) {
     static const struct {

@@ -37,9 +37,7 @@ struct process {
     int status;
 };
 
-/* ---- roles
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- roles --------------------------------------------------------------------------------------------- */
 
 static bool is_relay(struct str name) {
     return str_eq(name, STR("relay"));
@@ -73,8 +71,7 @@ static bool parse_roles(const char *text, const struct role **out, size_t *n, bo
     return true;
 }
 
-/* ---- plain routes
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- plain routes -------------------------------------------------------------------------------------- */
 
 static bool is_well(void *context) {
     const struct process *p = context;
@@ -123,8 +120,7 @@ static int serve_metrics(struct process *p, struct fault *fault) {
     return p->http ? 0 : (int)fault->error;
 }
 
-/* ---- start and stop
- * -------------------------------------------------------------------------------------------------- */
+/* ---- start and stop ------------------------------------------------------------------------------------ */
 
 static int start(struct fiber *self, struct process *p, struct fault *fault) {
     struct worker *w = &p->worker;
@@ -214,8 +210,7 @@ static int work_until_signal(void) {
     return e != 0 ? e : p->status;
 }
 
-/* ---- commands
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- commands ------------------------------------------------------------------------------------------ */
 
 static const struct command JOBS = {"jobs", "models fitted to the slices of a table, without a server",
                                     jobs_main};

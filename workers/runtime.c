@@ -73,8 +73,7 @@ const struct stream EVENT_STREAM = {
     .valid = says_something,
 };
 
-/* ---- Redis commands
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Redis commands ------------------------------------------------------------------------------------ */
 
 /* Sends a batch on the lane's own or the shared connection; the replies stay in b. The caller frees b unless
  * the error says that the client has taken it. */
@@ -114,8 +113,7 @@ static int acknowledge(struct fiber *self, struct lane *l, const struct item *it
     return domain_send(self, &l->worker->domain, b);
 }
 
-/* ---- dead letters
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- dead letters -------------------------------------------------------------------------------------- */
 
 /* Is there room for one more? Lanes that ask at the same time may overdo it by their number. */
 static int check_room(struct fiber *self, struct lane *l) {
@@ -169,8 +167,7 @@ static bool bury_surely(struct fiber *self, struct lane *l, const struct item *i
     return true;
 }
 
-/* ---- handling
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- handling ------------------------------------------------------------------------------------------ */
 
 /* Tries while the trouble is a backend's. Returns 0, or an error that is the batch's own fault, or
  * ERR_CANCELLED. */
@@ -236,8 +233,7 @@ static void process(struct fiber *self, struct lane *l, struct item *items, size
     acknowledge(self, l, items, n); /* lost: the entries come again, and change nothing */
 }
 
-/* ---- keeping
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- keeping ------------------------------------------------------------------------------------------- */
 
 /* Takes over from ourselves what is in hand, which sets its idle time back to nothing. */
 static void say_still_at_work(struct fiber *self, struct lane *l) {
@@ -272,9 +268,7 @@ static void end_keeper(struct fiber *self, struct lane *l) {
     while (l->keeper_left.left > 0) fiber_park_uninterruptible(self);
 }
 
-/* ---- reading
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- reading ------------------------------------------------------------------------------------------- */
 
 static struct str copy(struct arena *a, struct str s) {
     return (struct str){arena_memdup(a, s.ptr ? s.ptr : "", s.len), s.len};
@@ -460,9 +454,7 @@ static void run_lane(struct fiber *self, void *arg) {
     latch_done(&w->lanes_left);
 }
 
-/* ---- life
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- life ---------------------------------------------------------------------------------------------- */
 
 static void lane_metrics(struct lane *l) {
     struct metrics *m = l->worker->domain.metrics;

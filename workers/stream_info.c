@@ -11,8 +11,7 @@ bool stream_id_before(struct stream_id a, struct stream_id b) {
     return a.ms != b.ms ? a.ms < b.ms : a.sequence < b.sequence;
 }
 
-/* ---- replies
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- replies ------------------------------------------------------------------------------------------- */
 
 static const struct redis_reply *value_of(const struct redis_reply *flat, struct str name) {
     for (size_t i = 0; i + 1 < flat->elements; i += 2)
@@ -37,8 +36,7 @@ static bool is_missing(int e, const struct redis_reply *r) {
            (str_starts_with(r->str, STR("ERR no such key")) || str_starts_with(r->str, STR("NOGROUP")));
 }
 
-/* ---- questions
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- questions ----------------------------------------------------------------------------------------- */
 
 int stream_info_read(struct fiber *self, struct redis *r, struct str key, struct stream_info *out) {
     const struct redis_reply *reply = NULL;

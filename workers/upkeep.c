@@ -48,8 +48,7 @@ struct upkeep {
     struct counter *made, *dropped, *saved, *sessions;
 };
 
-/* ---- statements
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- statements ---------------------------------------------------------------------------------------- */
 
 static const struct pg_stmt CREATE = {
     .name = "upkeep_create",
@@ -128,8 +127,7 @@ static int64_t run(struct fiber *self, struct upkeep *u, const struct pg_stmt *s
     return e != 0 || pg_rows(r) == 0 ? -1 : pg_get_i64(r, 0, 0);
 }
 
-/* ---- how far the roles have come
- * ------------------------------------------------------------------------------------ */
+/* ---- how far the roles have come ----------------------------------------------------------------------- */
 
 struct letters {
     int64_t kept, ever;
@@ -172,8 +170,7 @@ static bool note_progress(struct fiber *self, struct domain *d) {
     return before.kept == 0 && after.kept == 0 && before.ever == after.ever;
 }
 
-/* ---- a round
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- a round ------------------------------------------------------------------------------------------- */
 
 static void drop_outbox(struct fiber *self, struct upkeep *u) {
     while (run(self, u, &DETACH_OUTBOX, 1, RELAY_WINDOW_S, 0) == 1) u->dropped->value++;

@@ -53,8 +53,7 @@ struct log *loop_log(struct loop *l);
 int64_t loop_now_ns(const struct loop *l);
 size_t loop_fibers(const struct loop *l); /* alive now */
 
-/* ---- flushers: called once at the end of a turn in which they were asked for
- * ---------------------------------- */
+/* ---- flushers: called once at the end of a turn in which they were asked for --------------------------- */
 struct flusher {
     struct list_node node;
     void (*fn)(struct flusher *f); /* may not suspend; may wake fibers and ask for other flushes */
@@ -63,8 +62,7 @@ void flusher_init(struct flusher *f, void (*fn)(struct flusher *f));
 void loop_flush_later(struct loop *l, struct flusher *f); /* asking twice in a turn is one call */
 void flusher_cancel(struct flusher *f);                   /* before its owner is freed */
 
-/* ---- fibers
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- fibers -------------------------------------------------------------------------------------------- */
 struct fiber_options {
     int64_t deadline_ns; /* monotonic; 0 for none */
     size_t arena_limit;  /* bytes; 0 for none */
@@ -98,8 +96,7 @@ void fiber_wake(struct fiber *f);
 void fiber_cancel(struct fiber *f);
 bool fiber_cancelled(const struct fiber *self);
 
-/* ---- what fibers wait on
- * ------------------------------------------------------------------------------------------ */
+/* ---- what fibers wait on ------------------------------------------------------------------------------- */
 
 /* 0 after the time has passed; ERR_* when deadline or cancel came first. ms 0 gives way to other ready fibers
  * once. */

@@ -13,8 +13,7 @@
 #include "core/domain/account_internal.h"
 #include "core/domain/outbox.h"
 
-/* ---- passwords off the loop
- * ------------------------------------------------------------------------------------------ */
+/* ---- passwords off the loop ---------------------------------------------------------------------------- */
 
 struct hash_job {
     struct str password;
@@ -65,9 +64,7 @@ static int check_password(struct str password, const char *field, struct fault *
     return 0;
 }
 
-/* ---- reading
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- reading ------------------------------------------------------------------------------------------- */
 
 #define ACCOUNT_COLUMNS                                                                                      \
     "a.id, a.handle, a.display_name, a.bio, s.follower_count, s.following_count, s.post_count, s.pulled"
@@ -155,8 +152,7 @@ int account_summaries(struct fiber *self, struct domain *d, const int64_t *ids, 
     return 0;
 }
 
-/* ---- registering
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- registering --------------------------------------------------------------------------------------- */
 
 static const struct pg_stmt INSERT_ACCOUNT = {
     .name = "account_insert",
@@ -245,8 +241,7 @@ int account_register(struct fiber *self, struct domain *d, const struct account_
     return e;
 }
 
-/* ---- logging in, passwords, profiles
- * --------------------------------------------------------------------------------- */
+/* ---- logging in, passwords, profiles ------------------------------------------------------------------- */
 
 int account_login(struct fiber *self, struct domain *d, struct str handle, struct str password,
                   struct str user_agent, struct account *out, struct new_session *session,
@@ -364,8 +359,7 @@ int account_update_profile(struct fiber *self, struct domain *d, int64_t id, str
     return account_get(self, d, id, out, fault);
 }
 
-/* ---- permissions
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- permissions --------------------------------------------------------------------------------------- */
 
 static const struct pg_stmt SET_ANALYST = {
     .name = "account_set_analyst",

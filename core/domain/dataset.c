@@ -27,8 +27,7 @@
 #define COLUMN_TOKENS_MAX 1000
 #define MS_PER_DAY INT64_C(86400000)
 
-/* ---- rows
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- rows ---------------------------------------------------------------------------------------------- */
 
 #define BRIEF_COLUMNS "id, owner_id, name, source, state, size_bytes, received_bytes, row_count, error"
 #define WHOLE_COLUMNS BRIEF_COLUMNS ", sha256, dialect, query, columns, hash_state"
@@ -60,8 +59,7 @@ static enum error not_found(struct fault *fault) {
     return fault_field(fault, ERR_NOT_FOUND, "dataset_id", "there is no dataset with this dataset_id");
 }
 
-/* ---- checking
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- checking ------------------------------------------------------------------------------------------ */
 
 static int check_delimiter(const char *delimiter, struct fault *fault) {
     unsigned char c = (unsigned char)delimiter[0];
@@ -120,8 +118,7 @@ static int check_draft(struct fiber *self, const struct domain *d, struct datase
                : check_query(draft->query, fault);
 }
 
-/* ---- creating
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- creating ------------------------------------------------------------------------------------------ */
 
 static const struct pg_stmt FIND_BY_KEY = {
     .name = "dataset_find_by_key",
@@ -286,8 +283,7 @@ int dataset_upload_find(struct fiber *self, struct domain *d, int64_t owner_id, 
     return e;
 }
 
-/* ---- filling
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- filling ------------------------------------------------------------------------------------------- */
 
 static const struct pg_stmt APPEND = {
     .name = "dataset_append",
@@ -349,8 +345,7 @@ int dataset_drop_upload(struct fiber *self, struct domain *d, int64_t id, struct
                            fault);
 }
 
-/* ---- reading
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------------------- */
 
 #define VISIBLE "NOT (source = 1 AND state = 1)"
 
@@ -414,8 +409,7 @@ int dataset_chunk(struct fiber *self, struct domain *d, int64_t id, int64_t seq,
     return 0;
 }
 
-/* ---- sharing and deleting
- * -------------------------------------------------------------------------------------------- */
+/* ---- sharing and deleting ------------------------------------------------------------------------------ */
 
 static const struct pg_stmt SHARES = {
     .name = "dataset_shares",

@@ -95,8 +95,7 @@ static const struct pg_stmt UNMUTE = {
     .sql = SIMPLE_CHANGE("DELETE FROM mutes WHERE account_id = $1 AND target_id = $2"),
 };
 
-/* ---- the writes
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the writes ---------------------------------------------------------------------------------------- */
 
 struct change {
     int64_t actor, target;
@@ -245,8 +244,7 @@ int graph_unmute(struct fiber *self, struct domain *d, int64_t actor, int64_t ta
     return simple_change(self, d, &c, &UNMUTE, ACTOR_ONLY, 1, fault);
 }
 
-/* ---- the reads
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- the reads ----------------------------------------------------------------------------------------- */
 
 #define LIST_EDGES(mine, other)                                                                              \
     "SELECT a.id, a.handle, a.display_name, f.id FROM follows f JOIN accounts a ON a.id = f." other          \

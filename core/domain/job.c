@@ -21,8 +21,7 @@ bool job_has_ended(Rookery__V1__JobState state) {
     return state >= ROOKERY__V1__JOB_STATE__JOB_STATE_SUCCEEDED;
 }
 
-/* ---- reading
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------------------- */
 
 /* A succeeded job keeps no rows of its tasks. */
 #define JOB_COLUMNS                                                                                          \
@@ -99,8 +98,7 @@ int job_result(struct fiber *self, struct domain *d, int64_t id, int64_t seq, st
     return 0;
 }
 
-/* ---- creating
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- creating ------------------------------------------------------------------------------------------ */
 
 static const struct pg_stmt FIND_BY_KEY = {
     .name = "job_find_by_key",
@@ -278,8 +276,7 @@ int job_create(struct fiber *self, struct domain *d, int64_t owner_id, int64_t d
     return e == 0 && !found ? fault_set(fault, ERR_ABORTED, "try again") : e;
 }
 
-/* ---- cancelling, and telling
- * ----------------------------------------------------------------------------------------- */
+/* ---- cancelling, and telling --------------------------------------------------------------------------- */
 
 const struct pg_stmt JOB_DROP_WORK = {
     .name = "job_drop_work",

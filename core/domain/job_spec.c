@@ -58,8 +58,7 @@ static int check_columns(const struct check *c, const char *field, char *const *
     return e;
 }
 
-/* ---- regressions
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- regressions --------------------------------------------------------------------------------------- */
 
 static Rookery__V1__MissingPolicy policy_of(const Rookery__V1__Regression *r, const char *column) {
     for (size_t i = 0; i < r->n_missing_columns; i++)
@@ -139,8 +138,7 @@ static int check_regression(struct check *c, const char *model, const Rookery__V
     return e == 0 ? check_options(c, r) : e;
 }
 
-/* ---- the genomics models
- * --------------------------------------------------------------------------------------------- */
+/* ---- the genomics models ------------------------------------------------------------------------------- */
 
 static int check_association(struct check *c, const Rookery__V1__AssociationModel *m) {
     c->model = "association";

@@ -68,8 +68,7 @@ void outbox_add_command(struct redis_batch *b, const struct event_record *e, boo
     redis_arg(b, STR("1"));
 }
 
-/* ---- the marker
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the marker ---------------------------------------------------------------------------------------- */
 
 static const struct pg_stmt MARK_PUBLISHED = {
     .name = "outbox_mark_published",
@@ -144,8 +143,7 @@ void outbox_close(struct fiber *self, struct outbox *o) {
     free(o);
 }
 
-/* ---- publishing
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- publishing ---------------------------------------------------------------------------------------- */
 
 static void published(struct outbox *o, const struct event_record *events, size_t n) {
     o->n_published->value += n;

@@ -4,9 +4,7 @@
 #include "core/base/text.h"
 #include "core/domain/post_internal.h"
 
-/* ---- loading
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- loading ------------------------------------------------------------------------------------------- */
 
 static const struct pg_stmt LOAD = {
     .name = "post_load",
@@ -65,8 +63,7 @@ int post_load_one(struct fiber *self, struct domain *d, int64_t id, struct post 
     return 0;
 }
 
-/* ---- lists of ids
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- lists of ids -------------------------------------------------------------------------------------- */
 
 /* Runs a statement whose first column is an id. */
 static int id_list(struct fiber *self, struct domain *d, const struct pg_stmt *stmt, int64_t of,
@@ -148,8 +145,7 @@ int post_edits(struct fiber *self, struct domain *d, int64_t post_id, int32_t be
     return 0;
 }
 
-/* ---- editing and deleting
- * -------------------------------------------------------------------------------------------- */
+/* ---- editing and deleting ------------------------------------------------------------------------------ */
 
 int post_publish_or_fail(struct fiber *self, struct domain *d, Event *event, bool changed,
                          struct fault *fault) {

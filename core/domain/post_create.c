@@ -108,9 +108,7 @@ const struct pg_batch_kind POST_CREATE_BATCH = {
     .take = take,
 };
 
-/* ---- step 1
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- step 1 -------------------------------------------------------------------------------------------- */
 
 int post_check_text(struct arena *a, struct str raw, struct str *text, struct fault *fault) {
     if (raw.len > 2 * POST_MAX_BYTES)
@@ -196,9 +194,7 @@ static void set_event(struct arena *a, struct create_row *row, const struct post
     row->hashtags = post_join_tags(a, created.hashtags, created.n_hashtags);
 }
 
-/* ---- step 3
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- step 3 -------------------------------------------------------------------------------------------- */
 
 /* Late elements are exact, too: they only prove less (timeline_list.h). Returns whether it is sent as prompt. */
 static bool add_own_delivery(struct redis_batch *b, struct str key, int64_t entry_id) {
@@ -239,8 +235,7 @@ void post_announce(struct fiber *self, struct domain *d, const struct event_reco
     if (e == ERR_CONNECTION_LOST || e == ERR_ABORTED) announce_once(self, d, event, author_id, entry_id);
 }
 
-/* ---- the whole
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------------------------------------- */
 
 /* By the text as it was first posted: it may have been edited since. */
 static const struct pg_stmt FIND_BY_KEY = {

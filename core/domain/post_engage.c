@@ -58,8 +58,7 @@ static const struct pg_stmt UNREPOST = {
            " SELECT EXISTS (SELECT FROM gone)",
 };
 
-/* ---- the common road
- * ------------------------------------------------------------------------------------------------- */
+/* ---- the common road ----------------------------------------------------------------------------------- */
 
 static int run_engagement(struct fiber *self, struct domain *d, const struct pg_stmt *stmt, int64_t actor,
                           int64_t post_id, const struct event_record *record, bool *changed,
@@ -115,9 +114,7 @@ int post_unlike(struct fiber *self, struct domain *d, int64_t actor, int64_t pos
     return like_or_unlike(self, d, &UNLIKE, &event, post_id, fault);
 }
 
-/* ---- reposts
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- reposts ------------------------------------------------------------------------------------------- */
 
 static int find_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id,
                        int64_t *repost_id, struct fault *fault) {
@@ -221,8 +218,7 @@ int post_unrepost(struct fiber *self, struct domain *d, int64_t actor, int64_t p
     return e != 0 ? e : move_likes_token(self, d, actor, fault);
 }
 
-/* ---- who liked, who reposted
- * ----------------------------------------------------------------------------------------- */
+/* ---- who liked, who reposted --------------------------------------------------------------------------- */
 
 #define NOT_BLOCKED(account)                                                                                 \
     " AND NOT EXISTS (SELECT FROM blocks b WHERE (b.account_id = $2 AND b.target_id = " account ")"          \
@@ -285,8 +281,7 @@ int post_actors(struct fiber *self, struct domain *d, enum post_list which, int6
     return actor_list(self, d, which == POST_LIKES ? &LIKERS : &REPOSTERS, &args, out, n, fault);
 }
 
-/* ---- the viewer's own
- * ------------------------------------------------------------------------------------------------ */
+/* ---- the viewer's own ---------------------------------------------------------------------------------- */
 
 /* Enough for everything a home timeline can show to somebody who likes most of it. */
 #define ENGAGEMENTS_KEPT 2000

@@ -122,8 +122,7 @@ int session_filter_valid(struct fiber *self, struct domain *d, const int64_t *id
     return 0;
 }
 
-/* ---- revoking
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- revoking ------------------------------------------------------------------------------------------ */
 
 static const struct pg_stmt OTHERS = {
     .name = "session_others",

@@ -17,9 +17,7 @@ bool timeline_is_prompt_at(int64_t made_ms, int64_t wall_ms) {
     return wall_ms - made_ms < PROMPT_MS - 2 * PROMPT_SLACK_MS;
 }
 
-/* ---- parsing
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- parsing ------------------------------------------------------------------------------------------- */
 
 /* The smallest id that a delivery executed before this prompt one cannot have. */
 static int64_t bound_of(int64_t prompt_id) {
@@ -97,8 +95,7 @@ void timeline_parse(const struct redis_reply *range, size_t asked, bool whole, s
     sort_unique_descending(out->ids, &out->n);
 }
 
-/* ---- rebuilding
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- rebuilding ---------------------------------------------------------------------------------------- */
 
 /* ARGV: our building mark, wall ms before which another's mark is stale, TTL. 1 when the list is now ours to
  * build. */

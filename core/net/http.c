@@ -7,8 +7,7 @@
 
 #include "core/net/http_conn.h"
 
-/* ---- fields
- * ------------------------------------------------------------------------------------------------ */
+/* ---- fields -------------------------------------------------------------------------------------------- */
 
 static void *must(void *p) {
     if (!p) abort();
@@ -74,8 +73,7 @@ size_t http_fields_count(const struct http_fields *f, struct str name) {
     return count;
 }
 
-/* ---- blobs
- * ------------------------------------------------------------------------------------------------- */
+/* ---- blobs --------------------------------------------------------------------------------------------- */
 
 struct http_blob *http_blob_new(struct str bytes) {
     struct http_blob *b = must(malloc(sizeof *b + bytes.len));
@@ -122,8 +120,7 @@ static void queue_clear(struct http_blob_queue *q) {
     *q = (struct http_blob_queue){0};
 }
 
-/* ---- output
- * ------------------------------------------------------------------------------------------------ */
+/* ---- output -------------------------------------------------------------------------------------------- */
 
 static size_t take_bytes(struct http_stream *s, char *p, size_t max) {
     size_t n = s->out.len - s->out_sent;
@@ -169,8 +166,7 @@ void http_after_take(struct http_stream *s, size_t n) {
     s->conn->server->app.wants_more(s);
 }
 
-/* ---- downcalls
- * --------------------------------------------------------------------------------------------- */
+/* ---- downcalls ----------------------------------------------------------------------------------------- */
 
 static void respond(struct http_stream *s, int status, const struct http_fields *f, int64_t length,
                     bool only) {
@@ -244,8 +240,7 @@ bool http_is_h2(const struct http_stream *s) {
     return s->conn && s->conn->protocol == &http2_protocol;
 }
 
-/* ---- life
- * -------------------------------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------------------------------------- */
 
 static void recycle_buf(struct buf *b, size_t keep) {
     b->len = 0;

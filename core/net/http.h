@@ -32,8 +32,7 @@ struct http_conn;
 #define HTTP_LOW_WATER ((size_t)32 * 1024)  /* a waiting producer goes on */
 #define HTTP_HIGH_WATER ((size_t)64 * 1024) /* a producer must wait */
 
-/* ---- header fields
- * ----------------------------------------------------------------------------------------- */
+/* ---- header fields ------------------------------------------------------------------------------------- */
 
 struct http_field {
     uint32_t name_at, name_len, value_at, value_len; /* in bytes */
@@ -56,8 +55,7 @@ struct str http_fields_value(const struct http_fields *f, size_t i);
 bool http_fields_find(const struct http_fields *f, struct str name, struct str *value);
 size_t http_fields_count(const struct http_fields *f, struct str name);
 
-/* ---- blobs: bytes encoded once, shared by reference
- * -------------------------------------------------------- */
+/* ---- blobs: bytes encoded once, shared by reference ---------------------------------------------------- */
 
 struct http_blob {
     size_t refs, len;
@@ -73,8 +71,7 @@ struct http_blob_queue {
     size_t sent;         /* of the first */
 };
 
-/* ---- streams
- * ----------------------------------------------------------------------------------------------- */
+/* ---- streams ------------------------------------------------------------------------------------------- */
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OTHER };
 
@@ -133,8 +130,7 @@ void http_consume(struct http_stream *s, size_t n);
 const char *http_peer(const struct http_stream *s); /* "" once closed */
 bool http_is_h2(const struct http_stream *s);
 
-/* ---- the application
- * --------------------------------------------------------------------------------------- */
+/* ---- the application ----------------------------------------------------------------------------------- */
 
 struct http_app {
     void *context;

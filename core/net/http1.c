@@ -75,8 +75,7 @@ static const char *reason_phrase(int status) {
     return "Status";
 }
 
-/* ---- input
- * ------------------------------------------------------------------------------------------------- */
+/* ---- input --------------------------------------------------------------------------------------------- */
 
 /* Answers what cannot be read, and ends. */
 static void refuse(struct h1 *h, int status) {
@@ -252,8 +251,7 @@ static void h1_read(struct http_conn *c, const char *bytes, size_t n) {
     if (h->owe_continue) socket_flush_later(&c->socket);
 }
 
-/* ---- output
- * ------------------------------------------------------------------------------------------------ */
+/* ---- output -------------------------------------------------------------------------------------------- */
 
 static void h1_respond(struct http_stream *s, int status, const struct http_fields *f, int64_t content_length,
                        bool only) {
@@ -377,8 +375,7 @@ static void h1_consume(struct http_stream *s, size_t n) {
     if (h->uneaten <= MAX_UNEATEN / 2 && h->in.len <= MAX_WAITING) socket_resume(&s->conn->socket);
 }
 
-/* ---- time, begin and end
- * ----------------------------------------------------------------------------------- */
+/* ---- time, begin and end ------------------------------------------------------------------------------- */
 
 static void h1_drain(struct http_conn *c, bool now) {
     struct h1 *h = c->state;

@@ -72,8 +72,7 @@ static void calm(struct h2 *h, const char *reason) {
     nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
-/* ---- input
- * ------------------------------------------------------------------------------------------------- */
+/* ---- input --------------------------------------------------------------------------------------------- */
 
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user) {
     struct h2 *h = h2_of(user);
@@ -209,8 +208,7 @@ static void h2_read(struct http_conn *c, const char *bytes, size_t n) {
     socket_flush_later(&c->socket);
 }
 
-/* ---- output
- * ------------------------------------------------------------------------------------------------ */
+/* ---- output -------------------------------------------------------------------------------------------- */
 
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user) {
     struct h2 *h = h2_of(user);
@@ -344,8 +342,7 @@ static void h2_consume(struct http_stream *s, size_t n) {
     nghttp2_session_consume_stream(h->session, s->id, n);
 }
 
-/* ---- time
- * -------------------------------------------------------------------------------------------------- */
+/* ---- time ---------------------------------------------------------------------------------------------- */
 
 static void h2_drain(struct http_conn *c, bool now) {
     struct h2 *h = c->state;
@@ -396,8 +393,7 @@ static void h2_sweep(struct http_conn *c, int64_t now) {
     }
 }
 
-/* ---- begin and end
- * ----------------------------------------------------------------------------------------- */
+/* ---- begin and end ------------------------------------------------------------------------------------- */
 
 bool http2_options_new(struct http_server *s) {
     nghttp2_option *o;

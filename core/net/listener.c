@@ -39,8 +39,7 @@ void count_drop(struct http_server *s, const char *reason) {
         ->value++;
 }
 
-/* ---- streams of a connection
- * ------------------------------------------------------------------------------- */
+/* ---- streams of a connection --------------------------------------------------------------------------- */
 
 struct http_stream *conn_stream_open(struct http_conn *c, int32_t id) {
     struct http_server *server = c->server;
@@ -85,8 +84,7 @@ void conn_request_complete(struct http_stream *s) {
     s->conn->server->app.request(s);
 }
 
-/* ---- connections
- * ------------------------------------------------------------------------------------------- */
+/* ---- connections --------------------------------------------------------------------------------------- */
 
 void conn_close(struct http_conn *c, const char *reason) {
     if (c->closed) return;
@@ -199,8 +197,7 @@ static void on_connection(uv_stream_t *listener, int status) {
     if (socket_start(&c->socket) != 0) conn_close(c, NULL);
 }
 
-/* ---- the sweep
- * --------------------------------------------------------------------------------------------- */
+/* ---- the sweep ----------------------------------------------------------------------------------------- */
 
 static void sweep_conn(struct http_conn *c, int64_t now) {
     if (c->closed) return;
@@ -234,8 +231,7 @@ const char *http_server_date(struct http_server *s) {
     return s->date;
 }
 
-/* ---- listening
- * --------------------------------------------------------------------------------------------- */
+/* ---- listening ----------------------------------------------------------------------------------------- */
 
 /* SO_REUSEPORT by hand: libuv 1.44 has no flag for it. Returns the descriptor, or -1 with errno. */
 static int bound_socket(const struct sockaddr_storage *a) {

@@ -20,8 +20,7 @@
 
 enum { BUSY_RETRY_MS = 500 }; /* told to clients that find the server full */
 
-/* ---- what handlers see
- * ------------------------------------------------------------------------------------- */
+/* ---- what handlers see --------------------------------------------------------------------------------- */
 
 void *rpc_context(const struct rpc_call *call) {
     return call->server->options.context;
@@ -78,8 +77,7 @@ void rpc_set_trailer(struct rpc_call *call, const char *name, struct str value) 
     if (!call->ended) add_metadata(call, &call->http.trailers, name, value);
 }
 
-/* ---- messages
- * ---------------------------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------------------------------------ */
 
 void rpc_put_length(char *p, size_t length) {
     p[0] = (char)(length >> 24);
@@ -157,8 +155,7 @@ void rpc_reply_encoded(struct rpc_call *call, struct str bytes) {
     rpc_reply_close(call);
 }
 
-/* ---- the fiber
- * --------------------------------------------------------------------------------------------- */
+/* ---- the fiber ----------------------------------------------------------------------------------------- */
 
 static bool takes_stream(const struct rpc_method *m) {
     return m->kind == RPC_CLIENT_STREAM || m->kind == RPC_BIDI;

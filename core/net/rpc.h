@@ -43,8 +43,7 @@ struct rpc_method {
     size_t max_message_bytes; /* 0: the server's */
 };
 
-/* ---- inside a handler
- * ----------------------------------------------------------------------------------------------- */
+/* ---- inside a handler ---------------------------------------------------------------------------------- */
 void *rpc_context(const struct rpc_call *call); /* rpc_server_options.context */
 struct arena *rpc_arena(struct rpc_call *call); /* the fiber's arena: dies with the call */
 struct fault *rpc_fault(struct rpc_call *call);
@@ -84,8 +83,8 @@ int rpc_send_shared(struct fiber *self, struct rpc_call *call, struct rpc_shared
 /* Client streaming and bidi: the next message; *out NULL at the end of the client's stream. */
 int rpc_receive(struct fiber *self, struct rpc_call *call, const ProtobufCMessage **out);
 
-/* ---- streams without a fiber (live feeds)
- * ------------------------------------------------------------------------------ A server-streaming handler
+/* ---- streams without a fiber (live feeds) -----------------------------------------------------------------
+ * A server-streaming handler
  * may detach: it returns 0 and its fiber and arena go, while the stream stays open and is fed by callbacks.
  * on_end is called once, when the client has gone, the stream was ended or the server drains (unless ended by
  * rpc_stream_end first); after it the stream must not be touched. */
@@ -102,8 +101,7 @@ bool rpc_stream_send(struct rpc_stream *s, struct rpc_shared *message, size_t ma
 size_t rpc_stream_queued(const struct rpc_stream *s); /* bytes not yet written */
 void rpc_stream_end(struct rpc_stream *s, enum error e, const char *text);
 
-/* ---- plain HTTP routes (GET and HEAD)
- * ------------------------------------------------------------------------------------ */
+/* ---- plain HTTP routes (GET and HEAD) ------------------------------------------------------------------ */
 struct http_reply {
     int status;
     const char *content_type;
@@ -116,9 +114,7 @@ struct http_route {
     http_route_fn *fn;
 };
 
-/* ---- the server
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- the server ---------------------------------------------------------------------------------------- */
 struct rpc_server_options {
     const char
         *listen; /* "ADDR:PORT"; port 0 picks one. SO_REUSEPORT is set: several processes may share a port. */

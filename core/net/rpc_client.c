@@ -62,8 +62,7 @@ struct rpc_client_stream {
     enum error error;   /* when no status came */
 };
 
-/* ---- call objects
- * ------------------------------------------------------------------------------------------ */
+/* ---- call objects -------------------------------------------------------------------------------------- */
 
 static struct rpc_client_stream *call_new(struct fiber *self, struct rpc_client *c) {
     struct list_node *n = list_pop_front(&c->spare);
@@ -129,8 +128,7 @@ static void call_abandon(struct rpc_client_stream *s, struct rpc_client *c) {
     call_release(s, c);
 }
 
-/* ---- the session
- * ------------------------------------------------------------------------------------------- */
+/* ---- the session --------------------------------------------------------------------------------------- */
 
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags, void *user) {
@@ -242,8 +240,7 @@ static bool session_new(struct rpc_client *c) {
     return true;
 }
 
-/* ---- the socket
- * -------------------------------------------------------------------------------------------- */
+/* ---- the socket ---------------------------------------------------------------------------------------- */
 
 static void wake_waiter(struct rpc_client *c) {
     struct fiber *f = c->waiter;
@@ -309,8 +306,7 @@ static void on_connect(uv_connect_t *req, int status) {
     wake_waiter(c);
 }
 
-/* ---- open and close
- * ---------------------------------------------------------------------------------------- */
+/* ---- open and close ------------------------------------------------------------------------------------ */
 
 static void client_free(struct rpc_client *c) {
     assert(list_empty(&c->calls));
@@ -373,8 +369,7 @@ bool rpc_client_alive(const struct rpc_client *c) {
     return !c->gone && !c->goaway;
 }
 
-/* ---- calls
- * ------------------------------------------------------------------------------------------------- */
+/* ---- calls --------------------------------------------------------------------------------------------- */
 
 static nghttp2_nv nv_of(struct str name, struct str value) {
     return (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name.ptr,
@@ -544,8 +539,7 @@ int rpc_client_unary(struct fiber *self, struct rpc_client *c, struct rpc_client
     return e;
 }
 
-/* ---- streams
- * ----------------------------------------------------------------------------------------------- */
+/* ---- streams ------------------------------------------------------------------------------------------- */
 
 int rpc_client_stream_open(struct fiber *self, struct rpc_client *c, struct rpc_client_call *call,
                            struct rpc_client_stream **out) {

@@ -11,8 +11,7 @@
 
 enum { FLAG_END_STREAM = 2 };
 
-/* ---- unary
- * ------------------------------------------------------------------------------------------------- */
+/* ---- unary --------------------------------------------------------------------------------------------- */
 
 static void add_trailer_headers(struct rpc_call *call) {
     struct buf name;
@@ -57,8 +56,7 @@ static void unary_end(struct rpc_call *call, enum error e, const struct fault *f
 
 const struct rpc_protocol rpc_connect_unary = {.begin = unary_begin, .end = unary_end};
 
-/* ---- streams
- * ----------------------------------------------------------------------------------------------- */
+/* ---- streams ------------------------------------------------------------------------------------------- */
 
 static void stream_begin(struct rpc_call *call) {
     http_fields_add(&call->headers, STR("content-type"),
@@ -105,8 +103,7 @@ static void stream_end(struct rpc_call *call, enum error e, const struct fault *
 
 const struct rpc_protocol rpc_connect_stream = {.enveloped = true, .begin = stream_begin, .end = stream_end};
 
-/* ---- GET
- * --------------------------------------------------------------------------------------------------- */
+/* ---- GET ----------------------------------------------------------------------------------------------- */
 
 static int hex_digit(char c) {
     if (c >= '0' && c <= '9') return c - '0';

@@ -24,8 +24,7 @@ static struct rpc_call *call_of(struct http_stream *s) {
     return (struct rpc_call *)(void *)s;
 }
 
-/* ---- life
- * -------------------------------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------------------------------------- */
 
 static struct http_stream *on_open(void *context) {
     struct rpc_server *s = context;
@@ -103,8 +102,7 @@ static void on_closed(struct http_stream *stream) {
     rpc_call_release_if_done(call);
 }
 
-/* ---- the end of a call
- * ------------------------------------------------------------------------------------- */
+/* ---- the end of a call --------------------------------------------------------------------------------- */
 
 void rpc_count(struct rpc_call *call, enum error e) {
     struct rpc_server *s = call->server;
@@ -160,8 +158,7 @@ static void refuse_unknown_path(struct rpc_call *call) {
            "{\"code\":\"unimplemented\",\"message\":\"there is nothing at this path\"}");
 }
 
-/* ---- which protocol
- * ---------------------------------------------------------------------------------------- */
+/* ---- which protocol ------------------------------------------------------------------------------------ */
 
 enum content {
     CONTENT_OTHER,
@@ -279,8 +276,7 @@ static bool choose_protocol(struct rpc_call *call) {
     return false;
 }
 
-/* ---- requests
- * ---------------------------------------------------------------------------------------------- */
+/* ---- requests ------------------------------------------------------------------------------------------ */
 
 static void serve_route(struct rpc_call *call) {
     if (call->http.method != HTTP_GET && call->http.method != HTTP_HEAD) {
@@ -331,8 +327,7 @@ static void on_request(struct http_stream *stream) {
     }
 }
 
-/* ---- bodies
- * ------------------------------------------------------------------------------------------------ */
+/* ---- bodies -------------------------------------------------------------------------------------------- */
 
 /* The one message of a unary or server-streaming call, as far as it has come. */
 static enum error check_message(struct rpc_call *call, struct fault *fault) {

@@ -20,8 +20,7 @@ enum {
     CLOSE_MS = 1000  /* for peers to take the last bytes and close */
 };
 
-/* ---- the table
- * --------------------------------------------------------------------------------------------- */
+/* ---- the table ----------------------------------------------------------------------------------------- */
 
 /* The keys are ours and fixed, so it need not withstand chosen ones; a lookup compares the path. */
 static uint64_t hash_path(struct str s) {
@@ -105,8 +104,7 @@ bool rpc_server_serving(struct rpc_server *s) {
     return !s->options.ready || s->options.ready(s->options.context);
 }
 
-/* ---- start
- * ------------------------------------------------------------------------------------------------- */
+/* ---- start --------------------------------------------------------------------------------------------- */
 
 /* Detached streams have no fiber to feel their deadline. A stream's end may end others: begin again then. */
 static bool end_one_expired(struct rpc_server *s, int64_t now) {
@@ -207,8 +205,7 @@ int rpc_server_port(const struct rpc_server *s) {
     return s->http.port;
 }
 
-/* ---- stop
- * -------------------------------------------------------------------------------------------------- */
+/* ---- stop ---------------------------------------------------------------------------------------------- */
 
 /* Waits until done(s), or until the time; the fiber's own deadline and cancellation end it too. */
 static void wait_for(struct fiber *self, struct rpc_server *s, bool (*done)(const struct rpc_server *s),

@@ -62,8 +62,7 @@ void rpc_percent_encode(struct buf *out, struct str text) {
     }
 }
 
-/* ---- protobuf by hand
- * -------------------------------------------------------------------------------------- */
+/* ---- protobuf by hand ---------------------------------------------------------------------------------- */
 
 static void put_varint(struct buf *out, uint64_t v) {
     while (v >= 0x80) {
@@ -146,8 +145,7 @@ bool rpc_details_proto(struct buf *out, enum error e, const struct fault *fault)
     return true;
 }
 
-/* ---- JSON
- * -------------------------------------------------------------------------------------------------- */
+/* ---- JSON ---------------------------------------------------------------------------------------------- */
 
 static void put_json_detail(struct buf *out, const char *type, struct str value) {
     struct arena a;

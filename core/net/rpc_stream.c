@@ -13,8 +13,7 @@
 #include "core/net/codec.h"
 #include "core/net/rpc_internal.h"
 
-/* ---- in
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- in ------------------------------------------------------------------------------------------------ */
 
 static size_t message_limit(const struct rpc_call *call) {
     size_t own = call->entry->method->max_message_bytes;
@@ -81,8 +80,7 @@ int rpc_receive(struct fiber *self, struct rpc_call *call, const ProtobufCMessag
     return *out ? ERR_OK : call->fault.error;
 }
 
-/* ---- out
- * --------------------------------------------------------------------------------------------------- */
+/* ---- out ----------------------------------------------------------------------------------------------- */
 
 static void begin(struct rpc_call *call) {
     if (call->began || call->ended) return;
@@ -122,8 +120,7 @@ int rpc_send_headers(struct fiber *self, struct rpc_call *call) {
     return ERR_OK;
 }
 
-/* ---- shared messages
- * --------------------------------------------------------------------------------------- */
+/* ---- shared messages ----------------------------------------------------------------------------------- */
 
 struct rpc_shared {
     size_t refs;
@@ -185,8 +182,7 @@ int rpc_send_shared(struct fiber *self, struct rpc_call *call, struct rpc_shared
     return await_room(self, call);
 }
 
-/* ---- detached streams
- * -------------------------------------------------------------------------------------- */
+/* ---- detached streams ---------------------------------------------------------------------------------- */
 
 static struct rpc_call *call_of(struct rpc_stream *s) {
     return (struct rpc_call *)(void *)s;

@@ -67,8 +67,7 @@ static void buffer_put(struct net_socket *k) {
     p->n_free++;
 }
 
-/* ---- output
- * ------------------------------------------------------------------------------------------------ */
+/* ---- output -------------------------------------------------------------------------------------------- */
 
 static void report_lost(struct net_socket *k) {
     if (k->lost || k->closing) return;
@@ -173,8 +172,7 @@ size_t socket_stalled_bytes(struct net_socket *k) {
     return moved ? 0 : unwritten;
 }
 
-/* ---- input
- * ------------------------------------------------------------------------------------------------- */
+/* ---- input --------------------------------------------------------------------------------------------- */
 
 static void give_buffer(uv_handle_t *h, size_t suggested, uv_buf_t *out) {
     struct net_socket *k = h->data;
@@ -222,8 +220,7 @@ void socket_resume(struct net_socket *k) {
     if (uv_read_start((uv_stream_t *)&k->tcp, give_buffer, on_read) != 0) report_lost(k);
 }
 
-/* ---- the end
- * ----------------------------------------------------------------------------------------------- */
+/* ---- the end ------------------------------------------------------------------------------------------- */
 
 void socket_finish(struct net_socket *k) {
     if (k->closing || k->finishing) return;
@@ -244,8 +241,7 @@ void socket_close(struct net_socket *k) {
     uv_close((uv_handle_t *)&k->tcp, handle_closed);
 }
 
-/* ---- addresses
- * --------------------------------------------------------------------------------------------- */
+/* ---- addresses ----------------------------------------------------------------------------------------- */
 
 bool socket_parse_address(const char *text, struct sockaddr_storage *out) {
     const char *colon = strrchr(text, ':');

@@ -42,8 +42,7 @@ bool pg_reader_role(const char *url, char *out, size_t size) {
     return found;
 }
 
-/* ---- beginning
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- beginning ----------------------------------------------------------------------------------------- */
 
 static int connect_reader(struct reading *r) {
     char options[512];
@@ -90,8 +89,7 @@ static int begin_reading(struct reading *r, const char *statement) {
     return good ? 0 : fail(r, ERR_UNAVAILABLE, "the query cannot be sent: ", PQerrorMessage(r->conn));
 }
 
-/* ---- rows
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- rows ---------------------------------------------------------------------------------------------- */
 
 /* Waits for the next result; false when it is to stop, or the connection is lost. */
 static bool await_result(const struct reading *r) {

@@ -58,8 +58,7 @@ static void check_alive(struct fiber *self, struct pair *p, int32_t stream) {
     CHECK(str_eq(buf_str(&r->body), STR("\0\0\0\0\4\n\2ok")));
 }
 
-/* ---- responses
- * --------------------------------------------------------------------------------------------- */
+/* ---- responses ----------------------------------------------------------------------------------------- */
 
 static void a_reply_is_headers_data_trailers(struct fiber *self, void *arg) {
     struct pair p;
@@ -122,8 +121,7 @@ static void an_answer_before_the_request_ended_stops_the_request(struct fiber *s
     pair_end(self, &p);
 }
 
-/* ---- framing
- * ----------------------------------------------------------------------------------------------- */
+/* ---- framing ------------------------------------------------------------------------------------------- */
 
 static void a_message_may_be_split_over_frames_of_one_byte(struct fiber *self, void *arg) {
     struct pair p;
@@ -203,8 +201,7 @@ static void an_oversize_length_is_refused_before_its_bytes_come(struct fiber *se
     pair_end(self, &p);
 }
 
-/* ---- request headers
- * --------------------------------------------------------------------------------------- */
+/* ---- request headers ----------------------------------------------------------------------------------- */
 
 static void bad_timeouts_are_no_deadline(struct fiber *self, void *arg) {
     const char *bad[] = {"", "1", "abc", "123456789m", "-1S", "1x"};
@@ -355,8 +352,7 @@ static void a_header_bomb_is_defused(struct fiber *self, void *arg) {
     pair_end(self, &p);
 }
 
-/* ---- cancellation
- * ------------------------------------------------------------------------------------------ */
+/* ---- cancellation -------------------------------------------------------------------------------------- */
 
 static void a_reset_cancels_the_handler(struct fiber *self, void *arg) {
     struct pair p;
@@ -402,8 +398,7 @@ static void a_dropped_connection_cancels_its_handlers(struct fiber *self, void *
     world_stop(self, &p.w, 1000);
 }
 
-/* ---- bidi
- * -------------------------------------------------------------------------------------------------- */
+/* ---- bidi ---------------------------------------------------------------------------------------------- */
 
 static void a_chat_answers_before_the_half_close(struct fiber *self, void *arg) {
     struct pair p;
@@ -420,8 +415,7 @@ static void a_chat_answers_before_the_half_close(struct fiber *self, void *arg) 
     pair_end(self, &p);
 }
 
-/* ---- flow control
- * ------------------------------------------------------------------------------------------ */
+/* ---- flow control -------------------------------------------------------------------------------------- */
 
 static void a_tiny_window_starves_but_does_not_break_a_reply(struct fiber *self, void *arg) {
     struct pair p;
@@ -482,8 +476,7 @@ static void a_sender_beyond_its_window_is_reset(struct fiber *self, void *arg) {
     pair_end(self, &p);
 }
 
-/* ---- guards
- * ------------------------------------------------------------------------------------------------ */
+/* ---- guards -------------------------------------------------------------------------------------------- */
 
 static bool ends_calmly(struct fiber *self, struct pair *p) {
     while (h2_pump(self, &p->peer)) continue;
@@ -589,8 +582,7 @@ static void headers_without_end_are_cut_by_their_number(struct fiber *self, void
     pair_end(self, &p);
 }
 
-/* ---- draining
- * ---------------------------------------------------------------------------------------------- */
+/* ---- draining ------------------------------------------------------------------------------------------ */
 
 static void a_drain_says_goaway_and_finishes_streams(struct fiber *self, void *arg) {
     struct pair p;
@@ -607,8 +599,7 @@ static void a_drain_says_goaway_and_finishes_streams(struct fiber *self, void *a
     h2_close(self, &p.peer);
 }
 
-/* ---- budgets
- * ----------------------------------------------------------------------------------------------- */
+/* ---- budgets ------------------------------------------------------------------------------------------- */
 
 static void a_budget_refills_with_time(void **state) {
     struct http2_guard g;

@@ -71,8 +71,7 @@ static void newest_first(const struct scene *s, int64_t *out) {
     for (int i = 0; i < POSTS; i++) out[i] = s->posts[POSTS - 1 - i];
 }
 
-/* ---- what is read
- * -------------------------------------------------------------------------------------------------- */
+/* ---- what is read -------------------------------------------------------------------------------------- */
 
 static void read_all_ways(struct fiber *self, void *arg) {
     struct gateway_world *w = arg;
@@ -153,8 +152,7 @@ static void a_token_that_moved_is_heeded(void **state) {
     run_in_fiber(heed_foreign_token, *state);
 }
 
-/* ---- while posts go
- * ------------------------------------------------------------------------------------------------ */
+/* ---- while posts go ------------------------------------------------------------------------------------ */
 
 struct deleting {
     struct scene *scene;
@@ -208,8 +206,7 @@ static void a_page_is_full_though_posts_go_while_it_is_made(void **state) {
     run_in_fiber(read_while_deleting, *state);
 }
 
-/* ---- a bound on time
- * ----------------------------------------------------------------------------------------------- */
+/* ---- a bound on time ----------------------------------------------------------------------------------- */
 
 static void read_late(struct fiber *self, void *arg) {
     struct gateway_world *w = arg;

@@ -51,8 +51,7 @@ static void post_json(struct raw_peer *p, const char *method, const char *body) 
     post(p, method, "application/json", "", body, strlen(body));
 }
 
-/* ---- routes and connections
- * -------------------------------------------------------------------------------- */
+/* ---- routes and connections ---------------------------------------------------------------------------- */
 
 static void a_route_answers_get_and_head(struct fiber *self, void *arg) {
     struct pair p;
@@ -140,8 +139,7 @@ static void a_continue_is_sent_only_when_the_body_is_wanted(struct fiber *self, 
     pair_end(self, &p);
 }
 
-/* ---- what is refused
- * --------------------------------------------------------------------------------------- */
+/* ---- what is refused ----------------------------------------------------------------------------------- */
 
 static const struct {
     const char *text;
@@ -249,8 +247,7 @@ static void a_peer_that_is_neither_protocol_is_refused(struct fiber *self, void 
     pair_end(self, &p);
 }
 
-/* ---- Connect
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Connect ------------------------------------------------------------------------------------------- */
 
 static void connect_unary_speaks_json_and_proto(struct fiber *self, void *arg) {
     struct pair p;
@@ -434,8 +431,7 @@ static void connections_beyond_the_limit_are_closed(struct fiber *self, void *ar
     world_stop(self, &w, 1000);
 }
 
-/* ---- the parser alone
- * -------------------------------------------------------------------------------------- */
+/* ---- the parser alone ---------------------------------------------------------------------------------- */
 
 static void heads_are_understood(void **state) {
     struct http1_head h;

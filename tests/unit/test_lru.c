@@ -108,8 +108,7 @@ static void nothing_recent_goes(void **state) {
     lru_free(&l);
 }
 
-/* ---- the guard
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- the guard ----------------------------------------------------------------------------------------- */
 
 static void a_fill_is_not_stored_after_its_invalidation(void **state) {
     (void)state;

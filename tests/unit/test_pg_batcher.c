@@ -13,8 +13,7 @@
 
 enum { CROWD = 200, MOST = 5000 };
 
-/* ---- a batcher for a table of ids and words
- * ------------------------------------------------------------------------------- */
+/* ---- a batcher for a table of ids and words ------------------------------------------------------------ */
 
 struct row {
     int64_t id;
@@ -110,8 +109,7 @@ static int64_t rows_in(const struct world *w) {
     return postgres_number(w->postgres, "SELECT count(*) FROM words");
 }
 
-/* ---- fibers that submit a row each
- * ------------------------------------------------------------------------------------ */
+/* ---- fibers that submit a row each --------------------------------------------------------------------- */
 
 struct submission {
     struct world *world;
@@ -192,8 +190,7 @@ static void a_bad_row_fails_alone(void **state) {
     run_in_fiber(one_bad, *state);
 }
 
-/* ---- fibers that go away
- * ---------------------------------------------------------------------------------------------- */
+/* ---- fibers that go away ------------------------------------------------------------------------------- */
 
 static void cancel_pending(struct fiber *self, void *arg) {
     static struct world w, ahead[2];
@@ -254,8 +251,7 @@ static void rows_that_were_sent_are_written_without_their_fibers(void **state) {
     run_in_fiber(cancel_every, *state);
 }
 
-/* ---- trouble with the database
- * ---------------------------------------------------------------------------------------- */
+/* ---- trouble with the database ------------------------------------------------------------------------- */
 
 static void lose_connection(struct fiber *self, void *arg) {
     static struct world w;

@@ -50,8 +50,7 @@ static int unary(struct fiber *self, struct pair *p, const char *method, struct 
         CHECK(condition);                                                                                    \
     } while (0)
 
-/* ---- unary
- * ------------------------------------------------------------------------------------------------- */
+/* ---- unary --------------------------------------------------------------------------------------------- */
 
 static void a_unary_call_gets_its_reply(struct fiber *self, void *arg) {
     struct pair p;
@@ -214,8 +213,7 @@ static void the_servers_time_limit_ends_a_unary_call(struct fiber *self, void *a
     pair_end(self, &p);
 }
 
-/* ---- many at once
- * ------------------------------------------------------------------------------------------ */
+/* ---- many at once -------------------------------------------------------------------------------------- */
 
 struct sleeper {
     struct pair *p;
@@ -295,8 +293,7 @@ static void a_client_that_gives_up_cancels_the_call(struct fiber *self, void *ar
     pair_end(self, &p);
 }
 
-/* ---- server streaming
- * -------------------------------------------------------------------------------------- */
+/* ---- server streaming ---------------------------------------------------------------------------------- */
 
 static void a_stream_gives_its_messages_in_order(struct fiber *self, void *arg) {
     struct pair p;
@@ -359,8 +356,7 @@ static void a_closed_stream_cancels_its_writer(struct fiber *self, void *arg) {
     pair_end(self, &p);
 }
 
-/* ---- detached streams
- * -------------------------------------------------------------------------------------- */
+/* ---- detached streams ---------------------------------------------------------------------------------- */
 
 static struct rpc_client_stream *open_live(struct fiber *self, struct pair *p, struct rpc_client_call *call) {
     struct rpc_client_stream *s = NULL;
@@ -432,8 +428,7 @@ static void a_detached_stream_is_bounded_and_says_so(struct fiber *self, void *a
     pair_end(self, &p);
 }
 
-/* ---- health
- * ------------------------------------------------------------------------------------------------ */
+/* ---- health -------------------------------------------------------------------------------------------- */
 
 static int health_of(struct fiber *self, struct str bytes) {
     ProtobufCMessage *m =
@@ -478,8 +473,7 @@ static void health_watch_tells_of_changes(struct fiber *self, void *arg) {
     pair_end(self, &p);
 }
 
-/* ---- draining
- * ---------------------------------------------------------------------------------------------- */
+/* ---- draining ------------------------------------------------------------------------------------------ */
 
 static void a_drain_lets_calls_finish(struct fiber *self, void *arg) {
     struct pair p;
@@ -551,8 +545,7 @@ static void a_bad_address_to_listen_on_is_a_sentence(struct fiber *self, void *a
     metrics_free(m);
 }
 
-/* ---- pure parts
- * -------------------------------------------------------------------------------------------- */
+/* ---- pure parts ---------------------------------------------------------------------------------------- */
 
 static void timeouts_saturate_and_bad_ones_are_refused(void **state) {
     int64_t ns = 0;

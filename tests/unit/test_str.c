@@ -156,8 +156,7 @@ static void writes_every_decimal_so_that_it_reads_back(void **state) {
     }
 }
 
-/* --- UTF-8
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- UTF-8 --------------------------------------------------------------------------------------------- */
 
 /* Unicode's definition, written the slow way: does it decode to a scalar value and encode back to itself? */
 static bool is_utf8_slowly(const unsigned char *p, size_t len) {

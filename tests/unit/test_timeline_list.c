@@ -169,8 +169,7 @@ static void promptness_leaves_room_for_the_way(void **state) {
     assert_false(timeline_is_prompt(id, made + PROMPT_MS - 2 * PROMPT_SLACK_MS));
 }
 
-/* ---- the lemma against a simulated worker
- * ---------------------------------------------------------------------------- */
+/* ---- the lemma against a simulated worker -------------------------------------------------------------- */
 
 /* Entries are made at random times, delivered after random delays, as prompt when they are; the list is trimmed blindly
  * now and then. Whatever tail is read, an entry above the bound that was delivered is in it. */

@@ -85,8 +85,7 @@ bool grouped_shape(struct grouped *job, struct jobs_error *error);
 /* Says that the table could not be written, and why (errno). Returns false. */
 bool grouped_write_failed(struct jobs_error *error);
 
-/* --- rows in spill files (grouped_spilled.c)
- * ------------------------------------------------------------------ */
+/* ---- rows in spill files (grouped_spilled.c) ----------------------------------------------------------- */
 
 /* Fills over a whole table that is in spill files; spill may be NULL for a job of sums_only. */
 bool grouped_spilled_fills(struct grouped_state *state, struct spill *spill, const struct grouped_sums *sums,
@@ -94,8 +93,7 @@ bool grouped_spilled_fills(struct grouped_state *state, struct spill *spill, con
 bool grouped_spilled_each(struct grouped_state *state, struct spill *spill, grouped_batch_fn *each,
                           void *context, struct jobs_error *error);
 
-/* --- pictures (grouped_plots.c)
- * ------------------------------------------------------------------------------ */
+/* ---- pictures (grouped_plots.c) ------------------------------------------------------------------------ */
 
 struct grouped_plots;
 /* Makes the folder when it is not there. */

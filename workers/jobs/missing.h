@@ -111,8 +111,7 @@ bool missing_unfillable(const char *column, const char *where, enum missing_poli
 /* The middle of two numbers, in the way medians are formed. */
 double missing_midpoint(double low, double high);
 
-/* --- for the files of this module
- * --------------------------------------------------------------------------- */
+/* ---- for the files of this module ---------------------------------------------------------------------- */
 
 static inline size_t missing_row(const uint32_t *rows, size_t i) {
     return rows ? rows[i] : i;

@@ -42,8 +42,7 @@ int role_dataset_fail(struct fiber *self, struct worker *w, int64_t dataset_id, 
     return pg_exec(self, w->domain.pg, &FAIL, &args, NULL, fault);
 }
 
-/* ---- on a thread
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- on a thread --------------------------------------------------------------------------------------- */
 
 struct describing {
     const char *name;
@@ -80,8 +79,7 @@ static void close_both(struct describing *d) {
     close(d->fd);
 }
 
-/* ---- what was found
- * -------------------------------------------------------------------------------------------------- */
+/* ---- what was found ------------------------------------------------------------------------------------ */
 
 static Rookery__V1__ColumnType type_of(enum column_type type) {
     switch (type) {
@@ -126,8 +124,7 @@ static int store(struct fiber *self, struct worker *w, int64_t dataset_id, const
     return pg_exec(self, w->domain.pg, &STORE, &args, NULL, fault);
 }
 
-/* ---- the step
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the step ------------------------------------------------------------------------------------------ */
 
 static int describe_file(struct fiber *self, struct worker *w, int64_t dataset_id, struct describing *d,
                          struct fault *fault) {

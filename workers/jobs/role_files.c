@@ -18,8 +18,7 @@ int role_temporary(struct fault *fault) {
     return fd;
 }
 
-/* ---- on a thread
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- on a thread --------------------------------------------------------------------------------------- */
 
 struct disk {
     int fd;
@@ -61,8 +60,7 @@ static int on_disk(struct fiber *self, struct worker *w, jobs_piece *piece, stru
     return e;
 }
 
-/* ---- chunks in SQL
- * --------------------------------------------------------------------------------------------------- */
+/* ---- chunks in SQL ------------------------------------------------------------------------------------- */
 
 static const struct pg_stmt PART_CHUNK = {
     .name = "role_part_chunk",
@@ -120,8 +118,7 @@ static int put_chunk(struct fiber *self, struct worker *w, struct role_bytes to,
     return pg_exec(self, w->domain.pg, to.kind == ROLE_PART ? &PUT_PART : &PUT_RESULT, &args, NULL, fault);
 }
 
-/* ---- transfers
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- transfers ----------------------------------------------------------------------------------------- */
 
 struct transfer {
     struct worker *worker;
@@ -195,8 +192,7 @@ int role_store(struct fiber *self, struct worker *w, struct role_bytes to, int f
     return run(self, &t, store_all);
 }
 
-/* ---- reading them
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- reading them -------------------------------------------------------------------------------------- */
 
 static ssize_t read_range(void *context, char *at, size_t room) {
     struct role_range *r = context;

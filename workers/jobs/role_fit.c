@@ -45,8 +45,7 @@ static bool close_out(struct role_run *run, FILE *file, const char *what) {
     return true;
 }
 
-/* ---- planning
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- planning ------------------------------------------------------------------------------------------ */
 
 static FILE *open_part(void *context, const struct steps_part *part, struct jobs_error *error) {
     struct role_planning *p = context;
@@ -130,8 +129,7 @@ void role_plan_free(struct role_planning *p) {
     p->part_ends = NULL;
 }
 
-/* ---- fitting and combining
- * ------------------------------------------------------------------------------------------- */
+/* ---- fitting and combining ----------------------------------------------------------------------------- */
 
 bool role_fit_on_thread(void *arg) {
     struct role_fitting *f = arg;
@@ -163,8 +161,7 @@ bool role_combine_on_thread(void *arg) {
     return false;
 }
 
-/* ---- association and log2_sum
- * ---------------------------------------------------------------------------------------- */
+/* ---- association and log2_sum -------------------------------------------------------------------------- */
 
 static const char *or_none(const char *text) {
     return text[0] ? text : NULL;

@@ -25,8 +25,7 @@ static const struct stream JOB_STREAM = {
     .valid = says_something,
 };
 
-/* ---- computing
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- computing ----------------------------------------------------------------------------------------- */
 
 /* One per core, and never all of the pool's threads (four): connecting looks names up on it. */
 static int64_t count_places(void) {
@@ -163,8 +162,7 @@ struct str role_clean_text(struct arena *a, const char *text) {
     return clean;
 }
 
-/* ---- steps
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- steps --------------------------------------------------------------------------------------------- */
 
 static const JobMessage *message_of(const struct item *item) {
     return (const JobMessage *)(const void *)item->message;

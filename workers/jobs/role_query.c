@@ -34,8 +34,7 @@ struct querying {
     char sentence[512];
 };
 
-/* ---- on a thread: rows to CSV
- * ---------------------------------------------------------------------------------------- */
+/* ---- on a thread: rows to CSV -------------------------------------------------------------------------- */
 
 static bool flush_text(struct querying *q) {
     const char *at = q->text.at;
@@ -114,8 +113,7 @@ static bool query_on_thread(void *arg) {
     return false;
 }
 
-/* ---- before and after
- * ------------------------------------------------------------------------------------------------ */
+/* ---- before and after ---------------------------------------------------------------------------------- */
 
 static const struct pg_stmt BEGIN_QUERY = {
     .name = "role_begin_query",

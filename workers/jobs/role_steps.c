@@ -67,8 +67,7 @@ static struct role_bytes whole_table(int64_t job_id) {
     return (struct role_bytes){.kind = ROLE_RESULT, .id = job_id, .task = ROLE_WHOLE};
 }
 
-/* ---- planning
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- planning ------------------------------------------------------------------------------------------ */
 
 static int64_t part_start(const struct role_planning *p, size_t part) {
     return part == 0 ? 0 : p->part_ends[part - 1];
@@ -139,8 +138,7 @@ static int plan_file(struct fiber *self, const struct step *s, const struct role
     return e;
 }
 
-/* ---- association and log2_sum
- * ---------------------------------------------------------------------------------------- */
+/* ---- association and log2_sum -------------------------------------------------------------------------- */
 
 /* Fetches a map into a file of its own. *gone: it was deleted. */
 static int fetch_map(struct fiber *self, const struct step *s, int64_t dataset_id,
@@ -214,8 +212,7 @@ int role_plan(struct fiber *self, struct worker *w, int64_t job_id, struct fault
     return e;
 }
 
-/* ---- a task
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- a task -------------------------------------------------------------------------------------------- */
 
 static int fit_part(struct fiber *self, const struct step *s, int32_t task, int64_t tasks) {
     struct role_fitting f = {.part = {.fd = s->in}};
@@ -246,8 +243,7 @@ int role_task(struct fiber *self, struct worker *w, int64_t job_id, int32_t task
     return e;
 }
 
-/* ---- combining
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- combining ----------------------------------------------------------------------------------------- */
 
 static int combine_results(struct fiber *self, const struct step *s, const struct role_job *job) {
     const Rookery__V1__JobSpec *spec = role_spec_decode(fiber_arena(self), job->spec);

@@ -12,8 +12,7 @@ static struct pg_args args_of(struct fiber *self, int64_t job_id) {
     return args;
 }
 
-/* ---- beginning
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- beginning ----------------------------------------------------------------------------------------- */
 
 static const struct pg_stmt BEGIN_PLAN = {
     .name = "role_begin_plan",
@@ -100,8 +99,7 @@ int role_find_dataset(struct fiber *self, struct worker *w, int64_t dataset_id, 
     return 0;
 }
 
-/* ---- messages
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------------------------------------ */
 
 static int task_message(struct fiber *self, struct worker *w, int64_t job_id, int64_t task,
                         struct event_record *out, struct fault *fault) {
@@ -128,8 +126,7 @@ static int combine_message(struct fiber *self, struct worker *w, int64_t job_id,
     return e;
 }
 
-/* ---- ending
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- ending -------------------------------------------------------------------------------------------- */
 
 static const struct pg_stmt END_PLAN = {
     .name = "role_end_plan",

@@ -49,8 +49,7 @@ static struct str some_token(const struct api *a, const struct load *load) {
     return a->tokens[(a->in_order ? load_step_number(load) : random_u64()) % a->n_tokens];
 }
 
-/* ---- home timelines
- * ---------------------------------------------------------------------------------------------- */
+/* ---- home timelines ------------------------------------------------------------------------------------ */
 
 enum { ITEMS = 1, NEXT_PAGE_TOKEN = 2 }; /* fields of GetHomeTimelineResponse */
 
@@ -112,8 +111,7 @@ int api_home(const char *address, const char *tokens, int connections, int calls
     return status;
 }
 
-/* ---- posts
- * --------------------------------------------------------------------------------------------- */
+/* ---- posts --------------------------------------------------------------------------------------------- */
 
 static char *some_text(struct arena *a, uint64_t number) {
     static const char *const words[] = {"the", "colony", "wakes", "before", "dawn",  "and",    "every",

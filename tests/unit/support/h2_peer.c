@@ -17,8 +17,7 @@ static uint32_t get_u32(const unsigned char *p) {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* ---- sending
- * ----------------------------------------------------------------------------------------------- */
+/* ---- sending ------------------------------------------------------------------------------------------- */
 
 void h2_send_frame(struct h2_peer *p, uint8_t type, uint8_t flags, int32_t stream, const void *payload,
                    size_t n) {
@@ -112,8 +111,7 @@ void h2_close(struct fiber *self, struct h2_peer *p) {
     nghttp2_hd_inflate_del(p->inflater);
 }
 
-/* ---- receiving
- * --------------------------------------------------------------------------------------------- */
+/* ---- receiving ----------------------------------------------------------------------------------------- */
 
 static void note_field(struct h2_response *r, struct str name, struct str value) {
     int64_t n = -1;

@@ -42,8 +42,7 @@ static int send_number(struct fiber *self, struct rpc_call *call, int64_t n) {
     return rc;
 }
 
-/* ---- handlers
- * ---------------------------------------------------------------------------------------------- */
+/* ---- handlers ------------------------------------------------------------------------------------------ */
 
 static int echo(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     struct str value;
@@ -175,8 +174,7 @@ static bool ready(void *context) {
     return ((struct rpc_world *)context)->is_ready;
 }
 
-/* ---- the server
- * -------------------------------------------------------------------------------------------- */
+/* ---- the server ---------------------------------------------------------------------------------------- */
 
 #define TEXT &grpc__health__v1__health_check_request__descriptor
 #define NUMBER &google__protobuf__duration__descriptor
@@ -228,8 +226,7 @@ uint64_t world_counter(struct rpc_world *w, const char *name, const char *labels
     return metrics_counter(w->metrics, name, "", labels)->value;
 }
 
-/* ---- messages
- * ---------------------------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------------------------------------ */
 
 struct str pack_string(struct fiber *self, struct str s) {
     text_message m = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;

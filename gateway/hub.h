@@ -7,14 +7,15 @@
  *   1. XREAD BLOCK 200 from the last id seen.
  *   2. Each event's invalidations are applied, and the event is handed to live.c.
  *   3. When the read came back with less than it could hold, everything published before it was sent has been
- * seen: the partition is confirmed as of that time. hub_fresh() is true while every partition was confirmed
- * less than 700 ms ago. So what a cache guarded by the hub shows is at most 700 ms older than what was
- * acknowledged (P3 allows 1 s), and usually as old as the event is on its way: about 1 ms. Failures:
+ *      seen: the partition is confirmed as of that time. hub_fresh() is true while every partition was
+ *      confirmed less than 700 ms ago. So what a cache guarded by the hub shows is at most 700 ms older than
+ *      what was acknowledged (P3 allows 1 s), and usually as old as the event is on its way: about 1 ms.
+ * Failures:
  *   - the connection is lost, Redis is away: nothing is confirmed, hub_fresh() turns false, caches are
- * bypassed.
+ *     bypassed.
  *   - the server is another one (run_id), or nothing could be read for 45 s (streams keep at least 60 s):
- * events may have been missed: gateway_forget() drops all caches, live streams are told to read again,
- * reading starts at the end.
+ *     events may have been missed: gateway_forget() drops all caches, live streams are told to read again,
+ *     reading starts at the end.
  */
 #ifndef ROOKERY_GATEWAY_HUB_H
 #define ROOKERY_GATEWAY_HUB_H

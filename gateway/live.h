@@ -7,11 +7,12 @@
  * Happy path: hub hears an event -> live_heard queues it, if anybody here cares -> the feeder fiber loads the
  * posts of what is queued in one statement, encodes each once, and pushes it to the subscribers whose
  * relations show it. A subscriber's own follow, block or mute reaches it the same way: its relations are
- * loaded again and the index follows. Failures:
+ * loaded again and the index follows.
+ * Failures:
  *   - more than QUEUE_CAP events wait, or events were missed (a gap): every subscriber is sent "reset": read
- * again.
+ *     again.
  *   - a subscriber does not read: beyond 256 KiB queued it is ended with RESOURCE_EXHAUSTED; it resumes with
- * its token.
+ *     its token.
  *   - a load fails (SQL is away): it is tried again; the queue grows to its cap meanwhile.
  *
  *   - a session is revoked or expires: its streams are ended with UNAUTHENTICATED.

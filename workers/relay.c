@@ -2,12 +2,12 @@
  *
  * Happy path, by one worker at a time (the leader, by a lease row):
  *   1. Every 300 ms: outbox rows that are unpublished and older than 2 s (whose gateway would have published
- * them long ago) go on their streams, oldest first, 500 at a time, and are marked.
+ *      them long ago) go on their streams, oldest first, 500 at a time, and are marked.
  *   2. A Redis that is a new server process (redis_epochs has a row not yet republished): everything
- * published in the window, or not yet processed by every role, is marked unpublished again, so that 1 publishes it
- * once more. Only then is the epoch marked. Failures: the leader dies: the lease runs out after 5 s and another leads. Redis or
- * PostgreSQL is away: the next round tries again. An event may be published twice: every effect is idempotent
- * by event id.
+ *      published in the window, or not yet processed by every role, is marked unpublished again, so that 1
+ *      publishes it once more. Only then is the epoch marked.
+ * Failures: the leader dies: the lease runs out after 5 s and another leads. Redis or PostgreSQL is away: the
+ * next round tries again. An event may be published twice: every effect is idempotent by event id.
  */
 #include "workers/relay.h"
 

@@ -2,26 +2,26 @@
  *
  * A lane, on the happy path:
  *   1. XREADGROUP ... BLOCK: a batch of new entries; after a full batch the next may be much larger, so that
- * catching up coalesces.
+ *      catching up coalesces.
  *   2. Payloads are decoded; the role handles the whole batch.
  *   3. XACK. Only now is the batch done with.
  *   4. From time to time XAUTOCLAIM takes over what consumers that died left pending; then 2 and 3.
  * Failures:
- *   - a backend is away (a retryable error), or a role is slow: the same batch is tried again with backoff, for as
- *     long as it takes. The lane's keeper claims it again and again for this consumer, so that it is not taken for
- *     dead.
+ *   - a backend is away (a retryable error), or a role is slow: the same batch is tried again with backoff,
+ *     for as long as it takes. The lane's keeper claims it again and again for this consumer, so that it is
+ *     not taken for dead.
  *   - the role refuses the batch (any other error): its items are tried one by one. One that fails
- * max_deliveries times goes to the dead letters with the reason, and is acknowledged; its neighbours are
- * unharmed.
+ *     max_deliveries times goes to the dead letters with the reason, and is acknowledged; its neighbours are
+ *     unharmed.
  *   - a payload that is no event goes to the dead letters at once.
  *   - this process is asked to stop: no more is read, what is in hand is finished; what is not finished when
- *     drain_ms are over is interrupted and handed back, for others to take at once, and the consumer's name goes
- *     when nothing is left under it.
+ *     drain_ms are over is interrupted and handed back, for others to take at once, and the consumer's name
+ *     goes when nothing is left under it.
  *   - this process dies before 3: the entries stay pending; another lane takes them over after reclaim_ms.
  *   - the acknowledgement is lost: the entries come again by 4.
  *   - an entry kills every process that handles it: the number of its deliveries grows with each death. From
- *     SUSPECT_DELIVERIES on such entries are taken over one at a time, so that only the guilty one's number goes on
- *     growing; past max_deliveries it goes to the dead letters untried.
+ *     SUSPECT_DELIVERIES on such entries are taken over one at a time, so that only the guilty one's number
+ *     goes on growing; past max_deliveries it goes to the dead letters untried.
  *   - Redis has lost the stream or the group (NOGROUP): the group is made again from the stream's beginning.
  */
 #include "workers/runtime.h"

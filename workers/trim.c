@@ -2,8 +2,8 @@
  *
  * A group needs everything from its oldest pending entry on, or, with none pending, everything after the last
  * entry it was given. The lowest of these over all groups is where the stream may begin. An entry read
- * between the look and the XTRIM is younger than what was looked at, so it is never cut. Failures: any error
- * leaves the stream as it is until the next time.
+ * between the look and the XTRIM is younger than what was looked at, so it is never cut.
+ * Failures: any error leaves the stream as it is until the next time.
  */
 #include "workers/trim.h"
 

@@ -10,8 +10,9 @@
  *      in the default one, are deleted by the same rule.
  *   4. counted_below moves to the lowest id still in the outbox. Partitions of counted_events below it are dropped.
  *   5. Sessions that have expired are deleted.
- * The SQL is in the migration that makes partitions. Failures: whatever fails is logged and left to the next round; each
- * statement stands by itself, and two leaders at once do no harm.
+ * The SQL is in the migration that makes partitions.
+ * Failures: whatever fails is logged and left to the next round; each statement stands by itself, and two leaders
+ * at once do no harm.
  *
  * Why nothing that is needed is dropped with the outbox. A row is needed while it is unpublished, while a Redis that loses its
  * data must be told it again, or while a role has not processed it. 3 looks for all three before it detaches, and, when

@@ -1,9 +1,9 @@
 /* The epoch watcher; why there are epochs is in epoch.h.
  *
  * Happy path: the watcher sees that redis_generation() has moved, asks SQL for the epoch of redis_run_id()
- * (inserting it if it is new), and publishes (generation, epoch) together in the domain. Failures: SQL is
- * away: tried again with backoff, the epoch stays unknown meanwhile. The connection changes while SQL is
- * asked: the answer is for an older generation, is not published, and the next round asks again.
+ * (inserting it if it is new), and publishes (generation, epoch) together in the domain.
+ * Failures: SQL is away: tried again with backoff, the epoch stays unknown meanwhile. The connection changes
+ * while SQL is asked: the answer is for an older generation, is not published, and the next round asks again.
  */
 #include "core/domain/epoch.h"
 

@@ -2,7 +2,7 @@
  *
  * Each write, on the happy path:
  *   1. One transaction: an advisory lock on the pair (so that a follow and a block of the same two never
- * overlap), then one statement that checks, changes, moves the follower version and writes the outbox row.
+ *      overlap), then one statement that checks, changes, moves the follower version and writes the outbox row.
  *   2. The tokens of everybody whose view changed move; timelines whose sources grew are deleted (tokens.h).
  *   3. The event is published: only now, so that an event which its writer published says that 2 is done.
  *   4. The answer.

@@ -6,12 +6,12 @@
  *   3. The marker fiber sets published_at for what was published, in one UPDATE every 100 ms.
  * Failures:
  *   - crash or Redis trouble between 1 and 2, or between 2 and 3: the row stays unpublished; the relay role
- * publishes rows that are older than 2 s (so an event may come twice: every effect is idempotent by event
- * id).
+ *     publishes rows that are older than 2 s (so an event may come twice: every effect is idempotent by event
+ *     id).
  *   - the outcome of 1 is unknown (ERR_CONNECTION_LOST): the caller reports failure and publishes nothing; if
- * the row did commit, the relay finds it.
+ *     the row did commit, the relay finds it.
  *   - the marker cannot reach PostgreSQL: ids wait (bounded: 100,000; beyond it they are forgotten and
- * published again).
+ *     published again).
  */
 #ifndef ROOKERY_CORE_DOMAIN_OUTBOX_H
 #define ROOKERY_CORE_DOMAIN_OUTBOX_H

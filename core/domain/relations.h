@@ -34,7 +34,7 @@ struct entry {
  * workers/audit.c, written independently). Shown when
  *   - the author is followed or is the viewer; and neither blocked nor muted;
  *   - a reply: the author is the viewer, or the one replied to is the author, the viewer or followed, and not
- * blocked or muted;
+ *     blocked or muted;
  *   - a repost: the original's author is not blocked or muted. */
 bool relations_shows_at_home(const struct relations *r, const struct entry *e);
 /* May the viewer see a post of this author at all? (Not when either blocked the other.) */

@@ -1,8 +1,8 @@
 /* ProtoJSON to messages.
  *
  *   1. check_shape() bounds depth and the number of values, since jansson builds its tree with malloc: at
- * worst some 300 bytes for "{},", so CODEC_MAX_FIELDS values are at most 20 MB, gone again when the call
- * returns.
+ *      worst some 300 bytes for "{},", so CODEC_MAX_FIELDS values are at most 20 MB, gone again when the call
+ *      returns.
  *   2. jansson parses: JSON grammar, UTF-8, no U+0000, no duplicate names.
  *   3. The tree is walked along the descriptor; what is taken is copied into the arena.
  * Any failure frees the tree and leaves what was taken to the arena.

@@ -2,8 +2,8 @@
  *
  *   1. pg_batcher_submit links the fiber's request into `pending` and parks.
  *   2. At the end of the turn the flusher forms batches while fewer than max_in_flight are out: it takes up
- * to max_rows requests, has their parameters built (all those fibers are parked, so their rows are there),
- *      and starts a fiber for the batch.
+ *      to max_rows requests, has their parameters built (all those fibers are parked, so their rows are
+ *      there), and starts a fiber for the batch.
  *   3. The batch's fiber executes the statement, finds each request's row of the answer by its ordinal, and
  *      wakes them all. It stays until every one has left, since the rows are its arena's.
  *   4. Its answer made room: the flusher runs again if anything is pending.

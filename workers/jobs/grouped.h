@@ -7,8 +7,8 @@
  *   2. grouped_run reads all rows into a table, numbering slice keys; the table is indexed slice-major.
  *   3. Missing values are filled over the whole table, or slice by slice as each comes up.
  *   4. Threads take blocks of slices in key order, fit them and format their rows; blocks are written in
- * order, so the table is the same byte for byte whatever the number of threads. When the rows outgrow
- * `memory`, what has been read and what follows goes to spill files (spill.h), partitioned by slice key;
+ *      order, so the table is the same byte for byte whatever the number of threads.
+ * When the rows outgrow `memory`, what has been read and what follows goes to spill files (spill.h), partitioned by slice key;
  * steps 3 and 4 then run partition by partition, and the sorted results are merged. The table is the same
  * byte for byte. A slice is the least that must fit in memory. Filling over the whole table by knn or
  * logistic needs the whole table, and is refused with a sentence when it does not fit. A slice that cannot be

@@ -1,11 +1,15 @@
 /* rpcbench: a gRPC client that calls as fast as it can, and checks what it gets.
  *
- *   rpcbench serve ADDR:PORT [BYTES]          a server whose one method gives a constant reply (default
- * 4000): how fast the rpc surface is with no backend behind it rpcbench call ADDR:PORT CONNECTIONS CALLS
- * SECONDS [PATH [BYTES]] calls one method, of whose replies each has at least BYTES rpcbench home ADDR:PORT
- * TOKENS CONNECTIONS CALLS SECONDS home timelines of the accounts whose tokens the file holds, 20 items a
- * page; every fourth reader asks for a second page rpcbench post ADDR:PORT TOKENS CONNECTIONS CALLS SECONDS
- *                                             posts
+ *   rpcbench serve ADDR:PORT [BYTES]
+ *       a server whose one method gives a constant reply (default 4000): how fast the rpc surface is with no
+ *       backend behind it
+ *   rpcbench call ADDR:PORT CONNECTIONS CALLS SECONDS [PATH [BYTES]]
+ *       calls one method, of whose replies each has at least BYTES
+ *   rpcbench home ADDR:PORT TOKENS CONNECTIONS CALLS SECONDS
+ *       home timelines of the accounts whose tokens the file holds, 20 items a page; every fourth reader asks for
+ *       a second page
+ *   rpcbench post ADDR:PORT TOKENS CONNECTIONS CALLS SECONDS
+ *       posts
  *
  * CALLS are in flight on each connection. Prints calls a second and latency percentiles; status 1 when a call
  * failed or gave something else than it must.

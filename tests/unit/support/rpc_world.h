@@ -28,12 +28,16 @@ struct rpc_world {
 };
 
 /* Methods below TEST_SERVICE:
- *   Echo     unary   string -> the same; header "x-seen" and trailer "x-done" are set, "x-echo-bin" is
- * returned Fail     unary   a status number as string -> that error, with field "name" and a retry delay when
- * it is 3 or 8 Sleep    unary   number of ms -> the same, after that time Private  unary   string -> the
- * same, for "authorization: Bearer sesame" Count    server  n -> 1..n Flood    server  n -> n strings of
- * 10,000 bytes, as fast as the client takes them Live     server  detaches; see rpc_world.live Sum client
- * numbers -> their sum Chat     bidi    strings -> each back Routes: /healthz "ok\n", /echo the query. */
+ *   Echo     unary   string -> the same; header "x-seen" and trailer "x-done" are set, "x-echo-bin" is returned
+ *   Fail     unary   a status number as string -> that error, with field "name" and a retry delay when it is 3 or 8
+ *   Sleep    unary   number of ms -> the same, after that time
+ *   Private  unary   string -> the same, for "authorization: Bearer sesame"
+ *   Count    server  n -> 1..n
+ *   Flood    server  n -> n strings of 10,000 bytes, as fast as the client takes them
+ *   Live     server  detaches; see rpc_world.live
+ *   Sum      client  numbers -> their sum
+ *   Chat     bidi    strings -> each back
+ * Routes: /healthz "ok\n", /echo the query. */
 void world_init(struct rpc_world *w);
 /* Starts the server on a free port of the fiber's loop. */
 void world_start(struct fiber *self, struct rpc_world *w);

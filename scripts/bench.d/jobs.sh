@@ -1,10 +1,11 @@
 # shellcheck shell=bash
 # B7: a regression per slice, from a CSV file to a table. Sourced by scripts/bench.
 #
-# The yardsticks are what an analyst would write: a loop over the slices in R (lm, and the bare .lm.fit that it rests
-# on) and in Python (scikit-learn's LinearRegression), each with its usual reader, on the same kind of file. They give
-# coefficients and R squared; ours adds errors, tests and intervals. Everything runs on one core, and what counts is
-# its processor time, which other programs on the machine disturb least. The yardsticks get fewer slices of the same
+# The yardsticks are what an analyst would write: a loop over the slices in R (read.csv, split, lm) and in Python
+# (pandas.read_csv, groupby, scikit-learn's LinearRegression), on the same kind of file. They give coefficients and R
+# squared; ours adds errors, tests and intervals. Beside each stands what remains when its author has taken out all but
+# the least squares: the bare .lm.fit, and arrays instead of data frames. Everything runs on one core, and what counts
+# is its processor time, which other programs on the machine disturb least. The yardsticks get fewer slices of the same
 # size, since their time per slice is the same for any number of them; all figures are rows per second.
 
 # jobs_cpu COMMAND...: prints the seconds of processor time that it took.
@@ -24,6 +25,16 @@ jobs_fit() { # FILE
     "$BUILD/rookery-worker" jobs fit "$1" --slice-by slice --y y --x x1,x2,x3,x4,x5 --threads 1 --quiet
 }
 
+jobs_sklearn() { # loop|arrays|check FILE
+    env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 /usr/bin/python3 scripts/bench.d/jobs_sklearn.py "$@"
+}
+
+jobs_beside() { # RATE NAME TARGET ROWS SECONDS...: a row of the report
+    local rate=$1 name=$2 target=$3
+    shift 3
+    bench_ratio 'rows fitted, CSV to table' rows/s "$rate" "$(jobs_rate "$@")" "$name" at-least "$target"
+}
+
 # The same coefficients, or the yardstick measures something else: 9 digits of the sum of all.
 jobs_agree() { # NAME FILE COMMAND...
     local name=$1 file=$2 ours theirs
@@ -34,35 +45,36 @@ jobs_agree() { # NAME FILE COMMAND...
 }
 
 bench_B7() {
-    local rows slices share per_r per_lm per_learn learn=1 round
+    local rows slices share learn=1 round
     rows=$(bench_size 10000000 100000)
     slices=$((rows / 100))
     share=$((slices > 4000 ? slices / 5 : slices / 2)) # enough that the start of R or Python does not count
     command -v Rscript >/dev/null || bench_skip 'rows fitted' 'r-base-core is not installed'
-    /usr/bin/python3 -c 'import sklearn' 2>/dev/null || learn=0
+    /usr/bin/python3 -c 'import pandas, sklearn' 2>/dev/null || learn=0
     "$BUILD/jobsrows" "$rows" "$slices" >"$WORK/all.csv"
     "$BUILD/jobsrows" $((share * 100)) "$share" >"$WORK/share.csv"
     bench_note "$rows rows of 5 predictors in $slices slices, $(du -m "$WORK/all.csv" | cut -f1) MB; the yardsticks get $share of such slices"
 
-    local ours=() bare=() lm=() sklearn=() script=scripts/bench.d
+    local ours=() bare=() lm=() sklearn=() arrays=() script=scripts/bench.d
     jobs_agree R "$WORK/share.csv" Rscript $script/jobs.R check
+    [ $learn = 0 ] || jobs_agree scikit-learn "$WORK/share.csv" jobs_sklearn check
     for round in 1 2 3; do
         ours+=("$(jobs_cpu jobs_fit "$WORK/all.csv")")
-        bare+=("$(jobs_cpu Rscript $script/jobs.R bare "$WORK/share.csv")")
         lm+=("$(jobs_cpu Rscript $script/jobs.R lm "$WORK/share.csv")")
-        [ $learn = 0 ] || sklearn+=("$(jobs_cpu env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
-            /usr/bin/python3 $script/jobs_sklearn.py "$WORK/share.csv")")
-        bench_note "round $round: ours ${ours[-1]} s, R .lm.fit ${bare[-1]} s, R lm ${lm[-1]} s, scikit-learn ${sklearn[-1]:-not installed}"
+        bare+=("$(jobs_cpu Rscript $script/jobs.R bare "$WORK/share.csv")")
+        bench_note "round $round: ours ${ours[-1]} s, R lm ${lm[-1]} s, R .lm.fit ${bare[-1]} s"
+        [ $learn = 1 ] || continue
+        sklearn+=("$(jobs_cpu jobs_sklearn loop "$WORK/share.csv")")
+        arrays+=("$(jobs_cpu jobs_sklearn arrays "$WORK/share.csv")")
+        bench_note "round $round: scikit-learn ${sklearn[-1]} s, on arrays ${arrays[-1]} s"
     done
     local rate
     rate=$(jobs_rate "$rows" "${ours[@]}")
-    per_r=$(jobs_rate $((share * 100)) "${bare[@]}")
-    per_lm=$(jobs_rate $((share * 100)) "${lm[@]}")
-    bench_ratio 'rows fitted, CSV to table' rows/s "$rate" "$per_lm" 'R lm' at-least 20
+    jobs_beside "$rate" 'R lm' 20 $((share * 100)) "${lm[@]}"
+    jobs_beside "$rate" 'R .lm.fit' 2 $((share * 100)) "${bare[@]}"
     if [ $learn = 1 ]; then
-        per_learn=$(jobs_rate $((share * 100)) "${sklearn[@]}")
-        bench_ratio 'rows fitted, CSV to table' rows/s "$rate" "$per_learn" scikit-learn at-least 20
+        jobs_beside "$rate" scikit-learn 20 $((share * 100)) "${sklearn[@]}"
+        jobs_beside "$rate" 'scikit-learn on arrays' 5 $((share * 100)) "${arrays[@]}"
     fi
-    bench_ratio 'rows fitted, CSV to table' rows/s "$rate" "$per_r" 'R .lm.fit' at-least 2
     bench_limit 'CSV to table, 10 M rows' s "$(awk -v r="$rate" 'BEGIN { printf "%.3g", 1e7 / r }')" at-most 5
 }

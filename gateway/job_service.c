@@ -2,6 +2,7 @@
 #include "core/domain/job.h"
 
 #include "core/net/codec.h"
+#include "gateway/job_rows.h"
 #include "gateway/job_service.h"
 #include "gateway/lists.h"
 #include "gateway/services.h"
@@ -132,33 +133,54 @@ static int watch_job(struct fiber *self, struct rpc_call *call, const ProtobufCM
 
 /* ---- results ------------------------------------------------------------------------------------------- */
 
-static int send_piece(struct fiber *self, struct rpc_call *call, int64_t id, int64_t seq, int64_t *left) {
+struct result_reading {
+    int64_t id, left; /* bytes still to come */
+    bool as_rows;
+    struct job_rows rows;
+};
+
+static int send_piece(struct fiber *self, struct rpc_call *call, struct result_reading *r, int64_t seq) {
     Rookery__V1__GetResultResponse reply = ROOKERY__V1__GET_RESULT_RESPONSE__INIT;
     struct str bytes;
-    int e = job_result(self, &gateway_of(call)->domain, id, seq, &bytes, rpc_fault(call));
+    int e = job_result(self, &gateway_of(call)->domain, r->id, seq, &bytes, rpc_fault(call));
     if (e == 0 && bytes.len == 0)
         e = fault_set(rpc_fault(call), ERR_ABORTED, "the job was dropped while its result was read");
-    if (e == 0) {
+    if (e == 0) r->left -= (int64_t)bytes.len;
+    if (e == 0 && r->as_rows) {
+        e = job_rows_cut(&r->rows, bytes, rpc_arena(call), &reply, rpc_fault(call));
+    } else if (e == 0) {
         reply.data.data = (uint8_t *)(uintptr_t)bytes.ptr;
         reply.data.len = bytes.len;
-        *left -= (int64_t)bytes.len;
-        e = rpc_send(self, call, &reply.base);
     }
+    if (e == 0 && (reply.n_rows > 0 || !r->as_rows)) e = rpc_send(self, call, &reply.base);
     arena_reset(rpc_arena(call));
     return e;
 }
 
-static int get_result(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
-    int64_t id = REQUEST(GetResultRequest)->job_id;
-    struct job_record job;
-    int e = find_job(self, call, id, &job);
-    if (e != 0) return e;
-    if (job.state != ROOKERY__V1__JOB_STATE__JOB_STATE_SUCCEEDED)
+static int check_result(struct rpc_call *call, const struct job_record *job, bool as_rows) {
+    struct arena *a = rpc_arena(call);
+    if (job->state != ROOKERY__V1__JOB_STATE__JOB_STATE_SUCCEEDED)
         return fault_field(rpc_fault(call), ERR_FAILED_PRECONDITION, "job_id",
                            "only a job that has succeeded has a result; WatchJob ends when it has");
-    int64_t left = job.result_bytes;
+    if (!as_rows) return 0;
+    const Rookery__V1__JobSpec *spec =
+        (const void *)pb_decode(&rookery__v1__job_spec__descriptor, job->spec, a, rpc_fault(call));
+    if (!spec) return rpc_fault(call)->error;
+    if (spec->format != ROOKERY__V1__RESULT_FORMAT__RESULT_FORMAT_JSON) return 0;
+    return fault_field(rpc_fault(call), ERR_FAILED_PRECONDITION, "as_rows",
+                       "this job's table is JSON; rows are of a job whose format is CSV");
+}
+
+static int get_result(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+    const Rookery__V1__GetResultRequest *in = REQUEST(GetResultRequest);
+    struct job_record job;
+    int e = find_job(self, call, in->job_id, &job);
+    if (e == 0) e = check_result(call, &job, in->as_rows);
+    if (e != 0) return e;
+    struct result_reading r = {.id = in->job_id, .left = job.result_bytes, .as_rows = in->as_rows};
     e = rpc_send_headers(self, call);
-    for (int64_t seq = 0; e == 0 && left > 0; seq++) e = send_piece(self, call, id, seq, &left);
+    for (int64_t seq = 0; e == 0 && r.left > 0; seq++) e = send_piece(self, call, &r, seq);
+    buf_free(&r.rows.bytes);
     return e;
 }
 

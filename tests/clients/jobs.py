@@ -4,6 +4,8 @@ cancelling; and that nobody else can do any of it.
 
 Prints TAP. Needs ROOKERY_GATEWAY (with workers behind it), ROOKERY_BUILD and the stubs on PYTHONPATH.
 """
+import csv
+import io
 import os
 import sys
 import time
@@ -148,6 +150,23 @@ def tasks_story(ada):
     fails_with("it has no result", grpc.StatusCode.FAILED_PRECONDITION, lambda: ada.result(again.id), "succeeded")
     check("one that has succeeded cannot be cancelled any more",
           ada.cancel(job.id).state == jp.JOB_STATE_SUCCEEDED)
+    return job
+
+
+def rows_story(ada, tasks):
+    """Results as rows: of keys that need quotes, and of a table that comes in several pieces."""
+    keys = ["plain", 'with, a comma', 'a "quote"', "two\nlines", '""', ""]
+    quoted = ['"' + key.replace('"', '""') + '"' for key in keys]
+    content = "key,x,y\n" + "".join(f"{key},{i},{i * i}\n" for key in quoted for i in range(4))
+    made = ada.upload(content.encode(), "quotes")
+    for name, job in (("keys that need quotes", ada.create(made, linear("y", ["x"], ["key"]))), ("many slices", tasks)):
+        ada.ended(job.id)
+        wanted = list(csv.reader(io.StringIO(ada.result(job.id).decode(), newline="")))
+        rows = ada.rows(job.id)
+        check(f"{name}: rows are those of the CSV", rows == wanted and len(rows) > 6, rows[:4])
+    table = ada.create(made, linear("y", ["x"], ["key"], format=jp.RESULT_FORMAT_JSON))
+    ada.ended(table.id)
+    fails_with("JSON has no rows", grpc.StatusCode.FAILED_PRECONDITION, lambda: ada.rows(table.id), "JSON")
 
 
 def deleted_story(ada):
@@ -211,7 +230,7 @@ def main():
     genomics_story(ada)
     refused_story(ada, dataset)
     stranger_story(ada, bob, dataset, job)
-    tasks_story(ada)
+    rows_story(ada, tasks_story(ada))
     deleted_story(ada)
     quick_story(ada)
     everything = listed(ada)

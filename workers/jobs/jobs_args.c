@@ -281,9 +281,10 @@ TAKER(take_na_column) {
     return true;
 }
 TAKER(take_delimiter) {
-    char c = strcmp(value, "\\t") == 0 || strcmp(value, "tab") == 0 ? '\t' : value[0];
-    bool one = c == '\t' || value[1] == '\0';
-    if (c == '\0' || !one || c == '"' || c == '\r' || c == '\n' || (unsigned char)c > 127) {
+    bool tab = strcmp(value, "\\t") == 0 || strcmp(value, "tab") == 0;
+    char c = tab ? '\t' : value[0];
+    bool one = tab || (c != '\0' && value[1] == '\0');
+    if (!one || c == '"' || c == '\r' || c == '\n' || (unsigned char)c > 127) {
         return bad_value(error, value, "not a delimiter: it is one ASCII character but a quote, or tab");
     }
     args->dataset.delimiter = c;

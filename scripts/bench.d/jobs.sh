@@ -77,4 +77,5 @@ bench_B7() {
         jobs_beside "$rate" 'scikit-learn on arrays' 5 $((share * 100)) "${arrays[@]}"
     fi
     bench_limit 'CSV to table, 10 M rows' s "$(awk -v r="$rate" 'BEGIN { printf "%.3g", 1e7 / r }')" at-most 5
+    jobs_service
 }

@@ -1,6 +1,8 @@
 /* Fan-out.
  *
  * A batch of events, on the happy path:
+ *   0. Posts that are told again to a new Redis, and settled in its epoch (epoch.h), are left out: every list there
+ *      can be was built with them. So a new Redis, which is told an hour's events, is up to date soon.
  *   1. The follower lists of every author (and of everybody replied to) are made as new as the database is now
  *      (followers.h). The events were read before that, so their posts are committed: a list is never older
  *      than the post.
@@ -67,18 +69,24 @@ static int64_t answered_by(const Event *e) {
     return other != e->actor_id ? other : 0;
 }
 
+/* Is the post on every timeline of this epoch without being delivered? */
+static bool is_settled(const struct item *item, int64_t epoch) {
+    return item->settled_epoch > 0 && item->settled_epoch <= epoch;
+}
+
 static int by_post(const void *a, const void *b) {
     int64_t x = ((const struct posting *)a)->event->post_created->post_id;
     int64_t y = ((const struct posting *)b)->event->post_created->post_id;
     return (x > y) - (x < y);
 }
 
-static void collect(struct postings *p, const struct batch *b, struct arena *a) {
+static void collect(struct postings *p, const struct batch *b, int64_t epoch, struct arena *a) {
     size_t n = 0;
     *p = (struct postings){.v = ARENA_ARRAY(a, struct posting, b->n)};
     ids_init(&p->accounts);
     for (size_t i = 0; i < b->n; i++)
-        if (is_post(b->items[i].event)) p->v[n++].event = b->items[i].event;
+        if (is_post(b->items[i].event) && !is_settled(&b->items[i], epoch))
+            p->v[n++].event = b->items[i].event;
     qsort(p->v, n, sizeof *p->v, by_post);
     for (size_t i = 0; i < n; i++) {
         const Event *e = p->v[i].event;
@@ -166,7 +174,7 @@ static int send_posts(struct fiber *self, struct worker *w, struct postings *p, 
 static int handle_posts(struct fiber *self, struct worker *w, const struct batch *b, int64_t epoch,
                         struct fault *fault) {
     struct postings p;
-    collect(&p, b, fiber_arena(self));
+    collect(&p, b, epoch, fiber_arena(self));
     int e = followers_hold(self, w->followers, &p.accounts, fault);
     if (e == 0 && p.n > 0) e = send_posts(self, w, &p, epoch, fault);
     followers_release(w->followers, &p.accounts);

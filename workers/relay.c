@@ -5,7 +5,7 @@
  *      them long ago) go on their streams, oldest first, 500 at a time, and are marked.
  *   2. A Redis that is a new server process (redis_epochs has a row not yet republished): everything
  *      published in the window, or not yet processed by every role, is marked unpublished again, so that 1
- *      publishes it once more. Only then is the epoch marked.
+ *      publishes it once more, saying what the fan-out need not deliver (epoch.h). Only then is the epoch marked.
  * Failures: the leader dies: the lease runs out after 5 s and another leads. Redis or PostgreSQL is away: the
  * next round tries again. An event may be published twice: every effect is idempotent by event id.
  */
@@ -28,9 +28,8 @@
 
 static const struct pg_stmt UNPUBLISHED = {
     .name = "relay_unpublished",
-    .sql = "SELECT id, partition, payload, stream FROM outbox WHERE published_at IS NULL AND id < $1 ORDER "
-           "BY id "
-           "LIMIT $2",
+    .sql = "SELECT id, partition, payload, stream, coalesce(settled_epoch, 0) FROM outbox"
+           " WHERE published_at IS NULL AND id < $1 ORDER BY id LIMIT $2",
     .read_only = true,
 };
 
@@ -46,7 +45,8 @@ static const struct pg_stmt NEW_EPOCHS = {
     .sql = "SELECT max(epoch), floor(extract(epoch FROM greatest(upkeep_keep_from($2), 'epoch')) * "
            "1000)::bigint,"
            "   ceil(extract(epoch FROM max(opened_at) + interval '2 seconds') * 1000)::bigint,"
-           "   max(epoch) > (SELECT min(epoch) FROM redis_epochs)"
+           "   max(epoch) > (SELECT min(epoch) FROM redis_epochs),"
+           "   floor(extract(epoch FROM max(opened_at) - make_interval(secs => $3)) * 1000)::bigint"
            " FROM redis_epochs"
            " WHERE NOT republished AND epoch <= $1 AND opened_at < now() - interval '2 seconds'"
            " HAVING max(epoch) IS NOT NULL",
@@ -55,7 +55,9 @@ static const struct pg_stmt NEW_EPOCHS = {
 
 static const struct pg_stmt REOPEN = {
     .name = "relay_reopen",
-    .sql = "WITH again AS (UPDATE outbox SET published_at = NULL WHERE id > $1 AND id IN"
+    .sql = "WITH again AS (UPDATE outbox SET published_at = NULL, settled_epoch ="
+           "     CASE WHEN published_at < to_timestamp($5::bigint / 1000.0) THEN $6 ELSE settled_epoch END"
+           "   WHERE id > $1 AND id IN"
            "   (SELECT id FROM outbox WHERE id > $1 AND published_at >= to_timestamp($2::bigint / 1000.0)"
            "     AND published_at < to_timestamp($3::bigint / 1000.0) ORDER BY id LIMIT $4) RETURNING id)"
            " SELECT count(*), coalesce(max(id), 0) FROM again",
@@ -66,9 +68,14 @@ static const struct pg_stmt REOPENED = {
     .sql = "UPDATE redis_epochs SET republished = true WHERE epoch <= $1",
 };
 
-/* Marks everything published between those times unpublished again, in parts. */
-static int reopen_between(struct fiber *self, struct worker *w, int64_t from_ms, int64_t to_ms,
-                          int64_t *events) {
+/* What is told again: everything published between those times; what was published before settled_ms is settled in
+ * the epoch (epoch.h). */
+struct window {
+    int64_t epoch, from_ms, to_ms, settled_ms;
+};
+
+/* Marks it unpublished again, in parts. */
+static int reopen(struct fiber *self, struct worker *w, const struct window *t, int64_t *events) {
     int64_t lowest = 0, n = REOPEN_BATCH;
     *events = 0;
     while (n == REOPEN_BATCH) {
@@ -76,9 +83,11 @@ static int reopen_between(struct fiber *self, struct worker *w, int64_t from_ms,
         struct pg_result *r;
         pg_args_init(&args, fiber_arena(self));
         pg_i64(&args, lowest);
-        pg_i64(&args, from_ms);
-        pg_i64(&args, to_ms);
+        pg_i64(&args, t->from_ms);
+        pg_i64(&args, t->to_ms);
         pg_i64(&args, REOPEN_BATCH);
+        pg_i64(&args, t->settled_ms);
+        pg_i64(&args, t->epoch);
         int e = pg_exec(self, w->domain.pg, &REOPEN, &args, &r, NULL);
         if (e != 0) return e;
         n = pg_get_i64(r, 0, 0);
@@ -95,13 +104,16 @@ static int reopen_window(struct fiber *self, struct worker *w) {
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, epoch_now(&w->domain));
     pg_i32(&args, RELAY_WINDOW_S);
+    pg_f64(&args, EPOCH_SLACK_S);
     int e = pg_exec(self, w->domain.pg, &NEW_EPOCHS, &args, &r, NULL);
     if (e != 0 || pg_rows(r) == 0) return e;
-    int64_t epoch = pg_get_i64(r, 0, 0), events = 0;
-    if (pg_get_bool(r, 0, 3)) e = reopen_between(self, w, pg_get_i64(r, 0, 1), pg_get_i64(r, 0, 2), &events);
+    int64_t events = 0;
+    const struct window t = {pg_get_i64(r, 0, 0), pg_get_i64(r, 0, 1), pg_get_i64(r, 0, 2),
+                             pg_get_i64(r, 0, 4)};
+    if (pg_get_bool(r, 0, 3)) e = reopen(self, w, &t, &events);
     if (e != 0) return e;
     pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, epoch);
+    pg_i64(&args, t.epoch);
     e = pg_exec(self, w->domain.pg, &REOPENED, &args, NULL, NULL);
     if (e == 0)
         log_info(w->domain.log, "a new Redis is told the events of the window again",
@@ -117,6 +129,7 @@ static int publish(struct fiber *self, struct worker *w, const struct pg_result 
             .partition = (int)pg_get_i64(rows, i, 1),
             .payload = pg_get_str(rows, i, 2),
             .stream = (enum outbox_stream)pg_get_i64(rows, i, 3),
+            .settled_epoch = pg_get_i64(rows, i, 4),
         };
         outbox_add_command(b, &e, true);
     }

@@ -274,11 +274,16 @@ static struct str copy(struct arena *a, struct str s) {
     return (struct str){arena_memdup(a, s.ptr ? s.ptr : "", s.len), s.len};
 }
 
-/* A second field says what else to know of the entry. */
-static void read_mark(const struct role *role, const struct redis_reply *fields, struct item *item) {
-    bool addressed = str_eq(fields->element[2].str, STR(OUTBOX_ADDRESSED));
-    item->for_another = addressed && !str_eq(fields->element[3].str, str_from(role->name));
-    item->relayed = addressed || str_eq(fields->element[2].str, STR(OUTBOX_RELAYED));
+/* Further fields say what else to know of the entry. */
+static void read_mark(const struct role *role, struct str field, struct str value, struct item *item) {
+    if (str_eq(field, STR(OUTBOX_ADDRESSED))) {
+        item->for_another = !str_eq(value, str_from(role->name));
+        item->relayed = true;
+    } else if (str_eq(field, STR(OUTBOX_RELAYED))) {
+        item->relayed = true;
+    } else if (str_eq(field, STR(OUTBOX_SETTLED)) && !str_to_i64(value, &item->settled_epoch)) {
+        item->settled_epoch = 0;
+    }
 }
 
 /* entries: [[id, [field, value]], ...]; a trimmed entry that is still pending has nil fields: it is long done
@@ -296,7 +301,8 @@ static struct item *read_items(const struct role *role, struct arena *a, const s
         item->stream_id = copy(a, entry->element[0].str);
         if (fields->type != REDIS_ARRAY || fields->elements < 2) continue;
         item->payload = copy(a, fields->element[1].str);
-        if (fields->elements >= 4) read_mark(role, fields, item);
+        for (size_t f = 2; f + 1 < fields->elements; f += 2)
+            read_mark(role, fields->element[f].str, fields->element[f + 1].str, item);
         item->message = pb_decode(stream->message, item->payload, a, NULL);
         if (item->message && stream->valid && !stream->valid(item->message)) item->message = NULL;
     }

@@ -30,8 +30,9 @@ struct item {
     bool for_another; /* a dead letter that was replayed to another role: acknowledged, and nothing else */
     /* The relay published it, or an operator: whoever wrote it may have died before the rest of its work. */
     bool relayed;
-    int64_t deliveries; /* to processes that are no more; known of an entry that was taken over alone */
-    union {             /* decoded; NULL when the payload is no valid message: never handed to a role */
+    int64_t settled_epoch; /* from this epoch on timelines are built with it (epoch.h); 0: not known */
+    int64_t deliveries;    /* to processes that are no more; known of an entry that was taken over alone */
+    union {                /* decoded; NULL when the payload is no valid message: never handed to a role */
         ProtobufCMessage *message; /* by the stream's descriptor */
         Event *event;              /* of EVENT_STREAM */
     };

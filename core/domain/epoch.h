@@ -12,11 +12,26 @@
  * A batch that was built for epoch E may wait for a new connection and run on another server, where its keys
  * mean nothing. So whoever writes timelines checks, when the replies are there, that epoch_now() still is the
  * epoch the batch was built for, and does it again if not.
+ *
+ * Of the events that are told again, most need no delivery. An outbox row whose published_at is before the epoch's
+ * opened_at is *settled* in that epoch and all later ones:
+ *   - it was published after its commit, and marked by a statement that began after that: commit < published_at;
+ *   - nobody knows an epoch, so nobody builds a list of it, before the statement that opened it has committed; a list
+ *     is built from a snapshot taken later still: opened_at < snapshot.
+ * Both times are when a statement began, by PostgreSQL's own clock; neither ids nor other clocks take part, nor does
+ * it matter how long a transaction may take. So the snapshot of every list has the entry: it is on the list, or below
+ * its floor, and a delivery would add nothing. (A reader's bound holds too: a settled entry is older than the opening,
+ * so no prompt delivery of the epoch puts the bound below it; see timeline_list.h.) Should PostgreSQL's clock step
+ * back, or its successor's be behind, that is made good for up to EPOCH_SLACK_S: what was published in the last
+ * seconds before the opening counts as not settled, and is delivered.
  */
 #ifndef ROOKERY_CORE_DOMAIN_EPOCH_H
 #define ROOKERY_CORE_DOMAIN_EPOCH_H
 
 #include "core/domain/domain.h"
+
+/* How far PostgreSQL's clock may step back just when an epoch opens. */
+#define EPOCH_SLACK_S 10
 
 /* Starts the watcher fiber, which keeps what epoch_now returns true. */
 int epoch_watch_start(struct domain *d);

@@ -57,7 +57,8 @@ void outbox_args(struct pg_args *args, const struct event_record *e) {
 
 void outbox_add_command(struct redis_batch *b, const struct event_record *e, bool relayed) {
     char key[KEY_MAX];
-    redis_cmd(b, relayed ? 7 : 5);
+    bool settled = relayed && e->settled_epoch > 0;
+    redis_cmd(b, settled ? 9 : relayed ? 7 : 5);
     redis_arg(b, STR("XADD"));
     redis_arg(b, e->stream == OUTBOX_JOBS ? key_jobs(key, e->partition) : key_events(key, e->partition));
     redis_arg(b, STR("*"));
@@ -66,6 +67,9 @@ void outbox_add_command(struct redis_batch *b, const struct event_record *e, boo
     if (!relayed) return;
     redis_arg(b, STR(OUTBOX_RELAYED));
     redis_arg(b, STR("1"));
+    if (!settled) return;
+    redis_arg(b, STR(OUTBOX_SETTLED));
+    redis_arg_i64(b, e->settled_epoch);
 }
 
 /* ---- the marker ---------------------------------------------------------------------------------------- */

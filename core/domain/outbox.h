@@ -31,6 +31,7 @@ struct event_record {
     int partition;
     struct str payload; /* encoded Event, or JobMessage */
     enum outbox_stream stream;
+    int64_t settled_epoch; /* from this epoch on timelines are built with it (epoch.h); 0: not known */
 };
 
 /* The partition of an actor: a hash, so that neighbouring ids spread. */
@@ -56,7 +57,10 @@ int outbox_publish_with(struct fiber *self, struct domain *d, struct redis_batch
 /* The field of a replayed dead letter that names the only role it is for: everybody else has had it before. */
 #define OUTBOX_ADDRESSED "to"
 
-/* XADD of one event to a batch. */
+/* The field with an event's settled_epoch, behind the one that says it was relayed. */
+#define OUTBOX_SETTLED "s"
+
+/* XADD of one event to a batch. What is not relayed is new, so not settled. */
 void outbox_add_command(struct redis_batch *b, const struct event_record *e, bool relayed);
 
 /* Adds the outbox row's parameters (id, partition, payload) in that order; the stream is the statement's to

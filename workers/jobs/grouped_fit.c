@@ -166,14 +166,15 @@ static double input_value(const struct input_column *input, const struct missing
     struct missing_fill fill = {0};
     if (missing && find_fill(input, fills, row, &fill)) ++*imputed;
     if (input->is_text) return (missing ? fill.text : input->column->text[row]) == input->positive;
-    return missing ? fill.number : input->column->number[row];
+    return missing ? fill.number : table_number(input->column, row);
 }
 
 static void gather_column(const struct fit_worker *w, const struct input_column *input,
                           const struct missing_result *fills, uint64_t *imputed) {
     if (!input->column->missing && !input->indicates && !input->is_text) {
         const double *from = input->column->number;
-        for (size_t i = 0; i < w->n_kept; i++) input->values[i] = from[w->kept[i]];
+        size_t stride = input->column->stride;
+        for (size_t i = 0; i < w->n_kept; i++) input->values[i] = from[w->kept[i] * stride];
         return;
     }
     for (size_t i = 0; i < w->n_kept; i++) input->values[i] = input_value(input, fills, w->kept[i], imputed);

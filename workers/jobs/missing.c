@@ -81,7 +81,7 @@ bool missing_mean(const struct table_column *column, const uint32_t *rows, size_
     for (size_t i = 0; i < n_rows; i++) {
         size_t row = missing_row(rows, i);
         if (table_is_missing(column, row)) continue;
-        sum += column->number[row];
+        sum += table_number(column, row);
         n++;
     }
     if (n) *mean = (double)(sum / n);
@@ -101,7 +101,7 @@ static double *sorted_numbers(const struct table_column *column, const uint32_t 
     *n = 0;
     for (size_t i = 0; i < n_rows; i++) {
         size_t row = missing_row(rows, i);
-        if (!table_is_missing(column, row)) values[(*n)++] = column->number[row];
+        if (!table_is_missing(column, row)) values[(*n)++] = table_number(column, row);
     }
     qsort(values, *n, sizeof *values, compare_numbers);
     return values;

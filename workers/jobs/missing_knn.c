@@ -34,7 +34,7 @@ static double column_scale(const struct knn *knn, const struct table_column *col
     for (size_t i = 0; i < knn->n_rows; i++) {
         size_t row = missing_row(knn->rows, i);
         if (table_is_missing(column, row)) continue;
-        long double away = (long double)column->number[row] - mean;
+        long double away = (long double)table_number(column, row) - mean;
         squares += away * away;
         n++;
     }
@@ -47,7 +47,7 @@ static void lay_out_points(struct knn *knn) {
         const struct table_column *column = &knn->t->columns[knn->plan->predictors[j]];
         double scale = column_scale(knn, column);
         for (size_t i = 0; i < knn->n_rows; i++) {
-            knn->points[i * knn->m + j] = column->number[missing_row(knn->rows, i)] / scale;
+            knn->points[i * knn->m + j] = table_number(column, missing_row(knn->rows, i)) / scale;
         }
     }
 }
@@ -86,7 +86,7 @@ static double donors_mean(const struct knn *knn, const struct table_column *colu
     for (size_t i = 0; i < n; i++) {
         long double weight = 1;
         if (distance) weight = on_spot ? knn->best[i].distance == 0 : 1 / (long double)knn->best[i].distance;
-        sum += weight * column->number[missing_row(knn->rows, knn->best[i].i)];
+        sum += weight * table_number(column, missing_row(knn->rows, knn->best[i].i));
         weights += weight;
     }
     return (double)(sum / weights);

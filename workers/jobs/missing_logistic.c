@@ -76,7 +76,7 @@ static bool standardise(const struct text_model *m, const struct table_column *c
     long double squares = 0;
     for (size_t i = 0; i < m->n_rows; i++) {
         size_t row = missing_row(m->rows, i);
-        x[i] = table_is_missing(column, row) ? 0 : column->number[row] - mean;
+        x[i] = table_is_missing(column, row) ? 0 : table_number(column, row) - mean;
         squares += (long double)x[i] * x[i];
     }
     double sd = (double)sqrtl(squares / m->n_rows);

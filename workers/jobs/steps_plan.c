@@ -68,7 +68,7 @@ static void pack_cell(struct writing *w, size_t at, size_t row) {
         return;
     }
     pack_u8(b, cell ? STEPS_FILLED : STEPS_OBSERVED);
-    if (steps_has_number(described)) pack_f64(b, cell ? cell->number : column->number[row]);
+    if (steps_has_number(described)) pack_f64(b, cell ? cell->number : table_number(column, row));
     if (!steps_has_text(described)) return;
     if (cell && described->type != COLUMN_TEXT) {
         pack_text(b, "", 0);

@@ -1,4 +1,4 @@
-/* table: see the header. Arrays grow by half, all columns at once; what was not touched is not resident. */
+/* table: see the header. Arrays grow by half, all at once; what was not touched is not resident. */
 #include "workers/jobs/table.h"
 
 #include <math.h>
@@ -6,6 +6,10 @@
 #include <string.h>
 
 #define FIRST_ROWS 1024
+
+static bool wants_numbers(const struct table_column *column) {
+    return (column->use & (USE_NUMBER | USE_TYPE)) != 0;
+}
 
 static size_t bitmap_words(size_t rows) {
     return (rows + 63) / 64;
@@ -26,6 +30,7 @@ bool table_open(struct table *t, const struct dataset *d) {
         struct table_column *column = &t->columns[i];
         column->use = d->columns[i].use;
         if (column->use & ~(unsigned)USE_KEY) t->used[t->n_used++] = i;
+        t->n_numbers += wants_numbers(column);
         column->name = strdup(d->columns[i].name);
         if (column->use & USE_SPELL) column->spelling = intern_new();
         if (column->name && (column->spelling || !(column->use & USE_SPELL))) continue;
@@ -37,7 +42,6 @@ bool table_open(struct table *t, const struct dataset *d) {
 
 static void column_free(struct table_column *column) {
     free(column->name);
-    free(column->number);
     free(column->text);
     free(column->missing);
     intern_free(column->spelling);
@@ -46,6 +50,7 @@ static void column_free(struct table_column *column) {
 void table_close(struct table *t) {
     for (size_t i = 0; t->columns && i < t->n_columns; i++) column_free(&t->columns[i]);
     free(t->columns);
+    free(t->numbers);
     free(t->marks);
     free(t->used);
     *t = (struct table){0};
@@ -74,17 +79,25 @@ static bool grow_marks(struct table *t, size_t old_rows, size_t rows) {
     return true;
 }
 
-static bool wants_numbers(const struct table_column *column) {
-    return (column->use & (USE_NUMBER | USE_TYPE)) != 0;
+static bool grow_numbers(struct table *t, size_t rows) {
+    if (!grow_array(&t->numbers, t->n_numbers * sizeof(double), rows)) return false;
+    double *first = t->numbers;
+    for (size_t u = 0; u < t->n_used; u++) {
+        struct table_column *column = &t->columns[t->used[u]];
+        if (!wants_numbers(column)) continue;
+        column->number = first++;
+        column->stride = t->n_numbers;
+    }
+    return true;
 }
 
 static bool grow_rows(struct table *t) {
     size_t rows = t->rows_room ? t->rows_room + t->rows_room / 2 : FIRST_ROWS;
     if (rows > TABLE_ROWS_MAX) rows = TABLE_ROWS_MAX;
     if (rows == t->rows_room) return false;
+    if (t->n_numbers && !grow_numbers(t, rows)) return false;
     for (size_t i = 0; i < t->n_columns; i++) {
         struct table_column *column = &t->columns[i];
-        if (wants_numbers(column) && !grow_array(&column->number, sizeof(double), rows)) return false;
         if (column->spelling && !grow_array(&column->text, sizeof(uint32_t), rows)) return false;
         if (column->missing && !grow_bitmap(&column->missing, t->rows_room, rows)) return false;
     }
@@ -121,7 +134,7 @@ static bool set_missing(struct table *t, struct table_column *column, size_t row
     uint64_t bit = 1ull << (row % 64);
     column->n_missing += !(column->missing[row / 64] & bit);
     column->missing[row / 64] |= bit;
-    if (column->number) column->number[row] = NAN;
+    if (column->number) column->number[row * column->stride] = NAN;
     return true;
 }
 
@@ -131,7 +144,7 @@ bool table_append(struct table *t, const struct dataset_row *cells) {
     for (size_t u = 0; u < t->n_used; u++) {
         struct table_column *column = &t->columns[t->used[u]];
         const struct dataset_cell *cell = &cells->cells[t->used[u]];
-        if (column->number) column->number[row] = cell->number;
+        if (column->number) column->number[row * column->stride] = cell->number;
         if (column->spelling) {
             column->text[row] = intern_add(column->spelling, cell->text, cell->length);
             if (column->text[row] == INTERN_NONE) return false;
@@ -150,7 +163,7 @@ void table_row_cells(const struct table *t, size_t row, struct dataset_cell *cel
     for (size_t u = 0; u < t->n_used; u++) {
         const struct table_column *column = &t->columns[t->used[u]];
         struct dataset_cell *cell = &cells[t->used[u]];
-        *cell = (struct dataset_cell){.number = column->number ? column->number[row] : NAN,
+        *cell = (struct dataset_cell){.number = column->number ? table_number(column, row) : NAN,
                                       .missing = table_is_missing(column, row)};
         if (!column->spelling) continue;
         size_t length;
@@ -165,8 +178,6 @@ void table_finish(struct table *t, const struct dataset *d) {
     for (size_t i = 0; i < d->n_columns; i++) {
         struct table_column *column = &t->columns[i];
         column->type = wants_numbers(column) ? d->columns[i].type : COLUMN_TEXT;
-        if (column->type != COLUMN_TEXT) continue;
-        free(column->number);
-        column->number = NULL;
+        if (column->type == COLUMN_TEXT) column->number = NULL;
     }
 }

@@ -1,9 +1,11 @@
 /*
- * table: rows of a dataset held in memory as column arrays, with what the jobs lane needs to know about each
- * cell: its number, the text it was written as (where that is kept), and whether it is missing.
+ * table: rows of a dataset held in memory, with what the jobs lane needs to know about each cell: its number, the text
+ * it was written as (where that is kept), and whether it is missing. The numbers of a row stand side by side, because
+ * rows of a slice are gathered from all over a table: a visit to memory brings all of a row's. The rest is arrays of
+ * columns.
  *
  * A table is filled by one thread, finished, and may then be read by many. Columns keep the positions they
- * have in the dataset; those that are not used have no arrays.
+ * have in the dataset; those that are not used have no cells.
  */
 #ifndef ROOKERY_WORKERS_JOBS_TABLE_H
 #define ROOKERY_WORKERS_JOBS_TABLE_H
@@ -19,9 +21,10 @@ enum { ROW_GAP = 1, ROW_BAD = 2 };
 
 struct table_column {
     char *name;   /* owned */
-    unsigned use; /* as in the dataset; 0: no arrays */
+    unsigned use; /* as in the dataset; 0: no cells */
     enum column_type type;
-    double *number; /* NAN where missing; NULL when the column is not used for numbers or is text */
+    double *number; /* of row 0: see table_number; NULL when the column is not used for numbers or is text */
+    size_t stride;  /* from there to the number of row 1 */
     uint32_t
         *text; /* each cell as it was written, missing ones too: numbers in spelling; NULL unless USE_SPELL */
     struct intern *spelling;
@@ -35,8 +38,10 @@ struct table {
     size_t n_rows;
     uint8_t *marks; /* ROW_GAP | ROW_BAD per row; NULL: none has any */
     size_t rows_room;
-    size_t *used; /* private: the columns that have arrays */
+    size_t *used; /* private: the columns that have cells */
     size_t n_used;
+    double *numbers; /* private: n_numbers a row */
+    size_t n_numbers;
 };
 
 /* An empty table with the dataset's columns and uses. False when there is no memory; nothing is owned then.
@@ -55,6 +60,11 @@ void table_finish(struct table *t, const struct dataset *d);
 size_t table_size(const struct table *t);
 /* What one more row would take, texts not counted: for planning. */
 size_t table_row_size(const struct table *t);
+
+/* A cell's number, NAN where it is missing; of a column whose number is not NULL. */
+static inline double table_number(const struct table_column *column, size_t row) {
+    return column->number[row * column->stride];
+}
 
 static inline bool table_is_missing(const struct table_column *column, size_t row) {
     return column->missing && (column->missing[row / 64] >> (row % 64) & 1);

@@ -44,8 +44,13 @@ void text_buffer_number(struct text_buffer *b, double number) {
     if (at) b->length += decimal_print(number, at);
 }
 
+/* Counts are many and small, and printf is slow. */
 void text_buffer_count(struct text_buffer *b, unsigned long long number) {
     char digits[24];
+    if (number < 1ull << 53) {
+        text_buffer_number(b, (double)number);
+        return;
+    }
     text_buffer_add(b, digits, (size_t)snprintf(digits, sizeof digits, "%llu", number));
 }
 

@@ -106,6 +106,17 @@ struct slice {
     size_t n, p;
 };
 
+/* n rows of y and p predictors. */
+static inline void slice_put(struct slice *s, size_t n, size_t p, const double *rows) {
+    s->n = n;
+    s->p = p;
+    for (size_t j = 0; j < p; j++) s->columns[j] = s->x[j];
+    for (size_t i = 0; i < n; i++) {
+        s->y[i] = rows[i * (p + 1)];
+        for (size_t j = 0; j < p; j++) s->x[j][i] = rows[i * (p + 1) + j + 1];
+    }
+}
+
 /* key NULL takes all rows; names are y first, then the predictors. */
 static inline void slice_take(struct slice *s, const struct reference *r, const char *key, const char *value,
                               const char *const *names, size_t p) {

@@ -3,24 +3,12 @@
 #include <jansson.h>
 
 #include "tests/unit/jobs_reference.h"
+#include "tests/unit/support/fit_fixture.h"
 #include "workers/jobs/linear.h"
 
-static struct fit_scratch *scratch;
 static struct slice slice;
 static struct linear_result result;
 static struct fit_term terms[64];
-
-static int set_up(void **state) {
-    (void)state;
-    scratch = fit_scratch_new();
-    return scratch ? 0 : -1;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    fit_scratch_free(scratch);
-    return 0;
-}
 
 static void fit_slice(const struct linear_options *options) {
     struct linear_input input = {slice.y, slice.columns, NULL, slice.n, slice.p};
@@ -388,21 +376,11 @@ static void awkward_slices_have_the_status_and_numbers_of_exact_arithmetic(void 
     reference_close(&exact);
 }
 
-static void put_rows(size_t n, size_t p, const double *rows) {
-    slice.n = n;
-    slice.p = p;
-    for (size_t j = 0; j < p; j++) slice.columns[j] = slice.x[j];
-    for (size_t i = 0; i < n; i++) {
-        slice.y[i] = rows[i * (p + 1)];
-        for (size_t j = 0; j < p; j++) slice.x[j][i] = rows[i * (p + 1) + j + 1];
-    }
-}
-
 static void an_exact_line_leaves_nothing_and_claims_no_likelihood(void **state) {
     (void)state;
     const double rows[] = {1000000007, 1000000003, 1000000009, 1000000004,
                            1000000013, 1000000006, 1000000005, 1000000002};
-    put_rows(4, 1, rows);
+    slice_put(&slice, 4, 1, rows);
     fit_slice(&(struct linear_options){.robust = true});
     assert_int_equal(result.status, FIT_OK);
     assert_close(terms[0].estimate, -999999999, 1e-15);
@@ -417,7 +395,7 @@ static void an_exact_line_leaves_nothing_and_claims_no_likelihood(void **state) 
 static void a_constant_column_of_inexact_numbers_is_dropped(void **state) {
     (void)state;
     const double rows[] = {1, 0.1, 1, 2, 0.1, 2, 3, 0.1, 4, 5, 0.1, 3, 2, 0.1, 9, 4, 0.1, 7, 9, 0.1, 5};
-    put_rows(7, 2, rows);
+    slice_put(&slice, 7, 2, rows);
     fit_slice(NULL);
     assert_int_equal(result.status, FIT_RANK_DEFICIENT);
     assert_true(terms[1].dropped && !terms[2].dropped);
@@ -427,7 +405,7 @@ static void a_constant_column_of_inexact_numbers_is_dropped(void **state) {
 static void a_constant_response_of_inexact_numbers_is_noticed(void **state) {
     (void)state;
     const double rows[] = {0.1, 1, 0.1, 2, 0.1, 4, 0.1, 3, 0.1, 9, 0.1, 7, 0.1, 5};
-    put_rows(7, 1, rows);
+    slice_put(&slice, 7, 1, rows);
     fit_slice(NULL);
     assert_int_equal(result.status, FIT_CONSTANT_RESPONSE);
     assert_true(terms[0].estimate == 0.1 && terms[1].estimate == 0 && terms[1].std_error == 0);
@@ -437,7 +415,7 @@ static void a_constant_response_of_inexact_numbers_is_noticed(void **state) {
 static void without_predictors_the_intercept_is_the_mean(void **state) {
     (void)state;
     const double rows[] = {1, 2, 3, 6};
-    put_rows(4, 0, rows);
+    slice_put(&slice, 4, 0, rows);
     fit_slice(NULL);
     assert_int_equal(result.status, FIT_OK);
     assert_true(terms[0].estimate == 3);
@@ -448,7 +426,7 @@ static void without_predictors_the_intercept_is_the_mean(void **state) {
 static void without_intercept_a_zero_column_is_dropped_and_r_squared_is_about_zero(void **state) {
     (void)state;
     const double rows[] = {3, 0, 4, 4, 0, 5, 4, 0, 6};
-    put_rows(3, 2, rows);
+    slice_put(&slice, 3, 2, rows);
     fit_slice(&(struct linear_options){.no_intercept = true});
     assert_int_equal(result.status, FIT_RANK_DEFICIENT);
     assert_int_equal(result.n_terms, 2);
@@ -462,12 +440,12 @@ static void numbers_that_are_not_finite_are_a_status(void **state) {
     const double bad[] = {NAN, INFINITY, -INFINITY};
     const double rows[] = {1, 1, 2, 2, 3, 5, 4, 3};
     for (size_t i = 0; i < 3; i++) {
-        put_rows(4, 1, rows);
+        slice_put(&slice, 4, 1, rows);
         slice.x[0][2] = bad[i];
         fit_slice(NULL);
         assert_int_equal(result.status, FIT_PARSE_ERROR);
         assert_true(terms[0].dropped && isnan(terms[0].estimate) && isnan(result.r_squared));
-        put_rows(4, 1, rows);
+        slice_put(&slice, 4, 1, rows);
         slice.y[3] = bad[i];
         fit_slice(&(struct linear_options){.no_intercept = true});
         assert_int_equal(result.status, FIT_PARSE_ERROR);
@@ -477,7 +455,7 @@ static void numbers_that_are_not_finite_are_a_status(void **state) {
 static void negative_weights_are_a_status(void **state) {
     (void)state;
     const double rows[] = {1, 1, 2, 2, 3, 5, 4, 3}, weights[] = {1, 2, -1, 1};
-    put_rows(4, 1, rows);
+    slice_put(&slice, 4, 1, rows);
     struct linear_input input = {slice.y, slice.columns, weights, 4, 1};
     assert_true(linear_fit(&input, NULL, scratch, &result, terms));
     assert_int_equal(result.status, FIT_PARSE_ERROR);
@@ -488,12 +466,12 @@ static void huge_and_tiny_numbers_are_no_obstacle(void **state) {
     const double rows[] = {1, 1, 2, 2, 3, 5, 4, 3, 9, 8};
     const double factors[][2] = {
         {0x1p900, 0x1p-100}, {0x1p-900, 0x1p100}, {0x1p1019, 0x1p1019}, {0x1p-540, 0x1p-540}};
-    put_rows(5, 1, rows);
+    slice_put(&slice, 5, 1, rows);
     fit_slice(NULL);
     struct linear_result plain = result;
     struct fit_term slope = terms[1];
     for (size_t k = 0; k < 4; k++) {
-        put_rows(5, 1, rows);
+        slice_put(&slice, 5, 1, rows);
         for (size_t i = 0; i < 5; i++) {
             slice.y[i] *= factors[k][0];
             slice.x[0][i] *= factors[k][1];
@@ -517,7 +495,7 @@ static void numbers_far_from_zero_cost_no_digits(void **state) {
     const double rows[] = {1, 4, 2, 2, 1, 5, 4, 3, 3, 9, 5, 8, 7, 6, 2, 0, 8, 7, 1};
     const struct linear_options robust = {.robust = true};
     struct fit_term near[3];
-    put_rows(6, 2, rows);
+    slice_put(&slice, 6, 2, rows);
     fit_slice(&robust);
     memcpy(near, terms, sizeof near);
     double f = result.f_statistic, rss = result.rss;
@@ -542,7 +520,7 @@ static void a_row_the_line_must_pass_through_leaves_hc2_and_hc3_undefined(void *
     const double rows[] = {1, 0, 2, 0, 4, 0, 3, 1};
     const double offsets[] = {0, 1e9};
     for (size_t k = 0; k < 2; k++) {
-        put_rows(4, 1, rows);
+        slice_put(&slice, 4, 1, rows);
         for (size_t i = 0; i < 4; i++) slice.x[0][i] += offsets[k];
         fit_slice(&(struct linear_options){.robust = true});
         assert_true(terms[1].se_hc[FIT_HC0] > 0 && terms[1].se_hc[FIT_HC1] > 0);
@@ -659,12 +637,12 @@ static void repeated_rows_are_what_weights_mean_for_estimates(void **state) {
     const double weights[] = {1, 2, 3, 1, 2};
     const size_t repeats[] = {0, 1, 1, 2, 2, 2, 3, 4, 4};
     double repeated[18];
-    put_rows(5, 1, rows);
+    slice_put(&slice, 5, 1, rows);
     struct linear_input input = {slice.y, slice.columns, weights, 5, 1};
     assert_true(linear_fit(&input, NULL, scratch, &result, terms));
     double intercept = terms[0].estimate, slope = terms[1].estimate, r2 = result.r_squared;
     for (size_t i = 0; i < 9; i++) memcpy(repeated + 2 * i, rows + 2 * repeats[i], 2 * sizeof *rows);
-    put_rows(9, 1, repeated);
+    slice_put(&slice, 9, 1, repeated);
     fit_slice(NULL);
     assert_close(intercept, terms[0].estimate, 1e-14);
     assert_close(slope, terms[1].estimate, 1e-14);

@@ -1,34 +1,12 @@
 /* Logistic regression against R and scikit-learn; separation; the penalised fits against their optimality
  * conditions. */
 #include "tests/unit/jobs_reference.h"
+#include "tests/unit/support/fit_fixture.h"
 #include "workers/jobs/logistic.h"
 
-static struct fit_scratch *scratch;
 static struct slice slice;
 static struct logistic_result result;
 static struct fit_term terms[16];
-
-static int set_up(void **state) {
-    (void)state;
-    scratch = fit_scratch_new();
-    return scratch ? 0 : -1;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    fit_scratch_free(scratch);
-    return 0;
-}
-
-static void put_rows(size_t n, size_t p, const double *rows) {
-    slice.n = n;
-    slice.p = p;
-    for (size_t j = 0; j < p; j++) slice.columns[j] = slice.x[j];
-    for (size_t i = 0; i < n; i++) {
-        slice.y[i] = rows[i * (p + 1)];
-        for (size_t j = 0; j < p; j++) slice.x[j][i] = rows[i * (p + 1) + j + 1];
-    }
-}
 
 static void fit_slice(const struct linear_options *options) {
     struct linear_input input = {slice.y, slice.columns, NULL, slice.n, slice.p};
@@ -83,7 +61,7 @@ static const double table_counts[] = {30, 10, 12, 24};
 
 static void a_two_by_two_table_gives_the_log_odds_ratio(void **state) {
     (void)state;
-    put_rows(4, 1, table_rows);
+    slice_put(&slice, 4, 1, table_rows);
     fit_weighted(table_counts);
     assert_int_equal(result.status, FIT_OK);
     assert_close(terms[1].estimate, log(30 * 24 / 120.0), 1e-14);
@@ -101,7 +79,7 @@ static void times_since_1970_cost_no_digits(void **state) {
     /* The same table with x in seconds: the slope must be the same, the intercept that of x = 0. */
     double rows[8];
     for (size_t i = 0; i < 8; i++) rows[i] = i % 2 ? 1334009411 + table_rows[i] : table_rows[i];
-    put_rows(4, 1, rows);
+    slice_put(&slice, 4, 1, rows);
     fit_weighted(table_counts);
     assert_int_equal(result.status, FIT_OK);
     double slope = log(30 * 24 / 120.0);
@@ -113,7 +91,7 @@ static void times_since_1970_cost_no_digits(void **state) {
 static void separated_classes_are_a_status_without_estimates(void **state) {
     (void)state;
     const double rows[] = {0, 1, 0, 2, 0, 3, 0, 4, 1, 5, 1, 6, 1, 7, 1, 8};
-    put_rows(8, 1, rows);
+    slice_put(&slice, 8, 1, rows);
     fit_slice(NULL);
     assert_int_equal(result.status, FIT_SEPARATION);
     assert_true(isnan(terms[0].estimate) && isnan(terms[1].estimate) && isnan(result.aic));
@@ -124,12 +102,12 @@ static void separated_classes_are_a_status_without_estimates(void **state) {
 static void classes_separated_but_for_ties_are_noticed(void **state) {
     (void)state;
     const double one_tie[] = {0, 1, 0, 2, 0, 3, 0, 4, 1, 4, 1, 6, 1, 7, 1, 8};
-    put_rows(8, 1, one_tie);
+    slice_put(&slice, 8, 1, one_tie);
     fit_slice(NULL);
     assert_int_equal(result.status, FIT_SEPARATION);
     /* A group without an event, next to an ordinary predictor. */
     const double group[] = {0, 1, 1, 1, 0, 2, 0, 0, 3, 1, 0, 4, 0, 1, 5, 0, 1, 6, 1, 0, 7, 0, 0, 8, 1, 0, 9};
-    put_rows(9, 2, group);
+    slice_put(&slice, 9, 2, group);
     fit_slice(NULL);
     assert_int_equal(result.status, FIT_SEPARATION);
 }
@@ -137,7 +115,7 @@ static void classes_separated_but_for_ties_are_noticed(void **state) {
 static void an_overlap_of_one_row_is_no_separation(void **state) {
     (void)state;
     const double rows[] = {0, 1, 0, 2, 0, 3, 0, 5.001, 1, 5, 1, 6, 1, 7, 1, 8};
-    put_rows(8, 1, rows);
+    slice_put(&slice, 8, 1, rows);
     fit_slice(NULL);
     assert_int_equal(result.status, FIT_OK);
     assert_true(isfinite(terms[1].estimate) && terms[1].estimate > 0);
@@ -153,7 +131,7 @@ static void a_predictor_far_out_is_no_separation(void **state) {
     }
     rows[40] = 1;
     rows[41] = 8000;
-    put_rows(21, 1, rows);
+    slice_put(&slice, 21, 1, rows);
     fit_slice(NULL);
     assert_int_equal(result.status, FIT_OK);
     double far = terms[1].estimate;
@@ -166,7 +144,7 @@ static void dependent_columns_are_dropped_from_the_right(void **state) {
     (void)state;
     const double rows[] = {1, 1, 2,  3, 0, 1, 4,  1, 0, 1, 6,  2, 1, 1, 8,  9,
                            0, 1, 10, 4, 1, 1, 12, 6, 0, 1, 14, 8, 1, 1, 16, 7};
-    put_rows(8, 3, rows);
+    slice_put(&slice, 8, 3, rows);
     fit_slice(NULL);
     assert_int_equal(result.status, FIT_RANK_DEFICIENT);
     assert_true(terms[1].dropped && !terms[2].dropped && !terms[3].dropped);
@@ -189,7 +167,7 @@ static void dependent_columns_are_dropped_from_the_right(void **state) {
 static void one_class_few_rows_and_bad_numbers_are_statuses(void **state) {
     (void)state;
     const double one_class[] = {1, 1, 1, 2, 1, 4, 1, 3};
-    put_rows(4, 1, one_class);
+    slice_put(&slice, 4, 1, one_class);
     fit_slice(NULL);
     assert_int_equal(result.status, FIT_CONSTANT_RESPONSE);
     slice.n = 1;
@@ -202,12 +180,12 @@ static void one_class_few_rows_and_bad_numbers_are_statuses(void **state) {
     slice.y[2] = 0.5;
     fit_slice(NULL);
     assert_int_equal(result.status, FIT_PARSE_ERROR);
-    put_rows(4, 1, one_class);
+    slice_put(&slice, 4, 1, one_class);
     slice.y[0] = 0;
     slice.x[0][3] = INFINITY;
     fit_slice(NULL);
     assert_int_equal(result.status, FIT_PARSE_ERROR);
-    put_rows(4, 1, one_class);
+    slice_put(&slice, 4, 1, one_class);
     slice.y[0] = NAN;
     fit_slice(NULL);
     assert_int_equal(result.status, FIT_PARSE_ERROR);
@@ -216,7 +194,7 @@ static void one_class_few_rows_and_bad_numbers_are_statuses(void **state) {
 static void without_intercept_the_score_of_each_slope_is_zero(void **state) {
     (void)state;
     const double rows[] = {1, 1, 0, 2, 0, -1, 1, 3, 1, -2, 0, 0.5, 1, 1.5, 0, -3};
-    put_rows(8, 1, rows);
+    slice_put(&slice, 8, 1, rows);
     fit_slice(&(struct linear_options){.no_intercept = true});
     assert_int_equal(result.status, FIT_OK);
     assert_int_equal(result.n_terms, 1);

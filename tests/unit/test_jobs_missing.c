@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "tests/unit/support/failing_malloc.h"
+#include "tests/unit/support/fit_fixture.h"
 #include "tests/unit/support/jobs_table.h"
 #include "workers/jobs/missing.h"
 
@@ -10,7 +11,6 @@ static struct dataset d;
 static struct table t;
 static struct missing_plan plan;
 static struct missing_result result;
-static struct fit_scratch *scratch;
 static struct jobs_error error;
 
 /* A table of a text, all columns typed and spelled, and a plan of one policy for all of them. */
@@ -232,18 +232,6 @@ static void survives_a_lack_of_memory(void **state) {
     for (enum missing_policy p = MISSING_MEAN; p <= MISSING_INDICATOR; p++) {
         assert_true(failing_malloc_each(fill_everything, &p) > 5);
     }
-}
-
-static int set_up(void **state) {
-    (void)state;
-    scratch = fit_scratch_new();
-    return scratch ? 0 : -1;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    fit_scratch_free(scratch);
-    return 0;
 }
 
 int main(void) {

@@ -1,10 +1,10 @@
 /* The pictures of fits: well-formed whatever the data, bounded, and drawn where the data are. */
 #include "core/base/str.h"
 #include "tests/unit/jobs_reference.h"
+#include "tests/unit/support/fit_fixture.h"
 #include "workers/jobs/plot.h"
 #include "workers/jobs/svg.h"
 
-static struct fit_scratch *scratch;
 static struct slice slice;
 static struct linear_result linear;
 static struct logistic_result logistic;
@@ -12,26 +12,8 @@ static struct fit_term terms[SLICE_COLUMNS + 1];
 static struct linear_input input;
 static const char *const x_names[] = {"x1", "x2", "x3"};
 
-static int set_up(void **state) {
-    (void)state;
-    scratch = fit_scratch_new();
-    return scratch ? 0 : -1;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    fit_scratch_free(scratch);
-    return 0;
-}
-
 static void put_rows(size_t n, size_t p, const double *rows) {
-    slice.n = n;
-    slice.p = p;
-    for (size_t j = 0; j < p; j++) slice.columns[j] = slice.x[j];
-    for (size_t i = 0; i < n; i++) {
-        slice.y[i] = rows[i * (p + 1)];
-        for (size_t j = 0; j < p; j++) slice.x[j][i] = rows[i * (p + 1) + j + 1];
-    }
+    slice_put(&slice, n, p, rows);
     input = (struct linear_input){slice.y, slice.columns, NULL, n, p};
 }
 

@@ -99,25 +99,26 @@ static void linear_fill_terms(const struct qr_problem *problem, const struct qr_
     }
 }
 
+const struct linear_result linear_result_undefined = {
+    .status = FIT_PARSE_ERROR,
+    .r_squared = NAN,
+    .adj_r_squared = NAN,
+    .sigma = NAN,
+    .rmse = NAN,
+    .rss = NAN,
+    .f_statistic = NAN,
+    .f_p_value = NAN,
+    .f_log10_p = NAN,
+    .log_lik = NAN,
+    .aic = NAN,
+    .bic = NAN,
+    .condition = NAN,
+    .digits_estimate = NAN,
+};
+
 static void linear_clear(struct linear_result *r, size_t n_terms, struct fit_term *terms) {
-    *r = (struct linear_result){
-        .status = FIT_PARSE_ERROR,
-        .n_terms = n_terms,
-        .n_dropped = n_terms,
-        .r_squared = NAN,
-        .adj_r_squared = NAN,
-        .sigma = NAN,
-        .rmse = NAN,
-        .rss = NAN,
-        .f_statistic = NAN,
-        .f_p_value = NAN,
-        .f_log10_p = NAN,
-        .log_lik = NAN,
-        .aic = NAN,
-        .bic = NAN,
-        .condition = NAN,
-        .digits_estimate = NAN,
-    };
+    *r = linear_result_undefined;
+    r->n_terms = r->n_dropped = n_terms;
     for (size_t j = 0; j < n_terms; j++) {
         terms[j] = fit_term_undefined;
         terms[j].dropped = true;

@@ -57,6 +57,9 @@ struct linear_result {
     double digits_estimate; /* 15 - log10(condition), at least 0 */
 };
 
+/* Every number NAN, and a parse error: what is not known yet. */
+extern const struct linear_result linear_result_undefined;
+
 /* Fits. terms (the intercept first when there is one, then the columns in order) must have room for p + 1.
  * options may be NULL for the defaults. On bad data status says so and whatever is defined is given. False
  * only when there is no memory. */

@@ -306,19 +306,20 @@ static double null_deviance(const double total[2], bool intercept) {
     return -2 * sum;
 }
 
+const struct logistic_result logistic_result_undefined = {
+    .status = FIT_PARSE_ERROR,
+    .deviance = NAN,
+    .null_deviance = NAN,
+    .log_lik = NAN,
+    .aic = NAN,
+    .bic = NAN,
+    .condition = NAN,
+    .digits_estimate = NAN,
+};
+
 static void clear_result(struct logistic_result *r, size_t n_terms, struct fit_term *terms) {
-    *r = (struct logistic_result){
-        .status = FIT_PARSE_ERROR,
-        .n_terms = n_terms,
-        .n_dropped = n_terms,
-        .deviance = NAN,
-        .null_deviance = NAN,
-        .log_lik = NAN,
-        .aic = NAN,
-        .bic = NAN,
-        .condition = NAN,
-        .digits_estimate = NAN,
-    };
+    *r = logistic_result_undefined;
+    r->n_terms = r->n_dropped = n_terms;
     for (size_t j = 0; j < n_terms; j++) {
         terms[j] = fit_term_undefined;
         terms[j].dropped = true;

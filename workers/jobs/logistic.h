@@ -36,6 +36,9 @@ struct logistic_result {
     int steps;                         /* Newton steps taken */
 };
 
+/* Every number NAN, and a parse error: what is not known yet. */
+extern const struct logistic_result logistic_result_undefined;
+
 /* Fits P(y = 1) to y values of 0 and 1 (anything else is a parse_error). Input, options and terms are those
  * of linear_fit; robust and exact are ignored; weights count as repetitions of a row. A response of one class
  * is constant_response when there is an intercept. False only when there is no memory. */

@@ -315,41 +315,14 @@ bool results_add_slice(struct results_out *out, const struct results_shape *shap
 void results_undefined(enum fit_status status, size_t n_terms, struct linear_result *linear,
                        struct logistic_result *logistic, struct fit_term *terms) {
     if (linear) {
-        *linear = (struct linear_result){.status = status,
-                                         .n_terms = n_terms,
-                                         .r_squared = NAN,
-                                         .adj_r_squared = NAN,
-                                         .sigma = NAN,
-                                         .rmse = NAN,
-                                         .rss = NAN,
-                                         .f_statistic = NAN,
-                                         .f_p_value = NAN,
-                                         .f_log10_p = NAN,
-                                         .log_lik = NAN,
-                                         .aic = NAN,
-                                         .bic = NAN,
-                                         .condition = NAN,
-                                         .digits_estimate = NAN};
+        *linear = linear_result_undefined;
+        linear->status = status;
+        linear->n_terms = n_terms;
     }
     if (logistic) {
-        *logistic = (struct logistic_result){.status = status,
-                                             .n_terms = n_terms,
-                                             .deviance = NAN,
-                                             .null_deviance = NAN,
-                                             .log_lik = NAN,
-                                             .aic = NAN,
-                                             .bic = NAN,
-                                             .condition = NAN,
-                                             .digits_estimate = NAN};
+        *logistic = logistic_result_undefined;
+        logistic->status = status;
+        logistic->n_terms = n_terms;
     }
-    for (size_t i = 0; i < n_terms; i++) {
-        terms[i] = (struct fit_term){.estimate = NAN,
-                                     .std_error = NAN,
-                                     .statistic = NAN,
-                                     .p_value = NAN,
-                                     .log10_p = NAN,
-                                     .conf_low = NAN,
-                                     .conf_high = NAN,
-                                     .se_hc = {NAN, NAN, NAN, NAN}};
-    }
+    for (size_t i = 0; i < n_terms; i++) terms[i] = fit_term_undefined;
 }

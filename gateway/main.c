@@ -239,6 +239,22 @@ static int usage(FILE *out, int status) {
     return status;
 }
 
+static bool is_help(const char *word) {
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+/* The exit status of a command line that only asks for help or cannot be followed; -1: there is something to do. */
+static int help_or_complain(int argc, char **argv) {
+    bool migrates = strcmp(argv[1], "migrate") == 0;
+    if (is_help(argv[1]) || (migrates && argc > 2 && is_help(argv[2]))) return usage(stdout, 0);
+    if (strcmp(argv[1], "health") == 0 || (migrates && argc == 2)) return -1;
+    if (migrates)
+        fprintf(stderr, "rookery-gateway: migrate takes nothing more, not \"%s\"\n\n", argv[2]);
+    else
+        fprintf(stderr, "rookery-gateway: there is no command \"%s\"\n\n", argv[1]);
+    return usage(stderr, 2);
+}
+
 static int with_servers(struct process *p, bool up) {
     if (token_init()) return up ? migrate(&p->config) : run(p);
     fprintf(stderr, "rookery-gateway: libsodium cannot be initialised\n");
@@ -249,16 +265,14 @@ int main(int argc, char **argv) {
     static struct process process;
     struct config *config = &process.config;
     char wrong[512];
-    const char *command = argc > 1 ? argv[1] : "serve";
-    if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0) return usage(stdout, 0);
+    const char *command = argc > 1 ? argv[1] : "";
+    int status = argc > 1 ? help_or_complain(argc, argv) : -1;
+    if (status >= 0) return status;
     bool health = strcmp(command, "health") == 0, up = strcmp(command, "migrate") == 0;
-    bool known = health || up || strcmp(command, "serve") == 0;
-    if (!known || (argc > 2 && !health)) return usage(stderr, 2);
     if (!config_load(config, environ, wrong, sizeof wrong)) {
         fprintf(stderr, "rookery-gateway: %s\n", wrong);
         return 2;
     }
-    int status;
     if (health)
         status = probe_command("rookery-gateway", argc - 1, argv + 1, config->listen, "ROOKERY_LISTEN");
     else

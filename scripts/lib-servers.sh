@@ -264,21 +264,25 @@ daemon_env() {
     [ -z "${ANALYST_URL:-}" ] || DAEMON_ENV+=(ROOKERY_ANALYST_URL="$ANALYST_URL")
 }
 
-# For other programs: ". DATA/run/env". Call it when the daemons are started.
+# For other programs: ". DATA/run/env". Call it when the daemons are started. By ROOKERY_LISTEN the operator's commands
+# find the gateway.
 write_env() {
     {
         printf 'export DATABASE_URL=%q\nexport REDIS_URL=%q\n' "$DATABASE_URL" "$REDIS_URL"
-        printf 'export GATEWAY=%q\n' "$LISTEN_HOST:$LISTEN_PORT"
+        printf 'export GATEWAY=%q\nexport ROOKERY_LISTEN=%q\n' "$CLIENT_ADDRESS" "$CLIENT_ADDRESS"
     } >"$DATA/run/env"
 }
 
 migrate() {
+    local output status=0
     daemon_env
-    "${DAEMON_ENV[@]}" "$BUILD/rookery-gateway" migrate >>"$DATA/log/migrate.log" 2>&1 || {
-        warn "the database could not be migrated; the end of $DATA/log/migrate.log:"
-        show_tail "$DATA/log/migrate.log" 20 >&2
-        return 1
-    }
+    output=$("${DAEMON_ENV[@]}" "$BUILD/rookery-gateway" migrate 2>&1) || status=$?
+    [ -z "$output" ] || printf '%s\n' "$output" >>"$DATA/log/migrate.log"
+    [ $status != 0 ] || return 0
+    warn "the database could not be brought up to date:"
+    # shellcheck disable=SC2001 # each line
+    sed 's/^/    /' <<<"$output" >&2
+    return 1
 }
 
 daemon_start() { # NAME [VARIABLE=VALUE...] COMMAND...
@@ -306,7 +310,7 @@ daemons_start() {
     for ((i = 1; i <= gateways; i++)); do
         daemon_wait "gateway-$i" http_is_ok "$LISTEN_HOST" "$LISTEN_PORT" /readyz || return 1
     done
-    printf '%s:%s\n' "$LISTEN_HOST" "$LISTEN_PORT" >"$DATA/run/metrics"
+    echo "$CLIENT_ADDRESS" >"$DATA/run/metrics"
     for ((i = 1; i <= workers; i++)); do
         daemon_wait "worker-$i" worker_answers "worker-$i" || return 1
         printf '127.0.0.1:%s\n' "$(listening_port "$DATA/run/worker-$i.pid")" >>"$DATA/run/metrics"

@@ -134,13 +134,20 @@ wait_ready() {
 show_tail() { tail -n "$2" "$1" 2>/dev/null | sed 's/^/    /'; }
 
 # --- ports ------------------------------------------------------------------------------------------------------
-# split_listen ADDR:PORT: sets LISTEN_HOST (where a client on this machine finds it) and LISTEN_PORT.
+# split_listen ADDR:PORT: sets LISTEN_HOST and LISTEN_PORT, where a client on this machine finds it, and CLIENT_ADDRESS,
+# the two as one writes them.
+# shellcheck disable=SC2034
 split_listen() {
     LISTEN_HOST=${1%:*} LISTEN_PORT=${1##*:}
     LISTEN_HOST=${LISTEN_HOST#[} LISTEN_HOST=${LISTEN_HOST%]}
     [[ $1 == *:* ]] || die "'$1' is not ADDR:PORT"
+    # As the gateway will have it: better said now than after the servers have started.
+    [[ $1 =~ ^([0-9]+(\.[0-9]+){3}|\[[0-9a-fA-F:.]+\]):[^:]*$ ]] ||
+        die "the address in '$1' must be numeric, such as 127.0.0.1 or [::1] (0.0.0.0 and [::]: every one there is)"
     need_number "the port in $1" "$LISTEN_PORT" 1 65535
-    case $LISTEN_HOST in '' | 0.0.0.0) LISTEN_HOST=127.0.0.1 ;; ::) LISTEN_HOST=::1 ;; esac
+    case $LISTEN_HOST in 0.0.0.0) LISTEN_HOST=127.0.0.1 ;; ::) LISTEN_HOST=::1 ;; esac
+    CLIENT_ADDRESS=$LISTEN_HOST:$LISTEN_PORT
+    [[ $LISTEN_HOST != *:* ]] || CLIENT_ADDRESS=[$LISTEN_HOST]:$LISTEN_PORT
 }
 
 # Several gateways share a port (SO_REUSEPORT), so the kernel would not refuse a second Rookery on it: ask first.

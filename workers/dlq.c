@@ -310,9 +310,15 @@ static bool parse_verb(const char *word, struct dlq *q) {
     return q->verb != NULL;
 }
 
+static bool parse_role(const char *name, struct dlq *q) {
+    if (!name) return false;
+    q->role = name;
+    return role_find(str_from(name)) || (complain("dlq", "there is no role \"%s\"", name), false);
+}
+
 static bool parse_word(struct words *w, const char *word, struct dlq *q) {
     bool changes = q->verb == replay || q->verb == drop;
-    if (strcmp(word, "--role") == 0 && q->verb != show) return (q->role = words_value(w, word)) != NULL;
+    if (strcmp(word, "--role") == 0 && q->verb != show) return parse_role(words_value(w, word), q);
     if (strcmp(word, "--json") == 0 && !changes) return q->json = true;
     if (strcmp(word, "--all") == 0 && changes) return q->all = true;
     if (strcmp(word, "--yes") == 0 && q->verb == drop) return q->yes = true;

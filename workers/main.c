@@ -29,6 +29,8 @@ struct process {
     struct worker worker;
     struct config config;
     const struct role *roles[MAX_ROLES];
+    size_t n_roles;
+    bool is_relay; /* a role, but no reader of streams */
     uv_signal_t term, interrupt;
     struct fiber *main;
     struct backlog_gauges *backlog;
@@ -52,17 +54,15 @@ static void complain_of_role(struct str name) {
 }
 
 /* The roles of ROOKERY_ROLES; false, with a sentence, when one does not exist. */
-static bool parse_roles(const char *text, const struct role **out, size_t *n, bool *relay) {
-    struct str rest = str_from(text);
-    *n = 0;
-    *relay = false;
+static bool parse_roles(struct process *p) {
+    struct str rest = str_from(p->config.roles);
     while (rest.len > 0) {
         struct str name = str_trim(str_cut(&rest, ','));
         const struct role *role = role_find(name);
         if (is_relay(name)) {
-            *relay = true;
-        } else if (role && *n < MAX_ROLES) {
-            out[(*n)++] = role;
+            p->is_relay = true;
+        } else if (role && p->n_roles < MAX_ROLES) {
+            p->roles[p->n_roles++] = role;
         } else {
             complain_of_role(name);
             return false;
@@ -124,10 +124,6 @@ static int serve_metrics(struct process *p, struct fault *fault) {
 
 static int start(struct fiber *self, struct process *p, struct fault *fault) {
     struct worker *w = &p->worker;
-    size_t n;
-    bool relay;
-    if (!parse_roles(p->config.roles, p->roles, &n, &relay))
-        return fault_set(fault, ERR_INVALID_ARGUMENT, "bad ROOKERY_ROLES");
     w->followers = followers_new(&w->domain);
     w->deliverer = deliverer_new(&w->domain);
     w->jobs = jobs_lane_new();
@@ -135,8 +131,8 @@ static int start(struct fiber *self, struct process *p, struct fault *fault) {
         return fault_set(fault, ERR_OVERLOADED, "not enough memory");
     int e = process_connect(self, &w->domain, fault);
     if (e == 0) e = serve_metrics(p, fault);
-    if (e == 0) e = runtime_start(w, p->roles, n);
-    if (e == 0 && relay) e = relay_start(w);
+    if (e == 0) e = runtime_start(w, p->roles, p->n_roles);
+    if (e == 0 && p->is_relay) e = relay_start(w);
     return e;
 }
 
@@ -202,6 +198,10 @@ static int work_until_signal(void) {
     struct process *p = &process;
     int e = process_configure(&p->config);
     if (e != 0) return e;
+    if (!parse_roles(p)) {
+        config_free(&p->config);
+        return 2;
+    }
     enum log_level level = LOG_INFO;
     log_level_from(str_from(p->config.log_level), &level);
     name_consumer(p);

@@ -49,6 +49,8 @@ def refused_story(own):
     shown = own.worker("dlq", "show", found[0]["id"]).stdout
     check("show prints the message as JSON", f'"postId":"{posts[0]}"' in shown and "counted_events" in shown, shown)
     check("others' letters are not listed", letters(own, "--role", "fanout") == [])
+    run = own.worker("dlq", "list", "--role", "fan-out")
+    check("a role that does not exist is refused", run.returncode == 2 and 'no role "fan-out"' in run.stderr, run)
 
     own.sql("ALTER TABLE counted_events_away RENAME TO counted_events")
     length = own.redis("LLEN", bob.timeline_key(own))

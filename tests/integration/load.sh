@@ -102,6 +102,8 @@ check "a file that is not there is named" says 'none cannot be opened' graph "$h
 check "an empty file is refused" says 'holds no edge' graph /dev/null
 check "handles that are taken are refused" says 'choose other numbers' graph "$home/edges" --first "$first"
 check "a bad number is refused" says 'rate must be a whole number' load posts --rate 0
+check "a word too many is named" says 'there is no option "quickly"' load posts quickly
+check "a mix of what there is not is refused" says 'must be like home=60' load mix --mix home=1,likes=2
 check "an option of another command is refused" says 'unrecognized option' graph --rate 5 "$home/edges"
 check "what failed left nothing behind" [ "$(query 'SELECT count(*) FROM accounts')" = "$before" ]
 check "a gateway that is not there is said" says 'no gateway answers' load posts --gateway 127.0.0.1:1

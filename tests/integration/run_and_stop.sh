@@ -90,10 +90,19 @@ check "an unknown option is refused" says 'unknown option --daemon' "$ROOT/scrip
 check "an option without its value is refused" says 'needs a value' "$ROOT/scripts/run" --data
 check "stop in a folder that is none says so" says 'not a data folder' "$ROOT/scripts/stop" --data "$home/none"
 
-# A folder whose path is too long for a Unix socket's name.
+check "a host's name is refused before anything starts" says 'must be numeric' "$ROOT/scripts/run" --listen localhost:8080
+
+# A folder whose path is too long for a Unix socket's name; and IPv6, where the machine has it.
 data=$home/$(printf 'long-%.0s' {1..30})
-check "a data folder with a long path works" run --detach
+address=127.0.0.1:$port
+[ ! -s /proc/net/if_inet6 ] || address="[::1]:$port"
+check "a data folder with a long path works" run --listen "$address" --detach
 check "and its database is reached" [ "$(query 'select 1')" = 1 ]
+finds_gateway() {
+    # shellcheck disable=SC1091,SC2031 # run/env, and BUILD is that of above
+    (. "$data/run/env" && [ "$GATEWAY" = "$address" ] && "$BUILD/rookery-gateway" health)
+}
+check "and its gateway, as run/env says" finds_gateway
 check "and stops" stop
 check "and leaves nothing" nothing_runs
 done_testing

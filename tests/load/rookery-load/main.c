@@ -90,8 +90,11 @@ static int usage(FILE *out, int status) {
 }
 
 int main(int argc, char **argv) {
-    if (argc >= 2 && strcmp(argv[1], "graph") == 0) return graph_command(argc - 1, argv + 1);
-    if (argc >= 2 && strcmp(argv[1], "run") == 0) return run_command(argc - 1, argv + 1);
-    bool asked = argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
+    static char name[] = "rookery-load";
+    const char *command = argc >= 2 ? argv[1] : "";
+    if (argc >= 2) argv[1] = name; /* what getopt's messages begin with */
+    if (strcmp(command, "graph") == 0) return graph_command(argc - 1, argv + 1);
+    if (strcmp(command, "run") == 0) return run_command(argc - 1, argv + 1);
+    bool asked = argc == 2 && (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0);
     return asked ? usage(stdout, 0) : usage(stderr, 2);
 }

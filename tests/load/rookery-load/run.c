@@ -413,10 +413,13 @@ static bool parse_mix(const char *text, int64_t mix[static KINDS]) {
         struct str weight = str_cut(&rest, ','), name = str_cut(&weight, '=');
         int kind = 0;
         while (kind < KINDS && !str_eq(name, str_from(KIND_NAMES[kind]))) kind++;
-        if (kind == KINDS || !str_to_i64(weight, &mix[kind]) || mix[kind] < 0 || mix[kind] > 1000) break;
+        if (kind == KINDS || !str_to_i64(weight, &mix[kind]) || mix[kind] < 0 || mix[kind] > 1000) {
+            sum = 0;
+            break;
+        }
         sum += mix[kind];
     }
-    if (rest.len == 0 && sum > 0) return true;
+    if (sum > 0) return true;
     complain("--mix must be like home=60,user=30,post=10, not \"%s\"", text);
     return false;
 }
@@ -465,8 +468,12 @@ int run_command(int argc, char **argv) {
     int at;
     for (int c; (c = getopt_long(argc, argv, "", known, &at)) != -1;)
         if (c != 0 || !take_option(&o, known[at].name, optarg)) return 2;
-    if (optind < argc || !o.gateway || !o.tokens_path) {
-        complain("run needs --gateway ADDR:PORT and --tokens FILE, and takes options only");
+    if (optind < argc) {
+        complain("there is no option \"%s\"", argv[optind]);
+        return 2;
+    }
+    if (!o.gateway || !o.tokens_path) {
+        complain("run needs --gateway ADDR:PORT and --tokens FILE");
         return 2;
     }
     if (o.callers < o.connections) o.callers = o.connections;

@@ -5,6 +5,7 @@
 
 #include "gateway/account_cache.h"
 #include "gateway/auth.h"
+#include "gateway/home_tail.h"
 #include "gateway/hub.h"
 #include "gateway/impressions.h"
 #include "gateway/job_service.h"
@@ -29,6 +30,7 @@ void gateway_open(struct gateway *g) {
     g->timeline_deep = metrics_counter(m, "rookery_timeline_reads_total", help, "from=\"whole_list\"");
     g->timeline_sql = metrics_counter(m, "rookery_timeline_reads_total", help, "from=\"sql\"");
     g->timeline_rebuilds = metrics_counter(m, "rookery_timeline_rebuilds_total", "Lists built from SQL", "");
+    g->tails = home_tails_new(g);
     g->pulled = pulled_new(g);
     g->accounts = account_cache_new(g);
     g->sessions = session_cache_new(g);
@@ -37,8 +39,8 @@ void gateway_open(struct gateway *g) {
     g->job_watch = job_watch_new(g);
     g->impressions = impressions_new(g);
     g->hub = hub_new(g);
-    if (!g->pulled || !g->accounts || !g->sessions || !g->viewers || !g->posts || !g->job_watch ||
-        !g->impressions || !g->hub)
+    if (!g->tails || !g->pulled || !g->accounts || !g->sessions || !g->viewers || !g->posts ||
+        !g->job_watch || !g->impressions || !g->hub)
         abort();
     hub_start(g->hub);
 }
@@ -48,6 +50,7 @@ void gateway_close(struct fiber *self, struct gateway *g) {
     job_watch_stop(self, g->job_watch);
     impressions_stop(self, g->impressions);
     post_cache_free(self, g->posts);
+    home_tails_free(self, g->tails);
     viewer_cache_free(g->viewers);
     account_cache_free(g->accounts);
     session_cache_free(g->sessions);

@@ -18,6 +18,7 @@
 #include "core/net/rpc.h"
 
 struct account_cache;
+struct home_tails;
 struct hub;
 struct impressions;
 struct job_watch;
@@ -32,6 +33,7 @@ struct gateway {
     struct account_cache *accounts;
     struct viewer_cache *viewers;
     struct session_cache *sessions;
+    struct home_tails *tails;
     struct pulled *pulled;
     struct hub *hub;
     struct job_watch *job_watch;

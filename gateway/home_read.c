@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/clock.h"
 #include "core/domain/epoch.h"
 #include "core/domain/keys.h"
 #include "core/domain/timeline_list.h"
+#include "gateway/home_tail.h"
 #include "gateway/pulled.h"
 
 /* Beyond the page itself: room for what filters take out, and for entries that came since the page before. */
@@ -230,54 +230,10 @@ static int from_rebuild(struct fiber *self, struct filling *f, int64_t epoch) {
     return e != 0 || n < HOME_LENGTH || full(f) ? e : from_sql(self, f);
 }
 
-/* A list lives on while it is read; to move its end of life once in so many reads is enough. */
-#define EXPIRE_EVERY 64
-
-static void add_expire(struct redis_batch *b, struct str key, int64_t seconds) {
-    redis_cmd(b, 3);
-    redis_arg(b, STR("EXPIRE"));
-    redis_arg(b, key);
-    redis_arg_i64(b, seconds);
-}
-
-/* What the one round trip brought. */
-struct first_look {
-    struct viewer_tokens tokens;
-    struct timeline_part tail;
-    bool list_missing;
-};
-
-static int look(struct fiber *self, struct gateway *g, const struct home_request *r, struct str key,
-                struct first_look *out) {
-    struct domain *d = &g->domain;
-    size_t asked = r->served + r->limit + TAIL_SLACK;
-    uint64_t generation = redis_generation(d->redis);
-    struct redis_batch *b = redis_batch_borrow(d->redis);
-    viewer_add_token_command(b, r->viewer_id);
-    add_range(b, key, -(int64_t)asked);
-    if (random_u64() % EXPIRE_EVERY == 0) add_expire(b, key, d->config->timeline_ttl_s);
-    int e = redis_submit(d->redis, b);
-    if (e == 0) e = redis_await(self, d->redis, b);
-    if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
-    if (e == 0) e = redis_batch_check(b, NULL);
-    if (e == 0) {
-        struct arena *a = fiber_arena(self);
-        struct viewer_tokens t = viewer_read_tokens(redis_batch_reply(b, 0), generation);
-        t.relations.ptr = arena_memdup(a, t.relations.ptr ? t.relations.ptr : "", t.relations.len);
-        t.likes.ptr = arena_memdup(a, t.likes.ptr ? t.likes.ptr : "", t.likes.len);
-        out->tokens = t;
-        const struct redis_reply *range = redis_batch_reply(b, 1);
-        out->list_missing = range->elements == 0;
-        timeline_parse(range, asked, false, a, &out->tail);
-    }
-    redis_batch_give_back(d->redis, b);
-    return e;
-}
-
-static int fill_from_list(struct fiber *self, struct filling *f, const struct first_look *first,
+static int fill_from_list(struct fiber *self, struct filling *f, const struct home_tail *first,
                           struct str key, int64_t epoch) {
     if (first->list_missing) return from_rebuild(self, f, epoch);
-    struct timeline_part part = first->tail;
+    struct timeline_part part = first->part;
     int e = consider_part(self, f, &part);
     if (e != 0 || full(f)) {
         f->gateway->timeline_hits->value++;
@@ -317,12 +273,12 @@ int home_read(struct fiber *self, struct gateway *g, const struct home_request *
     f.shown = ARENA_ARRAY(fiber_arena(self), const struct cached_post *, f.wanted);
 
     int64_t epoch = epoch_now(&g->domain);
-    struct first_look first = {0};
+    struct home_tail first = {0};
     char key_space[KEY_MAX];
     struct str key = key_timeline(key_space, epoch, r.viewer_id);
     bool have_redis = false;
     if (epoch != 0 && !r.only_sql) {
-        int e = look(self, g, &r, key, &first);
+        int e = home_tail_look(self, g, r.viewer_id, epoch, r.served + r.limit + TAIL_SLACK, &first);
         if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
         have_redis = e == 0;
     }

@@ -31,6 +31,12 @@ struct str key_likes_token(char out[static KEY_MAX], int64_t account_id) {
     return key(out, STR("lv:"), NULL, account_id);
 }
 
+int64_t key_account(struct str key) {
+    int64_t id;
+    str_cut(&key, '{');
+    return str_to_i64(str_cut(&key, '}'), &id) ? id : 0;
+}
+
 struct str key_events(char out[static KEY_MAX], int partition) {
     return key(out, STR("events:"), NULL, partition);
 }

@@ -23,6 +23,8 @@
 struct str key_timeline(char out[static KEY_MAX], int64_t epoch, int64_t account_id);
 struct str key_relations_token(char out[static KEY_MAX], int64_t account_id);
 struct str key_likes_token(char out[static KEY_MAX], int64_t account_id);
+/* The account whose key this is, one of the three above; 0 when it is another's. */
+int64_t key_account(struct str key);
 struct str key_events(char out[static KEY_MAX], int partition);
 struct str key_chunks(char out[static KEY_MAX], int partition);
 struct str key_jobs(char out[static KEY_MAX], int partition);

@@ -1,7 +1,8 @@
 /* The Redis client: its life, its queue, reconnecting.
  *
  * 1. redis_open reads the URL and starts to connect (redis_link.c).
- * 2. The link opens; our greeting goes first: AUTH, SELECT, INFO server, PING, CLIENT SETNAME. Its replies
+ * 2. The link opens; our greeting goes first: AUTH, SELECT, INFO server, PING, CLIENT SETNAME, and HELLO 3 and CLIENT
+ * TRACKING before the last where changes are to be told. Its replies
  * give the run_id and say that the server has loaded its data; then the client is ready, a generation older.
  * 3. redis_submit puts batches on `queued`; the flusher, once a turn, has the link write them in one go,
  * which moves them to `in_flight`.
@@ -33,6 +34,8 @@
 #define ANSWER_MS 3000
 #define SPARE_MAX 256 /* as many as a busy turn of the loop has calls */
 #define QUEUE_NS (1 * NS_PER_S)
+/* What a push may take: as many times as its bytes fit the link's buffer. */
+#define REPLY_LIMIT ((size_t)8 * 1024 * 1024)
 #define BACKOFF_MS 20
 #define BACKOFF_CAP_MS 1000
 /* A server that has fallen this far behind must not take our memory too. */
@@ -164,6 +167,16 @@ static void build_greeting(struct redis_batch *g, const struct redis *r) {
     redis_arg(g, STR("server"));
     redis_cmd(g, 1);
     redis_arg(g, STR("PING")); /* an error while the server loads its data: not ready then */
+    if (r->on_changed) {
+        redis_cmd(g, 2);
+        redis_arg(g, STR("HELLO"));
+        redis_arg(g, STR("3"));
+        /* Without NOLOOP: with it a change made here would end the watch without a word. */
+        redis_cmd(g, 3);
+        redis_arg(g, STR("CLIENT"));
+        redis_arg(g, STR("TRACKING"));
+        redis_arg(g, STR("ON"));
+    }
     redis_cmd(g, 3);
     redis_arg(g, STR("CLIENT"));
     redis_arg(g, STR("SETNAME"));
@@ -193,7 +206,7 @@ static void now_ready(struct redis *r) {
 /* The name is a nicety; whatever else is refused makes the connection useless. */
 static void on_greeted(struct redis *r, struct redis_batch *g) {
     if (g->result != 0) return; /* lost already */
-    size_t info = g->commands - 3;
+    size_t info = g->commands - (r->on_changed ? 5 : 3);
     for (size_t i = 0; i + 1 < g->commands; i++) {
         const struct redis_reply *reply = redis_batch_reply(g, i);
         bool good = reply->type != REDIS_ERROR && (i != info || find_run_id(reply->str, r->run_id));
@@ -305,6 +318,7 @@ static struct redis *client_new(struct loop *l, const struct redis_target *targe
     r->target = *target;
     r->answer_ticks = ANSWER_MS / TICK_MS;
     r->greeting = redis_batch_new();
+    arena_init(&r->push, REPLY_LIMIT);
     list_init(&r->queued);
     list_init(&r->spare);
     list_init(&r->in_flight);
@@ -340,6 +354,25 @@ struct redis *redis_open_blocking(struct redis *shared, const char *name, int64_
     return r;
 }
 
+struct redis *redis_open_tracking(struct redis *shared, const char *name, redis_on_changed *on_changed,
+                                  void *owner) {
+    struct redis *r = client_new(shared->loop, &shared->target, name, shared->log, shared->metrics);
+    if (!r) return NULL;
+    r->on_changed = on_changed;
+    r->on_changed_owner = owner;
+    connect_now(r);
+    return r;
+}
+
+/* [invalidate, keys or nil for all]; other kinds say nothing that is needed here. */
+void redis_pushed(struct redis *r, const struct redis_reply *push) {
+    if (push->elements < 2 || !str_eq(push->element[0].str, STR("invalidate"))) return;
+    const struct redis_reply *keys = &push->element[1];
+    if (keys->type == REDIS_NIL) r->on_changed(r->on_changed_owner, (struct str){0});
+    for (size_t i = 0; i < keys->elements; i++)
+        if (keys->element[i].str.ptr) r->on_changed(r->on_changed_owner, keys->element[i].str);
+}
+
 void redis_link_closed(struct redis *r) {
     if (--r->handles == 0) fiber_wake(r->closer);
 }
@@ -368,6 +401,7 @@ void redis_close(struct fiber *self, struct redis *r) {
     shut(r);
     while (r->handles > 0) fiber_park_uninterruptible(self);
     redis_batch_free(r->greeting);
+    arena_free(&r->push);
     while (!list_empty(&r->spare))
         redis_batch_free(list_entry(list_pop_front(&r->spare), struct redis_batch, node));
     free(r->scripts);

@@ -110,6 +110,19 @@ int redis_call(struct fiber *self, struct redis *r, const struct redis_reply **o
  * made anew, so that the server does not hand entries to somebody who has gone. */
 struct redis *redis_open_blocking(struct redis *shared, const char *name, int64_t block_ms);
 
+/* A connection of its own that is told of changes (CLIENT TRACKING, Redis 6 and later; where that is refused the connection
+ * never becomes ready). Every key that a command on it has read is watched from then on: when it changes (by whomever), expires or is
+ * evicted, on_changed is called with it, once, and it is no longer watched. A key of NULL stands for all keys. What is read here
+ * must be small: 64 KiB a reply. Batches as above, but not integers-only. A new generation watches nothing. on_changed must
+ * not submit or suspend. */
+typedef void redis_on_changed(void *owner, struct str key);
+struct redis *redis_open_tracking(struct redis *shared, const char *name, redis_on_changed *on_changed,
+                                  void *owner);
+/* Waits until the server has answered a PING sent after the call: on a tracking connection everything that Redis executed
+ * before the call has then been told. All who call before the turn's commands are written share one PING. Returns as
+ * redis_submit and redis_await. */
+int redis_fence(struct fiber *self, struct redis *r);
+
 /* A script run by EVALSHA, loaded on NOSCRIPT. Static const. One key. */
 struct redis_script {
     const char *name;

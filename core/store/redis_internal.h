@@ -3,6 +3,8 @@
  *   redis.c        the client: its life, its queue of batches, reconnecting
  *   redis_link.c   one connection: socket, writing, reading
  *   redis_batch.c  a batch: its commands, its replies
+ *   redis_resp3.c  replies and pushes of connections that are told of changes
+ *   redis_fence.c  one PING for all who wait in a turn
  *   redis_target.c the URL
  *   redis_call.c   single commands and scripts, on top of the public calls
  */
@@ -26,9 +28,11 @@ struct redis_batch {
     struct list_node node;
     enum batch_state state;
     int result;
-    bool orphaned;                                           /* nobody waits: freed when done */
-    struct fiber *waiter;                                    /* parked in redis_await */
-    void (*on_done)(struct redis *r, struct redis_batch *b); /* instead of a waiter; for the greeting */
+    bool orphaned;        /* nobody waits: freed when done */
+    struct fiber *waiter; /* parked in redis_await */
+    void (*on_done)(struct redis *r,
+                    struct redis_batch *b); /* instead of a waiter; for greetings and fences */
+    struct redis_fence *fence;
     int64_t submitted_ns;
 
     struct buf out; /* the commands, in RESP */
@@ -67,6 +71,9 @@ size_t redis_batch_take_strings(struct redis_batch *b, const char *p, size_t len
 void redis_batch_take_reply(struct redis_batch *b);
 /* A reader that builds replies in the batch that is its privdata. NULL without memory. */
 struct redisReader *redis_reader_new(void);
+/* Takes one value of RESP3 when all of it is at p, into the arena: the bytes it took. 0 when it is not all there; negative
+ * when it is no RESP3, or too large for the arena. */
+ssize_t redis_resp3_take(struct arena *a, const char *p, size_t len, struct redis_reply *out);
 /* A copy of the whole reply in another arena; NULL when its limit would be passed. */
 struct redis_reply *redis_reply_copy(struct arena *a, const struct redis_reply *from);
 
@@ -134,6 +141,11 @@ struct redis {
     struct list_node spare; /* batches given back, empty */
     size_t spare_count;
 
+    redis_on_changed *on_changed; /* a connection that is told of changes, in RESP3; NULL for others */
+    void *on_changed_owner;
+    struct arena push;         /* the push being read */
+    struct redis_fence *fence; /* not sent yet, so that more may wait for it; or NULL */
+
     struct script_sha *scripts;
     size_t script_count;
 
@@ -152,6 +164,8 @@ void redis_link_opened(struct redis *r);
 void redis_lost(struct redis *r, const char *reason);
 void redis_link_closed(struct redis *r);
 void redis_set_unsent(struct redis *r, size_t bytes);
+/* A push came, complete. */
+void redis_pushed(struct redis *r, const struct redis_reply *push);
 /* Takes b off its list and hands it to whoever waits. */
 void redis_finish(struct redis *r, struct redis_batch *b, int result);
 

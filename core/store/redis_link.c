@@ -5,7 +5,8 @@
  * The rest of the first unsent batch then goes through uv_write, which waits for room; its callback writes
  * on.
  * 3. on_read lets the first batch in flight take replies from the buffer: an integers-only batch its lines
- *    directly, others through hiredis's reader, fed in slices. A batch with all its replies is finished. When
+ *    directly, others through hiredis's reader, fed in slices; on a connection that is told of changes all are read by
+ *    redis_resp3.c, and pushes, which come between replies, are passed on at once. A batch with all its replies is finished. When
  *    the next one reads lines, what the reader holds unread is taken back into the buffer.
  * 4. redis_link_close closes the handle; on_closed frees everything.
  *
@@ -295,8 +296,39 @@ static bool read_reply(struct redis_link *k, struct redis_batch *b) {
     return true;
 }
 
+/* One reply of RESP3. False as read_reply. */
+static bool read_resp3(struct redis_link *k, struct arena *a, struct redis_reply *out) {
+    ssize_t n = redis_resp3_take(a, k->in + k->pos, k->len - k->pos, out);
+    if (n < 0 || (n == 0 && k->len - k->pos == IN_BYTES)) {
+        redis_lost(k->redis, n < 0 ? "what came is no RESP3" : "a reply is too long");
+        return false;
+    }
+    k->pos += (size_t)n;
+    return n > 0;
+}
+
+static bool take_resp3(struct redis_link *k, struct redis_batch *b) {
+    size_t n = redis_batch_take_strings(b, k->in + k->pos, k->len - k->pos);
+    k->pos += n;
+    if (n > 0) return true;
+    if (!read_resp3(k, &b->arena, &b->replies[b->received])) return false;
+    redis_batch_take_reply(b);
+    return true;
+}
+
+/* False as read_reply. */
+static bool take_push(struct redis_link *k) {
+    struct redis *r = k->redis;
+    struct redis_reply push;
+    arena_reset(&r->push);
+    if (!read_resp3(k, &r->push, &push)) return false;
+    redis_pushed(r, &push);
+    return true;
+}
+
 /* Replies for b from whichever side holds the next byte. False as read_reply. */
 static bool take_replies(struct redis_link *k, struct redis_batch *b) {
+    if (k->redis->on_changed) return take_resp3(k, b);
     if (b->integers_only && held_by_reader(k) == 0 && !k->mid_reply) {
         bool other = false;
         k->pos += redis_batch_take_lines(b, k->in + k->pos, k->len - k->pos, &other);
@@ -323,6 +355,10 @@ static bool finish(struct redis_link *k, struct redis_batch *b) {
 static void read_all(struct redis_link *k) {
     struct redis *r = k->redis;
     while (k->pos < k->len || (held_by_reader(k) > 0 && !k->mid_reply)) {
+        if (r->on_changed && k->in[k->pos] == '>') {
+            if (!take_push(k)) break;
+            continue;
+        }
         if (list_empty(&r->in_flight)) {
             redis_lost(r, "the server sent what nobody asked for");
             return;

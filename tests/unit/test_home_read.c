@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "core/base/clock.h"
+#include "core/base/metrics.h"
 #include "core/domain/epoch.h"
 #include "core/domain/graph.h"
 #include "core/domain/keys.h"
@@ -230,6 +231,98 @@ static void a_deadline_that_has_passed_ends_the_read(void **state) {
     run_in_fiber(read_late, *state);
 }
 
+/* What was kept of a list is used, and no longer once the list has changed, whoever changed it. */
+static struct counter *kept_reads(struct gateway *g) {
+    return metrics_counter(g->domain.metrics, "rookery_home_tails_total", "", "from=\"kept\"");
+}
+
+static int64_t deliver_new(struct fiber *self, const struct scene *s) {
+    struct domain *d = &s->world->gateway.domain;
+    char key[KEY_MAX];
+    int64_t id = gateway_world_post(s->world, s->author, 0, "news");
+    struct str name = key_timeline(key, epoch_now(d), s->viewer);
+    CHECK_INT(redis_call(self, d->redis, NULL, "RPUSHX %.*s %" PRId64, (int)name.len, name.ptr, id), 0);
+    return id;
+}
+
+static void see_deliveries(struct fiber *self, void *arg) {
+    struct gateway_world *w = arg;
+    struct scene s;
+    struct home_page page;
+    gateway_world_open(self, w);
+    set_scene(self, w, &s);
+    struct gateway *g = &w->gateway;
+    struct counter *kept = kept_reads(g);
+    read_page(self, &s, INT64_MAX, 0, 20, &page); /* builds the list */
+    for (int i = 0; i < 100; i++) {
+        int64_t id = deliver_new(self, &s);
+        uint64_t before = kept->value;
+        read_page(self, &s, INT64_MAX, 0, 20, &page);
+        if (!CHECK_INT(page.entries[0]->lru.id, id) || !CHECK_INT(kept->value, before)) break;
+        for (int again = 0; again < 3; again++) {
+            read_page(self, &s, INT64_MAX, 0, 20, &page);
+            CHECK_INT(page.entries[0]->lru.id, id);
+        }
+    }
+    CHECK(kept->value > 200); /* some reads ask again, to move the list's end of life */
+    CHECK_INT(redis_call(self, g->domain.redis, NULL, "FLUSHALL"), 0);
+    uint64_t rebuilds = g->timeline_rebuilds->value;
+    read_page(self, &s, INT64_MAX, 0, 20, &page);
+    CHECK_INT(g->timeline_rebuilds->value, rebuilds + 1);
+    gateway_world_close(self, w);
+}
+
+static void a_read_sees_what_was_delivered_before(void **state) {
+    run_in_fiber(see_deliveries, *state);
+}
+
+/* Many read while deliveries go on: each sees at least what had been delivered when it began. */
+enum { READERS = 8, DELIVERIES = 150 };
+
+struct racing {
+    struct scene *scene;
+    struct latch done;
+    int64_t delivered; /* the newest whose delivery has been answered */
+    bool stop;
+};
+
+static void read_racing(struct fiber *self, void *arg) {
+    struct racing *r = arg;
+    while (!r->stop) {
+        struct home_page page;
+        int64_t at_least = r->delivered;
+        read_page(self, r->scene, INT64_MAX, 0, 20, &page);
+        if (!CHECK(page.n == 20 && page.entries[0]->lru.id >= at_least)) break;
+        arena_reset(fiber_arena(self));
+    }
+    latch_done(&r->done);
+}
+
+static void race_deliveries(struct fiber *self, void *arg) {
+    struct gateway_world *w = arg;
+    struct scene s;
+    struct home_page page;
+    gateway_world_open(self, w);
+    set_scene(self, w, &s);
+    read_page(self, &s, INT64_MAX, 0, 20, &page);
+    uint64_t kept = kept_reads(&w->gateway)->value;
+    struct racing r = {.scene = &s};
+    latch_init(&r.done, READERS);
+    for (int i = 0; i < READERS; i++) start_fiber(self, read_racing, &r);
+    for (int i = 0; i < DELIVERIES; i++) {
+        r.delivered = deliver_new(self, &s);
+        if (i % 3 == 0) fiber_sleep_ms(self, 1);
+    }
+    r.stop = true;
+    latch_wait(self, &r.done);
+    CHECK(kept_reads(&w->gateway)->value > kept);
+    gateway_world_close(self, w);
+}
+
+static void no_reader_misses_what_is_delivered_meanwhile(void **state) {
+    run_in_fiber(race_deliveries, *state);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_way_of_reading_gives_the_same),
@@ -237,6 +330,8 @@ int main(void) {
         cmocka_unit_test(a_token_that_moved_is_heeded),
         cmocka_unit_test(a_page_is_full_though_posts_go_while_it_is_made),
         cmocka_unit_test(a_deadline_that_has_passed_ends_the_read),
+        cmocka_unit_test(a_read_sees_what_was_delivered_before),
+        cmocka_unit_test(no_reader_misses_what_is_delivered_meanwhile),
     };
     return cmocka_run_group_tests(tests, gateway_world_setup, gateway_world_teardown);
 }

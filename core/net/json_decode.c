@@ -414,7 +414,10 @@ static json_t *parse(struct str text, struct reader *r) {
         r->rounded = true;
         root = json_loadb(text.ptr, text.len, flags | JSON_DECODE_INT_AS_REAL, &error);
     }
-    if (root == NULL)
+    if (root == NULL && json_error_code(&error) == json_error_null_character)
+        fault_set(r->fault, ERR_INVALID_ARGUMENT, "line %d, column %d: a string must not hold U+0000",
+                  error.line, error.column);
+    else if (root == NULL)
         fault_set(r->fault, ERR_INVALID_ARGUMENT, "the body is not JSON: line %d, column %d: %s", error.line,
                   error.column, error.text);
     return root;

@@ -356,6 +356,8 @@ static void bad_text_is_refused(void **state) {
         assert_int_equal(b->fault.error, ERR_INVALID_ARGUMENT);
     }
     assert_refused(b, "{\"aString\":1}", "a_string", "must be a string");
+    assert_null(decode_str(b, EVERYTHING, STR("{\"aString\":\"\\u0000\"}")));
+    assert_string_equal(b->fault.text, "line 1, column 19: a string must not hold U+0000");
 }
 
 static void bad_utf8_is_written_as_replacement_characters(void **state) {

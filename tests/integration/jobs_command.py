@@ -62,6 +62,9 @@ def bad_arguments():
             (("fit", table, "--y", "y", "--no-intercept"), ["--no-intercept", "no term is left"]),
             (("fit", table, "--y", "t", "--model", "logistic", "--x", "x", "--missing-column", "t=indicator"),
              ["cannot have a third"]),
+            ((*fit, "--model", "logistic", "--robust"), ["--robust", "--model linear"]),
+            ((*fit, "--exact", "--model", "logistic"), ["--exact", "--model linear"]),
+            ((*fit, "--positive", "1"), ["--positive", "--model logistic"]),
             (("impute", table), ["--missing is needed"]),
             (("impute", table, "--missing", "drop"), ["drop_any", "--missing-column COL=drop"]),
             (("impute", table, "--missing", "mean", "--impute-scope", "slice"), ["need each other"]),
@@ -181,6 +184,12 @@ def parts_and_tables():
     tables = [f + ".csv" for f in files]
     refused("a part says itself what to fit", jobs("fit", files[0], "--y", "y"), 2, "--y", "is a part")
     refused("the same part twice", jobs("combine", tables[0], tables[1], tables[0]), 1, "slice g = a has come before")
+    head, *rows = SMALL.splitlines()
+    own = [write(f"own-{g}.csv", "\n".join([head, *(r for r in rows if r.startswith(g + ","))]) + "\n") for g in "ba"]
+    for file in own:
+        jobs("fit", file, *fit, "--output", file + ".table")
+    check("tables of CSV files that somebody else cut by slice combine to that of the whole",
+          jobs("combine", *(f + ".table" for f in own)).bytes == jobs("fit", table, *fit).bytes)
     wide = path("wide.csv")
     jobs("fit", table, *fit, "--wide", "--output", wide)
     refused("tables of different jobs", jobs("combine", tables[0], wide), 1, "wide.csv has other columns")

@@ -306,12 +306,12 @@ static const struct option OPTIONS[] = {
     {"--x", FITTING, true, "A,B,…", take_x, "the predictors, in the order of the table"},
     {"--model", FITTING, true, "NAME", take_model, "linear (default) or logistic"},
     {"--positive", FITTING, true, "VALUE", take_positive,
-     "the response's value that counts as 1 (default: the greater)"},
+     "logistic: the response's value that counts as 1 (default: the greater)"},
     {"--weights", FITTING, true, "COLUMN", take_weights, "weights of the rows"},
     {"--no-intercept", FITTING, true, NULL, take_no_intercept, "fit through the origin"},
-    {"--robust", FITTING, true, NULL, take_robust, "add standard errors HC0 to HC3"},
+    {"--robust", FITTING, true, NULL, take_robust, "linear: add standard errors HC0 to HC3"},
     {"--exact", FITTING, true, NULL, take_exact,
-     "compute in 113 bits instead of 64: slower, and rarely needed"},
+     "linear: compute in 113 bits instead of 64: slower, and rarely needed"},
     {"--confidence", FITTING, true, "LEVEL", take_confidence, "of intervals (default 0.95)"},
     {"--rank-tolerance", FITTING, true, "NUMBER", take_rank_tolerance,
      "when a predictor counts as dependent (1e-10)"},
@@ -462,8 +462,20 @@ static bool check_files(const struct jobs_args *args, struct jobs_error *error) 
     return dashes < 2 || jobs_fail(error, JOBS_FAULT_USAGE, "standard input (-) can be read only once");
 }
 
+/* An option that would do nothing is refused: whoever gives it counts on it. */
+static bool check_model(const struct jobs_args *args, struct jobs_error *error) {
+    const struct grouped_spec *spec = &args->spec;
+    bool logistic = spec->model == MODEL_LOGISTIC;
+    const char *idle = logistic && spec->linear.robust  ? "--robust"
+                       : logistic && spec->linear.exact ? "--exact"
+                       : !logistic && spec->positive    ? "--positive"
+                                                        : NULL;
+    return !idle || jobs_fail(error, JOBS_FAULT_USAGE, "%s: it is for --model %s", idle,
+                              logistic ? "linear" : "logistic");
+}
+
 static bool check_needed(const struct jobs_args *args, struct jobs_error *error) {
-    if (!check_files(args, error)) return false;
+    if (!check_files(args, error) || !check_model(args, error)) return false;
     if (args->command == JOBS_EXPRESSION && !args->map) {
         return jobs_fail(error, JOBS_FAULT_USAGE, "--map is needed: a CSV file of transcript and gene");
     }
@@ -569,6 +581,18 @@ static const char POLICIES[] =
     "  logistic   text: the likeliest value by a logistic model; numbers: the mean\n"
     "  indicator  numbers: the mean, and a column missingindicator_COLUMN; text: the value __missing__\n";
 
+static const char TABLE[] =
+    "\nThe table (names are those of R's broom; p is the number of coefficients; undefined is empty):\n"
+    "  status            ok, saturated (n = p), too_few_rows (n < p), rank_deficient (see dropped_terms),\n"
+    "                    constant_response, separation, not_converged, parse_error (see --bad-text)\n"
+    "  n, n_dropped      rows that were fitted, and rows left out (a gap, or a weight of 0); n_rows: both\n"
+    "  n_imputed         cells that were filled\n"
+    "  sigma, rmse       sqrt(rss / (n - p)), sqrt(rss / n)\n"
+    "  r_squared         without an intercept 1 - rss / (sum of y squared)\n"
+    "  aic, bic          as R has them, sigma counts too: aic = -2 log_lik + 2 (p + 1); logistic: 2 p\n"
+    "  condition         of the centred predictors, scaled to one length\n"
+    "  digits_estimate   digits of a coefficient that this leaves: 15 - log10(condition)\n";
+
 void jobs_args_help(enum jobs_command command, FILE *out) {
     for (size_t i = 0; i < N_COMMANDS; i++) {
         if (COMMANDS[i].command != command) continue;
@@ -584,6 +608,7 @@ void jobs_args_help(enum jobs_command command, FILE *out) {
         fprintf(out, "  %-*s %s\n", 28 + (strstr(left, "…") ? 2 : 0), left, o->help);
     }
     if (command & FILLING) fputs(POLICIES, out);
+    if (command & JOBS_FIT) fputs(TABLE, out);
     fputs("\nExit status: 0, 1 for trouble with the data, 2 for bad arguments.\n", out);
 }
 

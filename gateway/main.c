@@ -129,21 +129,7 @@ static int listen_for_calls(struct process *p, struct fault *fault) {
 
 static int start(struct fiber *self, struct process *p, struct fault *fault) {
     struct gateway *g = &p->gateway;
-    struct domain *d = &g->domain;
-    struct pg_options pg = {
-        .url = p->config.database_url,
-        .connections = (int)p->config.db_connections,
-        .pipeline = (int)p->config.db_pipeline,
-        .application_name = "rookery-gateway",
-    };
-    d->pg = pg_open(d->loop, &pg, d->log, d->metrics);
-    d->redis = redis_open(d->loop, p->config.redis_url, "rookery-gateway", d->log, d->metrics);
-    if (!d->pg) return fault_set(fault, ERR_OVERLOADED, "not enough memory");
-    if (!d->redis)
-        return fault_set(fault, ERR_INVALID_ARGUMENT, "REDIS_URL must be redis://HOST:PORT or unix:///PATH");
-    int e = pg_wait_ready(self, d->pg);
-    if (e != 0) return fault_set(fault, e, "PostgreSQL cannot be reached: is DATABASE_URL right?");
-    e = domain_start(self, d, fault);
+    int e = domain_connect(self, &g->domain, "rookery-gateway", fault);
     if (e == 0) e = load_page_key(self, g, fault);
     if (e != 0) return e;
     gateway_open(g);
@@ -155,9 +141,7 @@ static void stop(struct fiber *self, struct process *p) {
     g->draining = true;
     if (g->server) rpc_server_stop(self, g->server, p->config.drain_ms);
     gateway_close(self, g);
-    domain_stop(self, &g->domain);
-    if (g->domain.redis) redis_close(self, g->domain.redis);
-    if (g->domain.pg) pg_close(self, g->domain.pg, p->config.drain_ms);
+    domain_disconnect(self, &g->domain);
 }
 
 /* The process as a fiber: start, serve until a signal, drain. */

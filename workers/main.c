@@ -141,7 +141,7 @@ static void stop(struct fiber *self, struct process *p) {
     runtime_stop(self, w);
     if (p->http) rpc_server_stop(self, p->http, 1000);
     backlog_gauges_free(p->backlog);
-    process_disconnect(self, &w->domain);
+    domain_disconnect(self, &w->domain);
     deliverer_free(w->deliverer);
     followers_free(w->followers);
     jobs_lane_free(w->jobs);

@@ -40,34 +40,11 @@ int process_loop(struct domain *d, const struct config *config, enum log_level l
     return 0;
 }
 
-static int connect_all(struct fiber *self, struct domain *d, struct fault *fault) {
-    struct pg_options pg = {
-        .url = d->config->database_url,
-        .connections = (int)d->config->db_connections,
-        .pipeline = (int)d->config->db_pipeline,
-        .application_name = "rookery-worker",
-    };
-    d->pg = pg_open(d->loop, &pg, d->log, d->metrics);
-    d->redis = redis_open(d->loop, d->config->redis_url, "rookery-worker", d->log, d->metrics);
-    if (!d->pg) return fault_set(fault, ERR_OVERLOADED, "not enough memory");
-    if (!d->redis)
-        return fault_set(fault, ERR_INVALID_ARGUMENT, "REDIS_URL must be redis://HOST:PORT or unix:///PATH");
-    int e = pg_wait_ready(self, d->pg);
-    if (e != 0) return fault_set(fault, e, "PostgreSQL cannot be reached: is DATABASE_URL right?");
-    return domain_start(self, d, fault);
-}
-
 int process_connect(struct fiber *self, struct domain *d, struct fault *fault) {
     fiber_set_deadline_ns(self, clock_mono_ns() + CONNECT_TIMEOUT_MS * NS_PER_MS);
-    int e = connect_all(self, d, fault);
+    int e = domain_connect(self, d, "rookery-worker", fault);
     fiber_set_deadline_ns(self, 0);
     return e;
-}
-
-void process_disconnect(struct fiber *self, struct domain *d) {
-    domain_stop(self, d);
-    if (d->redis) redis_close(self, d->redis);
-    if (d->pg) pg_close(self, d->pg, d->config->drain_ms);
 }
 
 struct operation {
@@ -86,7 +63,7 @@ static void operate(struct fiber *self, void *arg) {
         fprintf(stderr, "rookery-worker: %s\n", fault.text);
         o->status = 1;
     }
-    process_disconnect(self, &o->domain);
+    domain_disconnect(self, &o->domain);
     loop_stop(o->domain.loop);
 }
 

@@ -16,10 +16,8 @@ int process_configure(struct config *config);
 int process_loop(struct domain *d, const struct config *config, enum log_level level, fiber_fn *fn,
                  void (*prepare)(void *arg), void *arg);
 
-/* Connects to PostgreSQL and Redis and starts the domain. Undo with process_disconnect, also after an error.
- */
+/* domain_connect, for at most half a minute. Undo with domain_disconnect, also after an error. */
 int process_connect(struct fiber *self, struct domain *d, struct fault *fault);
-void process_disconnect(struct fiber *self, struct domain *d);
 
 /* A one-shot command on the servers: configures, connects, calls fn in a fiber, disconnects. The exit status:
  * fn's, or 1 or 2 after a sentence on standard error. Only warnings are logged. */

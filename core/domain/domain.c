@@ -28,6 +28,29 @@ void domain_stop(struct fiber *self, struct domain *d) {
     d->lease = NULL;
 }
 
+int domain_connect(struct fiber *self, struct domain *d, const char *application, struct fault *fault) {
+    struct pg_options pg = {
+        .url = d->config->database_url,
+        .connections = (int)d->config->db_connections,
+        .pipeline = (int)d->config->db_pipeline,
+        .application_name = application,
+    };
+    d->pg = pg_open(d->loop, &pg, d->log, d->metrics);
+    d->redis = redis_open(d->loop, d->config->redis_url, application, d->log, d->metrics);
+    if (!d->pg) return fault_set(fault, ERR_OVERLOADED, "not enough memory");
+    if (!d->redis)
+        return fault_set(fault, ERR_INVALID_ARGUMENT, "REDIS_URL must be redis://HOST:PORT or unix:///PATH");
+    int e = pg_wait_ready(self, d->pg);
+    if (e != 0) return fault_set(fault, e, "PostgreSQL cannot be reached: is DATABASE_URL right?");
+    return domain_start(self, d, fault);
+}
+
+void domain_disconnect(struct fiber *self, struct domain *d) {
+    domain_stop(self, d);
+    if (d->redis) redis_close(self, d->redis);
+    if (d->pg) pg_close(self, d->pg, d->config->drain_ms);
+}
+
 int domain_next_id(struct domain *d, int64_t *id, struct fault *fault) {
     *id = lease_next_id(d->lease);
     if (*id != 0) return 0;

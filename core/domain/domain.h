@@ -37,7 +37,13 @@ struct domain {
     int64_t epoch; /* last known; use epoch_now() (epoch.h) */
 };
 
-/* Opens nothing itself: the members above the line are set by main; this starts the outbox's marker fiber,
+/* For main, which has set loop, config, log and metrics: opens PostgreSQL and Redis under this name, waits for PostgreSQL
+ * (Redis may come later), and starts. 0, or ERR_* with a sentence; undo with domain_disconnect in either case, which gives
+ * statements under way drain_ms. */
+int domain_connect(struct fiber *self, struct domain *d, const char *application, struct fault *fault);
+void domain_disconnect(struct fiber *self, struct domain *d);
+
+/* Opens nothing itself: the members above the lease are there already; this starts the outbox's marker fiber,
  * the post batcher and the epoch watcher. 0, or ERR_* with a sentence. */
 int domain_start(struct fiber *self, struct domain *d, struct fault *fault);
 void domain_stop(struct fiber *self, struct domain *d);

@@ -67,6 +67,9 @@ FUZZ_MAIN := $(if $(FUZZ),-fsanitize=fuzzer,$(BUILD)/tests/fuzz/replay.o)
 TOOL_DIRS := $(sort $(dir $(wildcard tests/load/*/*.c tests/tools/*/*.c)))
 TOOL_BIN := $(foreach d,$(TOOL_DIRS),$(BUILD)/$(notdir $(d:/=)))
 
+# What is made on the way is kept: removed, it would be made and compiled again each time.
+.SECONDARY:
+
 .PHONY: all daemons tools tests fuzz proto format lint clean
 all: daemons
 daemons: $(BUILD)/rookery-gateway $(BUILD)/rookery-worker
@@ -119,21 +122,22 @@ $(BUILD)/%.o: %.c | $(PB_C) $(TEST_PB_C)
 $(BUILD)/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c | $(PB_C) $(TEST_PB_C)
 	$(CC) $(CPPFLAGS_ALL) $(filter-out -W%,$(CFLAGS_ALL)) -c -o $@ $<
 # Services are left out: protoc-c's glue for them is of no use to us, and chokes on a method called Register.
-# Files import one another, so all of them are there before the first is compiled.
+# Files import one another, so all of them are there before the first is compiled. The header is named too, so that what
+# includes it is compiled again.
 MESSAGES := $(addprefix $(BUILD)/messages/,$(PROTOS))
 $(BUILD)/messages/%.proto: proto/%.proto
 	@mkdir -p $(@D)
 	sed '/^service /,/^}/d' $< >$@
-$(BUILD)/proto/%.pb-c.c: $(BUILD)/messages/%.proto | $(MESSAGES)
+$(BUILD)/proto/%.pb-c.c $(BUILD)/proto/%.pb-c.h: $(BUILD)/messages/%.proto | $(MESSAGES)
 	@mkdir -p $(BUILD)/proto
 	protoc-c -I$(BUILD)/messages $(PROTO_INCLUDES) --c_out=$(BUILD)/proto $<
-$(BUILD)/proto/%.pb-c.c: tests/proto/%.proto
+$(BUILD)/proto/%.pb-c.c $(BUILD)/proto/%.pb-c.h: tests/proto/%.proto
 	@mkdir -p $(BUILD)/proto
 	protoc-c $(PROTO_INCLUDES) --c_out=$(BUILD)/proto $<
-$(BUILD)/proto/google/%.pb-c.c: /usr/include/google/%.proto
+$(BUILD)/proto/google/%.pb-c.c $(BUILD)/proto/google/%.pb-c.h: /usr/include/google/%.proto
 	@mkdir -p $(BUILD)/proto
 	protoc-c $(PROTO_INCLUDES) --c_out=$(BUILD)/proto $<
-$(BUILD)/proto/grpc/%.pb-c.c: /usr/share/grpc-proto/grpc/%.proto
+$(BUILD)/proto/grpc/%.pb-c.c $(BUILD)/proto/grpc/%.pb-c.h: /usr/share/grpc-proto/grpc/%.proto
 	@mkdir -p $(BUILD)/proto
 	protoc-c $(PROTO_INCLUDES) --c_out=$(BUILD)/proto $<
 $(DESCRIPTORS): $(addprefix proto/,$(PROTOS))

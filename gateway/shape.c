@@ -215,7 +215,9 @@ bool shape_engaged_known(const struct viewer *v, const struct cached_post *const
     bool all = true;
     for (size_t i = 0; i < n; i++) {
         int64_t id = posts[i]->lru.id;
-        out[i] = (struct engaged){has(&known->liked, id), has(&known->reposted, id)};
+        out[i] = engagements_may_have(known, id)
+                     ? (struct engaged){has(&known->liked, id), has(&known->reposted, id)}
+                     : (struct engaged){false, false};
         if (id < known->liked_floor || id < known->reposted_floor) all = false;
     }
     return all;

@@ -84,11 +84,23 @@ int post_reposts(struct fiber *self, struct domain *d, int64_t post_id, int64_t 
  * the lists. *floor: below this id the lists say nothing. */
 struct engagements {
     struct ids liked, reposted;
+    uint64_t either[16]; /* a Bloom filter of both, by which most posts are seen to be in neither */
     int64_t liked_floor, reposted_floor; /* 0: the list is complete */
 };
 int post_engagements(struct fiber *self, struct domain *d, int64_t viewer_id, struct engagements *out,
                      struct fault *fault);
 void engagements_free(struct engagements *e);
+/* Fills the filter from the lists. */
+void engagements_index(struct engagements *e);
+/* Which of 1,024 bits stands for an id: Fibonacci hashing. */
+static inline uint64_t engagements_bit(int64_t id) {
+    return (uint64_t)id * UINT64_C(0x9E3779B97F4A7C15) >> 54;
+}
+/* False only when the id is in neither list. */
+static inline bool engagements_may_have(const struct engagements *e, int64_t id) {
+    uint64_t bit = engagements_bit(id);
+    return e->either[bit / 64] >> bit % 64 & 1;
+}
 /* For posts below the floors: which of ids are liked / reposted. */
 int post_engaged_in(struct fiber *self, struct domain *d, int64_t viewer_id, const int64_t *ids, size_t n,
                     struct ids *liked, struct ids *reposted, struct fault *fault);

@@ -5,6 +5,8 @@
  * (P6). A repost is an entry of its own and takes the same road as a post: the fan-out delivers it. Each is
  * idempotent: when it is already so, nothing is written or published, only the token moves again.
  */
+#include <string.h>
+
 #include "core/domain/keys.h"
 #include "core/domain/post_internal.h"
 #include "core/domain/tokens.h"
@@ -305,6 +307,16 @@ static int64_t take_ids(struct ids *out, const struct pg_result *r, int column, 
     return n == ENGAGEMENTS_KEPT ? out->v[0] : 0;
 }
 
+void engagements_index(struct engagements *e) {
+    const struct ids *const lists[] = {&e->liked, &e->reposted};
+    memset(e->either, 0, sizeof e->either);
+    for (size_t l = 0; l < 2; l++)
+        for (size_t i = 0; i < lists[l]->len; i++) {
+            uint64_t bit = engagements_bit(lists[l]->v[i]);
+            e->either[bit / 64] |= UINT64_C(1) << bit % 64;
+        }
+}
+
 int post_engagements(struct fiber *self, struct domain *d, int64_t viewer_id, struct engagements *out,
                      struct fault *fault) {
     struct pg_args args;
@@ -316,6 +328,7 @@ int post_engagements(struct fiber *self, struct domain *d, int64_t viewer_id, st
     if (e != 0) return e;
     out->liked_floor = take_ids(&out->liked, r, 0, fiber_arena(self));
     out->reposted_floor = take_ids(&out->reposted, r, 1, fiber_arena(self));
+    engagements_index(out);
     return 0;
 }
 

@@ -127,6 +127,7 @@ static void likes_below_the_floor_must_be_asked_for(void **state) {
     int64_t liked[] = {10, 20}, reposted[] = {20};
     v.engagements.liked = (struct ids){.v = liked, .len = 2};
     v.engagements.reposted = (struct ids){.v = reposted, .len = 1};
+    engagements_index(&v.engagements);
     struct post a = some_post(20, "a"), b = some_post(10, "b"), c = some_post(5, "c");
     const struct cached_post *posts[] = {post_cache_wrap(&arena, &a), post_cache_wrap(&arena, &b),
                                          post_cache_wrap(&arena, &c)};
@@ -138,6 +139,28 @@ static void likes_below_the_floor_must_be_asked_for(void **state) {
     assert_false(shape_engaged_known(&v, posts, 3, by));
 }
 
+static void no_engagement_is_passed_over_by_the_filter(void **state) {
+    enum { N = 2000 };
+    static int64_t liked[N], reposted[N];
+    struct engagements e = {.liked = {.v = liked, .len = 0}, .reposted = {.v = reposted, .len = 0}};
+    (void)state;
+    for (size_t n = 0; n <= N; n = n * 3 + 1) {
+        e.liked.len = e.reposted.len = n;
+        for (size_t i = 0; i < n; i++) {
+            liked[i] = (int64_t)(i * i * 40503) << 10;
+            reposted[i] = liked[i] + 1;
+        }
+        engagements_index(&e);
+        for (size_t i = 0; i < n; i++)
+            assert_true(engagements_may_have(&e, liked[i]) && engagements_may_have(&e, reposted[i]));
+    }
+    e.liked.len = e.reposted.len = 10;
+    engagements_index(&e);
+    size_t passed = 0;
+    for (int64_t id = 0; id < 1000; id++) passed += engagements_may_have(&e, id * 4194304 + 7);
+    assert_true(passed < 100); /* 20 bits of 1,024 are set */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_post_has_its_text_its_tags_and_its_counts),
@@ -145,6 +168,7 @@ int main(void) {
         cmocka_unit_test(every_length_is_announced_as_it_is),
         cmocka_unit_test(everybody_spoken_of_is_noted_once),
         cmocka_unit_test(likes_below_the_floor_must_be_asked_for),
+        cmocka_unit_test(no_engagement_is_passed_over_by_the_filter),
     };
     arena_init(&arena, 0);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,7 +5,9 @@
 #include "core/domain/relations.h"
 
 #define POST_MAX_CHARACTERS 500 /* grapheme clusters */
-#define POST_MAX_BYTES 8192     /* of NFC text: a cluster may have many code points */
+/* Of NFC text. A character may have many code points: the longest emoji take some 60 bytes, and a page of 100 such posts
+ * still is below the 4 MiB that clients take. */
+#define POST_MAX_BYTES 32768
 
 struct post {
     struct entry entry; /* id, author, what it replies to or reposts */

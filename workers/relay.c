@@ -35,7 +35,8 @@ static const struct pg_stmt UNPUBLISHED = {
 
 static const struct pg_stmt MARK = {
     .name = "relay_mark",
-    .sql = "UPDATE outbox SET published_at = now() WHERE id = ANY($1) AND id >= $2 AND id <= $3",
+    .sql = "UPDATE outbox SET published_at = now() WHERE id = ANY($1) AND id >= $2 AND id <= $3"
+           " AND $4 = (SELECT max(epoch) FROM redis_epochs)",
 };
 
 /* The newest epoch not yet told; from when to when what was published went to a Redis before it (what a gateway had
@@ -136,7 +137,8 @@ static int publish(struct fiber *self, struct worker *w, const struct pg_result 
     return domain_send(self, &w->domain, b);
 }
 
-static int mark(struct fiber *self, struct worker *w, const struct pg_result *rows) {
+/* Not when a newer Redis has come meanwhile: it has not been told. */
+static int mark(struct fiber *self, struct worker *w, const struct pg_result *rows, int64_t epoch) {
     int n = pg_rows(rows);
     int64_t *ids = ARENA_ARRAY(fiber_arena(self), int64_t, (size_t)n);
     for (int i = 0; i < n; i++) ids[i] = pg_get_i64(rows, i, 0);
@@ -145,7 +147,10 @@ static int mark(struct fiber *self, struct worker *w, const struct pg_result *ro
     pg_i64_array(&args, ids, (size_t)n);
     pg_i64(&args, ids[0]);
     pg_i64(&args, ids[n - 1]);
-    return pg_exec(self, w->domain.pg, &MARK, &args, NULL, NULL);
+    pg_i64(&args, epoch);
+    struct pg_result *r;
+    int e = pg_exec(self, w->domain.pg, &MARK, &args, &r, NULL);
+    return e == 0 && pg_affected(r) == 0 ? ERR_ABORTED : e;
 }
 
 /* One batch; *n is how many there were. */
@@ -156,10 +161,11 @@ static int relay_some(struct fiber *self, struct worker *w, struct counter *rela
     pg_i64(&args, snowflake_floor(clock_wall_ms() - GRACE_MS));
     pg_i32(&args, BATCH);
     *n = 0;
+    int64_t epoch = epoch_now(&w->domain);
     int e = pg_exec(self, w->domain.pg, &UNPUBLISHED, &args, &rows, NULL);
     if (e != 0 || pg_rows(rows) == 0) return e;
     e = publish(self, w, rows);
-    if (e == 0) e = mark(self, w, rows);
+    if (e == 0) e = mark(self, w, rows, epoch);
     if (e != 0) return e;
     *n = pg_rows(rows);
     relayed->value += (uint64_t)*n;

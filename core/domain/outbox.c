@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core/base/map.h"
+#include "core/domain/epoch.h"
 #include "core/domain/keys.h"
 #include "core/net/codec.h"
 
@@ -16,6 +17,8 @@
 struct outbox {
     struct domain *domain;
     struct ids published;
+    struct ids
+        epochs; /* of each of these: when its command was sent; ascending but for what cannot be marked */
     struct fiber *marker;
     struct latch stopped;
     bool stopping;
@@ -77,7 +80,7 @@ void outbox_add_command(struct redis_batch *b, const struct event_record *e, boo
 static const struct pg_stmt MARK_PUBLISHED = {
     .name = "outbox_mark_published",
     .sql = "UPDATE outbox SET published_at = now() WHERE id = ANY($1) AND id >= $2 AND id <= $3 AND "
-           "published_at IS NULL",
+           "published_at IS NULL AND $4 = (SELECT max(epoch) FROM redis_epochs)",
 };
 
 static void min_max(const int64_t *v, size_t n, int64_t *lowest, int64_t *highest) {
@@ -88,9 +91,21 @@ static void min_max(const int64_t *v, size_t n, int64_t *lowest, int64_t *highes
     }
 }
 
-/* Marks the oldest ids that wait; true when some were marked. The bounds let PostgreSQL skip partitions. */
+/* How many of the oldest are of one epoch, and go together. */
+static size_t next_to_mark(const struct outbox *o) {
+    size_t n = 0;
+    while (n < o->published.len && n < MARK_BATCH && o->epochs.v[n] == o->epochs.v[0]) n++;
+    return n;
+}
+
+static void forget_first(struct ids *ids, size_t n) {
+    ids->len -= n;
+    for (size_t i = 0; i < ids->len; i++) ids->v[i] = ids->v[i + n];
+}
+
+/* Marks the oldest ids that wait; true when it was done. The bounds let PostgreSQL skip partitions. */
 static bool mark_some(struct fiber *self, struct outbox *o) {
-    size_t n = o->published.len < MARK_BATCH ? o->published.len : MARK_BATCH;
+    size_t n = next_to_mark(o);
     if (n == 0) return false;
     int64_t lowest, highest;
     min_max(o->published.v, n, &lowest, &highest);
@@ -99,9 +114,10 @@ static bool mark_some(struct fiber *self, struct outbox *o) {
     pg_i64_array(&args, o->published.v, n);
     pg_i64(&args, lowest);
     pg_i64(&args, highest);
+    pg_i64(&args, o->epochs.v[0]);
     if (pg_exec(self, o->domain->pg, &MARK_PUBLISHED, &args, NULL, NULL) != 0) return false;
-    o->published.len -= n;
-    for (size_t i = 0; i < o->published.len; i++) o->published.v[i] = o->published.v[i + n];
+    forget_first(&o->published, n);
+    forget_first(&o->epochs, n);
     return true;
 }
 
@@ -122,6 +138,7 @@ int outbox_open(struct domain *d, struct outbox **out) {
     if (!o) return ERR_OVERLOADED;
     o->domain = d;
     ids_init(&o->published);
+    ids_init(&o->epochs);
     latch_init(&o->stopped, 1);
     o->n_published =
         metrics_counter(d->metrics, "rookery_events_published_total", "Events put on a stream", "");
@@ -144,19 +161,24 @@ void outbox_close(struct fiber *self, struct outbox *o) {
     o->stopping = true;
     latch_wait(self, &o->stopped);
     ids_free(&o->published);
+    ids_free(&o->epochs);
     free(o);
 }
 
 /* ---- publishing ---------------------------------------------------------------------------------------- */
 
-static void published(struct outbox *o, const struct event_record *events, size_t n) {
+static void published(struct outbox *o, const struct event_record *events, size_t n, int64_t epoch) {
     o->n_published->value += n;
-    for (size_t i = 0; i < n && o->published.len < MARK_CAP; i++) ids_push(&o->published, events[i].id);
+    for (size_t i = 0; i < n && o->published.len < MARK_CAP; i++) {
+        ids_push(&o->published, events[i].id);
+        ids_push(&o->epochs, epoch);
+    }
 }
 
 int outbox_publish_with(struct fiber *self, struct domain *d, struct redis_batch *b,
                         const struct event_record *events, size_t n) {
     int e = ERR_UNAVAILABLE;
+    int64_t epoch = epoch_now(d);
     for (size_t i = 0; i < n; i++) outbox_add_command(b, &events[i], false);
     /* Without a connection there is nothing to wait for: the relay has the row. */
     if (redis_ready(d->redis))
@@ -164,7 +186,7 @@ int outbox_publish_with(struct fiber *self, struct domain *d, struct redis_batch
     else
         redis_batch_free(b);
     if (e == 0)
-        published(d->outbox, events, n);
+        published(d->outbox, events, n, epoch);
     else
         d->outbox->n_unpublished->value += n;
     return e;

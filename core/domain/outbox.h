@@ -12,6 +12,8 @@
  *     the row did commit, the relay finds it.
  *   - the marker cannot reach PostgreSQL: ids wait (bounded: 100,000; beyond it they are forgotten and
  *     published again).
+ *   - a new Redis comes between 2 and 3, and its epoch is opened (epoch.h): nothing is marked, the relay
+ *     publishes again. Marked then, the row would seem to have been published to the new one.
  */
 #ifndef ROOKERY_CORE_DOMAIN_OUTBOX_H
 #define ROOKERY_CORE_DOMAIN_OUTBOX_H

@@ -192,8 +192,14 @@ static void add_range(struct redis_batch *b, struct str key, int64_t from) {
     redis_arg(b, STR("-1"));
 }
 
+/* Commands that wait for a new connection run on whatever server it leads to. A Redis that came back with older data
+ * has a list under this epoch's key, but not all that was delivered to it: it is not believed. */
+static bool still_in(const struct gateway *g, int64_t epoch) {
+    return epoch_now(&g->domain) == epoch;
+}
+
 /* Stage 2. */
-static int from_whole_list(struct fiber *self, struct filling *f, struct str key,
+static int from_whole_list(struct fiber *self, struct filling *f, struct str key, int64_t epoch,
                            struct timeline_part *part) {
     struct gateway *g = f->gateway;
     g->timeline_deep->value++;
@@ -205,6 +211,7 @@ static int from_whole_list(struct fiber *self, struct filling *f, struct str key
     if (e == 0) e = redis_await(self, g->domain.redis, b);
     if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
     if (e == 0) e = redis_batch_check(b, NULL);
+    if (e == 0 && !still_in(g, epoch)) e = ERR_ABORTED;
     if (e == 0) timeline_parse(redis_batch_reply(b, 0), 0, true, fiber_arena(self), part);
     redis_batch_free(b);
     return e == 0 ? consider_part(self, f, part) : 0; /* SQL serves what Redis does not */
@@ -239,7 +246,7 @@ static int fill_from_list(struct fiber *self, struct filling *f, const struct ho
         f->gateway->timeline_hits->value++;
         return e;
     }
-    if (part.head == HEAD_UNSEEN) e = from_whole_list(self, f, key, &part);
+    if (part.head == HEAD_UNSEEN) e = from_whole_list(self, f, key, epoch, &part);
     if (e != 0 || full(f)) return e;
     if (f->cursor <= 1) return 0; /* the list is complete: that is all there is */
     if (part.head == HEAD_BUILDING) return from_rebuild(self, f, epoch);
@@ -280,7 +287,8 @@ int home_read(struct fiber *self, struct gateway *g, const struct home_request *
     if (epoch != 0 && !r.only_sql) {
         int e = home_tail_look(self, g, r.viewer_id, epoch, r.served + r.limit + TAIL_SLACK, &first);
         if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
-        have_redis = e == 0;
+        have_redis = e == 0 && still_in(g, epoch);
+        if (!have_redis) first = (struct home_tail){0}; /* nor are the tokens believed */
     }
     int e = viewer_acquire(self, g, r.viewer_id, first.tokens, &f.viewer, fault);
     if (e != 0) return e;

@@ -134,6 +134,10 @@ static void add_read(struct ear *ear, struct redis_batch *b) {
     redis_arg_cstr(b, ear->last_id);
 }
 
+static bool on_another_server(const struct ear *ear) {
+    return strcmp(ear->run_id, redis_run_id(ear->redis)) != 0;
+}
+
 /* Reads once and hears what came. 0, or ERR_*. */
 static int read_once(struct fiber *self, struct ear *ear) {
     struct redis_batch *b = redis_batch_new();
@@ -143,6 +147,8 @@ static int read_once(struct fiber *self, struct ear *ear) {
     if (e == 0) e = redis_await(self, ear->redis, b);
     if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
     if (e == 0) e = redis_batch_check(b, NULL);
+    if (e == 0 && on_another_server(ear))
+        e = ERR_ABORTED; /* it waited for the new connection: it proves nothing */
     if (e == 0 && hear_all(ear, redis_batch_reply(b, 0)) < READ_COUNT) {
         ear->confirmed_ns = sent_ns;
         ear->heard_until_ms = sent_ms;
@@ -180,7 +186,7 @@ static int start_over(struct fiber *self, struct ear *ear) {
 }
 
 static bool has_gap(const struct ear *ear) {
-    return strcmp(ear->run_id, redis_run_id(ear->redis)) != 0 || clock_mono_ns() - ear->confirmed_ns > GAP_NS;
+    return on_another_server(ear) || clock_mono_ns() - ear->confirmed_ns > GAP_NS;
 }
 
 static void listen_to(struct fiber *self, void *arg) {

@@ -101,7 +101,8 @@ static void fetch_tokens(struct fiber *self, struct gateway *g, int64_t viewer_i
     int e = redis_submit(d->redis, b);
     if (e == 0) e = redis_await(self, d->redis, b);
     if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return;
-    if (e == 0) {
+    /* Commands that waited for a new connection tell of another server's tokens, which may be older. */
+    if (e == 0 && generation == redis_generation(d->redis)) {
         *out = viewer_read_tokens(redis_batch_reply(b, set_missing ? 2 : 0), generation);
         struct arena *a = fiber_arena(self);
         out->relations =

@@ -7,6 +7,8 @@
 #include <cmocka.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "core/base/clock.h"
 #include "core/base/metrics.h"
@@ -323,6 +325,31 @@ static void no_reader_misses_what_is_delivered_meanwhile(void **state) {
     run_in_fiber(race_deliveries, *state);
 }
 
+/* Redis dies and is back, with an older list, before the gateway notices: its look waits for the new connection, and runs
+ * there. The list says that it is complete and holds nothing. */
+static void read_across_a_restart(struct fiber *self, void *arg) {
+    struct gateway_world *w = arg;
+    struct scene s;
+    struct home_page page;
+    char key[KEY_MAX], command[1024];
+    gateway_world_open(self, w);
+    set_scene(self, w, &s);
+    read_page(self, &s, INT64_MAX, 0, 7, &page);
+    key_timeline(key, epoch_now(&w->gateway.domain), s.viewer);
+    redis_server_kill(&w->redis);
+    redis_server_restart(&w->redis);
+    snprintf(command, sizeof command, "redis-cli -s %s RPUSH '%s' f0 >/dev/null",
+             w->redis.url + strlen("unix://"), key);
+    CHECK_INT(system(command), 0);
+    read_page(self, &s, INT64_MAX, 0, 7, &page);
+    CHECK_INT(page.n, 7);
+    gateway_world_close(self, w);
+}
+
+static void a_list_of_another_server_is_not_believed(void **state) {
+    run_in_fiber(read_across_a_restart, *state);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_way_of_reading_gives_the_same),
@@ -332,6 +359,7 @@ int main(void) {
         cmocka_unit_test(a_deadline_that_has_passed_ends_the_read),
         cmocka_unit_test(a_read_sees_what_was_delivered_before),
         cmocka_unit_test(no_reader_misses_what_is_delivered_meanwhile),
+        cmocka_unit_test(a_list_of_another_server_is_not_believed),
     };
     return cmocka_run_group_tests(tests, gateway_world_setup, gateway_world_teardown);
 }

@@ -27,7 +27,7 @@ void gateway_open(struct gateway *g) {
     struct metrics *m = g->domain.metrics;
     const char *help = "Home timeline reads by how deep they had to go";
     g->timeline_hits = metrics_counter(m, "rookery_timeline_reads_total", help, "from=\"tail\"");
-    g->timeline_deep = metrics_counter(m, "rookery_timeline_reads_total", help, "from=\"whole_list\"");
+    g->timeline_deep = metrics_counter(m, "rookery_timeline_reads_total", help, "from=\"deep\"");
     g->timeline_sql = metrics_counter(m, "rookery_timeline_reads_total", help, "from=\"sql\"");
     g->timeline_rebuilds = metrics_counter(m, "rookery_timeline_rebuilds_total", "Lists built from SQL", "");
     g->tails = home_tails_new(g);

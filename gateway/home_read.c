@@ -10,8 +10,13 @@
 #include "gateway/home_tail.h"
 #include "gateway/pulled.h"
 
-/* Beyond the page itself: room for what filters take out, and for entries that came since the page before. */
-#define TAIL_SLACK 12
+/* Beyond the page itself: room for what filters take out, for entries that came since the page before, and for a floor below
+ * the page (FLOOR_EVERY). */
+#define TAIL_SLACK 24
+/* A longer part of the list is so many times longer. */
+#define WIDEN 8
+/* A trimmed list that covers fewer entries is not worth keeping: each read of it would ask SQL. */
+#define COVER_MIN 100
 
 /* A page in the making. */
 struct filling {
@@ -184,11 +189,12 @@ static int from_sql(struct fiber *self, struct filling *f) {
     return 0;
 }
 
-static void add_range(struct redis_batch *b, struct str key, int64_t from) {
+/* `asked` of 0: all of it. */
+static void add_range(struct redis_batch *b, struct str key, size_t asked) {
     redis_cmd(b, 4);
     redis_arg(b, STR("LRANGE"));
     redis_arg(b, key);
-    redis_arg_i64(b, from);
+    redis_arg_i64(b, -(int64_t)asked);
     redis_arg(b, STR("-1"));
 }
 
@@ -198,23 +204,33 @@ static bool still_in(const struct gateway *g, int64_t epoch) {
     return epoch_now(&g->domain) == epoch;
 }
 
-/* Stage 2. */
-static int from_whole_list(struct fiber *self, struct filling *f, struct str key, int64_t epoch,
-                           struct timeline_part *part) {
+/* Stage 2. An error other than an interrupt leaves the part as it was. */
+static int from_longer_part(struct fiber *self, struct filling *f, struct str key, int64_t epoch,
+                            size_t asked, struct timeline_part *part) {
     struct gateway *g = f->gateway;
     g->timeline_deep->value++;
     keep_chosen(self, f);
-    *part = (struct timeline_part){.bound = INT64_MAX, .head = HEAD_UNSEEN};
     struct redis_batch *b = redis_batch_new();
-    add_range(b, key, 0);
+    add_range(b, key, asked);
     int e = redis_submit(g->domain.redis, b);
     if (e == 0) e = redis_await(self, g->domain.redis, b);
     if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
     if (e == 0) e = redis_batch_check(b, NULL);
     if (e == 0 && !still_in(g, epoch)) e = ERR_ABORTED;
-    if (e == 0) timeline_parse(redis_batch_reply(b, 0), 0, true, fiber_arena(self), part);
+    if (e == 0) timeline_parse(redis_batch_reply(b, 0), asked, asked == 0, fiber_arena(self), part);
     redis_batch_free(b);
-    return e == 0 ? consider_part(self, f, part) : 0; /* SQL serves what Redis does not */
+    return e == 0 ? consider_part(self, f, part) : e;
+}
+
+/* Until the page is full, the whole list has been read, or Redis does not answer: then SQL does. */
+static int from_longer_parts(struct fiber *self, struct filling *f, struct str key, int64_t epoch,
+                             size_t asked, struct timeline_part *part) {
+    while (!part->whole && !full(f)) {
+        asked = WIDEN * asked < LIST_TRIM_TO ? WIDEN * asked : 0;
+        int e = from_longer_part(self, f, key, epoch, asked, part);
+        if (e != 0) return e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED ? e : 0;
+    }
+    return 0;
 }
 
 static void forget_list(struct fiber *self, struct gateway *g, struct str key) {
@@ -229,12 +245,17 @@ static int from_rebuild(struct fiber *self, struct filling *f, int64_t epoch) {
     size_t n;
     bool written;
     keep_chosen(self, f);
-    int e =
-        timeline_rebuild(self, &g->domain, epoch, &f->viewer->relations, &entries, &n, &written, f->fault);
+    int e = timeline_rebuild(self, &g->domain, epoch, f->request->viewer_id, &entries, &n, &written, f->fault);
     if (e != 0) return e;
     g->timeline_rebuilds->value += written;
     e = consider_entries(self, f, entries, n);
     return e != 0 || n < HOME_LENGTH || full(f) ? e : from_sql(self, f);
+}
+
+static bool covers_enough(const struct timeline_part *part) {
+    size_t n = 0;
+    while (n < part->n && part->ids[n] > part->bound) n++;
+    return part->bound != INT64_MAX && n >= COVER_MIN;
 }
 
 static int fill_from_list(struct fiber *self, struct filling *f, const struct home_tail *first,
@@ -246,11 +267,11 @@ static int fill_from_list(struct fiber *self, struct filling *f, const struct ho
         f->gateway->timeline_hits->value++;
         return e;
     }
-    if (part.head == HEAD_UNSEEN) e = from_whole_list(self, f, key, epoch, &part);
+    e = from_longer_parts(self, f, key, epoch, first->asked, &part);
     if (e != 0 || full(f)) return e;
     if (f->cursor <= 1) return 0; /* the list is complete: that is all there is */
-    if (part.head == HEAD_BUILDING) return from_rebuild(self, f, epoch);
-    if (part.bound == INT64_MAX || (part.head == HEAD_TRIMMED && f->n == 0)) {
+    if (part.building) return from_rebuild(self, f, epoch);
+    if (part.whole && !covers_enough(&part)) {
         keep_chosen(self, f);
         forget_list(self, f->gateway, key);
         return from_rebuild(self, f, epoch);

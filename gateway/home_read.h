@@ -5,7 +5,7 @@
  * filled in stages, each going deeper than the one before and each exact down to its bound
  * (core/domain/timeline_list.h):
  *   1. tail:  the last elements, enough for the page in the usual case
- *   2. whole: the whole list
+ *   2. deep:  more of them, up to the whole list
  *   3. SQL:   below what the list covers; also when Redis is away
  * A missing list is rebuilt, and the page served from what the rebuild read. Entries that may not be shown
  * (deleted, no longer followed, muted, blocked, ...) are passed over, and the page is filled from behind: a

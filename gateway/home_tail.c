@@ -13,6 +13,8 @@
 #define KEPT_ELEMENTS 64
 /* A list lives on while it is read; to move its end of life once in so many reads is enough. */
 #define EXPIRE_EVERY 64
+/* Floors that are being pushed at once; beyond that a later look will see to it. */
+#define PUSHING_MAX 64
 
 struct kept_tail {
     struct lru_item lru; /* by viewer */
@@ -28,7 +30,10 @@ struct home_tails {
     struct redis *redis;
     struct lru kept;
     struct fill_guard guard;
-    struct counter *hits, *looks;
+    struct gateway *gateway;
+    size_t pushing;
+    struct fiber *closer; /* waits until nothing is being pushed */
+    struct counter *hits, *looks, *floors;
 };
 
 static void drop(struct lru_item *item) {
@@ -50,6 +55,7 @@ static void on_changed(void *owner, struct str key) {
 struct home_tails *home_tails_new(struct gateway *g) {
     struct home_tails *t = calloc(1, sizeof *t);
     if (!t) return NULL;
+    t->gateway = g;
     t->redis = redis_open_tracking(g->domain.redis, "rookery-gateway-tails", on_changed, t);
     if (!t->redis) {
         free(t);
@@ -59,11 +65,15 @@ struct home_tails *home_tails_new(struct gateway *g) {
     const char *help = "First looks of home timeline reads, by where they were answered";
     t->hits = metrics_counter(g->domain.metrics, "rookery_home_tails_total", help, "from=\"kept\"");
     t->looks = metrics_counter(g->domain.metrics, "rookery_home_tails_total", help, "from=\"redis\"");
+    t->floors = metrics_counter(g->domain.metrics, "rookery_timeline_floors_total",
+                                "Floors pushed on home timelines by their readers", "");
     return t;
 }
 
 void home_tails_free(struct fiber *self, struct home_tails *t) {
     if (!t) return;
+    t->closer = self;
+    while (t->pushing > 0) fiber_park_uninterruptible(self);
     redis_close(self, t->redis);
     lru_free(&t->kept);
     free(t);
@@ -109,7 +119,7 @@ static bool answer_from_kept(struct fiber *self, struct gateway *g, int64_t view
 
 static void keep(struct home_tails *t, struct kept_tail about, const struct home_tail *tail) {
     bool whole = tail->tokens.relations.len > 0 && tail->tokens.likes.len > 0 && !tail->list_missing &&
-                 tail->part.head != HEAD_BUILDING && about.asked <= KEPT_ELEMENTS;
+                 !tail->part.building && about.asked <= KEPT_ELEMENTS;
     if (!whole) return;
     struct kept_tail *k = malloc(sizeof *k + tail->part.n * sizeof *k->ids);
     if (!k) return;
@@ -160,6 +170,7 @@ static int ask(struct fiber *self, struct gateway *g, struct redis *redis, int64
         out->tokens.relations = copy_text(a, out->tokens.relations);
         out->tokens.likes = copy_text(a, out->tokens.likes);
         out->list_missing = range->elements == 0;
+        out->asked = asked;
         timeline_parse(range, asked, false, a, &out->part);
     }
     redis_batch_give_back(redis, b);
@@ -186,8 +197,41 @@ static int ask_watched(struct fiber *self, struct gateway *g, int64_t viewer_id,
     return 0;
 }
 
-int home_tail_look(struct fiber *self, struct gateway *g, int64_t viewer_id, int64_t epoch, size_t asked,
-                   struct home_tail *out) {
+/* ---- floors -------------------------------------------------------------------------------------------- */
+
+struct pushing {
+    struct home_tails *tails;
+    int64_t epoch, viewer_id;
+};
+
+static void push_floor(struct fiber *self, void *arg) {
+    struct pushing p = *(struct pushing *)arg;
+    free(arg);
+    fiber_set_deadline_ns(self, clock_mono_ns() + NS_PER_S);
+    timeline_push_floor(self, &p.tails->gateway->domain, p.epoch, p.viewer_id);
+    p.tails->pushing--;
+    if (p.tails->closer) fiber_wake(p.tails->closer);
+}
+
+static void see_to_floors(struct home_tails *t, int64_t viewer_id, int64_t epoch,
+                          const struct timeline_part *part) {
+    if (part->unbound < FLOOR_EVERY || part->building || t->pushing >= PUSHING_MAX || t->closer) return;
+    struct pushing *p = malloc(sizeof *p);
+    if (!p) return;
+    *p = (struct pushing){t, epoch, viewer_id};
+    struct fiber_options options = {.name = "floor"};
+    if (fiber_spawn(t->gateway->domain.loop, &options, push_floor, p, NULL) != 0) {
+        free(p);
+        return;
+    }
+    t->pushing++;
+    t->floors->value++;
+}
+
+/* ---- looking ------------------------------------------------------------------------------------------- */
+
+static int look(struct fiber *self, struct gateway *g, int64_t viewer_id, int64_t epoch, size_t asked,
+                struct home_tail *out) {
     bool expire = random_u64() % EXPIRE_EVERY == 0;
     if (usable(g->tails, &g->domain)) {
         if (!expire && answer_from_kept(self, g, viewer_id, epoch, asked, out)) return 0;
@@ -196,4 +240,11 @@ int home_tail_look(struct fiber *self, struct gateway *g, int64_t viewer_id, int
         if (e == 0 || e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
     }
     return ask(self, g, g->domain.redis, viewer_id, epoch, asked, expire, out);
+}
+
+int home_tail_look(struct fiber *self, struct gateway *g, int64_t viewer_id, int64_t epoch, size_t asked,
+                   struct home_tail *out) {
+    int e = look(self, g, viewer_id, epoch, asked, out);
+    if (e == 0) see_to_floors(g->tails, viewer_id, epoch, &out->part);
+    return e;
 }

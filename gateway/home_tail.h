@@ -11,6 +11,9 @@
  *     it is not used. FLUSHALL, expiry and eviction are told like changes.
  * So promises about "the next read" hold as if every read asked Redis. Without that connection every read does, on the shared
  * one.
+ *
+ * A look that finds many entries behind the tail's last floor has one pushed, by a fiber of its own, so that the looks to come
+ * find it (core/domain/timeline_list.h). When that fails, longer looks are needed, and nothing else.
  */
 #ifndef ROOKERY_GATEWAY_HOME_TAIL_H
 #define ROOKERY_GATEWAY_HOME_TAIL_H
@@ -21,6 +24,7 @@
 struct home_tail {
     struct viewer_tokens tokens;
     struct timeline_part part;
+    size_t asked; /* elements, for the part */
     bool list_missing;
 };
 

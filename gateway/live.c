@@ -11,7 +11,7 @@
 #include "gateway/live_internal.h"
 
 #define REPLAY_MAX 200 /* entries a resuming stream is brought; more is a reset */
-#define OVERLAP_MS PROMPT_MS
+#define OVERLAP_MS 10000
 
 /* ---- hearing ------------------------------------------------------------------------------------------- */
 

@@ -8,7 +8,7 @@
  *      after the posts' commits: whoever followed by then gets the post, whoever follows later finds it in SQL
  *      (their timeline is built anew).
  *   3. They are delivered like any other entries (deliver.h): by recipient, so that several posts to one
- *      audience share their commands; each element prompt or late by its own age when it goes out.
+ *      audience share their commands.
  *   Between the tasks, and with every small piece that goes to Redis, the lane gives way: the fan-out's lanes in
  *   this process, and in others at the same Redis, come in between.
  *

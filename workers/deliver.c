@@ -4,15 +4,14 @@
  *      delivery whose it is, entry by entry.
  *   2. round_send turns that over: places are given out by the counts, and the entries, walked in ascending
  *      order, fall into their recipients' places in ascending order. Linear, and nothing is compared.
- *   3. The commands are written as RESP straight into the batch: each entry was turned into text once, in both
- *      forms (prompt and late); a command is a key and copies of these.
+ *   3. The commands are written as RESP straight into the batch: each entry was turned into text once; a command is a key
+ *      and copies of these.
  *   4. Two pieces are under way at a time, so that Redis works on one while the other is built.
  *   5. From the replies: lists that have grown past LIST_TRIM_AT are trimmed.
  * Failures:
  *   - Redis is away, or refuses a command (it has no memory left): the round fails as a whole, and comes again.
  *   - a key is there but holds no list: it is deleted, as a timeline may be at any time.
- *   - an element was sent as prompt and its reply came too late for it to be one (timeline_list.h): its list is
- *     deleted, and built anew at its next read.
+ *   - a command is executed late, or twice: that is as good (timeline_list.h).
  */
 #include "workers/deliver.h"
 
@@ -27,7 +26,7 @@
 /* A piece ends here too: ids are many where commands are few. */
 #define PIECE_BYTES ((size_t)512 * 1024)
 #define PIECES_MAX 2
-/* "$20\r\n", a sign, 19 digits and "\r\n"; copies are of a fixed size, which the compiler makes short work of. */
+/* "$19\r\n", 19 digits and "\r\n"; copies are of a fixed size, which the compiler makes short work of. */
 #define ELEMENT_MAX 32
 /* "*4294967295\r\n$6\r\nRPUSHX\r\n$64\r\n" KEY "\r\n", generously. */
 #define COMMAND_MAX (64 + KEY_MAX)
@@ -36,9 +35,8 @@
 
 /* An entry as the commands have it. */
 struct element {
-    int64_t made_ms;
-    uint8_t prompt_len, late_len;
-    char prompt[ELEMENT_MAX], late[ELEMENT_MAX];
+    uint8_t len;
+    char text[ELEMENT_MAX];
 };
 
 /* A place of the hash table; id 0 is a free one. */
@@ -52,7 +50,6 @@ struct place {
 struct piece {
     struct redis_batch *batch;
     size_t first, n;
-    size_t first_prompt; /* entries from here on went out as prompt */
 };
 
 struct round {
@@ -79,7 +76,7 @@ struct deliverer {
     struct domain *domain;
     struct list_node spare; /* rounds that were closed, with their memory */
     uint64_t seed;
-    struct counter *deliveries, *dropped, *trims, *overdue;
+    struct counter *deliveries, *dropped, *trims;
 };
 
 static void *grown(void *v, size_t *cap, size_t need, size_t size) {
@@ -105,8 +102,6 @@ struct deliverer *deliverer_new(struct domain *d) {
     out->dropped =
         metrics_counter(m, "rookery_deliveries_dropped_total", "Entries for timelines that are not kept", "");
     out->trims = metrics_counter(m, "rookery_timeline_trims_total", "Home timelines cut to length", "");
-    out->overdue = metrics_counter(m, "rookery_timelines_overdue_total",
-                                   "Home timelines deleted because a delivery took too long", "");
     return out;
 }
 
@@ -181,9 +176,7 @@ void round_entry(struct round *r, int64_t entry_id) {
     r->elements = grown(r->elements, &r->elements_cap, r->n_elements + 1, sizeof *r->elements);
     r->element_ends = grown(r->element_ends, &cap, r->n_elements + 1, sizeof *r->element_ends);
     struct element *e = &r->elements[r->n_elements];
-    e->made_ms = snowflake_time_ms(entry_id);
-    e->prompt_len = encode(e->prompt, entry_id);
-    e->late_len = encode(e->late, -entry_id);
+    e->len = encode(e->text, entry_id);
     r->element_ends[r->n_elements++] = r->n;
 }
 
@@ -267,20 +260,13 @@ static char *put_command(char *p, int64_t epoch, int64_t recipient, size_t n_ele
     return p;
 }
 
-static char *put_elements(char *p, const struct round *r, const struct piece *piece, size_t slot) {
+static char *put_elements(char *p, const struct round *r, size_t slot) {
     for (size_t i = begin_of(r, slot); i < r->ends[slot]; i++) {
         const struct element *e = &r->elements[r->entry_of[i]];
-        bool prompt = r->entry_of[i] >= piece->first_prompt;
-        memcpy(p, prompt ? e->prompt : e->late, ELEMENT_MAX);
-        p += prompt ? e->prompt_len : e->late_len;
+        memcpy(p, e->text, ELEMENT_MAX);
+        p += e->len;
     }
     return p;
-}
-
-static size_t first_prompt(const struct round *r, int64_t now_ms) {
-    size_t i = r->n_elements;
-    while (i > 0 && timeline_is_prompt_at(r->elements[i - 1].made_ms, now_ms)) i--;
-    return i;
 }
 
 /* The commands of the slots from `at` on, as many as make a piece. */
@@ -288,30 +274,14 @@ static void build(struct round *r, struct piece *piece, size_t at, int64_t epoch
     struct redis_batch *b = piece->batch;
     piece->first = at;
     piece->n = 0;
-    piece->first_prompt = first_prompt(r, clock_wall_ms());
     redis_batch_integers_only(b);
     for (; at < r->n_recipients && piece->n < pace->commands && redis_batch_bytes(b) < PIECE_BYTES; at++) {
         size_t k = r->ends[at] - begin_of(r, at);
         char *room = redis_batch_room(b, COMMAND_MAX + (k + 1) * ELEMENT_MAX);
-        char *end = put_elements(put_command(room, epoch, r->recipients[at], k), r, piece, at);
+        char *end = put_elements(put_command(room, epoch, r->recipients[at], k), r, at);
         redis_batch_wrote(b, (size_t)(end - room), 1);
         piece->n++;
     }
-}
-
-/* Entries below this one are too old by now to have been prompt. */
-static size_t first_in_time(const struct round *r, int64_t now_ms) {
-    size_t i = r->n_elements;
-    while (i > 0 && now_ms - r->elements[i - 1].made_ms <= PROMPT_MS - PROMPT_SLACK_MS) i--;
-    return i;
-}
-
-/* Was one of the slot's entries sent as prompt that is not? */
-static bool overdue(const struct round *r, const struct piece *piece, size_t slot, size_t in_time) {
-    if (in_time <= piece->first_prompt) return false;
-    for (size_t i = begin_of(r, slot); i < r->ends[slot]; i++)
-        if (r->entry_of[i] >= piece->first_prompt && r->entry_of[i] < in_time) return true;
-    return false;
 }
 
 static void add_delete(struct redis_batch *b, struct str key) {
@@ -340,7 +310,6 @@ static int look_at_replies(const struct round *r, const struct piece *piece, int
                            struct redis_batch *follow_up) {
     struct deliverer *d = r->deliverer;
     const int64_t *length = redis_batch_integers(piece->batch);
-    size_t in_time = first_in_time(r, clock_wall_ms());
     char key[KEY_MAX];
     for (size_t i = 0; i < piece->n; i++) {
         size_t slot = piece->first + i, k = r->ends[slot] - begin_of(r, slot);
@@ -353,10 +322,7 @@ static int look_at_replies(const struct round *r, const struct piece *piece, int
             continue;
         }
         d->deliveries->value += k;
-        if (overdue(r, piece, slot, in_time)) {
-            add_delete(follow_up, key_timeline(key, epoch, r->recipients[slot]));
-            d->overdue->value++;
-        } else if (length[i] > LIST_TRIM_AT) {
+        if (length[i] > LIST_TRIM_AT) {
             add_trim(follow_up, key_timeline(key, epoch, r->recipients[slot]));
             d->trims->value++;
         }

@@ -40,8 +40,7 @@ struct pace {
     size_t under_way;
 };
 
-/* Delivers everything to the timelines of this epoch and empties the round. Whether an element goes out as
- * prompt is decided when its piece is built. 0, or ERR_*: then some of it may have been delivered, and all of
+/* Delivers everything to the timelines of this epoch and empties the round. 0, or ERR_*: then some of it may have been delivered, and all of
  * it is to be delivered again. The caller checks afterwards that the epoch still is this one (epoch.h). */
 int round_send(struct fiber *self, struct round *r, int64_t epoch, const struct pace *pace);
 

@@ -196,20 +196,11 @@ static void set_event(struct arena *a, struct create_row *row, const struct post
 
 /* ---- step 3 -------------------------------------------------------------------------------------------- */
 
-/* Late elements are exact, too: they only prove less (timeline_list.h). Returns whether it is sent as prompt. */
-static bool add_own_delivery(struct redis_batch *b, struct str key, int64_t entry_id) {
-    bool prompt = timeline_is_prompt(entry_id, clock_wall_ms());
+static void add_own_delivery(struct redis_batch *b, struct str key, int64_t entry_id) {
     redis_cmd(b, 3);
     redis_arg(b, STR("RPUSHX"));
     redis_arg(b, key);
-    redis_arg_i64(b, prompt ? entry_id : -entry_id);
-    return prompt;
-}
-
-/* A prompt delivery that was answered too late to be one: as the workers do it. */
-static void forget_if_overdue(struct fiber *self, struct domain *d, struct str key, int64_t entry_id) {
-    if (clock_wall_ms() - snowflake_time_ms(entry_id) > PROMPT_MS - PROMPT_SLACK_MS)
-        redis_call(self, d->redis, NULL, "DEL " STR_FMT, STR_ARG(key));
+    redis_arg_i64(b, entry_id);
 }
 
 /* The event (NULL: none) and the author's own delivery, in one round trip. ERR_ABORTED, ERR_CONNECTION_LOST: to a
@@ -222,11 +213,9 @@ static int announce_once(struct fiber *self, struct domain *d, const struct even
     if (e != 0) return event ? outbox_publish(self, d, event, 1) : e;
     struct str key = key_timeline(key_space, epoch, author_id);
     struct redis_batch *b = redis_batch_borrow(d->redis);
-    bool prompt = add_own_delivery(b, key, entry_id);
+    add_own_delivery(b, key, entry_id);
     e = event ? outbox_publish_with(self, d, b, event, 1) : domain_send(self, d, b);
-    if (e == 0 && epoch_now(d) != epoch) return ERR_ABORTED;
-    if (e == 0 && prompt) forget_if_overdue(self, d, key, entry_id);
-    return e;
+    return e == 0 && epoch_now(d) != epoch ? ERR_ABORTED : e;
 }
 
 void post_announce(struct fiber *self, struct domain *d, const struct event_record *event, int64_t author_id,

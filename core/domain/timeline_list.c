@@ -9,46 +9,26 @@
 #include "core/domain/epoch.h"
 #include "core/domain/keys.h"
 
-bool timeline_is_prompt(int64_t entry_id, int64_t wall_ms) {
-    return timeline_is_prompt_at(snowflake_time_ms(entry_id), wall_ms);
-}
-
-bool timeline_is_prompt_at(int64_t made_ms, int64_t wall_ms) {
-    return wall_ms - made_ms < PROMPT_MS - 2 * PROMPT_SLACK_MS;
-}
-
 /* ---- parsing ------------------------------------------------------------------------------------------- */
 
-/* The smallest id that a delivery executed before this prompt one cannot have. */
-static int64_t bound_of(int64_t prompt_id) {
-    return snowflake_floor(snowflake_time_ms(prompt_id) + PROMPT_MS + 1) - 1;
-}
-
-struct parsing {
-    struct timeline_part *part;
-    bool strange; /* an element that is nothing we know */
-};
-
-static void parse_head(struct parsing *p, struct str s) {
+/* One element; the leftmost comes first. False when it is nothing known. */
+static bool parse_element(struct timeline_part *part, struct str s, bool first) {
     struct str number = {s.ptr + 1, s.len - 1};
     int64_t value;
-    if (s.ptr[0] == 'f' && str_to_i64(number, &value)) {
-        p->part->head = HEAD_FLOOR;
-        p->part->bound = value;
-    } else if (s.ptr[0] == 'b' && str_to_i64(str_cut(&number, ':'), &value)) {
-        p->part->head = HEAD_BUILDING;
-        p->part->building_since_ms = value;
-    } else {
-        p->strange = true;
+    if (str_to_i64(s, &value) && value != 0 && value != INT64_MIN) {
+        part->ids[part->n++] = value < 0 ? -value : value;
+        part->unbound++;
+        return true;
     }
-}
-
-static void parse_entry(struct parsing *p, int64_t value) {
-    struct timeline_part *part = p->part;
-    part->ids[part->n++] = value < 0 ? -value : value;
-    if (value <= 0 || part->head == HEAD_FLOOR) return;
-    int64_t bound = bound_of(value);
-    if (bound < part->bound) part->bound = bound;
+    if (s.len < 2) return false;
+    if (s.ptr[0] == 'f' && str_to_i64(number, &value) && value >= 0) {
+        if (part->bound == INT64_MAX) part->bound = value;
+        part->unbound = 0;
+        return true;
+    }
+    bool mark = first && s.ptr[0] == 'b' && str_to_i64(str_cut(&number, ':'), &value);
+    part->building |= mark;
+    return mark;
 }
 
 static int descending(const void *a, const void *b) {
@@ -76,64 +56,57 @@ static void sort_unique_descending(int64_t *v, size_t *n) {
 
 void timeline_parse(const struct redis_reply *range, size_t asked, bool whole, struct arena *a,
                     struct timeline_part *out) {
-    *out = (struct timeline_part){.bound = INT64_MAX};
-    struct parsing p = {.part = out};
-    bool reaches_head = whole || range->elements < asked;
-    out->head = reaches_head ? HEAD_TRIMMED : HEAD_UNSEEN;
+    *out = (struct timeline_part){.bound = INT64_MAX, .whole = whole || range->elements < asked};
     out->ids = ARENA_ARRAY(a, int64_t, range->elements);
-    for (size_t i = 0; i < range->elements; i++) {
-        struct str s = range->element[i].str;
-        int64_t value;
-        if (str_to_i64(s, &value))
-            parse_entry(&p, value);
-        else if (i == 0 && reaches_head && s.len > 1)
-            parse_head(&p, s);
-        else if (i != 0 || s.len == 0 || (s.ptr[0] != 'f' && s.ptr[0] != 'b'))
-            p.strange = true;
-    }
-    if (p.strange) out->bound = INT64_MAX;
+    bool good = true;
+    for (size_t i = 0; i < range->elements; i++) good &= parse_element(out, range->element[i].str, i == 0);
+    if (!good || out->building) out->bound = INT64_MAX;
     sort_unique_descending(out->ids, &out->n);
 }
 
 /* ---- rebuilding ---------------------------------------------------------------------------------------- */
 
-/* ARGV: our building mark, wall ms before which another's mark is stale, TTL. 1 when the list is now ours to
- * build. */
+/* ARGV: nonce, ms after which another's mark is stale, TTL. Our building mark when the list is now ours to build. */
 static const struct redis_script CLAIM = {
     .name = "timeline_claim",
-    .body = "local head = redis.call('LINDEX', KEYS[1], 0)\n"
+    .body = "local time = redis.call('TIME')\n"
+            "local now = time[1] * 1000 + math.floor(time[2] / 1000)\n"
+            "local mark = string.format('b%.0f:%s', now, ARGV[1])\n"
+            "local head = redis.call('LINDEX', KEYS[1], 0)\n"
             "if not head then\n"
-            "  redis.call('RPUSH', KEYS[1], ARGV[1])\n"
+            "  redis.call('RPUSH', KEYS[1], mark)\n"
             "  redis.call('EXPIRE', KEYS[1], ARGV[3])\n"
-            "  return 1\n"
+            "  return mark\n"
             "end\n"
             "local since = string.match(head, '^b(%d+):')\n"
-            "if since and tonumber(since) < tonumber(ARGV[2]) then\n"
-            "  redis.call('LSET', KEYS[1], 0, ARGV[1])\n"
-            "  return 1\n"
+            "if since and tonumber(since) < now - tonumber(ARGV[2]) then\n"
+            "  redis.call('LSET', KEYS[1], 0, mark)\n"
+            "  return mark\n"
             "end\n"
-            "return 0\n",
+            "return false\n",
 };
 
-/* ARGV: our building mark, the floor element, TTL, then ids newest first. 1 when the list was ours and is now
- * built. */
+/* ARGV: our building mark, TTL, then what goes in front of the deliveries, from right to left. 1 when the list was ours and
+ * is now built. */
 static const struct redis_script FILL = {
     .name = "timeline_fill",
     .body = "if redis.call('LINDEX', KEYS[1], 0) ~= ARGV[1] then return 0 end\n"
             "redis.call('LPOP', KEYS[1])\n"
-            "for i = 4, #ARGV, 500 do\n"
+            "for i = 3, #ARGV, 500 do\n"
             "  redis.call('LPUSH', KEYS[1], unpack(ARGV, i, math.min(i + 499, #ARGV)))\n"
             "end\n"
-            "redis.call('LPUSH', KEYS[1], ARGV[2])\n"
-            "redis.call('EXPIRE', KEYS[1], ARGV[3])\n"
+            "redis.call('EXPIRE', KEYS[1], ARGV[2])\n"
             "return 1\n",
 };
 
-static int run(struct fiber *self, struct domain *d, const struct redis_script *script, struct str key,
-               const struct str *args, size_t n, bool *done) {
-    const struct redis_reply *reply;
-    int e = redis_eval(self, d->redis, script, key, args, n, &reply);
-    *done = e == 0 && reply->type == REDIS_INTEGER && reply->integer == 1;
+/* Loads the relations under the claim (see the header), and by them the entries. */
+static int read_entries(struct fiber *self, struct domain *d, int64_t viewer_id, struct entry **entries,
+                        size_t *n, struct fault *fault) {
+    struct relations r;
+    int e = relations_load(self, d, viewer_id, &r, fault);
+    if (e != 0) return e;
+    e = home_from_sql(self, d, &r, INT64_MAX, 0, HOME_LENGTH, entries, n, fault);
+    relations_free(&r);
     return e;
 }
 
@@ -141,32 +114,77 @@ static struct str decimal(struct arena *a, const char *prefix, int64_t v) {
     return str_from(arena_printf(a, "%s%" PRId64, prefix, v));
 }
 
-static int fill(struct fiber *self, struct domain *d, struct str key, struct str mark,
-                const struct entry *entries, size_t n, bool *written) {
-    struct arena *a = fiber_arena(self);
-    struct str *args = ARENA_ARRAY(a, struct str, n + 3);
-    args[0] = mark;
-    args[1] = decimal(a, "f", n < HOME_LENGTH ? 0 : entries[n - 1].id - 1);
-    args[2] = decimal(a, "", d->config->timeline_ttl_s);
-    for (size_t i = 0; i < n; i++) args[3 + i] = decimal(a, "", entries[i].id);
-    return run(self, d, &FILL, key, args, n + 3, written);
+/* The entries, newest first, with a floor every so often (the first one soon, so that the next is not pushed soon), and the
+ * lowest at the end. */
+static size_t list_elements(struct arena *a, const struct entry *entries, size_t n, struct str *out) {
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (i % FLOOR_EVERY == FLOOR_EVERY / 2) out[at++] = decimal(a, "f", entries[i].id);
+        out[at++] = decimal(a, "", entries[i].id);
+    }
+    out[at++] = decimal(a, "f", n < HOME_LENGTH ? 0 : entries[n - 1].id - 1);
+    return at;
 }
 
-int timeline_rebuild(struct fiber *self, struct domain *d, int64_t epoch, const struct relations *r,
+static void fill(struct fiber *self, struct domain *d, struct str key, struct str mark,
+                 const struct entry *entries, size_t n, bool *written) {
+    struct arena *a = fiber_arena(self);
+    struct str *args = ARENA_ARRAY(a, struct str, 2 + n + n / FLOOR_EVERY + 2);
+    args[0] = mark;
+    args[1] = decimal(a, "", d->config->timeline_ttl_s);
+    size_t n_args = 2 + list_elements(a, entries, n, args + 2);
+    const struct redis_reply *reply;
+    *written = redis_eval(self, d->redis, &FILL, key, args, n_args, &reply) == 0 && reply->integer == 1;
+}
+
+int timeline_rebuild(struct fiber *self, struct domain *d, int64_t epoch, int64_t viewer_id,
                      struct entry **entries, size_t *n, bool *written, struct fault *fault) {
     struct arena *a = fiber_arena(self);
     char key_space[KEY_MAX];
-    struct str key = key_timeline(key_space, epoch, r->viewer_id);
-    int64_t now = clock_wall_ms();
-    struct str mark = str_from(arena_printf(a, "b%" PRId64 ":%016" PRIx64, now, random_u64()));
-    const struct str claim[] = {mark, decimal(a, "", now - BUILD_STALE_MS),
-                                decimal(a, "", d->config->timeline_ttl_s)};
-    bool claimed = false;
+    struct str key = key_timeline(key_space, epoch, viewer_id);
+    const struct str claim[] = {str_from(arena_printf(a, "%016" PRIx64, random_u64())),
+                                decimal(a, "", BUILD_STALE_MS), decimal(a, "", d->config->timeline_ttl_s)};
+    const struct redis_reply *mark;
     *written = false;
     /* Redis trouble only means that nothing is kept: the page comes from SQL all the same. */
-    if (run(self, d, &CLAIM, key, claim, 3, &claimed) != 0) claimed = false;
-    int e = home_from_sql(self, d, r, INT64_MAX, 0, HOME_LENGTH, entries, n, fault);
-    if (e != 0 || !claimed) return e;
-    fill(self, d, key, mark, *entries, *n, written);
-    return 0;
+    bool claimed = redis_eval(self, d->redis, &CLAIM, key, claim, 3, &mark) == 0 && mark->type == REDIS_STRING;
+    int e = read_entries(self, d, viewer_id, entries, n, fault);
+    if (e == 0 && claimed) fill(self, d, key, mark->str, *entries, *n, written);
+    return e;
+}
+
+/* ---- floors -------------------------------------------------------------------------------------------- */
+
+/* ARGV: how many ids must stand right of the last floor. Ids are compared as text, since Lua's numbers are too small. 1 when a
+ * floor was pushed. */
+static const struct redis_script PUSH_FLOOR = {
+    .name = "timeline_push_floor",
+    .body = "local function greater(a, b) return #a > #b or #a == #b and a > b end\n"
+            "local left, met, most = redis.call('LLEN', KEYS[1]), 0, '0'\n"
+            "while left > 0 do\n"
+            "  local from = math.max(left - 64, 0)\n"
+            "  local part = redis.call('LRANGE', KEYS[1], from, left - 1)\n"
+            "  for i = #part, 1, -1 do\n"
+            "    local floor = string.match(part[i], '^f(%d+)$')\n"
+            "    if floor and met < tonumber(ARGV[1]) then return 0 end\n"
+            "    if floor then\n"
+            "      redis.call('RPUSH', KEYS[1], 'f' .. (greater(floor, most) and floor or most))\n"
+            "      return 1\n"
+            "    end\n"
+            "    local id = string.match(part[i], '^-?(%d+)$')\n"
+            "    if not id then return 0 end\n"
+            "    if greater(id, most) then most = id end\n"
+            "    met = met + 1\n"
+            "  end\n"
+            "  left = from\n"
+            "end\n"
+            "return 0\n",
+};
+
+int timeline_push_floor(struct fiber *self, struct domain *d, int64_t epoch, int64_t viewer_id) {
+    char key_space[KEY_MAX];
+    struct str key = key_timeline(key_space, epoch, viewer_id);
+    const struct str args[] = {decimal(fiber_arena(self), "", FLOOR_EVERY)};
+    const struct redis_reply *reply;
+    return redis_eval(self, d->redis, &PUSH_FLOOR, key, args, 1, &reply);
 }

@@ -1,76 +1,83 @@
 /* The materialised home timeline: a Redis list of entry ids, its elements, and why reading its tail is exact.
  *
- * Workers deliver with RPUSHX (nothing happens when the list does not exist), trim blindly with LTRIM, and
- * may deliver twice or late. Gateways read the tail, sort, drop duplicates, filter. Elements:
- *   "123"    entry 123, delivered promptly: executed by Redis at most PROMPT_MS after the id was made
- *   "-123"   entry 123, delivered late (a backlog, a retry, a relayed event)
- *   "f123"   floor, only ever the head: put there by a rebuild. Every entry of the viewer with id > 123 that
- *            had been committed when the rebuild read SQL is in the list behind it; older ones are in SQL only.
- *            "f0": complete.
- *   "bT:N"   building, only ever the head: a rebuild began at wall ms T with nonce N. Not readable.
+ * Workers deliver with RPUSHX (nothing happens when the list does not exist), trim blindly with LTRIM, and may deliver
+ * twice, late, or after they are thought dead. Gateways read the tail, sort, drop duplicates, filter. Elements:
+ *   "123"    entry 123 ("-123", which older workers wrote, is the same)
+ *   "f123"   a floor: every entry with id > 123 that belongs on the list so far stands to the right of it
+ *   "bT:N"   building, only ever the head: a rebuild began at Redis's time T (ms), with nonce N. Not readable.
  *
- * The lemma. Let s be a prompt element of the list. Every delivery that Redis executed before s's, whether it
- * is in the list, was trimmed, or fell on a list that did not exist yet, is of an entry made no later than
- * made(s) + PROMPT_MS: it was made before it was delivered, delivered before s, and s was delivered by
- * made(s) + PROMPT_MS. Hence: of the entries made after B = min over prompt elements s of the part read
- * (made(s) + PROMPT_MS), everything delivered so far is in the part read (what came before it in the list was
- * made by B; what comes after is in it).
- *   - A page whose entries were all made after B can be served from the tail alone, however short.
- *   - Else read the whole list: its bound is the floor when the head is "f", else B over the whole list.
- *   - Below that bound SQL is asked (home.h).
- * So a blind LTRIM loses nothing, and a list may be deleted at any time. Late elements take no part in B. A
- * worker that finds, when the reply comes, that a delivery it called prompt took longer than PROMPT_MS deletes
- * that list. Clock skew between machines must stay below PROMPT_SLACK_MS.
+ * No clock takes part in what follows, nor how long anything takes: a command that a stalled path delivers minutes late
+ * is as good as any other.
+ *
+ * The lemma. Let L be one life of the list, from the claim that created it to its end; S what the rebuild read from SQL;
+ * D(t) the entries that Redis has been told to append to L by the moment t. A floor f at a place p is *true* when every entry
+ * of S and of D(t) with id > f stands right of p, at every moment t from its making on. Claim: every floor is true.
+ *   - An append goes to the right end, so it cannot make a floor untrue; a trim removes from the left, so what stands right
+ *     of a floor stays while the floor does.
+ *   - A rebuild writes S, newest entry rightmost, to the left of everything appended since the claim, and between any two
+ *     of its entries x < y it may write the floor x: entries of S above x stand right of it, and all of D does.
+ *     The lowest one, at the head, is 0 when S is the whole timeline, else just below S's oldest entry.
+ *   - A reader's floor is pushed by a script, which Redis executes as one step: it walks from the right end to the nearest
+ *     floor f, and pushes m, the greatest of f and of the ids it met. Let e be an entry of S or D at that moment, with e > m. Then
+ *     e > f, and f is true, so e stands right of f: the script met it, and m >= e. So there is none, and m is true.
+ * Hence a part of the list, read from its tail, is complete for ids above its *leftmost* floor, however long it is:
+ *   - A page whose entries are all above it can be served from the part alone.
+ *   - Else a longer part is read, up to the whole list.
+ *   - Below the whole list's leftmost floor SQL is asked (home.h). A list whose floors have all been trimmed away, because
+ *     nobody read it for hundreds of entries, is discarded and built anew.
+ * So a blind LTRIM loses nothing, and a list may be deleted at any time.
  *
  * Rebuild (by a gateway, at a read that finds no list):
- *   1. RPUSH tl "bT:N" by a script that does nothing if the key exists. From now on deliveries land behind it.
- *   2. Read SQL (a snapshot taken after 1): any entry is either committed before the snapshot, so read here, or
- *      its fan-out runs after its commit, so after 1, so lands. (Both may happen: readers drop duplicates.)
- *   3. A script replaces the head if it still is "bT:N": LPUSH of the ids and "f<oldest or 0>", and sets the
- *      TTL. If the head is another's, or the list is gone (deleted because relations changed), nothing is
- *      written: the page is served from SQL and the next read tries again.
+ *   1. Claim: a script pushes "bT:N" if the key does not exist. From now on deliveries land behind it.
+ *   2. Load the viewer's relations, then the newest entries that they show. Each statement's snapshot is later than 1.
+ *   3. Fill: a script replaces the head if it still is "bT:N" by S with its floors. If the head is another's, or the list is
+ *      gone (deleted because relations changed), it writes nothing: the page is served from what was read, and the next
+ *      read tries again.
+ * Why the entries are all there. An entry is either committed before the snapshot that looks for it, so in S, or its fan-out
+ * runs after its commit, so after 1, so it lands in D. (Both may happen: readers drop duplicates.)
+ * Why they are the right ones. A change of relations by which more is shown commits, then deletes the list, then moves the
+ * viewer's token (tokens.h), then is acknowledged. If the claim comes before that DEL, the list dies by it, or its fill finds no
+ * head. If it comes after, then commit < DEL < claim < load: the relations loaded in 2 have the change. Relations
+ * that were loaded before the claim would not do: that is why they are not a parameter. (A change by which less is shown
+ * need not delete: readers filter.)
  * Failures:
- *   - the builder dies after 1: the head stays "bT:N"; a reader that finds it older than BUILD_STALE_MS takes
- *     it over (script: replace head by its own "bT':N'"; deliveries since are kept).
- * Invalidation is DEL, always after the commit that made it necessary: a list built from an older snapshot was
- * created before the DEL and dies by it, or its step 3 finds another head.
+ *   - the builder dies after 1: the head stays "bT:N"; a reader's claim finds it older than BUILD_STALE_MS, by Redis's time, and
+ *     takes it over (its own "bT':N'" becomes the head; deliveries since are kept). A clock that is stepped only makes that earlier
+ *     or later: the one who was thought dead finds another head.
+ * Assumed: an event is delivered after its commit, to everybody whom SQL names then (workers/followers.h); a list of an
+ * epoch is on that epoch's server only (epoch.h). tests/models/rebuild.pml and floors.pml stand for this file.
  */
 #ifndef ROOKERY_CORE_DOMAIN_TIMELINE_LIST_H
 #define ROOKERY_CORE_DOMAIN_TIMELINE_LIST_H
 
 #include "core/domain/home.h"
 
-#define PROMPT_MS 10000 /* see the lemma */
-/* A delivery is sent as prompt only while it is younger than PROMPT_MS - 2 * this. */
-#define PROMPT_SLACK_MS 2000
 #define BUILD_STALE_MS 10000
-#define LIST_TRIM_AT 1000 /* a list longer than this is trimmed ... */
-#define LIST_TRIM_TO 850  /* ... to this: 800 and some for what filters take out */
-
-/* ---- what workers use ---- */
-/* May a delivery of this entry go out as prompt now? By its id, or by when that was made. */
-bool timeline_is_prompt(int64_t entry_id, int64_t wall_ms);
-bool timeline_is_prompt_at(int64_t made_ms, int64_t wall_ms);
-
-/* ---- what readers use ---- */
-enum timeline_head { HEAD_UNSEEN, HEAD_FLOOR, HEAD_BUILDING, HEAD_TRIMMED };
+/* Entries from one floor to the next: in what a rebuild writes, and at least that many when a reader pushes one. */
+#define FLOOR_EVERY 16
+#define LIST_TRIM_AT 1100 /* a list longer than this is trimmed ... */
+#define LIST_TRIM_TO 920  /* ... to this: 800 entries, their floors, and some for what filters take out */
 
 struct timeline_part {
     int64_t *ids; /* newest first, no duplicates */
     size_t n;
-    int64_t bound;           /* entries with id > bound are complete; INT64_MAX when nothing can be said */
-    enum timeline_head head; /* UNSEEN: the part may not reach the head */
-    int64_t building_since_ms;
+    int64_t bound;  /* entries with id > bound are complete; INT64_MAX when nothing can be said */
+    size_t unbound; /* elements right of the last floor */
+    bool whole;     /* it reaches the head */
+    bool building;  /* a rebuild is under way: bound is INT64_MAX */
 };
 
-/* Parses the elements of an LRANGE -count -1 (or 0 -1 when whole) into the arena. Elements that are no such
- * thing are ignored (and make the bound INT64_MAX). */
+/* Parses the elements of an LRANGE -asked -1 (whole: of 0 -1) into the arena. An element that is none of the above makes the
+ * bound INT64_MAX. */
 void timeline_parse(const struct redis_reply *range, size_t asked, bool whole, struct arena *a,
                     struct timeline_part *out);
 
-/* Rebuilds the list of a viewer if nobody else is: returns 0 and whether it wrote one. entries are filled
- * with the newest HOME_LENGTH from SQL either way, so that the caller can serve from them. */
-int timeline_rebuild(struct fiber *self, struct domain *d, int64_t epoch, const struct relations *r,
+/* Rebuilds the viewer's list if nobody else does: returns 0 and whether it wrote one. entries are filled
+ * with the newest HOME_LENGTH from SQL either way, by relations as they are now, so that the caller can serve from them. */
+int timeline_rebuild(struct fiber *self, struct domain *d, int64_t epoch, int64_t viewer_id,
                      struct entry **entries, size_t *n, bool *written, struct fault *fault);
+
+/* Pushes a floor when at least FLOOR_EVERY ids stand right of the last one. 0, or redis_eval's error, which does no harm. */
+int timeline_push_floor(struct fiber *self, struct domain *d, int64_t epoch, int64_t viewer_id);
 
 #endif

@@ -117,20 +117,6 @@ TEST(a_timeline_that_is_not_kept_stays_so) {
     CHECK_INT(counter(w, "rookery_deliveries_dropped_total"), 1);
 }
 
-TEST(an_old_entry_is_delivered_as_late) {
-    const int64_t account = 1;
-    int64_t old = made_ago(PROMPT_MS, 1), fresh = made_ago(10, 1);
-    make_list(self, w, account);
-    struct round *r = round_open(w->deliverer);
-    round_entry(r, old);
-    round_deliver(r, &account, 1);
-    round_entry(r, fresh);
-    round_deliver(r, &account, 1);
-    CHECK_INT(round_send(self, r, EPOCH, &PACE), 0);
-    round_close(r);
-    CHECK_STR(list_of(self, w, account), elements(self, -old, fresh));
-}
-
 TEST(a_list_that_grew_too_long_is_trimmed) {
     const int64_t account = 1;
     make_list(self, w, account);
@@ -212,33 +198,6 @@ TEST(nothing_is_lost_or_doubled_among_many) {
     free(ids);
 }
 
-static void resume_later(struct fiber *self, void *arg) {
-    struct world *w = arg;
-    fiber_sleep_ms(self, 2400);
-    redis_server_resume(w->server);
-}
-
-TEST(a_prompt_delivery_that_took_too_long_costs_its_list) {
-    const int64_t accounts[] = {1, 2};
-    for (int64_t i = 1; i <= 2; i++) make_list(self, w, i);
-    struct round *r = round_open(w->deliverer);
-    /* Just young enough to go out as prompt, and too old when Redis wakes. */
-    round_entry(r, made_ago(PROMPT_MS - 2 * PROMPT_SLACK_MS - 200, 1));
-    round_deliver(r, accounts, 1);
-    int64_t fresh = made_ago(0, 1);
-    round_entry(r, fresh);
-    round_deliver(r, accounts + 1, 1);
-    redis_server_pause(w->server);
-    start_fiber(self, resume_later, w);
-    CHECK_INT(round_send(self, r, EPOCH, &PACE), 0);
-    round_close(r);
-    const struct redis_reply *there;
-    CHECK_INT(redis_call(self, w->domain.redis, &there, "EXISTS tl:%d:{1}", EPOCH), 0);
-    CHECK_INT(there->integer, 0);
-    CHECK_STR(list_of(self, w, 2), element(self, fresh));
-    CHECK_INT(counter(w, "rookery_timelines_overdue_total"), 1);
-}
-
 TEST(an_interrupted_round_gives_way_and_the_next_one_works) {
     const int64_t account = 1;
     make_list(self, w, account);
@@ -275,12 +234,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_recipient_gets_their_entries_in_order),
         cmocka_unit_test(a_timeline_that_is_not_kept_stays_so),
-        cmocka_unit_test(an_old_entry_is_delivered_as_late),
         cmocka_unit_test(a_list_that_grew_too_long_is_trimmed),
         cmocka_unit_test(a_key_that_is_no_list_is_deleted_and_its_neighbours_are_unharmed),
         cmocka_unit_test(a_redis_without_memory_fails_the_round_and_the_next_one_works),
         cmocka_unit_test(nothing_is_lost_or_doubled_among_many),
-        cmocka_unit_test(a_prompt_delivery_that_took_too_long_costs_its_list),
         cmocka_unit_test(an_interrupted_round_gives_way_and_the_next_one_works),
     };
     return cmocka_run_group_tests_name("deliver", tests, setup, teardown);

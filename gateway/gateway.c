@@ -1,6 +1,7 @@
 /* What the parts of a gateway share: beginning, end, and forgetting. */
 #include "gateway/gateway.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "gateway/account_cache.h"
@@ -23,6 +24,10 @@ void gateway_forget(struct gateway *g) {
     live_reset_all(hub_live(g->hub));
 }
 
+static void forget_all(struct domain *d) {
+    gateway_forget((struct gateway *)(void *)((char *)d - offsetof(struct gateway, domain)));
+}
+
 void gateway_open(struct gateway *g) {
     struct metrics *m = g->domain.metrics;
     const char *help = "Home timeline reads by how deep they had to go";
@@ -42,10 +47,12 @@ void gateway_open(struct gateway *g) {
     if (!g->tails || !g->pulled || !g->accounts || !g->sessions || !g->viewers || !g->posts ||
         !g->job_watch || !g->impressions || !g->hub)
         abort();
+    g->domain.on_new_epoch = forget_all;
     hub_start(g->hub);
 }
 
 void gateway_close(struct fiber *self, struct gateway *g) {
+    g->domain.on_new_epoch = NULL;
     hub_stop(self, g->hub);
     job_watch_stop(self, g->job_watch);
     impressions_stop(self, g->impressions);

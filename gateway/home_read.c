@@ -198,12 +198,6 @@ static void add_range(struct redis_batch *b, struct str key, size_t asked) {
     redis_arg(b, STR("-1"));
 }
 
-/* Commands that wait for a new connection run on whatever server it leads to. A Redis that came back with older data
- * has a list under this epoch's key, but not all that was delivered to it: it is not believed. */
-static bool still_in(const struct gateway *g, int64_t epoch) {
-    return epoch_now(&g->domain) == epoch;
-}
-
 /* Stage 2. An error other than an interrupt leaves the part as it was. */
 static int from_longer_part(struct fiber *self, struct filling *f, struct str key, int64_t epoch,
                             size_t asked, struct timeline_part *part) {
@@ -212,11 +206,12 @@ static int from_longer_part(struct fiber *self, struct filling *f, struct str ke
     keep_chosen(self, f);
     struct redis_batch *b = redis_batch_new();
     add_range(b, key, asked);
+    epoch_add_fence(b);
     int e = redis_submit(g->domain.redis, b);
     if (e == 0) e = redis_await(self, g->domain.redis, b);
     if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
     if (e == 0) e = redis_batch_check(b, NULL);
-    if (e == 0 && !still_in(g, epoch)) e = ERR_ABORTED;
+    if (e == 0 && !epoch_check_fence(&g->domain, redis_batch_reply(b, 1), epoch)) e = ERR_ABORTED;
     if (e == 0) timeline_parse(redis_batch_reply(b, 0), asked, asked == 0, fiber_arena(self), part);
     redis_batch_free(b);
     return e == 0 ? consider_part(self, f, part) : e;
@@ -245,7 +240,8 @@ static int from_rebuild(struct fiber *self, struct filling *f, int64_t epoch) {
     size_t n;
     bool written;
     keep_chosen(self, f);
-    int e = timeline_rebuild(self, &g->domain, epoch, f->request->viewer_id, &entries, &n, &written, f->fault);
+    int e =
+        timeline_rebuild(self, &g->domain, epoch, f->request->viewer_id, &entries, &n, &written, f->fault);
     if (e != 0) return e;
     g->timeline_rebuilds->value += written;
     e = consider_entries(self, f, entries, n);
@@ -308,7 +304,7 @@ int home_read(struct fiber *self, struct gateway *g, const struct home_request *
     if (epoch != 0 && !r.only_sql) {
         int e = home_tail_look(self, g, r.viewer_id, epoch, r.served + r.limit + TAIL_SLACK, &first);
         if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
-        have_redis = e == 0 && still_in(g, epoch);
+        have_redis = e == 0 && epoch_now(&g->domain) == epoch;
         if (!have_redis) first = (struct home_tail){0}; /* nor are the tokens believed */
     }
     int e = viewer_acquire(self, g, r.viewer_id, first.tokens, &f.viewer, fault);

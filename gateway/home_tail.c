@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/domain/epoch.h"
 #include "core/domain/keys.h"
 #include "gateway/fill_guard.h"
 #include "gateway/lru.h"
@@ -42,12 +43,12 @@ static void drop(struct lru_item *item) {
 
 static void on_changed(void *owner, struct str key) {
     struct home_tails *t = owner;
-    if (!key.ptr) {
+    int64_t viewer_id = key.ptr ? key_account(key) : 0;
+    if (viewer_id == 0) { /* all keys, or the epoch */
         fill_guard_invalidated_all(&t->guard);
         lru_clear(&t->kept);
         return;
     }
-    int64_t viewer_id = key_account(key);
     fill_guard_invalidated(&t->guard, viewer_id);
     lru_remove(&t->kept, viewer_id);
 }
@@ -158,11 +159,13 @@ static int ask(struct fiber *self, struct gateway *g, struct redis *redis, int64
     struct redis_batch *b = redis_batch_borrow(redis);
     viewer_add_token_command(b, viewer_id);
     add_range(b, key, asked);
+    epoch_add_fence(b);
     if (expire) add_expire(b, key, g->domain.config->timeline_ttl_s);
     int e = redis_submit(redis, b);
     if (e == 0) e = redis_await(self, redis, b);
     if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
     if (e == 0) e = redis_batch_check(b, NULL);
+    if (e == 0 && !epoch_check_fence(&g->domain, redis_batch_reply(b, 2), epoch)) e = ERR_ABORTED;
     if (e == 0) {
         struct arena *a = fiber_arena(self);
         const struct redis_reply *range = redis_batch_reply(b, 1);

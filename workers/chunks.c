@@ -19,9 +19,9 @@
  *   - this worker dies or Redis goes away in 1: the undivided task comes again and is divided once more, at worst
  *     along other ids; what is then delivered twice, readers drop.
  *   - the same in 2 and 3: only the tasks of the batch come again.
- *   - a task of an older epoch: dropped. It was put on the stream by commands that the Redis of that epoch
- *     executed, after its post's commit; the lists of a newer epoch began after that server's end, and are built
- *     from SQL: they have the post. (And the relay publishes the events of the window again, see relay.c.)
+ *   - a task of an older epoch: dropped. The fan-out's fence (epoch.h) found that epoch behind it, so it was put on the stream
+ *     before any list of a newer epoch began; these are built from SQL: they have the post. (If the fence did not, the fan-out
+ *     put another task there.)
  *   - a task of a newer epoch than this process knows: it tries again, until it knows.
  */
 #include "workers/chunks.h"
@@ -226,8 +226,7 @@ static int handle(struct fiber *self, struct worker *w, const struct batch *b, s
         else if (c->epoch == epoch)
             t.v[t.n++] = c;
     }
-    if (e == 0) e = deliver(self, w, &t, epoch, fault);
-    return e == 0 && epoch_now(&w->domain) != epoch ? ERR_ABORTED : e;
+    return e == 0 ? deliver(self, w, &t, epoch, fault) : e;
 }
 
 /* Few at a time, since another worker may take the rest; many when there is a backlog, since posts to the same

@@ -7,7 +7,7 @@
  *   3. The commands are written as RESP straight into the batch: each entry was turned into text once; a command is a key
  *      and copies of these.
  *   4. Two pieces are under way at a time, so that Redis works on one while the other is built.
- *   5. From the replies: lists that have grown past LIST_TRIM_AT are trimmed.
+ *   5. From the replies: lists that have grown past LIST_TRIM_AT are trimmed; behind all that, the epoch's fence.
  * Failures:
  *   - Redis is away, or refuses a command (it has no memory left): the round fails as a whole, and comes again.
  *   - a key is there but holds no list: it is deleted, as a timeline may be at any time.
@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/domain/epoch.h"
 #include "core/domain/keys.h"
 #include "core/domain/timeline_list.h"
 
@@ -371,8 +372,7 @@ int round_send(struct fiber *self, struct round *r, int64_t epoch, const struct 
     turn_over(r);
     int e = send_pieces(self, r, epoch, pace, follow_up);
     empty(r);
-    if (e == 0 && redis_batch_commands(follow_up) > 0)
-        return domain_send(self, r->deliverer->domain, follow_up);
+    if (e == 0) return epoch_send(self, r->deliverer->domain, follow_up, epoch);
     redis_batch_free(follow_up);
     return e;
 }

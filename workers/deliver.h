@@ -41,7 +41,7 @@ struct pace {
 };
 
 /* Delivers everything to the timelines of this epoch and empties the round. 0, or ERR_*: then some of it may have been delivered, and all of
- * it is to be delivered again. The caller checks afterwards that the epoch still is this one (epoch.h). */
+ * it is to be delivered again; ERR_ABORTED, in another epoch (epoch_send). */
 int round_send(struct fiber *self, struct round *r, int64_t epoch, const struct pace *pace);
 
 #endif

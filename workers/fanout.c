@@ -17,8 +17,7 @@
  * Failures:
  *   - Redis or PostgreSQL is away: a retryable error; the runtime brings the same batch again. Readers drop
  *     duplicates.
- *   - the epoch changed while the deliveries were under way: the same, since they may have gone to a server
- *     that is no more.
+ *   - the epoch changed while the deliveries were under way: the same (the fence of round_send).
  */
 #include "workers/fanout.h"
 
@@ -230,7 +229,7 @@ static int handle(struct fiber *self, struct worker *w, const struct batch *b, s
     int e = epoch_wait(self, &w->domain, &epoch);
     if (e == 0) e = repeat_relations(self, w, b);
     if (e == 0) e = handle_posts(self, w, b, epoch, fault);
-    return e == 0 && epoch_now(&w->domain) != epoch ? ERR_ABORTED : e;
+    return e;
 }
 
 const struct role FANOUT_ROLE = {

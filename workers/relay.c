@@ -6,13 +6,16 @@
  *   2. A Redis that is a new server process (redis_epochs has a row not yet republished): everything
  *      published in the window, or not yet processed by every role, is marked unpublished again, so that 1
  *      publishes it once more, saying what the fan-out need not deliver (epoch.h). Only then is the epoch marked.
- * Failures: the leader dies: the lease runs out after 5 s and another leads. Redis or PostgreSQL is away: the
+ * 1 also puts a new post on its author's own timeline, which its gateway did not (core/domain/post_announce.c).
+ * Failures: the leader's Redis is not the newest: it does nothing, and the epoch watcher says so (epoch.h). The leader dies: the lease runs out after 5 s and another leads. Redis or PostgreSQL is away: the
  * next round tries again. An event may be published twice: every effect is idempotent by event id.
  */
 #include "workers/relay.h"
 
 #include "core/base/clock.h"
 #include "core/domain/epoch.h"
+#include "core/domain/keys.h"
+#include "core/net/codec.h"
 #include "workers/consumers.h"
 #include "workers/jobs/role_requeue.h"
 #include "workers/leader.h"
@@ -122,7 +125,18 @@ static int reopen_window(struct fiber *self, struct worker *w) {
     return e;
 }
 
-static int publish(struct fiber *self, struct worker *w, const struct pg_result *rows) {
+/* Its writer may have died, or have no Redis, before it put the entry on its author's timeline: before the event, as it would. */
+static void add_own_delivery(struct fiber *self, struct redis_batch *b, const struct event_record *record,
+                             int64_t epoch) {
+    char key[KEY_MAX];
+    if (record->stream != OUTBOX_EVENTS) return;
+    const Event *e = (const Event *)(const void *)pb_decode(&rookery__events__v1__event__descriptor,
+                                                            record->payload, fiber_arena(self), NULL);
+    if (e && e->what_case == ROOKERY__EVENTS__V1__EVENT__WHAT_POST_CREATED)
+        outbox_add_own_delivery(b, key_timeline(key, epoch, e->actor_id), e->post_created->post_id);
+}
+
+static int publish(struct fiber *self, struct worker *w, const struct pg_result *rows, int64_t epoch) {
     struct redis_batch *b = redis_batch_new();
     for (int i = 0; i < pg_rows(rows); i++) {
         struct event_record e = {
@@ -132,9 +146,10 @@ static int publish(struct fiber *self, struct worker *w, const struct pg_result 
             .stream = (enum outbox_stream)pg_get_i64(rows, i, 3),
             .settled_epoch = pg_get_i64(rows, i, 4),
         };
+        add_own_delivery(self, b, &e, epoch);
         outbox_add_command(b, &e, true);
     }
-    return domain_send(self, &w->domain, b);
+    return epoch_send(self, &w->domain, b, epoch);
 }
 
 /* Not when a newer Redis has come meanwhile: it has not been told. */
@@ -162,9 +177,10 @@ static int relay_some(struct fiber *self, struct worker *w, struct counter *rela
     pg_i32(&args, BATCH);
     *n = 0;
     int64_t epoch = epoch_now(&w->domain);
+    if (epoch == 0) return ERR_UNAVAILABLE; /* what is put on this Redis could not be marked */
     int e = pg_exec(self, w->domain.pg, &UNPUBLISHED, &args, &rows, NULL);
     if (e != 0 || pg_rows(rows) == 0) return e;
-    e = publish(self, w, rows);
+    e = publish(self, w, rows, epoch);
     if (e == 0) e = mark(self, w, rows, epoch);
     if (e != 0) return e;
     *n = pg_rows(rows);

@@ -35,6 +35,8 @@ struct domain {
     struct pg_batcher *create_posts;
     struct epoch_watch *epoch_watch;
     int64_t epoch; /* last known; use epoch_now() (epoch.h) */
+    void (*on_new_epoch)(
+        struct domain *d); /* NULL, or called when another epoch than the last is adopted: discard caches */
 };
 
 /* For main, which has set loop, config, log and metrics: opens PostgreSQL and Redis under this name, waits for PostgreSQL

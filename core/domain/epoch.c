@@ -1,65 +1,281 @@
-/* The epoch watcher; why there are epochs is in epoch.h.
+/* The epoch watcher; why there are epochs, and the proofs, are in epoch.h.
  *
- * Happy path: the watcher sees that redis_generation() has moved, asks SQL for the epoch of redis_run_id()
- * (inserting it if it is new), and publishes (generation, epoch) together in the domain.
- * Failures: SQL is away: tried again with backoff, the epoch stays unknown meanwhile. The connection changes
- * while SQL is asked: the answer is for an older generation, is not published, and the next round asks again.
+ * A look, at each new connection to either server, when a fence found another epoch, and every LOOK_MS:
+ *   1. Redis: what the key "database" holds, so what somebody saw of PostgreSQL before 2.
+ *   2. PostgreSQL: the newest epoch and whose it is; how far the database has come. Beats, if our epoch is the newest.
+ *   3. Redis: the key "epoch". (After 2: a row's number was in the key before the row was written.)
+ *   4. Current: what 2 said goes to the key "database"; the epoch is adopted.
+ *      Somebody else's, and in use, though our Redis had an epoch before: the connection is dropped, since the way may lead to the other
+ *      by now; unknown until then.
+ *      Otherwise a new one is opened; then from 1.
+ * Failures: a server is away or too slow: the look is tried again with backoff. What was known stays known for STALE_NS, for a PostgreSQL
+ * that is away for a moment should not send every reader to it. A connection changes meanwhile: the answer is for older ones, is
+ * not adopted, and the next look asks again.
  */
 #include "core/domain/epoch.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/clock.h"
+#include "core/domain/keys.h"
 
-#define LOOK_EVERY_MS 20
+#define TICK_MS 20
+#define LOOK_MS 500
+#define LOOK_LIMIT_MS 5000
+#define STALE_NS (10 * NS_PER_S)
+#define ROUNDS 4
 
 struct epoch_watch {
-    uint64_t generation; /* of the connection the epoch is known for; 0: none */
-    bool stopping;
+    uint64_t generation, pg_generation; /* of the connections for which the epoch is known; 0: it is not */
+    int64_t known_ns;                   /* when it was confirmed last */
+    int64_t due_ns;                     /* the next look */
+    bool stopping, superseded;
     struct latch stopped;
 };
 
-/* An upsert would burn an identity value at every look, so the plain read comes first. */
-static const struct pg_stmt FIND_EPOCH = {
-    .name = "epoch_find",
-    .sql = "SELECT epoch FROM redis_epochs WHERE run_id = $1",
+/* ---- what is asked ------------------------------------------------------------------------------------- */
+
+/* How far a database has come, as of an epoch. Numbers as text, since they go through scripts. */
+struct progress {
+    int64_t epoch;
+    struct str system, timeline;
+    int64_t lsn, beat;
+};
+
+struct look {
+    struct progress seen; /* by anybody before; epoch 0: by nobody */
+    struct progress now;  /* its epoch is the newest in SQL, 0 when there is none */
+    struct str newest_run_id;
+    bool known_before; /* our run_id has a row */
+    bool unused;       /* nobody has beaten for PULSE_STALE_MS */
+    int64_t key;       /* 0: missing */
+};
+
+static const struct pg_stmt LOOK = {
+    .name = "epoch_look",
+    .sql = "WITH newest AS (SELECT epoch, run_id FROM redis_epochs ORDER BY epoch DESC LIMIT 1),"
+           " beat AS (UPDATE pulse SET beat = beat + 1, beaten_at = clock_timestamp()"
+           "   WHERE beaten_at NOT BETWEEN now() - interval '400 ms' AND now() + interval '1 s'"
+           "   AND $1 = (SELECT epoch FROM newest) RETURNING beat)"
+           " SELECT coalesce((SELECT epoch FROM newest), 0), coalesce((SELECT run_id FROM newest), ''),"
+           "   EXISTS (SELECT FROM redis_epochs WHERE run_id = $2), beaten_at < now() - $3 * interval '1 ms',"
+           "   system_identifier::text, left(pg_walfile_name(lsn), 8), (lsn - '0/0')::bigint,"
+           "   coalesce((SELECT beat FROM beat), pulse.beat)"
+           " FROM pulse, pg_control_system(), pg_current_wal_flush_lsn() AS lsn",
+};
+
+static const struct pg_stmt OPEN = {
+    .name = "epoch_open",
+    .sql = "INSERT INTO redis_epochs (epoch, run_id) SELECT $1, $2"
+           " WHERE $3 = (SELECT coalesce(max(epoch), 0) FROM redis_epochs) ON CONFLICT DO NOTHING",
+};
+
+static const struct pg_stmt CONFIRM = {
+    .name = "epoch_confirm",
+    .sql = "SELECT $1 = (SELECT max(epoch) FROM redis_epochs)",
     .read_only = true,
 };
 
-static const struct pg_stmt OPEN_EPOCH = {
-    .name = "epoch_open",
-    .sql = "INSERT INTO redis_epochs (run_id) VALUES ($1) ON CONFLICT (run_id) DO NOTHING",
+static const struct pg_stmt IN_USE = {
+    .name = "epoch_in_use",
+    .sql = "SELECT beaten_at > now() - $1 * interval '1 ms' FROM pulse",
+    .read_only = true,
 };
 
-static int ask(struct fiber *self, struct domain *d, struct str run_id, int64_t *epoch) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_text(&args, run_id);
-    for (int round = 0; round < 2; round++) {
-        struct pg_result *r;
-        int e = pg_exec(self, d->pg, &FIND_EPOCH, &args, &r, NULL);
-        if (e != 0) return e;
-        if (pg_rows(r) == 1) {
-            *epoch = pg_get_i64(r, 0, 0);
-            return 0;
-        }
-        e = pg_exec(self, d->pg, &OPEN_EPOCH, &args, NULL, NULL);
-        if (e != 0) return e;
-    }
-    return ERR_ABORTED;
+#define LUA_GREATER "local function greater(a, b) return #a > #b or #a == #b and a > b end\n"
+
+/* ARGV: a number. Raises the key to it. */
+static const struct redis_script RAISE = {
+    .name = "epoch_raise",
+    .body = LUA_GREATER "local now = redis.call('GET', KEYS[1])\n"
+                        "if not now or greater(ARGV[1], now) then redis.call('SET', KEYS[1], ARGV[1]) end\n"
+                        "return 1\n",
+};
+
+/* ARGV: epoch, system, timeline, LSN, beat. Keeps the greatest that was seen in the newest epoch. */
+static const struct redis_script NOTE = {
+    .name = "epoch_note",
+    .body = LUA_GREATER
+    "local now = redis.call('GET', KEYS[1]) or ''\n"
+    "local epoch, system, timeline, lsn, beat = string.match(now, '^(%d+) (%S+) (%S+) (%d+) (%d+)$')\n"
+    "if epoch and greater(epoch, ARGV[1]) then return 0 end\n"
+    "if epoch == ARGV[1] then\n"
+    "  if system ~= ARGV[2] or timeline ~= ARGV[3] then return 0 end\n"
+    "  if greater(lsn, ARGV[4]) then ARGV[4] = lsn end\n"
+    "  if greater(beat, ARGV[5]) then ARGV[5] = beat end\n"
+    "end\n"
+    "redis.call('SET', KEYS[1], table.concat(ARGV, ' '))\n"
+    "return 1\n",
+};
+
+static bool parse_progress(struct str s, struct progress *out) {
+    *out = (struct progress){0};
+    bool good = str_to_i64(str_cut(&s, ' '), &out->epoch);
+    out->system = str_cut(&s, ' ');
+    out->timeline = str_cut(&s, ' ');
+    return good && str_to_i64(str_cut(&s, ' '), &out->lsn) && str_to_i64(s, &out->beat);
 }
 
-static void learn(struct fiber *self, struct domain *d) {
+static int get(struct fiber *self, struct domain *d, const char *key, struct str *out) {
+    const struct redis_reply *reply;
+    int e = redis_call(self, d->redis, &reply, "GET %s", key);
+    *out = e == 0 && reply->type == REDIS_STRING ? reply->str : (struct str){0};
+    return e;
+}
+
+static int ask_sql(struct fiber *self, struct domain *d, struct str run_id, struct look *out) {
+    struct pg_args args;
+    struct pg_result *r;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, epoch_now(d));
+    pg_text(&args, run_id);
+    pg_f64(&args, PULSE_STALE_MS);
+    int e = pg_exec(self, d->pg, &LOOK, &args, &r, NULL);
+    if (e != 0) return e;
+    if (pg_rows(r) != 1) return ERR_FAILED_PRECONDITION;
+    out->now.epoch = pg_get_i64(r, 0, 0);
+    out->newest_run_id = pg_get_str(r, 0, 1);
+    out->known_before = pg_get_bool(r, 0, 2);
+    out->unused = pg_get_bool(r, 0, 3);
+    out->now.system = pg_get_str(r, 0, 4);
+    out->now.timeline = pg_get_str(r, 0, 5);
+    out->now.lsn = pg_get_i64(r, 0, 6);
+    out->now.beat = pg_get_i64(r, 0, 7);
+    return 0;
+}
+
+/* Steps 1 to 3. */
+static int look(struct fiber *self, struct domain *d, struct str run_id, struct look *out) {
+    struct str text;
+    *out = (struct look){0};
+    int e = get(self, d, KEY_DATABASE, &text);
+    if (e != 0) return e;
+    if (!parse_progress(text, &out->seen)) out->seen = (struct progress){0};
+    e = ask_sql(self, d, run_id, out);
+    if (e == 0) e = get(self, d, KEY_EPOCH, &text);
+    if (e == 0 && !str_to_i64(text, &out->key)) out->key = 0;
+    return e;
+}
+
+/* ---- what it means ------------------------------------------------------------------------------------- */
+
+/* What was seen of an older epoch says nothing; of a newer one, that its row is lost. */
+static bool went_back(const struct look *l) {
+    const struct progress *seen = &l->seen, *now = &l->now;
+    if (seen->epoch != now->epoch) return seen->epoch > now->epoch;
+    return seen->epoch != 0 &&
+           (!str_eq(seen->system, now->system) || !str_eq(seen->timeline, now->timeline) ||
+            seen->lsn > now->lsn || seen->beat > now->beat);
+}
+
+static bool is_ours(const struct look *l, struct str run_id) {
+    return l->now.epoch != 0 && str_eq(l->newest_run_id, run_id);
+}
+
+static int note(struct fiber *self, struct domain *d, const struct progress *p) {
+    struct arena *a = fiber_arena(self);
+    const struct str args[] = {str_from(arena_printf(a, "%" PRId64, p->epoch)), p->system, p->timeline,
+                               str_from(arena_printf(a, "%" PRId64, p->lsn)),
+                               str_from(arena_printf(a, "%" PRId64, p->beat))};
+    const struct redis_reply *reply;
+    return redis_eval(self, d->redis, &NOTE, str_from(KEY_DATABASE), args, 5, &reply);
+}
+
+static int open_epoch(struct fiber *self, struct domain *d, const struct look *l, struct str run_id) {
+    struct arena *a = fiber_arena(self);
+    int64_t n = (l->key > l->now.epoch ? l->key : l->now.epoch) + 1;
+    const struct str number = str_from(arena_printf(a, "%" PRId64, n));
+    const struct redis_reply *reply;
+    int e = redis_eval(self, d->redis, &RAISE, str_from(KEY_EPOCH), &number, 1, &reply);
+    if (e != 0) return e;
+    struct pg_args args;
+    pg_args_init(&args, a);
+    pg_i64(&args, n);
+    pg_text(&args, run_id);
+    pg_i64(&args, l->now.epoch);
+    return pg_exec(self, d->pg, &OPEN, &args, NULL, NULL);
+}
+
+static void tell_back(struct domain *d, const struct look *l) {
+    log_error(d->log,
+              "PostgreSQL went back: what was acknowledged since is lost; caches and timelines are discarded",
+              LOG_STR("system_seen", l->seen.system), LOG_STR("system", l->now.system),
+              LOG_STR("timeline_seen", l->seen.timeline), LOG_STR("timeline", l->now.timeline),
+              LOG_I("lsn_seen", l->seen.lsn), LOG_I("lsn", l->now.lsn), LOG_I("beat_seen", l->seen.beat),
+              LOG_I("beat", l->now.beat));
+}
+
+/* Others have left the Redis that this process is connected to. */
+static void be_superseded(struct domain *d, const struct look *l) {
     struct epoch_watch *w = d->epoch_watch;
-    uint64_t generation = redis_generation(d->redis);
-    struct str run_id = str_from(arena_strdup(fiber_arena(self), redis_run_id(d->redis)));
-    int64_t epoch;
-    if (ask(self, d, run_id, &epoch) != 0) return;
-    if (generation != redis_generation(d->redis)) return;
-    if (epoch != d->epoch)
-        log_info(d->log, "timeline epoch", LOG_I("epoch", epoch), LOG_STR("redis_run_id", run_id));
+    if (!w->superseded)
+        log_warn(d->log, "this Redis is not the newest: nothing is relayed, delivered or read there",
+                 LOG_S("redis_run_id", redis_run_id(d->redis)), LOG_I("newest_epoch", l->now.epoch),
+                 LOG_STR("newest_run_id", l->newest_run_id));
+    w->superseded = true;
+    w->generation = 0;
+    redis_reconnect(d->redis, "another Redis is in use");
+}
+
+static void adopt(struct domain *d, int64_t epoch, uint64_t generation, uint64_t pg_generation) {
+    struct epoch_watch *w = d->epoch_watch;
+    bool other = epoch != d->epoch;
+    if (other)
+        log_info(d->log, "timeline epoch", LOG_I("epoch", epoch),
+                 LOG_S("redis_run_id", redis_run_id(d->redis)));
+    bool discard = other && d->epoch != 0 && d->on_new_epoch;
     d->epoch = epoch;
     w->generation = generation;
+    w->pg_generation = pg_generation;
+    w->known_ns = clock_mono_ns();
+    w->superseded = false;
+    if (discard) d->on_new_epoch(d);
+}
+
+/* ERR_ABORTED: from 1 again. */
+static int learn(struct fiber *self, struct domain *d) {
+    uint64_t generation = redis_generation(d->redis), pg_generation_before = pg_generation(d->pg);
+    struct str run_id = str_from(arena_strdup(fiber_arena(self), redis_run_id(d->redis)));
+    struct look l;
+    int e = look(self, d, run_id, &l);
+    if (e != 0) return e;
+    if (generation != redis_generation(d->redis)) return ERR_CONNECTION_LOST;
+    bool back = went_back(&l), ours = is_ours(&l, run_id);
+    if (ours && !back && l.key == l.now.epoch) {
+        e = note(self, d, &l.now);
+        if (e == 0 && generation != redis_generation(d->redis)) e = ERR_CONNECTION_LOST;
+        if (e == 0) adopt(d, l.now.epoch, generation, pg_generation_before);
+        return e;
+    }
+    if (!ours && !back && l.known_before && !l.unused) {
+        be_superseded(d, &l);
+        return ERR_UNAVAILABLE;
+    }
+    if (back) tell_back(d, &l);
+    e = open_epoch(self, d, &l, run_id);
+    return e != 0 ? e : ERR_ABORTED;
+}
+
+/* ---- the watcher --------------------------------------------------------------------------------------- */
+
+static bool is_known(const struct domain *d) {
+    const struct epoch_watch *w = d->epoch_watch;
+    return w->generation != 0 && w->generation == redis_generation(d->redis) &&
+           w->pg_generation == pg_generation(d->pg);
+}
+
+static int learn_within(struct fiber *self, struct domain *d) {
+    int e = ERR_ABORTED;
+    fiber_set_deadline_ns(self, clock_mono_ns() + LOOK_LIMIT_MS * NS_PER_MS);
+    for (int round = 0; e == ERR_ABORTED && round < ROUNDS; round++) {
+        e = learn(self, d);
+        arena_reset(fiber_arena(self));
+    }
+    fiber_set_deadline_ns(self, 0);
+    return e;
 }
 
 static void watch(struct fiber *self, void *arg) {
@@ -67,13 +283,12 @@ static void watch(struct fiber *self, void *arg) {
     struct epoch_watch *w = d->epoch_watch;
     unsigned failures = 0;
     while (!w->stopping) {
-        uint64_t generation = redis_generation(d->redis);
-        if (generation != 0 && generation != w->generation && redis_ready(d->redis)) {
-            learn(self, d);
-            failures = w->generation == generation ? 0 : failures + 1;
-            arena_reset(fiber_arena(self));
+        int64_t pause = TICK_MS;
+        if (redis_ready(d->redis) && (!is_known(d) || clock_mono_ns() >= w->due_ns)) {
+            w->due_ns = clock_mono_ns() + LOOK_MS * NS_PER_MS;
+            failures = learn_within(self, d) == 0 ? 0 : failures + 1;
+            if (failures > 0) pause = backoff_ms(failures, 50, 1000);
         }
-        int64_t pause = failures > 0 ? backoff_ms(failures, 50, 1000) : LOOK_EVERY_MS;
         if (fiber_sleep_ms(self, pause) != 0) break;
     }
     latch_done(&w->stopped);
@@ -101,9 +316,11 @@ void epoch_watch_stop(struct fiber *self, struct domain *d) {
     d->epoch_watch = NULL;
 }
 
+/* ---- asking -------------------------------------------------------------------------------------------- */
+
 int64_t epoch_now(const struct domain *d) {
-    if (!redis_ready(d->redis) || d->epoch_watch->generation != redis_generation(d->redis)) return 0;
-    return d->epoch;
+    if (!redis_ready(d->redis) || !is_known(d)) return 0;
+    return loop_now_ns(d->loop) - d->epoch_watch->known_ns < STALE_NS ? d->epoch : 0;
 }
 
 int epoch_wait(struct fiber *self, struct domain *d, int64_t *epoch) {
@@ -111,8 +328,56 @@ int epoch_wait(struct fiber *self, struct domain *d, int64_t *epoch) {
     int64_t give_up = clock_mono_ns() + NS_PER_S;
     while ((*epoch = epoch_now(d)) == 0) {
         if (clock_mono_ns() > give_up) return ERR_UNAVAILABLE;
-        int e = fiber_sleep_ms(self, LOOK_EVERY_MS / 2);
+        int e = fiber_sleep_ms(self, TICK_MS / 2);
         if (e != 0) return e;
     }
     return 0;
+}
+
+void epoch_add_fence(struct redis_batch *b) {
+    redis_cmd(b, 2);
+    redis_arg(b, STR("GET"));
+    redis_arg(b, STR(KEY_EPOCH));
+}
+
+bool epoch_check_fence(struct domain *d, const struct redis_reply *reply, int64_t epoch) {
+    int64_t found;
+    if (epoch_now(d) != epoch) return false; /* another connection, perhaps */
+    if (reply->type == REDIS_STRING && str_to_i64(reply->str, &found) && found == epoch) return true;
+    d->epoch_watch->due_ns = 0;
+    d->epoch_watch->generation = 0; /* not known any more */
+    return false;
+}
+
+int epoch_send(struct fiber *self, struct domain *d, struct redis_batch *b, int64_t epoch) {
+    epoch_add_fence(b);
+    int e = redis_submit(d->redis, b);
+    if (e == 0) e = redis_await(self, d->redis, b);
+    if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e; /* the client has taken the batch */
+    if (e == 0) e = redis_batch_check(b, NULL);
+    if (e == 0 && !epoch_check_fence(d, redis_batch_reply(b, redis_batch_commands(b) - 1), epoch))
+        e = ERR_ABORTED;
+    redis_batch_give_back(d->redis, b);
+    return e;
+}
+
+int epoch_confirm(struct fiber *self, struct domain *d, int64_t epoch) {
+    struct pg_args args;
+    struct pg_result *r;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, epoch);
+    int e = pg_exec(self, d->pg, &CONFIRM, &args, &r, NULL);
+    if (e != 0 || pg_get_bool(r, 0, 0)) return e;
+    d->epoch_watch->due_ns = 0;
+    return ERR_ABORTED;
+}
+
+int epoch_in_use(struct fiber *self, struct domain *d, bool *in_use) {
+    struct pg_args args;
+    struct pg_result *r;
+    pg_args_init(&args, fiber_arena(self));
+    pg_f64(&args, PULSE_STALE_MS);
+    int e = pg_exec(self, d->pg, &IN_USE, &args, &r, NULL);
+    if (e == 0) *in_use = pg_rows(r) == 1 && pg_get_bool(r, 0, 0);
+    return e;
 }

@@ -7,8 +7,11 @@
  *   chunks:{P}   stream  delivery of one post to one chunk of a big audience
  *   jobs:{P}     stream  steps of jobs, field "e" = rookery.events.v1.JobMessage
  *   dead:{P}     stream  dead letters of partition P
+ *   epoch        string  the number of this Redis's epoch (epoch.h); whatever is of a lower one is not to be believed
+ *   database     string  how far anybody has seen PostgreSQL come (epoch.h)
  *
- * The braces are part of the key: they are Redis Cluster's hash tag, and no command touches two of them.
+ * The braces are part of the key: they are Redis Cluster's hash tag, and no command touches two of them. The last two are of a
+ * whole server.
  */
 #ifndef ROOKERY_CORE_DOMAIN_KEYS_H
 #define ROOKERY_CORE_DOMAIN_KEYS_H
@@ -18,6 +21,9 @@
 #include "core/base/str.h"
 
 #define KEY_MAX 64
+
+#define KEY_EPOCH "epoch"
+#define KEY_DATABASE "database"
 
 /* Each writes the key, NUL-terminated, and returns it as a slice of out. */
 struct str key_timeline(char out[static KEY_MAX], int64_t epoch, int64_t account_id);

@@ -175,16 +175,17 @@ static void published(struct outbox *o, const struct event_record *events, size_
     }
 }
 
-int outbox_publish_with(struct fiber *self, struct domain *d, struct redis_batch *b,
-                        const struct event_record *events, size_t n) {
-    int e = ERR_UNAVAILABLE;
-    int64_t epoch = epoch_now(d);
+void outbox_add_own_delivery(struct redis_batch *b, struct str timeline_key, int64_t entry_id) {
+    redis_cmd(b, 3);
+    redis_arg(b, STR("RPUSHX"));
+    redis_arg(b, timeline_key);
+    redis_arg_i64(b, entry_id);
+}
+
+int outbox_publish_in(struct fiber *self, struct domain *d, struct redis_batch *b, int64_t epoch,
+                      const struct event_record *events, size_t n) {
     for (size_t i = 0; i < n; i++) outbox_add_command(b, &events[i], false);
-    /* Without a connection there is nothing to wait for: the relay has the row. */
-    if (redis_ready(d->redis))
-        e = domain_send(self, d, b);
-    else
-        redis_batch_free(b);
+    int e = epoch_send(self, d, b, epoch);
     if (e == 0)
         published(d->outbox, events, n, epoch);
     else
@@ -192,6 +193,23 @@ int outbox_publish_with(struct fiber *self, struct domain *d, struct redis_batch
     return e;
 }
 
+static int publish(struct fiber *self, struct domain *d, const struct event_record *events, size_t n,
+                   int64_t *epoch) {
+    /* Without a connection there is nothing to wait for: the relay has the row. */
+    int e = redis_ready(d->redis) ? epoch_wait(self, d, epoch) : ERR_UNAVAILABLE;
+    if (e == 0) return outbox_publish_in(self, d, redis_batch_borrow(d->redis), *epoch, events, n);
+    d->outbox->n_unpublished->value += n;
+    return e;
+}
+
 int outbox_publish(struct fiber *self, struct domain *d, const struct event_record *events, size_t n) {
-    return outbox_publish_with(self, d, redis_batch_borrow(d->redis), events, n);
+    int64_t epoch;
+    return publish(self, d, events, n, &epoch);
+}
+
+int outbox_publish_heard(struct fiber *self, struct domain *d, const struct event_record *event) {
+    int64_t epoch;
+    int e = publish(self, d, event, 1, &epoch);
+    if (e == ERR_ABORTED) e = publish(self, d, event, 1, &epoch);
+    return e == 0 ? epoch_confirm(self, d, epoch) : e;
 }

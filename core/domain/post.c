@@ -151,7 +151,7 @@ int post_publish_or_fail(struct fiber *self, struct domain *d, Event *event, boo
                          struct fault *fault) {
     event->repeat = !changed;
     struct event_record record = event_encode(fiber_arena(self), event, d->config->partitions);
-    if (outbox_publish(self, d, &record, 1) == 0) return 0;
+    if (outbox_publish_heard(self, d, &record) == 0) return 0;
     return fault_set(fault, ERR_UNAVAILABLE,
                      "the change is stored but not yet visible everywhere: try again");
 }

@@ -194,36 +194,6 @@ static void set_event(struct arena *a, struct create_row *row, const struct post
     row->hashtags = post_join_tags(a, created.hashtags, created.n_hashtags);
 }
 
-/* ---- step 3 -------------------------------------------------------------------------------------------- */
-
-static void add_own_delivery(struct redis_batch *b, struct str key, int64_t entry_id) {
-    redis_cmd(b, 3);
-    redis_arg(b, STR("RPUSHX"));
-    redis_arg(b, key);
-    redis_arg_i64(b, entry_id);
-}
-
-/* The event (NULL: none) and the author's own delivery, in one round trip. ERR_ABORTED, ERR_CONNECTION_LOST: to a
- * server that is no more, perhaps. */
-static int announce_once(struct fiber *self, struct domain *d, const struct event_record *event,
-                         int64_t author_id, int64_t entry_id) {
-    int64_t epoch;
-    char key_space[KEY_MAX];
-    int e = epoch_wait(self, d, &epoch);
-    if (e != 0) return event ? outbox_publish(self, d, event, 1) : e;
-    struct str key = key_timeline(key_space, epoch, author_id);
-    struct redis_batch *b = redis_batch_borrow(d->redis);
-    add_own_delivery(b, key, entry_id);
-    e = event ? outbox_publish_with(self, d, b, event, 1) : domain_send(self, d, b);
-    return e == 0 && epoch_now(d) != epoch ? ERR_ABORTED : e;
-}
-
-void post_announce(struct fiber *self, struct domain *d, const struct event_record *event, int64_t author_id,
-                   int64_t entry_id) {
-    int e = announce_once(self, d, event, author_id, entry_id);
-    if (e == ERR_CONNECTION_LOST || e == ERR_ABORTED) announce_once(self, d, event, author_id, entry_id);
-}
-
 /* ---- the whole ----------------------------------------------------------------------------------------- */
 
 /* By the text as it was first posted: it may have been edited since. */
@@ -256,8 +226,8 @@ static int find_by_key(struct fiber *self, struct domain *d, const struct create
     if (pg_get_bool(r, 0, 1))
         return fault_field(fault, ERR_NOT_FOUND, "idempotency_key",
                            "the post made with this idempotency_key was deleted");
-    post_announce(self, d, NULL, row->author_id, pg_get_i64(r, 0, 0));
-    return post_load_one(self, d, pg_get_i64(r, 0, 0), out, fault);
+    e = post_announce(self, d, NULL, row->author_id, pg_get_i64(r, 0, 0), fault);
+    return e != 0 ? e : post_load_one(self, d, pg_get_i64(r, 0, 0), out, fault);
 }
 
 /* The key was there when the row was to be inserted. */
@@ -312,6 +282,5 @@ int post_create(struct fiber *self, struct domain *d, const struct post_draft *d
     if (e != 0) return e;
     if (!answer.inserted) return answer_again(self, d, &row, out, fault);
     describe(&row, out);
-    post_announce(self, d, &row.event, row.author_id, row.id);
-    return 0;
+    return post_announce(self, d, &row.event, row.author_id, row.id, fault);
 }

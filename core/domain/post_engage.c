@@ -151,12 +151,10 @@ int post_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t pos
     e = run_engagement(self, d, &REPOST, actor, post_id, &record, &changed, fault);
     if (e != 0) return e;
     *repost_id = event.id;
-    if (changed) {
-        post_announce(self, d, &record, actor, event.id);
-    } else {
-        e = find_repost(self, d, actor, post_id, repost_id, fault);
-        if (e == 0 && *repost_id != 0) post_announce(self, d, NULL, actor, *repost_id);
-    }
+    if (!changed) e = find_repost(self, d, actor, post_id, repost_id, fault);
+    if (e == 0 && *repost_id == 0)
+        e = fault_set(fault, ERR_ABORTED, "the repost was taken back meanwhile: try again");
+    if (e == 0) e = post_announce(self, d, changed ? &record : NULL, actor, *repost_id, fault);
     return e != 0 ? e : move_likes_token(self, d, actor, fault);
 }
 

@@ -21,11 +21,10 @@ int post_load_one(struct fiber *self, struct domain *d, int64_t id, struct post 
 int post_publish_or_fail(struct fiber *self, struct domain *d, Event *event, bool changed,
                          struct fault *fault);
 
-/* Publishes the event of a new entry and puts the entry on its author's own home timeline (P6), in one round trip.
- * What fails is made good by the relay and the fan-out; but while Redis is away it first waits for it, a second at
- * most. event NULL: for an entry that an earlier call has committed, which may have died before it announced it; the
- * relay sees to the event. */
-void post_announce(struct fiber *self, struct domain *d, const struct event_record *event, int64_t author_id,
-                   int64_t entry_id);
+/* Publishes the event of a new entry and puts the entry on its author's own home timeline (P6). 0 when every gateway shows it
+ * to its author; UNAVAILABLE, with a sentence, when that is not sure in time. event NULL: for an entry that an earlier call has
+ * committed, which may have died before it announced it; the relay sees to the event. */
+int post_announce(struct fiber *self, struct domain *d, const struct event_record *event, int64_t author_id,
+                  int64_t entry_id, struct fault *fault);
 
 #endif

@@ -162,7 +162,7 @@ static int revoke_all(struct fiber *self, struct domain *d, int64_t account_id, 
         return fault_field(fault, ERR_NOT_FOUND, "session_id",
                            "there is no session of this account with this session_id");
     /* Also when nothing was left to delete: an earlier call may have failed after its commit. */
-    if (outbox_publish(self, d, &record, 1) == 0) return 0;
+    if (outbox_publish_heard(self, d, &record) == 0) return 0;
     return fault_set(fault, ERR_UNAVAILABLE,
                      "the sessions are ended but this is not yet known everywhere: try again");
 }

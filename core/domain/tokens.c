@@ -42,11 +42,11 @@ static int announce(struct fiber *self, struct domain *d, const struct relation_
     if (e != 0) return e;
     struct redis_batch *b = redis_batch_new();
     char key[KEY_MAX];
-    /* Lists first: who then reads with the new token finds no list built from the old relations. */
+    /* Lists first: who then reads with the new token finds no list built with the old relations. */
     for (size_t i = 0; i < c->n_rebuild; i++) add_delete(b, key_timeline(key, epoch, c->rebuild[i]));
     for (size_t i = 0; i < c->n_accounts; i++) add_set_token(b, key_relations_token(key, c->accounts[i]));
-    e = domain_send(self, d, b);
-    return e == 0 && epoch_now(d) != epoch ? ERR_ABORTED : e;
+    e = epoch_send(self, d, b, epoch);
+    return e == 0 ? epoch_confirm(self, d, epoch) : e;
 }
 
 int tokens_relations_changed(struct fiber *self, struct domain *d, const int64_t *accounts, size_t n,
@@ -58,10 +58,14 @@ int tokens_relations_changed(struct fiber *self, struct domain *d, const int64_t
 }
 
 static int announce_likes(struct fiber *self, struct domain *d, int64_t account) {
-    struct redis_batch *b = redis_batch_new();
+    int64_t epoch;
     char key[KEY_MAX];
+    int e = epoch_wait(self, d, &epoch);
+    if (e != 0) return e;
+    struct redis_batch *b = redis_batch_new();
     add_set_token(b, key_likes_token(key, account));
-    return domain_send(self, d, b);
+    e = epoch_send(self, d, b, epoch);
+    return e == 0 ? epoch_confirm(self, d, epoch) : e;
 }
 
 int tokens_likes_changed(struct fiber *self, struct domain *d, int64_t account) {

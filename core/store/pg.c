@@ -185,6 +185,7 @@ static void on_flush(struct flusher *f) {
 
 void pg_link_became_ready(struct pg *pg) {
     pg->ready++;
+    pg->generation++;
     pg->m.ready->value = (double)pg->ready;
     condition_broadcast(&pg->ready_changed);
     if (pg->queued > 0) loop_flush_later(pg->loop, &pg->flusher);
@@ -309,6 +310,10 @@ int pg_exec(struct fiber *self, struct pg *pg, const struct pg_stmt *stmt, const
 }
 
 /* ---- opening and closing ---- */
+
+uint64_t pg_generation(const struct pg *pg) {
+    return pg->generation;
+}
 
 bool pg_ready(const struct pg *pg) {
     return pg->ready > 0;

@@ -44,6 +44,8 @@ void pg_close(struct fiber *self, struct pg *pg, int64_t time_ms);
 /* Waits until a connection is ready. 0 or ERR_* (deadline of the fiber). */
 int pg_wait_ready(struct fiber *self, struct pg *pg);
 bool pg_ready(const struct pg *pg); /* at least one connection now */
+/* Counts connections made so far: when it has moved, another database may answer. */
+uint64_t pg_generation(const struct pg *pg);
 
 /* A statement: static const, its address is its identity. name must be unique in the program. */
 struct pg_stmt {

@@ -160,6 +160,7 @@ struct pg {
     struct condition ready_changed;
     size_t waiters; /* fibers inside pg_wait_ready */
     size_t ready;   /* links in LINK_READY */
+    uint64_t generation;
 
     bool closing;
     int64_t close_by_ns;

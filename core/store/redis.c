@@ -108,6 +108,10 @@ static void log_loss(struct redis *r, const char *reason) {
     snprintf(r->last_reason, sizeof r->last_reason, "%s", reason);
 }
 
+void redis_reconnect(struct redis *r, const char *why) {
+    if (r->link) redis_lost(r, why);
+}
+
 void redis_lost(struct redis *r, const char *reason) {
     log_loss(r, reason);
     if (r->link) redis_link_close(r->link);
@@ -192,13 +196,32 @@ static bool find_run_id(struct str info, char out[static 41]) {
     return strspn(out, "0123456789abcdef") == 40;
 }
 
+#define ELSEWHERE "it leads to another server than the shared connection"
+
+/* Once the shared connection is ready it says which server is meant. */
+static bool leads_elsewhere(const struct redis *r) {
+    return r->shared && r->shared->state == CLIENT_READY && strcmp(r->run_id, r->shared->run_id) != 0;
+}
+
+static void drop_those_elsewhere(struct redis *r) {
+    list_each_safe (&r->beside, n) {
+        struct redis *other = list_entry(n, struct redis, sibling);
+        if (other->state == CLIENT_READY && leads_elsewhere(other)) redis_lost(other, ELSEWHERE);
+    }
+}
+
 static void now_ready(struct redis *r) {
+    if (leads_elsewhere(r)) {
+        redis_lost(r, ELSEWHERE);
+        return;
+    }
     enter(r, CLIENT_READY);
     r->attempt = 0;
     r->last_reason[0] = '\0';
     if (r->generation++ > 0) r->reconnects->value++;
     log_info(r->log, "redis connected", LOG_S("connection", r->name), LOG_S("run_id", r->run_id),
              LOG_I("generation", r->generation));
+    drop_those_elsewhere(r);
     redis_link_write(r->link);
     if (r->state == CLIENT_READY) condition_broadcast(&r->ready);
 }
@@ -321,6 +344,8 @@ static struct redis *client_new(struct loop *l, const struct redis_target *targe
     arena_init(&r->push, REPLY_LIMIT);
     list_init(&r->queued);
     list_init(&r->spare);
+    list_init(&r->beside);
+    list_init(&r->sibling);
     list_init(&r->in_flight);
     flusher_init(&r->flusher, on_flush);
     condition_init(&r->ready);
@@ -348,6 +373,8 @@ struct redis *redis_open(struct loop *l, const char *url, const char *name, stru
 struct redis *redis_open_blocking(struct redis *shared, const char *name, int64_t block_ms) {
     struct redis *r = client_new(shared->loop, &shared->target, name, shared->log, shared->metrics);
     if (!r) return NULL;
+    r->shared = shared;
+    list_push_back(&shared->beside, &r->sibling);
     r->blocking = true;
     r->answer_ticks += (int)(block_ms / TICK_MS);
     connect_now(r);
@@ -358,6 +385,8 @@ struct redis *redis_open_tracking(struct redis *shared, const char *name, redis_
                                   void *owner) {
     struct redis *r = client_new(shared->loop, &shared->target, name, shared->log, shared->metrics);
     if (!r) return NULL;
+    r->shared = shared;
+    list_push_back(&shared->beside, &r->sibling);
     r->on_changed = on_changed;
     r->on_changed_owner = owner;
     connect_now(r);
@@ -400,6 +429,11 @@ void redis_close(struct fiber *self, struct redis *r) {
     while (!r->blocking && !idle(r)) fiber_park_uninterruptible(self);
     shut(r);
     while (r->handles > 0) fiber_park_uninterruptible(self);
+    list_remove(&r->sibling);
+    list_each_safe (&r->beside, n) {
+        list_entry(n, struct redis, sibling)->shared = NULL;
+        list_remove(n);
+    }
     redis_batch_free(r->greeting);
     arena_free(&r->push);
     while (!list_empty(&r->spare))

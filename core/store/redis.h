@@ -20,6 +20,9 @@
  * redis_run_id() tells which server process it is: what was cached under another one must be forgotten
  * (design 6.4).
  *
+ * Connections that are opened beside a shared one (blocking, tracking) are of use only if they lead to the same server process:
+ * one that does not, which happens while a name or a proxy moves from one server to another, is dropped and made again.
+ *
  * Keys are cluster-ready: every key has one {hash tag}, and a command touches one tag only. redis_open takes
  * one server today; routing by tag is the client's business and would change nothing above it.
  */
@@ -46,6 +49,8 @@ void redis_close(struct fiber *self, struct redis *r);
 /* 0, or the fiber's interrupt. */
 int redis_wait_ready(struct fiber *self, struct redis *r);
 bool redis_ready(const struct redis *r);
+/* Gives the connection up and makes a new one, which may lead elsewhere. What is in flight fails. */
+void redis_reconnect(struct redis *r, const char *why);
 /* Counts connections made so far; 0 before the first. */
 uint64_t redis_generation(const struct redis *r);
 /* 40 hex digits; "" before the first connection. Stays the last known while disconnected. */

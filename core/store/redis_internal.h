@@ -116,6 +116,8 @@ struct redis {
     const char *name;
     struct redis_target target;
     char last_reason[128]; /* of a loss, so that the same one is logged once; "" after success */
+    struct redis *shared;  /* beside which it was opened; NULL for that one */
+    struct list_node beside, sibling;
     bool blocking;
     int answer_ticks; /* silence that means death, in ticks */
 

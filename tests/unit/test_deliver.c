@@ -12,58 +12,64 @@
 
 #include "core/base/clock.h"
 #include "core/base/snowflake.h"
+#include "core/domain/epoch.h"
 #include "core/domain/keys.h"
 #include "core/domain/timeline_list.h"
-#include "tests/unit/support/fibers.h"
-#include "tests/unit/support/redis_server.h"
+#include "tests/unit/support/gateway_world.h"
 #include "workers/deliver.h"
 
-#define EPOCH 7
+#define EPOCH ((int)w->epoch)
 
 static const struct pace PACE = {.commands = 100, .under_way = 2};
 
 struct world {
-    struct redis_server *server;
+    struct gateway_world *servers;
     void (*fn)(struct fiber *self, struct world *w);
-    struct domain domain;
+    struct domain *domain;
+    int64_t epoch;
     struct deliverer *deliverer;
 };
 
+/* Empties Redis, and waits until that is noticed. */
+static void begin_epoch(struct fiber *self, struct world *w) {
+    int64_t before = epoch_now(w->domain);
+    CHECK_INT(redis_call(self, w->domain->redis, NULL, "FLUSHALL"), 0);
+    while ((w->epoch = epoch_now(w->domain)) <= before) fiber_sleep_ms(self, 10);
+}
+
 static void in_world(struct fiber *self, void *arg) {
     struct world *w = arg;
-    w->domain.loop = fiber_loop(self);
-    w->domain.metrics = metrics_new();
-    w->domain.redis = redis_open(fiber_loop(self), w->server->url, "test", NULL, NULL);
-    CHECK_INT(redis_wait_ready(self, w->domain.redis), 0);
-    CHECK_INT(redis_call(self, w->domain.redis, NULL, "FLUSHALL"), 0);
-    w->deliverer = deliverer_new(&w->domain);
+    gateway_world_open(self, w->servers);
+    w->domain = &w->servers->gateway.domain;
+    begin_epoch(self, w);
+    w->deliverer = deliverer_new(w->domain);
     w->fn(self, w);
     deliverer_free(w->deliverer);
-    redis_close(self, w->domain.redis);
-    metrics_free(w->domain.metrics);
+    gateway_world_close(self, w->servers);
 }
 
 #define TEST(name)                                                                                           \
     static void name##_body(struct fiber *self, struct world *w);                                            \
     static void name(void **state) {                                                                         \
-        struct world w = {.server = *state, .fn = name##_body};                                              \
+        struct world w = {.servers = *state, .fn = name##_body};                                             \
         run_in_fiber(in_world, &w);                                                                          \
     }                                                                                                        \
     static void name##_body(struct fiber *self, struct world *w)
 
 static uint64_t counter(const struct world *w, const char *name) {
-    return metrics_counter(w->domain.metrics, name, "", "")->value;
+    return metrics_counter(w->domain->metrics, name, "", "")->value;
 }
 
 static void make_list(struct fiber *self, struct world *w, int64_t account) {
-    CHECK_INT(redis_call(self, w->domain.redis, NULL, "RPUSH tl:%d:{%lld} f0", EPOCH, (long long)account), 0);
+    CHECK_INT(redis_call(self, w->domain->redis, NULL, "RPUSH tl:%d:{%lld} f0", EPOCH, (long long)account),
+              0);
 }
 
 /* The list's elements behind its head, joined by blanks. */
 static struct str list_of(struct fiber *self, struct world *w, int64_t account) {
     const struct redis_reply *r;
     struct buf text;
-    CHECK_INT(redis_call(self, w->domain.redis, &r, "LRANGE tl:%d:{%lld} 1 -1", EPOCH, (long long)account),
+    CHECK_INT(redis_call(self, w->domain->redis, &r, "LRANGE tl:%d:{%lld} 1 -1", EPOCH, (long long)account),
               0);
     buf_init(&text);
     for (size_t i = 0; i < r->elements; i++)
@@ -78,7 +84,7 @@ static int64_t made_ago(int64_t ms, int64_t number) {
     return snowflake_floor(clock_wall_ms() - ms) + number;
 }
 
-/* "1" or "1 2", negative when late. */
+/* "1" or "1 2". */
 static const char *element(struct fiber *self, int64_t a) {
     return arena_printf(fiber_arena(self), "%lld", (long long)a);
 }
@@ -128,20 +134,20 @@ TEST(a_list_that_grew_too_long_is_trimmed) {
     CHECK_INT(round_send(self, r, EPOCH, &PACE), 0);
     round_close(r);
     const struct redis_reply *length;
-    CHECK_INT(redis_call(self, w->domain.redis, &length, "LLEN tl:%d:{1}", EPOCH), 0);
+    CHECK_INT(redis_call(self, w->domain->redis, &length, "LLEN tl:%d:{1}", EPOCH), 0);
     CHECK_INT(length->integer, LIST_TRIM_TO);
 }
 
 TEST(a_key_that_is_no_list_is_deleted_and_its_neighbours_are_unharmed) {
     const int64_t accounts[] = {1, 2};
     make_list(self, w, 1);
-    CHECK_INT(redis_call(self, w->domain.redis, NULL, "SET tl:%d:{2} nolist", EPOCH), 0);
+    CHECK_INT(redis_call(self, w->domain->redis, NULL, "SET tl:%d:{2} nolist", EPOCH), 0);
     struct round *r = round_open(w->deliverer);
     round_entry(r, made_ago(0, 1));
     round_deliver(r, accounts, 2);
     CHECK_INT(round_send(self, r, EPOCH, &PACE), 0);
     const struct redis_reply *there;
-    CHECK_INT(redis_call(self, w->domain.redis, &there, "EXISTS tl:%d:{2}", EPOCH), 0);
+    CHECK_INT(redis_call(self, w->domain->redis, &there, "EXISTS tl:%d:{2}", EPOCH), 0);
     CHECK_INT(there->integer, 0);
     round_close(r);
     CHECK(list_of(self, w, 1).len > 0);
@@ -151,12 +157,12 @@ TEST(a_redis_without_memory_fails_the_round_and_the_next_one_works) {
     const int64_t accounts[] = {1};
     make_list(self, w, 1);
     struct round *r = round_open(w->deliverer);
-    CHECK_INT(redis_call(self, w->domain.redis, NULL, "CONFIG SET maxmemory 1"), 0);
+    CHECK_INT(redis_call(self, w->domain->redis, NULL, "CONFIG SET maxmemory 1"), 0);
     int64_t again = made_ago(0, 5);
     round_entry(r, again);
     round_deliver(r, accounts, 1);
     CHECK_INT(round_send(self, r, EPOCH, &PACE), ERR_UNAVAILABLE);
-    CHECK_INT(redis_call(self, w->domain.redis, NULL, "CONFIG SET maxmemory 0"), 0);
+    CHECK_INT(redis_call(self, w->domain->redis, NULL, "CONFIG SET maxmemory 0"), 0);
     round_entry(r, again);
     round_deliver(r, accounts, 1);
     CHECK_INT(round_send(self, r, EPOCH, &PACE), 0);
@@ -198,36 +204,39 @@ TEST(nothing_is_lost_or_doubled_among_many) {
     free(ids);
 }
 
+/* The same Redis, of which another process has begun to use a later epoch. */
+TEST(a_round_that_ends_in_another_epoch_says_so) {
+    const int64_t account = 1;
+    make_list(self, w, account);
+    struct round *r = round_open(w->deliverer);
+    round_entry(r, made_ago(0, 1));
+    round_deliver(r, &account, 1);
+    CHECK_INT(redis_call(self, w->domain->redis, NULL, "SET epoch %d", EPOCH + 1), 0);
+    CHECK_INT(round_send(self, r, EPOCH, &PACE), ERR_ABORTED);
+    CHECK_INT(epoch_now(w->domain), 0);
+    int64_t next;
+    while ((next = epoch_now(w->domain)) == 0) fiber_sleep_ms(self, 10);
+    CHECK_INT(next, EPOCH + 2); /* nobody has a row for the other one */
+    round_close(r);
+}
+
 TEST(an_interrupted_round_gives_way_and_the_next_one_works) {
     const int64_t account = 1;
     make_list(self, w, account);
     struct round *r = round_open(w->deliverer);
     round_entry(r, made_ago(0, 1));
     round_deliver(r, &account, 1);
-    redis_server_pause(w->server);
+    redis_server_pause(&w->servers->redis);
     fiber_set_deadline_ns(self, in_ms(50));
     CHECK_INT(round_send(self, r, EPOCH, &PACE), ERR_DEADLINE_EXCEEDED);
     fiber_set_deadline_ns(self, 0);
-    redis_server_resume(w->server);
+    redis_server_resume(&w->servers->redis);
     int64_t next = made_ago(0, 9);
     round_entry(r, next);
     round_deliver(r, &account, 1);
     CHECK_INT(round_send(self, r, EPOCH, &PACE), 0);
     round_close(r);
     CHECK(strstr(list_of(self, w, account).ptr, element(self, next)) != NULL);
-}
-
-static struct redis_server server;
-
-static int setup(void **state) {
-    redis_server_start(&server, NULL);
-    *state = &server;
-    return 0;
-}
-
-static int teardown(void **state) {
-    redis_server_remove(*state);
-    return 0;
 }
 
 int main(void) {
@@ -238,7 +247,8 @@ int main(void) {
         cmocka_unit_test(a_key_that_is_no_list_is_deleted_and_its_neighbours_are_unharmed),
         cmocka_unit_test(a_redis_without_memory_fails_the_round_and_the_next_one_works),
         cmocka_unit_test(nothing_is_lost_or_doubled_among_many),
+        cmocka_unit_test(a_round_that_ends_in_another_epoch_says_so),
         cmocka_unit_test(an_interrupted_round_gives_way_and_the_next_one_works),
     };
-    return cmocka_run_group_tests_name("deliver", tests, setup, teardown);
+    return cmocka_run_group_tests_name("deliver", tests, gateway_world_setup, gateway_world_teardown);
 }

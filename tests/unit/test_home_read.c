@@ -271,6 +271,10 @@ static void see_deliveries(struct fiber *self, void *arg) {
     CHECK(kept->value > 200); /* some reads ask again, to move the list's end of life */
     CHECK_INT(redis_call(self, g->domain.redis, NULL, "FLUSHALL"), 0);
     uint64_t rebuilds = g->timeline_rebuilds->value;
+    read_page(self, &s, INT64_MAX, 0, 20, &page); /* from SQL: nothing is believed */
+    CHECK_INT(page.n, 20);
+    CHECK_INT(g->timeline_rebuilds->value, rebuilds);
+    while (epoch_now(&g->domain) == 0) fiber_sleep_ms(self, 10);
     read_page(self, &s, INT64_MAX, 0, 20, &page);
     CHECK_INT(g->timeline_rebuilds->value, rebuilds + 1);
     gateway_world_close(self, w);

@@ -1,0 +1,61 @@
+/* Telling of a new entry, after its commit (P6: its author sees it at once, through every gateway).
+ *
+ * Happy path: in one round trip, the entry is appended to its author's own home timeline, and its event is published.
+ * Failures:
+ *   - Redis is not reached, or another one is in use by now. The event is the relay's to publish (which appends to the author's
+ *     timeline as well), and the acknowledgement waits until it has, since other gateways may have a Redis: SQL knows, by the
+ *     outbox row and by the pulse (epoch.h). If nobody has had a Redis for PULSE_STALE_MS, every gateway reads from SQL, where the
+ *     entry is; then, and as soon as the event is published, it is acknowledged.
+ *   - neither comes to pass within ANNOUNCE_LIMIT_MS: UNAVAILABLE. The entry is there all the same, and a retry under
+ *     the same key finds it.
+ */
+#include "core/base/clock.h"
+#include "core/domain/epoch.h"
+#include "core/domain/keys.h"
+#include "core/domain/post_internal.h"
+
+#define ANNOUNCE_LIMIT_MS 8000
+#define FIRST_PAUSE_MS 25
+#define LAST_PAUSE_MS 250
+
+/* The event NULL: none. */
+static int announce_once(struct fiber *self, struct domain *d, const struct event_record *event,
+                         int64_t author_id, int64_t entry_id) {
+    char key[KEY_MAX];
+    int64_t epoch = epoch_now(d);
+    if (epoch == 0) return ERR_UNAVAILABLE;
+    struct redis_batch *b = redis_batch_borrow(d->redis);
+    outbox_add_own_delivery(b, key_timeline(key, epoch, author_id), entry_id);
+    return event ? outbox_publish_in(self, d, b, epoch, event, 1) : epoch_send(self, d, b, epoch);
+}
+
+/* A row that has been dropped was published long ago. */
+static const struct pg_stmt IS_VISIBLE = {
+    .name = "post_is_visible",
+    .sql = "SELECT NOT EXISTS (SELECT FROM outbox WHERE id = $1 AND published_at IS NULL)"
+           "   OR (SELECT beaten_at < now() - $2 * interval '1 ms' FROM pulse)",
+    .read_only = true,
+};
+
+static bool is_visible(struct fiber *self, struct domain *d, int64_t entry_id) {
+    struct pg_args args;
+    struct pg_result *r;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, entry_id);
+    pg_f64(&args, PULSE_STALE_MS);
+    return pg_exec(self, d->pg, &IS_VISIBLE, &args, &r, NULL) == 0 && pg_get_bool(r, 0, 0);
+}
+
+int post_announce(struct fiber *self, struct domain *d, const struct event_record *event, int64_t author_id,
+                  int64_t entry_id, struct fault *fault) {
+    int64_t give_up = clock_mono_ns() + ANNOUNCE_LIMIT_MS * NS_PER_MS;
+    for (unsigned attempt = 0;; attempt++) {
+        if (announce_once(self, d, event, author_id, entry_id) == 0) return 0;
+        if (is_visible(self, d, entry_id)) return 0;
+        if (clock_mono_ns() > give_up ||
+            fiber_sleep_ms(self, backoff_ms(attempt, FIRST_PAUSE_MS, LAST_PAUSE_MS)) != 0)
+            return fault_set(fault, ERR_UNAVAILABLE,
+                             "the post is stored but not yet visible everywhere: try again with the same "
+                             "idempotency_key");
+    }
+}

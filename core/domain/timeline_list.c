@@ -147,7 +147,8 @@ int timeline_rebuild(struct fiber *self, struct domain *d, int64_t epoch, int64_
     const struct redis_reply *mark;
     *written = false;
     /* Redis trouble only means that nothing is kept: the page comes from SQL all the same. */
-    bool claimed = redis_eval(self, d->redis, &CLAIM, key, claim, 3, &mark) == 0 && mark->type == REDIS_STRING;
+    bool claimed =
+        redis_eval(self, d->redis, &CLAIM, key, claim, 3, &mark) == 0 && mark->type == REDIS_STRING;
     int e = read_entries(self, d, viewer_id, entries, n, fault);
     if (e == 0 && claimed) fill(self, d, key, mark->str, *entries, *n, written);
     return e;

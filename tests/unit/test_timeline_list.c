@@ -109,7 +109,8 @@ static void a_part_is_whole_when_it_was_asked_for_or_is_shorter_than_asked(void 
     assert_true(parse(&r, 3, false).whole);
     assert_true(parse(&r, 0, true).whole);
     assert_int_equal(parse(&r, 0, true).bound, 0);
-    struct timeline_part p = parse(&r, 2, false); /* exactly as many as asked for: there may be more before it */
+    struct timeline_part p =
+        parse(&r, 2, false); /* exactly as many as asked for: there may be more before it */
     assert_false(p.whole);
     assert_int_equal(p.bound, 0); /* a floor is true wherever it stands */
 }
@@ -134,7 +135,8 @@ static void a_list_that_is_being_built_says_nothing(void **state) {
 
 static void what_is_no_element_makes_the_part_worthless(void **state) {
     (void)state;
-    static const char *const strange[] = {"x", "f", "b", "12a", "", "f1x", "f-1", "0", "--1", "99999999999999999999"};
+    static const char *const strange[] = {"x",   "f",   "b", "12a", "",
+                                          "f1x", "f-1", "0", "--1", "99999999999999999999"};
     for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {
         struct range r;
         range_begin(&r);

@@ -8,6 +8,14 @@
         ...
     done_testing()
 
+A daemon's way to Redis or PostgreSQL may lead over a path (path.py), which stalls or is cut when it is told so:
+
+        path = stack.path_to_redis()
+        stack.gateway("gateway-2", paths=[path])  # this one only; worker() and start() take paths, too
+        path.stall()
+        ...
+        path.switch(stack.another_redis("redis-b"))
+
 The servers and daemons are those of scripts/lib-servers.sh, run by a shell that is told what to do line by line.
 """
 import atexit
@@ -21,6 +29,7 @@ import subprocess
 import sys
 import tempfile
 
+from path import Path
 from tap import PATIENCE_S, eventually, failures
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -88,7 +97,7 @@ class Stack:
         self.shell = subprocess.Popen(["bash", "-c", self.SHELL.replace("<&3", f"<&{read_end}")], cwd=ROOT, text=True,
                                       env=environment, stdout=subprocess.PIPE, pass_fds=[read_end])
         os.close(read_end)
-        self.address, self.settings = None, {}
+        self.address, self.settings, self.paths = None, {}, []
         atexit.register(self.close)
         self.sh(f"data_open {shlex.quote(self.folder)}/data")
         self.sh("postgres_start && redis_start redis && migrate")
@@ -109,6 +118,8 @@ class Stack:
         try:
             self.sh("data_close")
         finally:
+            for path in self.paths:
+                path.close()
             os.close(self.tell)
             self.shell.wait(30)
             self.shell = None
@@ -131,19 +142,23 @@ class Stack:
         return text
 
     # --- daemons ---
-    def gateway(self, name="gateway-1", **settings):
-        """Starts a gateway and waits until it is ready; its settings are those of all daemons from then on."""
+    def gateway(self, name="gateway-1", paths=(), **settings):
+        """Starts a gateway and waits until it is ready; its settings, not its paths, are those of all daemons from then
+        on."""
         self.settings = {"ROOKERY_PASSWORD_MEMORY_KIB": 8192, "ROOKERY_PASSWORD_PASSES": 1, **settings}
         port = self.sh("free_port")
         self.address = ("127.0.0.1", int(port))
-        self.start(name, "rookery-gateway", ROOKERY_LISTEN=f"127.0.0.1:{port}")
+        self.start(name, "rookery-gateway", paths, ROOKERY_LISTEN=f"127.0.0.1:{port}")
         self.sh(f"daemon_wait {name} http_is_ok 127.0.0.1 {port} /readyz")
 
-    def worker(self, name, **settings):
-        self.start(name, "rookery-worker", **settings)
+    def worker(self, name, paths=(), **settings):
+        self.start(name, "rookery-worker", paths, **settings)
 
-    def start(self, name, program, **settings):
-        words = [f"{key}={value}" for key, value in {**self.settings, **settings}.items()]
+    def start(self, name, program, paths=(), **settings):
+        settings = {**self.settings, **settings}
+        for path in paths:
+            settings.update(path.settings)
+        words = [f"{key}={value}" for key, value in settings.items()]
         self.sh(f"daemon_start {name} {shlex.join(words)} \"$BUILD/{program}\"")
 
     def wait_ready(self, name):
@@ -174,10 +189,34 @@ class Stack:
                 lines = [line for line in self.log(file.removesuffix(".log")).splitlines() if "connect" not in line]
                 print("\n".join([f"# --- the end of {file}:", *(f"# {line}" for line in lines[-15:])]), flush=True)
 
+    # --- paths ---
+    def path_to_redis(self):
+        """A path to Redis, for the daemons that are started with it."""
+        listen = f"{self.folder}/data/run/path-{len(self.paths)}.sock"
+        self.paths.append(Path(listen, self.redis_socket(), REDIS_URL="unix://" + listen))
+        return self.paths[-1]
+
+    def path_to_postgres(self):
+        """A path to PostgreSQL, for the daemons that are started with it; analysts' queries do not take it."""
+        folder = f"{self.folder}/data/run/path-{len(self.paths)}"
+        os.mkdir(folder, 0o700)
+        target = self.sh("echo $SOCKETS/postgres/.s.PGSQL.5432")
+        self.paths.append(Path(f"{folder}/.s.PGSQL.5432", target,
+                               DATABASE_URL=f"postgresql:///rookery?host={folder}&user=rookery"))
+        return self.paths[-1]
+
+    def another_redis(self, name):
+        """Starts a Redis beside the stack's own: where it listens, for Path.switch()."""
+        self.sh(f'own=$REDIS_URL; redis_start {name}; REDIS_URL=$own')
+        return self.sh(f"echo $SOCKETS/{name}.sock")
+
     # --- servers ---
+    def redis_socket(self):
+        return self.redis_url.removeprefix("unix://")
+
     def redis(self, *words):
         """A command's reply: text, a number or a list of these, as redis-cli's JSON has it."""
-        command = ["redis-cli", "-s", self.redis_url.removeprefix("unix://"), "--json", *map(str, words)]
+        command = ["redis-cli", "-s", self.redis_socket(), "--json", *map(str, words)]
         # Payloads are bytes: what is no text is of no interest here.
         text = subprocess.run(command, capture_output=True, text=True, errors="replace", check=True).stdout
         return json.loads(text) if text.strip() else None

@@ -65,7 +65,7 @@ FUZZ_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(FUZZ_C))
 FUZZ_MAIN := $(if $(FUZZ),-fsanitize=fuzzer,$(BUILD)/tests/fuzz/replay.o)
 # A tool is one folder below tests/load or tests/tools: all of its .c files make one program of the folder's name.
 TOOL_DIRS := $(sort $(dir $(wildcard tests/load/*/*.c tests/tools/*/*.c)))
-TOOL_BIN := $(foreach d,$(TOOL_DIRS),$(BUILD)/$(notdir $(d:/=)))
+TOOL_BIN := $(foreach d,$(TOOL_DIRS),$(BUILD)/$(notdir $(d:/=))) $(BUILD)/stepclock.so
 
 # What is made on the way is kept: removed, it would be made and compiled again each time.
 .SECONDARY:
@@ -113,6 +113,11 @@ $(BUILD)/$(notdir $(1:/=)): $(call objects,$(wildcard $(1)*.c)) $(CORE_LIB)
 	$$(CC) $$(CFLAGS_ALL) $$(LDFLAGS_ALL) -o $$@ $$^ $$(LDLIBS)
 endef
 $(foreach d,$(TOOL_DIRS),$(eval $(call tool_rule,$(d))))
+
+# Loaded into servers that are not ours, too: never with sanitizers.
+$(BUILD)/stepclock.so: tests/tools/stepclock.c
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fsanitize% -fno-sanitize%,$(CFLAGS_ALL)) -shared -fPIC -o $@ $<
 
 # Every object waits for the generated headers, so that a first parallel build finds them.
 $(BUILD)/%.o: %.c | $(PB_C) $(TEST_PB_C)

@@ -16,6 +16,12 @@ A daemon's way to Redis or PostgreSQL may lead over a path (path.py), which stal
         ...
         path.switch(stack.another_redis("redis-b"))
 
+and its wall clock may be stepped while it runs (stepclock.py):
+
+        clock = stack.clock()
+        stack.worker("worker-1", paths=[clock])
+        clock.step_to(-30)                        # seconds off the machine's clock
+
 The servers and daemons are those of scripts/lib-servers.sh, run by a shell that is told what to do line by line.
 """
 import atexit
@@ -30,6 +36,7 @@ import sys
 import tempfile
 
 from path import Path
+from stepclock import Clock
 from tap import PATIENCE_S, eventually, failures
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -97,7 +104,7 @@ class Stack:
         self.shell = subprocess.Popen(["bash", "-c", self.SHELL.replace("<&3", f"<&{read_end}")], cwd=ROOT, text=True,
                                       env=environment, stdout=subprocess.PIPE, pass_fds=[read_end])
         os.close(read_end)
-        self.address, self.settings, self.paths = None, {}, []
+        self.address, self.settings, self.paths, self.clocks = None, {}, [], 0
         atexit.register(self.close)
         self.sh(f"data_open {shlex.quote(self.folder)}/data")
         self.sh("postgres_start && redis_start redis && migrate")
@@ -143,8 +150,8 @@ class Stack:
 
     # --- daemons ---
     def gateway(self, name="gateway-1", paths=(), **settings):
-        """Starts a gateway and waits until it is ready; its settings, not its paths, are those of all daemons from then
-        on."""
+        """Starts a gateway and waits until it is ready; its settings, not those of its paths, are all daemons' from
+        then on."""
         self.settings = {"ROOKERY_PASSWORD_MEMORY_KIB": 8192, "ROOKERY_PASSWORD_PASSES": 1, **settings}
         port = self.sh("free_port")
         self.address = ("127.0.0.1", int(port))
@@ -205,9 +212,15 @@ class Stack:
                                DATABASE_URL=f"postgresql:///rookery?host={folder}&user=rookery"))
         return self.paths[-1]
 
-    def another_redis(self, name):
+    def clock(self):
+        """A clock for the daemons that are started with it."""
+        self.clocks += 1
+        return Clock(f"{self.folder}/data/run/clock-{self.clocks}")
+
+    def another_redis(self, name, paths=()):
         """Starts a Redis beside the stack's own: where it listens, for Path.switch()."""
-        self.sh(f'own=$REDIS_URL; redis_start {name}; REDIS_URL=$own')
+        words = shlex.join(f"{key}={value}" for path in paths for key, value in path.settings.items())
+        self.sh(f'own=$REDIS_URL; {words} redis_start {name}; REDIS_URL=$own')
         return self.sh(f"echo $SOCKETS/{name}.sock")
 
     # --- servers ---

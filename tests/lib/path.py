@@ -19,9 +19,9 @@ import threading
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-def program():
-    build = os.environ.get("ROOKERY_BUILD") or os.environ.get("BUILD") or os.path.join(ROOT, "build")
-    return os.path.join(build, "netpath")
+def built(name):
+    """A program or library of the build folder."""
+    return os.path.join(os.environ.get("ROOKERY_BUILD") or os.environ.get("BUILD") or os.path.join(ROOT, "build"), name)
 
 
 class Path:
@@ -29,7 +29,7 @@ class Path:
         """settings: the environment of a daemon that is to use this path."""
         self.listen, self.settings = listen, settings
         self.lock = threading.Lock()
-        self.process = subprocess.Popen([program(), listen, target], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        self.process = subprocess.Popen([built("netpath"), listen, target], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True, start_new_session=True)
         self._answer("listen")
 

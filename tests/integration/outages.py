@@ -1,13 +1,17 @@
 #!/usr/bin/python3
-"""The path that other tests stall and cut (tests/lib/path.py): what arrives, when, and where. Prints TAP."""
+"""What other tests make outages with: the path that is stalled and cut (tests/lib/path.py), and what arrives, when, and
+where; the clock that is stepped (tests/lib/stepclock.py). Prints TAP."""
 import os
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 from path import Path  # noqa: E402
+from stepclock import Clock  # noqa: E402
 from tap import check, done_testing, eventually  # noqa: E402
 
 BIG = b"x" * 3000000
@@ -135,6 +139,32 @@ def switch_story(path, a, b):
     check("where there is no server, connections end at once", ended(connect(path)))
 
 
+READ_CLOCKS = ("import sys, time\n"
+               "for _ in sys.stdin:\n"
+               "    print(time.time(), time.monotonic(), flush=True)")
+
+
+def clock_story(folder):
+    clock = Clock(f"{folder}/clock")
+    process = subprocess.Popen([sys.executable, "-c", READ_CLOCKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               text=True, env={**os.environ, **clock.settings})
+
+    def read():
+        process.stdin.write("now\n")
+        process.stdin.flush()
+        return [float(word) for word in process.stdout.readline().split()]
+
+    for seconds in (0, 30, -30, 0):
+        clock.step_to(seconds)
+        (wall_before, steady_before), (wall, steady), = (time.time(), time.monotonic()), read()
+        wall_after, steady_after = time.time(), time.monotonic()
+        check(f"a clock stepped to {seconds} s is off by that", wall_before <= wall - seconds <= wall_after,
+              (wall_before, wall, wall_after))
+        check("and the monotonic clock is right", steady_before <= steady <= steady_after)
+    process.stdin.close()
+    process.wait(60)
+
+
 def main():
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         a, b = Server(folder, "a"), Server(folder, "b")
@@ -143,6 +173,7 @@ def main():
         switch_story(path, a, b)
         path.close()
         check("a closed path is gone", refused(path))
+        clock_story(folder)
     done_testing()
 
 

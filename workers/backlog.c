@@ -52,7 +52,7 @@ static int measure_outbox(struct fiber *self, struct domain *d,
     struct pg_args args;
     struct pg_result *r;
     pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, snowflake_floor(clock_wall_ms() - GRACE_MS));
+    pg_i64(&args, snowflake_floor(domain_now_ms(d) - GRACE_MS));
     for (int i = 0; i < OUTBOX_STREAMS; i++) out[i] = (struct unpublished){.oldest_ms = INT64_MAX};
     int e = pg_exec(self, d->pg, &UNPUBLISHED, &args, &r, NULL);
     if (e != 0) return e;
@@ -157,7 +157,7 @@ static int measure_role(struct fiber *self, struct domain *d, const struct unpub
         older(&m, outbox[stream].oldest_ms);
     }
     out->entries = out->lag + out->pending + out->unpublished;
-    int64_t age_ms = m.oldest_ms == INT64_MAX ? 0 : clock_wall_ms() - m.oldest_ms;
+    int64_t age_ms = m.oldest_ms == INT64_MAX ? 0 : domain_now_ms(d) - m.oldest_ms;
     out->oldest_age_ms = age_ms > 0 ? age_ms : 0;
     return 0;
 }

@@ -173,7 +173,7 @@ static int relay_some(struct fiber *self, struct worker *w, struct counter *rela
     struct pg_args args;
     struct pg_result *rows;
     pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, snowflake_floor(clock_wall_ms() - GRACE_MS));
+    pg_i64(&args, snowflake_floor(domain_now_ms(&w->domain) - GRACE_MS));
     pg_i32(&args, BATCH);
     *n = 0;
     int64_t epoch = epoch_now(&w->domain);

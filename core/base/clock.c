@@ -19,6 +19,20 @@ int64_t clock_mono_ns(void) {
     return (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec;
 }
 
+int64_t followed_clock_ms(const struct followed_clock *c, int64_t now_ns) {
+    return c->base_ms == 0 ? 0 : c->base_ms + (now_ns - c->base_ns) / NS_PER_MS;
+}
+
+bool followed_clock_sample(struct followed_clock *c, int64_t asked_ns, int64_t now_ns, int64_t other_ms,
+                           int64_t *ahead_ms) {
+    *ahead_ms = 0;
+    if (now_ns - asked_ns > FOLLOWED_SAMPLE_MAX_NS) return false;
+    int64_t there_ms = other_ms + (now_ns - asked_ns) / 2 / NS_PER_MS, here_ms = followed_clock_ms(c, now_ns);
+    if (here_ms != 0) *ahead_ms = there_ms - here_ms;
+    if (*ahead_ms >= -FOLLOWED_BACK_MAX_MS) *c = (struct followed_clock){there_ms, now_ns};
+    return true;
+}
+
 int64_t backoff_ms(unsigned attempt, int64_t base_ms, int64_t cap_ms) {
     if (base_ms < 1) base_ms = 1;
     int64_t high = base_ms;

@@ -16,8 +16,8 @@ void snowflake_init(struct snowflake *s, int node, int64_t lease_until_ms) {
     *s = (struct snowflake){.node = node, .lease_until_ms = lease_until_ms};
 }
 
-int64_t snowflake_next(struct snowflake *s, int64_t wall_ms) {
-    int64_t now = wall_ms - SNOWFLAKE_EPOCH_MS;
+int64_t snowflake_next(struct snowflake *s, int64_t now_ms) {
+    int64_t now = now_ms - SNOWFLAKE_EPOCH_MS;
     int64_t ms = s->last_ms;
     int sequence = s->sequence;
     if (now > ms) {
@@ -36,12 +36,16 @@ int64_t snowflake_next(struct snowflake *s, int64_t wall_ms) {
     return ms << (NODE_BITS + SEQUENCE_BITS) | (int64_t)s->node << SEQUENCE_BITS | sequence;
 }
 
+int64_t snowflake_last_ms(const struct snowflake *s) {
+    return s->last_ms + SNOWFLAKE_EPOCH_MS;
+}
+
 int64_t snowflake_time_ms(int64_t id) {
     return (id >> (NODE_BITS + SEQUENCE_BITS)) + SNOWFLAKE_EPOCH_MS;
 }
 
-int64_t snowflake_floor(int64_t wall_ms) {
-    int64_t ms = wall_ms - SNOWFLAKE_EPOCH_MS;
+int64_t snowflake_floor(int64_t ms) {
+    ms -= SNOWFLAKE_EPOCH_MS;
     if (ms <= 0) return 0;
     if (ms > MS_MAX) ms = MS_MAX;
     return ms << (NODE_BITS + SEQUENCE_BITS);

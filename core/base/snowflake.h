@@ -17,15 +17,17 @@ struct snowflake {
     int node;               /* 0..1023 */
     int64_t last_ms;        /* since the snowflake epoch */
     int sequence;           /* of the next id in last_ms */
-    int64_t lease_until_ms; /* wall clock; no id is made at or after it, nor carries such a time */
+    int64_t lease_until_ms; /* no id is made at or after it, nor carries such a time */
 };
 
 void snowflake_init(struct snowflake *s, int node, int64_t lease_until_ms);
 /* The next id (> 0), or 0 when the lease has run out or the clock is more than 1 s behind: answer
  * UNAVAILABLE. */
-int64_t snowflake_next(struct snowflake *s, int64_t wall_ms);
+int64_t snowflake_next(struct snowflake *s, int64_t now_ms);
+/* The time of the last id made, Unix ms; the epoch's when there was none. */
+int64_t snowflake_last_ms(const struct snowflake *s);
 
-int64_t snowflake_time_ms(int64_t id);    /* wall clock of its making */
-int64_t snowflake_floor(int64_t wall_ms); /* the smallest id of that millisecond (0 before the epoch) */
+int64_t snowflake_time_ms(int64_t id); /* of its making, Unix ms */
+int64_t snowflake_floor(int64_t ms);   /* the smallest id of that millisecond (0 before the epoch) */
 
 #endif

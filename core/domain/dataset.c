@@ -211,7 +211,7 @@ static int insert(struct fiber *self, struct domain *d, const struct dataset_dra
     pg_i64(&lock, draft->owner_id);
     pg_args_init(&stale, a);
     pg_i64(&stale, draft->owner_id);
-    pg_i64(&stale, snowflake_floor(clock_wall_ms() - MS_PER_DAY));
+    pg_i64(&stale, snowflake_floor(domain_now_ms(d) - MS_PER_DAY));
     pg_args_init(&args, a);
     pg_i64(&args, id);
     pg_i64(&args, draft->owner_id);

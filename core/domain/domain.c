@@ -51,6 +51,10 @@ void domain_disconnect(struct fiber *self, struct domain *d) {
     if (d->pg) pg_close(self, d->pg, d->config->drain_ms);
 }
 
+int64_t domain_now_ms(const struct domain *d) {
+    return lease_now_ms(d->lease);
+}
+
 int domain_next_id(struct domain *d, int64_t *id, struct fault *fault) {
     *id = lease_next_id(d->lease);
     if (*id != 0) return 0;

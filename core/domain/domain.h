@@ -50,6 +50,9 @@ void domain_disconnect(struct fiber *self, struct domain *d);
 int domain_start(struct fiber *self, struct domain *d, struct fault *fault);
 void domain_stop(struct fiber *self, struct domain *d);
 
+/* The time as ids and the database have it, Unix ms (store/lease.h). */
+int64_t domain_now_ms(const struct domain *d);
+
 /* A new id, or ERR_UNAVAILABLE when this process holds no node lease. */
 int domain_next_id(struct domain *d, int64_t *id, struct fault *fault);
 

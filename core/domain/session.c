@@ -30,7 +30,7 @@ int session_open(struct fiber *self, struct domain *d, int64_t account_id, struc
     unsigned char hash[TOKEN_HASH_BYTES];
     *out = (struct new_session){.token = token_new(fiber_arena(self))};
     out->session.account_id = account_id;
-    out->session.expires_ms = clock_wall_ms() + d->config->session_days * MS_PER_DAY;
+    out->session.expires_ms = domain_now_ms(d) + d->config->session_days * MS_PER_DAY;
     out->session.user_agent = shortened(user_agent, USER_AGENT_MAX);
     token_hash(hash, out->token);
     int e = domain_next_id(d, &out->session.id, fault);

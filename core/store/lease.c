@@ -1,12 +1,12 @@
 /* A node number held by lease, and the ids made with it.
  *
- *   1. lease_start takes a node in the caller's fiber: compares the clocks, then one UPDATE.
+ *   1. lease_start takes a node in the caller's fiber: one UPDATE, which tells the database's time as well.
  *   2. The keeper, a fiber of its own, renews it every renew_ms.
  *   3. lease_stop ends the keeper and gives the node back.
  *
- * Failures: a renewal that fails is tried again after a short while, with backoff; ids go on until the lease
- * has run out by our own clock, then stop. A renewal that finds no row means that somebody else has the node:
- * ids stop at once and the keeper takes another.
+ * Failures: a renewal that fails, or whose answer took too long to tell the time (the node is ours then, but no id is made), is tried again after a short while, with
+ * backoff; ids go on until the lease has run out by the monotonic clock, then stop. A renewal that finds no row means that
+ * somebody else has the node: ids stop at once and the keeper takes another.
  */
 #include "core/store/lease.h"
 
@@ -22,66 +22,79 @@
 /* Longest that one statement of the keeper, or of the return, is waited for. */
 #define STATEMENT_MS 5000
 
-static const struct lease_times default_times = {
-    .ttl_ms = 60000, .renew_ms = 15000, .grace_ms = 12000, .max_skew_ms = 5000};
+static const struct lease_times default_times = {.ttl_ms = 60000, .renew_ms = 15000, .grace_ms = 12000};
+/* A database whose clock jumps further than this is worth a line in the log, and so is a wall clock that is so far from it. */
+#define SKEW_MS 5000
 
 struct lease {
     struct pg *pg;
     struct log *log;
     struct lease_times times;
     char holder[96];
+    struct followed_clock clock; /* the database's */
+    bool skew_told;
     struct snowflake ids;
     int node;         /* -1: none */
     int64_t until_ns; /* monotonic; no id is made after it */
     struct fiber *keeper, *stopper;
 };
 
-static const struct pg_stmt clock_stmt = {
-    .name = "lease_clock",
-    .sql = "SELECT clock_timestamp()",
-    .read_only = true,
-};
+/* expires_at never goes back, not even with the database's clock, and covers the time of every id made under the lease: $4 and, when it
+ * is given back, $3 are the holder's own. */
 static const struct pg_stmt take_stmt = {
     .name = "lease_take",
-    .sql = "UPDATE node_leases SET holder = $1, expires_at = now() + $2 * interval '1 ms'"
+    .sql = "UPDATE node_leases SET holder = $1, expires_at = greatest(now() + $2 * interval '1 ms', "
+           "   to_timestamp($4::bigint / 1000.0))"
            " WHERE node = (SELECT node FROM node_leases WHERE expires_at < now() - $3 * interval '1 ms'"
            "               ORDER BY node LIMIT 1 FOR UPDATE SKIP LOCKED)"
            " RETURNING node, clock_timestamp()",
 };
 static const struct pg_stmt renew_stmt = {
     .name = "lease_renew",
-    .sql = "UPDATE node_leases SET expires_at = now() + $3 * interval '1 ms'"
+    .sql = "UPDATE node_leases SET expires_at = greatest(expires_at, now() + $3 * interval '1 ms',"
+           "   to_timestamp($4::bigint / 1000.0))"
            " WHERE node = $1::integer AND holder = $2 RETURNING node, clock_timestamp()",
 };
 static const struct pg_stmt return_stmt = {
     .name = "lease_return",
-    .sql = "UPDATE node_leases SET holder = '', expires_at = now() WHERE node = $1::integer AND holder = $2",
+    .sql =
+        "UPDATE node_leases SET holder = '', expires_at = greatest(now(), to_timestamp($3::bigint / 1000.0))"
+        " WHERE node = $1::integer AND holder = $2",
 };
 
 /* ---- time ---- */
 
-struct moment {
-    int64_t wall_ms, mono_ns;
-};
-
-static struct moment moment_now(void) {
-    return (struct moment){.wall_ms = clock_wall_ms(), .mono_ns = clock_mono_ns()};
+int64_t lease_now_ms(const struct lease *l) {
+    return followed_clock_ms(&l->clock, clock_mono_ns());
 }
 
-/* The database read its clock between `asked` and now: is ours near enough? */
-static bool clocks_agree(const struct lease *l, struct moment asked, int64_t database_ms) {
-    int64_t early = asked.wall_ms - database_ms, late = database_ms - clock_wall_ms();
-    int64_t skew_ms = early > late ? early : late;
-    if (skew_ms <= l->times.max_skew_ms) return true;
-    log_error(l->log, "the clock differs too much from the database's: no ids", LOG_I("skew_ms", skew_ms));
-    return false;
+/* What our own time will be when a lease that is asked for now runs out; 0 before there is any. */
+static int64_t own_end_ms(const struct lease *l) {
+    int64_t now_ms = lease_now_ms(l);
+    return now_ms == 0 ? 0 : now_ms + l->times.ttl_ms;
 }
 
-/* The lease was asked for at `asked` and given. */
-static void hold(struct lease *l, int node, struct moment asked) {
+/* Nothing but the log depends on the wall clock. */
+static void compare_wall_clock(struct lease *l, int64_t database_ms) {
+    int64_t skew_ms = clock_wall_ms() - database_ms;
+    bool far = skew_ms > SKEW_MS || skew_ms < -SKEW_MS;
+    if (far && !l->skew_told)
+        log_warn(l->log, "the clock of this machine differs from the database's: times in this log are wrong",
+                 LOG_I("skew_ms", skew_ms));
+    l->skew_told = far;
+}
+
+/* The lease was asked for at `asked_ns` and given; the database told its time. */
+static int hold(struct lease *l, int node, int64_t asked_ns, int64_t database_ms) {
+    int64_t ahead_ms, now_ns = clock_mono_ns();
     l->node = l->ids.node = node; /* the generator's last time stays: ids never step back */
-    l->ids.lease_until_ms = asked.wall_ms + l->times.ttl_ms;
-    l->until_ns = asked.mono_ns + l->times.ttl_ms * NS_PER_MS;
+    if (!followed_clock_sample(&l->clock, asked_ns, now_ns, database_ms, &ahead_ms)) return ERR_UNAVAILABLE;
+    if (ahead_ms > SKEW_MS || ahead_ms < -SKEW_MS)
+        log_warn(l->log, "the database's clock was stepped", LOG_I("ms", ahead_ms));
+    compare_wall_clock(l, database_ms);
+    l->ids.lease_until_ms = followed_clock_ms(&l->clock, asked_ns) + l->times.ttl_ms;
+    l->until_ns = asked_ns + l->times.ttl_ms * NS_PER_MS;
+    return ERR_OK;
 }
 
 static void let_go(struct lease *l) {
@@ -91,30 +104,21 @@ static void let_go(struct lease *l) {
 
 /* ---- statements ---- */
 
-static int check_clock(struct fiber *self, struct lease *l) {
-    struct moment asked = moment_now();
-    struct pg_result *r;
-    int e = pg_exec(self, l->pg, &clock_stmt, NULL, &r, NULL);
-    if (e) return e;
-    return clocks_agree(l, asked, pg_get_time_ms(r, 0, 0)) ? ERR_OK : ERR_FAILED_PRECONDITION;
-}
-
 static int take_node(struct fiber *self, struct lease *l) {
-    int e = check_clock(self, l);
-    if (e) return e;
     struct pg_args args;
     struct pg_result *r;
-    struct moment asked = moment_now();
+    int64_t asked_ns = clock_mono_ns();
     pg_args_init(&args, fiber_arena(self));
     pg_text(&args, str_from(l->holder));
     pg_f64(&args, (double)l->times.ttl_ms);
     pg_f64(&args, (double)l->times.grace_ms);
-    e = pg_exec(self, l->pg, &take_stmt, &args, &r, NULL);
+    pg_i64(&args, own_end_ms(l));
+    int e = pg_exec(self, l->pg, &take_stmt, &args, &r, NULL);
     if (e) return e;
     if (pg_rows(r) == 0) return ERR_RESOURCE_EXHAUSTED;
-    hold(l, (int)pg_get_i64(r, 0, 0), asked);
-    log_info(l->log, "node leased", LOG_I("node", l->node));
-    return ERR_OK;
+    e = hold(l, (int)pg_get_i64(r, 0, 0), asked_ns, pg_get_time_ms(r, 0, 1));
+    if (e == ERR_OK) log_info(l->log, "node leased", LOG_I("node", l->node));
+    return e;
 }
 
 static void add_identity(struct pg_args *args, struct lease *l) {
@@ -126,16 +130,15 @@ static void add_identity(struct pg_args *args, struct lease *l) {
 static int renew_node(struct fiber *self, struct lease *l) {
     struct pg_args args;
     struct pg_result *r;
-    struct moment asked = moment_now();
+    int64_t asked_ns = clock_mono_ns();
     pg_args_init(&args, fiber_arena(self));
     add_identity(&args, l);
     pg_f64(&args, (double)l->times.ttl_ms);
+    pg_i64(&args, own_end_ms(l));
     int e = pg_exec(self, l->pg, &renew_stmt, &args, &r, NULL);
     if (e) return e;
     if (pg_rows(r) == 0) return ERR_NOT_FOUND;
-    if (!clocks_agree(l, asked, pg_get_time_ms(r, 0, 1))) return ERR_FAILED_PRECONDITION;
-    hold(l, l->node, asked);
-    return ERR_OK;
+    return hold(l, l->node, asked_ns, pg_get_time_ms(r, 0, 1));
 }
 
 /* ---- the keeper ---- */
@@ -175,7 +178,7 @@ static void keeper_run(struct fiber *self, void *arg) {
 
 static int take_first(struct fiber *self, struct lease *l) {
     for (unsigned tries = 0;; tries++) {
-        int e = take_node(self, l);
+        int e = keep(self, l);
         bool interrupted = e == ERR_CANCELLED || e == ERR_DEADLINE_EXCEEDED;
         if (e == ERR_OK || interrupted || !error_retryable((enum error)e)) return e;
         int late = fiber_sleep_ms(self, backoff_ms(tries, RETRY_BASE_MS, RETRY_CAP_MS));
@@ -219,6 +222,7 @@ static void return_node(struct fiber *self, struct lease *l) {
     struct pg_args args;
     pg_args_init(&args, fiber_arena(self));
     add_identity(&args, l);
+    pg_i64(&args, snowflake_last_ms(&l->ids));
     int64_t deadline_ns = fiber_deadline_ns(self);
     fiber_set_deadline_ns(self, clock_mono_ns() + STATEMENT_MS * NS_PER_MS);
     int e = pg_exec(self, l->pg, &return_stmt, &args, NULL, NULL);
@@ -238,7 +242,7 @@ void lease_stop(struct fiber *self, struct lease *l) {
 /* ---- ids ---- */
 
 int64_t lease_next_id(struct lease *l) {
-    return clock_mono_ns() < l->until_ns ? snowflake_next(&l->ids, clock_wall_ms()) : 0;
+    return clock_mono_ns() < l->until_ns ? snowflake_next(&l->ids, lease_now_ms(l)) : 0;
 }
 
 int lease_node(const struct lease *l) {

@@ -6,11 +6,16 @@
  * a lease is held again, which may be on another node. A process that is killed leaves its node to the next
  * after at most 72 s; a graceful stop after 12 s.
  *
- * Why two holders of a node never make the same id: lease time is the database's clock, and the holder counts
- * its 60 s from before it asked, on its monotonic clock and on its wall clock, whichever ends first. A holder
- * whose wall clock is more than 5 s from the database's is not given a lease, and does not renew it; so two
- * wall clocks differ by at most 10 s (2 s more for drift and the way there and back), and no id of the first
- * holder carries a time that the second, 12 s later, could still meet.
+ * The time of ids is the database's: told with each renewal, to half of what the round trip took (a second at most), and counted on by
+ * the monotonic clock (struct followed_clock). The wall clock of this machine is not looked at, so a step of it cannot be seen in
+ * an id, nor in anything else that is compared with one (lease_now_ms).
+ *
+ * Why two holders of a node never make the same id: the times of a holder's ids are below expires_at, which each renewal sets
+ * ahead of the holder's own time and which never goes back; a node is taken only when the database's time is 12 s beyond that, and
+ * the new holder's time is the database's, to half a second. A database whose clock is set back delays a taking, and one
+ * whose clock jumps ahead makes ids jump ahead with it.
+ *
+ * Assumed: monotonic clocks run at the same rate as the database's to 1 in 100 (a lease is at most 60 s old).
  */
 #ifndef ROOKERY_CORE_STORE_LEASE_H
 #define ROOKERY_CORE_STORE_LEASE_H
@@ -21,18 +26,19 @@
 struct lease;
 
 /* Takes a lease (waits for the database, and for a free node, within the fiber's deadline) and keeps it. 0
- * and *out, or ERR_*: the database's, RESOURCE_EXHAUSTED when no node is free, FAILED_PRECONDITION when the
- * clock is wrong. */
+ * and *out, or ERR_*: the database's, RESOURCE_EXHAUSTED when no node is free. */
 int lease_start(struct fiber *self, struct pg *pg, struct log *log, struct lease **out);
 /* Returns the node; ids stop. */
 void lease_stop(struct fiber *self, struct lease *l);
 /* The next id, or 0: see above. */
 int64_t lease_next_id(struct lease *l);
 int lease_node(const struct lease *l); /* -1 while it has none */
+/* The time as ids have it, Unix ms: use it for whatever is compared with ids, or with other machines' times. */
+int64_t lease_now_ms(const struct lease *l);
 
 /* The times above; tests shorten them. */
 struct lease_times {
-    int64_t ttl_ms, renew_ms, grace_ms, max_skew_ms;
+    int64_t ttl_ms, renew_ms, grace_ms;
 };
 int lease_start_with(struct fiber *self, struct pg *pg, struct log *log, const struct lease_times *times,
                      struct lease **out);

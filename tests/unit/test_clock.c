@@ -86,6 +86,50 @@ static void random_bits_differ_between_calls_and_threads(void **state) {
     assert_true(none == 0);
 }
 
+/* ---- a clock that follows another ---- */
+
+static const int64_t THERE = INT64_C(1750000000000);
+
+static void a_followed_clock_counts_on_by_the_monotonic_clock(void **state) {
+    (void)state;
+    struct followed_clock c = {0};
+    int64_t ahead;
+    assert_int_equal(followed_clock_ms(&c, NS_PER_S), 0);
+    assert_true(followed_clock_sample(&c, 10 * NS_PER_S, 10 * NS_PER_S + 40 * NS_PER_MS, THERE, &ahead));
+    assert_int_equal(ahead, 0);
+    assert_int_equal(followed_clock_ms(&c, 10 * NS_PER_S + 40 * NS_PER_MS),
+                     THERE + 20); /* half of the way there and back */
+    assert_int_equal(followed_clock_ms(&c, 15 * NS_PER_S), THERE + 4980);
+}
+
+static void a_followed_clock_takes_no_sample_that_was_long_under_way(void **state) {
+    (void)state;
+    struct followed_clock c = {0};
+    int64_t ahead;
+    assert_false(followed_clock_sample(&c, 0, FOLLOWED_SAMPLE_MAX_NS + 1, THERE, &ahead));
+    assert_int_equal(followed_clock_ms(&c, NS_PER_S), 0);
+    assert_true(followed_clock_sample(&c, 0, FOLLOWED_SAMPLE_MAX_NS, THERE, &ahead));
+    assert_false(followed_clock_sample(&c, 0, FOLLOWED_SAMPLE_MAX_NS + 1, THERE + 60000, &ahead));
+    assert_int_equal(followed_clock_ms(&c, FOLLOWED_SAMPLE_MAX_NS), THERE + 500);
+}
+
+/* Samples at the same monotonic moment, each so far from what the clock shows. */
+static void a_followed_clock_jumps_ahead_and_never_far_back(void **state) {
+    (void)state;
+    struct followed_clock c = {0};
+    int64_t ahead;
+    assert_true(followed_clock_sample(&c, NS_PER_S, NS_PER_S, THERE, &ahead));
+    assert_true(followed_clock_sample(&c, NS_PER_S, NS_PER_S, THERE + 30000, &ahead));
+    assert_int_equal(ahead, 30000);
+    assert_int_equal(followed_clock_ms(&c, NS_PER_S), THERE + 30000);
+    assert_true(followed_clock_sample(&c, NS_PER_S, NS_PER_S, THERE + 30000 - FOLLOWED_BACK_MAX_MS, &ahead));
+    assert_int_equal(ahead, -FOLLOWED_BACK_MAX_MS);
+    assert_int_equal(followed_clock_ms(&c, NS_PER_S), THERE + 30000 - FOLLOWED_BACK_MAX_MS);
+    assert_true(followed_clock_sample(&c, NS_PER_S, NS_PER_S, THERE, &ahead));
+    assert_int_equal(ahead, FOLLOWED_BACK_MAX_MS - 30000);
+    assert_int_equal(followed_clock_ms(&c, 2 * NS_PER_S), THERE + 31000 - FOLLOWED_BACK_MAX_MS);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(monotonic_time_never_steps_back),
@@ -94,6 +138,9 @@ int main(void) {
         cmocka_unit_test(backoff_stands_any_numbers),
         cmocka_unit_test(backoff_spreads_those_who_wait),
         cmocka_unit_test(random_bits_differ_between_calls_and_threads),
+        cmocka_unit_test(a_followed_clock_counts_on_by_the_monotonic_clock),
+        cmocka_unit_test(a_followed_clock_takes_no_sample_that_was_long_under_way),
+        cmocka_unit_test(a_followed_clock_jumps_ahead_and_never_far_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,50 @@
+#!/usr/bin/python3
+"""The wall clock of a gateway or a worker is stepped while it works: ids, order, timelines and sessions do not see it. Prints TAP.
+Starts servers and daemons of its own."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+from own_stack import Stack  # noqa: E402
+from tap import check, done_testing, eventually  # noqa: E402
+
+
+def first_page(person, size):
+    reply = person.call("TimelineService/GetHomeTimeline", pageSize=size)
+    return [item["id"] for item in reply.get("items", [])]
+
+
+def main():
+    with Stack() as stack:
+        clock, workers_clock = stack.clock(), stack.clock()
+        stack.gateway("gateway-1", paths=[clock])
+        stepped = stack.address
+        stack.gateway("gateway-2")
+        right = stack.address
+        stack.worker("worker-1", paths=[workers_clock])
+        stack.wait_ready("worker-1")
+        ada, grace, reader = stack.people("clock", 3)
+        reader.follow(ada)
+        reader.follow(grace)
+        check("there is a timeline", reader.home() == [])
+        posts = []
+        for seconds in (30, -30, 5, -5, 3600):
+            clock.step_to(seconds)
+            workers_clock.step_to(-seconds)
+            for i in range(3):
+                stack.address = stepped
+                posts.append(ada.post(f"{seconds} s off, {i}"))
+                stack.address = right
+                posts.append(grace.post(f"right, {i}"))
+            check(f"posts come in order through a gateway whose clock was stepped to {seconds} s",
+                  [int(post) for post in posts] == sorted(int(post) for post in posts), posts[-6:])
+            for name, address in (("stepped", stepped), ("other", right)):
+                stack.address = address
+                eventually(lambda: reader.home()[:1] == posts[:-2:-1])
+                seen = {size: first_page(reader, size) for size in (1, 5, 20)}
+                wrong = [f"of the first {size}: {ids}" for size, ids in seen.items() if ids != posts[::-1][:size]]
+                check(f"and are shown so, through the {name} one", not wrong, "\n".join(wrong))
+    done_testing()
+
+
+main()

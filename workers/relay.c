@@ -39,7 +39,7 @@ static const struct pg_stmt UNPUBLISHED = {
 static const struct pg_stmt MARK = {
     .name = "relay_mark",
     .sql = "UPDATE outbox SET published_at = now() WHERE id = ANY($1) AND id >= $2 AND id <= $3"
-           " AND $4 = (SELECT max(epoch) FROM redis_epochs)",
+           " AND $4 = (SELECT epoch FROM redis_epochs WHERE epoch = $4 AND NOT superseded FOR SHARE)",
 };
 
 /* The newest epoch not yet told; from when to when what was published went to a Redis before it (what a gateway had

@@ -8,7 +8,7 @@
  *      Somebody else's, and in use, though our Redis had an epoch before: the connection is dropped, since the way may lead to the other
  *      by now; unknown until then.
  *      Otherwise a new one is opened; then from 1.
- * Failures: a server is away or too slow: the look is tried again with backoff. What was known stays known for STALE_NS, for a PostgreSQL
+ * Failures: a server is away or too slow: the look is tried again with backoff. What was known stays known for STALE_MS, for a PostgreSQL
  * that is away for a moment should not send every reader to it. A connection changes meanwhile: the answer is for older ones, is
  * not adopted, and the next look asks again.
  */
@@ -23,15 +23,16 @@
 #include "core/domain/keys.h"
 
 #define TICK_MS 20
-#define LOOK_MS 500
 #define LOOK_LIMIT_MS 5000
-#define STALE_NS (10 * NS_PER_S)
+/* Who has raised the key writes the row next: so long it is waited for. */
+#define OPENING_NS (200 * NS_PER_MS)
 #define ROUNDS 4
 
 struct epoch_watch {
     uint64_t generation, pg_generation; /* of the connections for which the epoch is known; 0: it is not */
-    int64_t known_ns;                   /* when it was confirmed last */
+    int64_t known_ns;                   /* when the look was sent that confirmed it last */
     int64_t due_ns;                     /* the next look */
+    int64_t raised, raised_ns;          /* a key above the newest row, and since when we know of it */
     bool stopping, superseded;
     struct latch stopped;
 };
@@ -51,6 +52,7 @@ struct look {
     struct str newest_run_id;
     bool known_before; /* our run_id has a row */
     bool unused;       /* nobody has beaten for PULSE_STALE_MS */
+    int64_t now_s;     /* PostgreSQL's time */
     int64_t key;       /* 0: missing */
 };
 
@@ -63,19 +65,24 @@ static const struct pg_stmt LOOK = {
            " SELECT coalesce((SELECT epoch FROM newest), 0), coalesce((SELECT run_id FROM newest), ''),"
            "   EXISTS (SELECT FROM redis_epochs WHERE run_id = $2), beaten_at < now() - $3 * interval '1 ms',"
            "   system_identifier::text, left(pg_walfile_name(lsn), 8), (lsn - '0/0')::bigint,"
-           "   coalesce((SELECT beat FROM beat), pulse.beat)"
+           "   coalesce((SELECT beat FROM beat), pulse.beat), floor(extract(epoch FROM now()))::bigint"
            " FROM pulse, pg_control_system(), pg_current_wal_flush_lsn() AS lsn",
 };
 
 static const struct pg_stmt OPEN = {
     .name = "epoch_open",
-    .sql = "INSERT INTO redis_epochs (epoch, run_id) SELECT $1, $2"
-           " WHERE $3 = (SELECT coalesce(max(epoch), 0) FROM redis_epochs) ON CONFLICT DO NOTHING",
+    .sql = "WITH old AS (UPDATE redis_epochs SET superseded = true WHERE epoch = $3 AND NOT superseded"
+           "   AND epoch = (SELECT max(epoch) FROM redis_epochs) RETURNING epoch)"
+           " INSERT INTO redis_epochs (epoch, run_id, opened_at) SELECT $1, $2, clock_timestamp()"
+           " WHERE $3 = (SELECT coalesce(max(epoch), 0) FROM redis_epochs)"
+           "   AND ($3 = 0 OR EXISTS (SELECT FROM old)) ON CONFLICT DO NOTHING",
 };
 
 static const struct pg_stmt CONFIRM = {
     .name = "epoch_confirm",
-    .sql = "SELECT $1 = (SELECT max(epoch) FROM redis_epochs)",
+    .sql = "SELECT epoch = $1, CASE WHEN EXISTS (SELECT FROM redis_epochs WHERE epoch < $1) THEN"
+           "   ceil($2 - extract(epoch FROM clock_timestamp() - opened_at) * 1000)::bigint ELSE 0 END"
+           " FROM redis_epochs ORDER BY epoch DESC LIMIT 1",
     .read_only = true,
 };
 
@@ -144,6 +151,7 @@ static int ask_sql(struct fiber *self, struct domain *d, struct str run_id, stru
     out->now.timeline = pg_get_str(r, 0, 5);
     out->now.lsn = pg_get_i64(r, 0, 6);
     out->now.beat = pg_get_i64(r, 0, 7);
+    out->now_s = pg_get_i64(r, 0, 8);
     return 0;
 }
 
@@ -187,6 +195,7 @@ static int note(struct fiber *self, struct domain *d, const struct progress *p) 
 static int open_epoch(struct fiber *self, struct domain *d, const struct look *l, struct str run_id) {
     struct arena *a = fiber_arena(self);
     int64_t n = (l->key > l->now.epoch ? l->key : l->now.epoch) + 1;
+    if (n < l->now_s) n = l->now_s;
     const struct str number = str_from(arena_printf(a, "%" PRId64, n));
     const struct redis_reply *reply;
     int e = redis_eval(self, d->redis, &RAISE, str_from(KEY_EPOCH), &number, 1, &reply);
@@ -197,6 +206,16 @@ static int open_epoch(struct fiber *self, struct domain *d, const struct look *l
     pg_text(&args, run_id);
     pg_i64(&args, l->now.epoch);
     return pg_exec(self, d->pg, &OPEN, &args, NULL, NULL);
+}
+
+/* Is another process just opening an epoch? It may have died, or its row may be lost: then the number is not used. */
+static bool is_being_opened(struct domain *d, const struct look *l) {
+    struct epoch_watch *w = d->epoch_watch;
+    int64_t now_ns = clock_mono_ns();
+    if (l->key <= l->now.epoch) return false;
+    if (w->raised != l->key) w->raised_ns = now_ns;
+    w->raised = l->key;
+    return now_ns - w->raised_ns < OPENING_NS;
 }
 
 static void tell_back(struct domain *d, const struct look *l) {
@@ -220,7 +239,8 @@ static void be_superseded(struct domain *d, const struct look *l) {
     redis_reconnect(d->redis, "another Redis is in use");
 }
 
-static void adopt(struct domain *d, int64_t epoch, uint64_t generation, uint64_t pg_generation) {
+static void adopt(struct domain *d, int64_t epoch, uint64_t generation, uint64_t pg_generation,
+                  int64_t sent_ns) {
     struct epoch_watch *w = d->epoch_watch;
     bool other = epoch != d->epoch;
     if (other)
@@ -230,7 +250,7 @@ static void adopt(struct domain *d, int64_t epoch, uint64_t generation, uint64_t
     d->epoch = epoch;
     w->generation = generation;
     w->pg_generation = pg_generation;
-    w->known_ns = clock_mono_ns();
+    w->known_ns = sent_ns;
     w->superseded = false;
     if (discard) d->on_new_epoch(d);
 }
@@ -240,6 +260,7 @@ static int learn(struct fiber *self, struct domain *d) {
     uint64_t generation = redis_generation(d->redis), pg_generation_before = pg_generation(d->pg);
     struct str run_id = str_from(arena_strdup(fiber_arena(self), redis_run_id(d->redis)));
     struct look l;
+    int64_t sent_ns = clock_mono_ns();
     int e = look(self, d, run_id, &l);
     if (e != 0) return e;
     if (generation != redis_generation(d->redis)) return ERR_CONNECTION_LOST;
@@ -247,13 +268,14 @@ static int learn(struct fiber *self, struct domain *d) {
     if (ours && !back && l.key == l.now.epoch) {
         e = note(self, d, &l.now);
         if (e == 0 && generation != redis_generation(d->redis)) e = ERR_CONNECTION_LOST;
-        if (e == 0) adopt(d, l.now.epoch, generation, pg_generation_before);
+        if (e == 0) adopt(d, l.now.epoch, generation, pg_generation_before, sent_ns);
         return e;
     }
     if (!ours && !back && l.known_before && !l.unused) {
         be_superseded(d, &l);
         return ERR_UNAVAILABLE;
     }
+    if (!back && is_being_opened(d, &l)) return ERR_UNAVAILABLE;
     if (back) tell_back(d, &l);
     e = open_epoch(self, d, &l, run_id);
     return e != 0 ? e : ERR_ABORTED;
@@ -320,7 +342,7 @@ void epoch_watch_stop(struct fiber *self, struct domain *d) {
 
 int64_t epoch_now(const struct domain *d) {
     if (!redis_ready(d->redis) || !is_known(d)) return 0;
-    return loop_now_ns(d->loop) - d->epoch_watch->known_ns < STALE_NS ? d->epoch : 0;
+    return loop_now_ns(d->loop) - d->epoch_watch->known_ns < STALE_MS * NS_PER_MS ? d->epoch : 0;
 }
 
 int epoch_wait(struct fiber *self, struct domain *d, int64_t *epoch) {
@@ -366,8 +388,13 @@ int epoch_confirm(struct fiber *self, struct domain *d, int64_t epoch) {
     struct pg_result *r;
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, epoch);
+    pg_f64(&args, LOOK_WITHIN_MS);
     int e = pg_exec(self, d->pg, &CONFIRM, &args, &r, NULL);
-    if (e != 0 || pg_get_bool(r, 0, 0)) return e;
+    if (e != 0) return e;
+    if (pg_rows(r) == 1 && pg_get_bool(r, 0, 0)) {
+        int64_t young_ms = pg_get_i64(r, 0, 1);
+        return young_ms > 0 ? fiber_sleep_ms(self, young_ms) : 0;
+    }
     d->epoch_watch->due_ns = 0;
     return ERR_ABORTED;
 }

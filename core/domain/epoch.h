@@ -11,9 +11,10 @@
  *   - a Redis that was emptied (its key is missing, though the key is set before the row is written);
  *   - a PostgreSQL that went back (below).
  *
- * Opening: the key is set first, to a number n above max(epoch) and above what the key was; then the row is inserted, if max(epoch)
- * is still what it was. So a number in SQL is in its Redis; a number is never used twice, even if SQL forgets it, since the key does
- * not; and of several openers one wins, the others look again.
+ * Opening: the key is set first, to a number n above max(epoch) and above what the key was, and no less than PostgreSQL's time in seconds;
+ * then the row is inserted, if max(epoch) is still what it was, and the newest before is marked as superseded. So a number in SQL
+ * is in its Redis; a number is never used twice on one Redis, even if SQL forgets it, since the key does not, nor on two, since time has
+ * gone on; and of several openers one wins, the others look again.
  * A run_id that has a row already opens a new epoch only when nobody has used the newest epoch for PULSE_STALE_MS: while some
  * processes are still led to a Redis that others have left, the newest epoch wins.
  *
@@ -28,8 +29,9 @@
  * acknowledged before. What a fence did not find in E is done again, in E'.
  * On another Redis, a fence cannot see it: a change whose promise is "the next read shows none of it" is acknowledged only after SQL has
  * said, once its tokens are set, that E is still the newest (epoch_confirm). Then its commit < the opening of any later epoch < whatever is
- * cached under that. Events that went to a Redis which is not the newest any more are not marked as published, so the relay
- * publishes them again.
+ * cached under that. The other way round, who has not looked since E' was opened may still read from the Redis of E: so in an epoch younger than
+ * LOOK_WITHIN_MS such a change is acknowledged only when that time is over, in which every process has looked. Events that went to a Redis which is not the newest any more are not marked as published, so the relay
+ * publishes them again. (A mark locks its epoch's row, and so does the opening of the next: no mark straddles it.)
  *
  * A batch that was built for epoch E may wait for a new connection and run on another server, where its keys mean nothing: its fence
  * finds another number there (or none).
@@ -52,7 +54,9 @@
  * its floor, and a delivery would add nothing. Should PostgreSQL's clock step back, or its successor's be behind, that is made good
  * for up to EPOCH_SLACK_S: what was published in the last seconds before the opening counts as not settled, and is delivered.
  *
- * tests/models/epochs.pml stands for this file.
+ * Assumed: a process whose looks take longer than LOOK_WITHIN_MS - LOOK_MS, because PostgreSQL does not answer it, is not connected to
+ * a Redis that others have left (it would read from there for up to STALE_MS; docs/promises.md). tests/models/epochs.pml stands for
+ * this file.
  */
 #ifndef ROOKERY_CORE_DOMAIN_EPOCH_H
 #define ROOKERY_CORE_DOMAIN_EPOCH_H
@@ -61,6 +65,12 @@
 
 /* How far PostgreSQL's clock may step back just when an epoch opens. */
 #define EPOCH_SLACK_S 10
+/* Each process looks so often, */
+#define LOOK_MS 500
+/* and, as far as promises count on it, its look is answered within the rest of this. */
+#define LOOK_WITHIN_MS 1000
+/* What was known is known for so long when PostgreSQL does not answer. */
+#define STALE_MS 10000
 /* After so long without a beat nobody uses the newest epoch. */
 #define PULSE_STALE_MS 2000
 
@@ -80,7 +90,7 @@ bool epoch_check_fence(struct domain *d, const struct redis_reply *reply, int64_
 /* Sends the batch with a fence, on the shared connection, and waits. Takes b. 0 when every command succeeded, in this epoch;
  * ERR_ABORTED when it is not known that they did: do it again in the next. */
 int epoch_send(struct fiber *self, struct domain *d, struct redis_batch *b, int64_t epoch);
-/* 0 when SQL says that this is still the newest epoch; ERR_ABORTED when it is not; or pg_exec's error. */
+/* 0 when SQL says that this is still the newest epoch, and that everybody knows it; ERR_ABORTED when it is not; or pg_exec's error. */
 int epoch_confirm(struct fiber *self, struct domain *d, int64_t epoch);
 /* Does anybody, as far as SQL knows, use the newest epoch's Redis? 0 or pg_exec's error. */
 int epoch_in_use(struct fiber *self, struct domain *d, bool *in_use);

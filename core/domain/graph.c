@@ -16,6 +16,12 @@
 #include "core/domain/relations.h"
 #include "core/domain/tokens.h"
 
+/* MAX_FOLLOWING is counted under it, by one follow of the account at a time. After the pair's, by those who need both. */
+static const struct pg_stmt LOCK_FOLLOWER = {
+    .name = "graph_lock_follower",
+    .sql = "SELECT pg_advisory_xact_lock(hashtextextended('follows of ' || $1::bigint, 0))",
+};
+
 static const struct pg_stmt LOCK_PAIR = {
     .name = "graph_lock_pair",
     .sql = "SELECT pg_advisory_xact_lock(hashtextextended(least($1, $2) || ':' || greatest($1, $2), 0))",
@@ -124,18 +130,23 @@ static int check_target(struct change *c, struct fault *fault) {
     return 0;
 }
 
-/* Lock, then the statement, in one transaction. */
+/* Locks, then the statement, in one transaction. */
 static int transact(struct fiber *self, struct domain *d, const struct change *c, const struct pg_stmt *stmt,
                     const struct pg_args *args, struct pg_result **out, struct fault *fault) {
     struct pg_args pair;
     pg_args_init(&pair, fiber_arena(self));
     pg_i64(&pair, c->actor);
     pg_i64(&pair, c->target);
-    const struct pg_call calls[] = {{&LOCK_PAIR, &pair}, {stmt, args}};
-    struct pg_result *results[2];
-    int e = pg_exec_all(self, d->pg, calls, 2, results, fault);
+    struct pg_args follower;
+    pg_args_init(&follower, fiber_arena(self));
+    pg_i64(&follower, c->actor);
+    const struct pg_call calls[] = {{&LOCK_PAIR, &pair}, {&LOCK_FOLLOWER, &follower}, {stmt, args}};
+    struct pg_result *results[3];
+    bool follows = stmt == &FOLLOW;
+    const struct pg_call without[] = {calls[0], calls[2]};
+    int e = pg_exec_all(self, d->pg, follows ? calls : without, follows ? 3 : 2, results, fault);
     if (e != 0) return e;
-    *out = results[1];
+    *out = results[follows ? 2 : 1];
     if (!pg_get_bool(*out, 0, 0))
         return fault_field(fault, ERR_NOT_FOUND, "account_id", "there is no account with this account_id");
     return 0;

@@ -80,7 +80,8 @@ void outbox_add_command(struct redis_batch *b, const struct event_record *e, boo
 static const struct pg_stmt MARK_PUBLISHED = {
     .name = "outbox_mark_published",
     .sql = "UPDATE outbox SET published_at = now() WHERE id = ANY($1) AND id >= $2 AND id <= $3 AND "
-           "published_at IS NULL AND $4 = (SELECT max(epoch) FROM redis_epochs)",
+           "published_at IS NULL AND $4 = (SELECT epoch FROM redis_epochs WHERE epoch = $4 AND NOT "
+           "superseded FOR SHARE)",
 };
 
 static void min_max(const int64_t *v, size_t n, int64_t *lowest, int64_t *highest) {

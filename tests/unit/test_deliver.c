@@ -216,7 +216,7 @@ TEST(a_round_that_ends_in_another_epoch_says_so) {
     CHECK_INT(epoch_now(w->domain), 0);
     int64_t next;
     while ((next = epoch_now(w->domain)) == 0) fiber_sleep_ms(self, 10);
-    CHECK_INT(next, EPOCH + 2); /* nobody has a row for the other one */
+    CHECK(next > EPOCH + 1); /* nobody has a row for the other one */
     round_close(r);
 }
 

@@ -25,7 +25,8 @@ struct world {
 
 static void in_world(struct fiber *self, void *arg) {
     struct world *w = arg;
-    struct pg_options o = {.url = w->postgres->url, .connections = 2, .pipeline = 8, .application_name = "test"};
+    struct pg_options o = {
+        .url = w->postgres->url, .connections = 2, .pipeline = 8, .application_name = "test"};
     w->pg = pg_open(fiber_loop(self), &o, NULL, NULL);
     CHECK_INT(pg_wait_ready(self, w->pg), 0);
     CHECK(postgres_try(w->postgres, "UPDATE node_leases SET holder = '', expires_at = '-infinity'"));
@@ -53,7 +54,8 @@ static int64_t database_ms(struct world *w) {
 
 static int64_t expires_ms(struct world *w, int node) {
     char sql[128];
-    snprintf(sql, sizeof sql, "SELECT floor(extract(epoch FROM expires_at) * 1000)::bigint FROM node_leases WHERE node = %d",
+    snprintf(sql, sizeof sql,
+             "SELECT floor(extract(epoch FROM expires_at) * 1000)::bigint FROM node_leases WHERE node = %d",
              node);
     return postgres_number(w->postgres, sql);
 }
@@ -67,7 +69,8 @@ TEST(each_holder_has_a_node_of_its_own_and_gives_it_back) {
     struct lease *c = take(self, w); /* too soon for node 0 */
     CHECK_INT(lease_node(c), 2);
     int64_t give_up = in_ms(30000);
-    while (database_ms(w) <= expires_ms(w, 0) + TIMES.grace_ms && clock_mono_ns() < give_up) fiber_sleep_ms(self, 50);
+    while (database_ms(w) <= expires_ms(w, 0) + TIMES.grace_ms && clock_mono_ns() < give_up)
+        fiber_sleep_ms(self, 50);
     struct lease *d = take(self, w);
     CHECK_INT(lease_node(d), 0);
     lease_stop(self, b);
@@ -107,7 +110,8 @@ static void wait_for_renewal(struct fiber *self, struct world *w, int node, int6
 TEST(a_database_whose_clock_is_set_back_stops_no_ids_and_gives_no_node_twice) {
     set_clock(w, 0);
     pg_close(self, w->pg, 1000); /* the search path is of new connections */
-    struct pg_options o = {.url = w->postgres->url, .connections = 2, .pipeline = 8, .application_name = "test"};
+    struct pg_options o = {
+        .url = w->postgres->url, .connections = 2, .pipeline = 8, .application_name = "test"};
     w->pg = pg_open(fiber_loop(self), &o, NULL, NULL);
     CHECK_INT(pg_wait_ready(self, w->pg), 0);
     struct lease *l = take(self, w);
@@ -121,13 +125,15 @@ TEST(a_database_whose_clock_is_set_back_stops_no_ids_and_gives_no_node_twice) {
     struct lease *other = take(self, w);
     CHECK_INT(lease_node(other), 1);
     lease_stop(self, other);
-    CHECK(postgres_try(w->postgres, "ALTER ROLE CURRENT_USER RESET search_path; DROP SCHEMA stepped CASCADE"));
+    CHECK(
+        postgres_try(w->postgres, "ALTER ROLE CURRENT_USER RESET search_path; DROP SCHEMA stepped CASCADE"));
 }
 
 TEST(a_node_that_somebody_else_took_is_let_go) {
     struct lease *l = take(self, w);
-    CHECK(postgres_try(w->postgres, "UPDATE node_leases SET holder = 'other', expires_at = now() + interval '1 hour'"
-                                    " WHERE node = 0"));
+    CHECK(postgres_try(w->postgres,
+                       "UPDATE node_leases SET holder = 'other', expires_at = now() + interval '1 hour'"
+                       " WHERE node = 0"));
     int64_t give_up = in_ms(30000);
     while (lease_node(l) == 0 && clock_mono_ns() < give_up) fiber_sleep_ms(self, 20);
     CHECK_INT(lease_node(l), 1);

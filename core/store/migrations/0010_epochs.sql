@@ -2,6 +2,9 @@
 -- whoever opens one, above any that was ever used (core/domain/epoch.h).
 ALTER TABLE redis_epochs DROP CONSTRAINT redis_epochs_run_id_key;
 ALTER TABLE redis_epochs ALTER COLUMN epoch DROP IDENTITY;
+-- Set by whoever opens the next; what marks events as published locks the row, so that no mark straddles an opening.
+ALTER TABLE redis_epochs ADD COLUMN superseded boolean NOT NULL DEFAULT false;
+UPDATE redis_epochs SET superseded = true WHERE epoch < (SELECT max(epoch) FROM redis_epochs);
 
 -- One row, changed about twice a second by processes that know the newest epoch: that it is in use, and how far this database has come.
 CREATE TABLE pulse (

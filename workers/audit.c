@@ -1,248 +1,234 @@
 /* The audit of some accounts; what is compared with what, and why, is in audit.h.
  *
- * One look at a set of accounts:
+ * Live streams first, then two phases, first pages before whole timelines. One look at a set of accounts, in a phase:
  *   1. What SQL says of each.
  *   2. Wait until everything committed so far has been delivered.
- *   3. What the API says of each: with sessions that were put in SQL for this, as Login would, and live for minutes
- *      only, whatever becomes of the audit.
- *   4. What SQL says of each, again; compare.
- * Those that differ are looked at again after a pause; what differs at every look is kept. Statements and calls
- * of several accounts are in flight at once, from a crew of fibers.
+ *   3. What the API says of each, through every gateway: with sessions that were put in SQL for this.
+ *   4. For first pages: 2 and 3 once more.
+ *   5. What SQL says of each, again; compare.
+ * Those that differ are looked at again after a pause, in the same phase: what was seen on first pages must not be
+ * repaired by a deep read before it is looked at again. Statements and calls of several accounts are in flight at once.
  * Failures: anything that cannot be asked ends the audit with a sentence: half an audit proves nothing.
  */
 #include "workers/audit.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-#include "core/base/clock.h"
-#include "core/base/token.h"
 #include "core/domain/home.h"
+#include "workers/audit_internal.h"
 #include "workers/backlog.h"
 
 #define LOOKS 3
 /* As long as gateways may show what is deleted. */
 #define PAUSE_MS 1000
-#define CREW 24
-#define SESSION_LIFE_S 600
 
-/* ---- what SQL says ------------------------------------------------------------------------------------- */
-
-/* The rule of the home timeline once more, as sets, and written without a look at core/domain/home.c: an audit that
- * shares the code it checks would share its mistakes. One statement, so one snapshot. */
-static const struct pg_stmt EXPECTED = {
-    .name = "audit_expected",
-    .sql = "WITH source AS (SELECT $1::bigint AS id UNION SELECT followee_id FROM follows WHERE follower_id "
-           "= $1),"
-           " hidden AS (SELECT target_id AS id FROM blocks WHERE account_id = $1"
-           "   UNION SELECT account_id FROM blocks WHERE target_id = $1"
-           "   UNION SELECT target_id FROM mutes WHERE account_id = $1),"
-           " newest AS (SELECT e.id FROM (SELECT id FROM source EXCEPT SELECT id FROM hidden) AS author"
-           "   CROSS JOIN LATERAL (SELECT p.id FROM posts p LEFT JOIN posts original ON original.id = "
-           "p.repost_of_id"
-           "     WHERE p.author_id = author.id AND NOT p.deleted"
-           "     AND (p.repost_of_id IS NULL"
-           "       OR NOT original.deleted AND original.author_id NOT IN (SELECT id FROM hidden))"
-           "     AND (p.reply_to_account_id IS NULL OR p.author_id = $1"
-           "       OR p.reply_to_account_id NOT IN (SELECT id FROM hidden)"
-           "         AND (p.reply_to_account_id = p.author_id OR p.reply_to_account_id IN (SELECT id FROM "
-           "source)))"
-           "     ORDER BY p.id DESC LIMIT $2) AS e"
-           "   ORDER BY e.id DESC LIMIT $2)"
-           " SELECT p.id, p.author_id, coalesce(original.edit_count, p.edit_count)"
-           " FROM newest JOIN posts p USING (id) LEFT JOIN posts original ON original.id = p.repost_of_id"
-           " ORDER BY p.id DESC",
-    .read_only = true,
-};
-
-int audit_expected(struct fiber *self, struct domain *d, int64_t account_id, struct audit_view *out,
-                   struct fault *fault) {
-    struct pg_args args;
-    struct pg_result *r;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, account_id);
-    pg_i64(&args, AUDIT_DEPTH);
-    int e = pg_exec(self, d->pg, &EXPECTED, &args, &r, fault);
-    if (e != 0) return e;
-    for (int i = 0; i < pg_rows(r); i++) {
-        struct audit_entry entry = {pg_get_i64(r, i, 0), pg_get_i64(r, i, 1), (int32_t)pg_get_i64(r, i, 2)};
-        audit_view_add(out, &entry);
-    }
-    return 0;
-}
+static const int PAGE_SIZES[] = {[AUDIT_PAGE_1] = 1, [AUDIT_PAGE_5] = 5, [AUDIT_PAGE_20] = 20};
+#define PAGE_AGAIN 20
 
 /* ---- a look -------------------------------------------------------------------------------------------- */
 
-/* One account at one look. */
+/* One account in one phase. */
 struct sight {
     struct audit_account *account;
-    int64_t session_id;
-    struct str token;
-    struct audit_view before, shown, after;
+    struct audit_differences found; /* at all looks so far */
+    /* at this look */
+    struct audit_token before_token, after_token;
+    struct audit_view before, after;
+    struct audit_page pages[AUDIT_GATEWAYS_MAX][AUDIT_PLACES];
+};
+
+struct phase {
+    audit_step *read, *read_again; /* the second may be NULL */
 };
 
 struct look {
     struct audit *audit;
-    struct sight *sights;
+    const struct phase *phase;
+    struct sight **sights;
+    struct audit_session *sessions;
     size_t n;
-    bool first;
 };
 
-/* A step of a look for one account; runs in a fiber of the crew, whose arena is reset after it. */
-typedef int step_fn(struct fiber *self, struct look *l, size_t place, struct fault *fault);
+static int read_before(struct fiber *self, void *context, size_t i, struct fault *fault) {
+    struct look *l = context;
+    struct sight *s = l->sights[i];
+    int e = audit_relations_token(self, l->audit->domain, s->account->id, &s->before_token, fault);
+    return e != 0 ? e : audit_expected(self, l->audit->domain, s->account->id, &s->before, fault);
+}
 
-struct crew {
-    struct look *look;
-    step_fn *step;
-    size_t next;
-    int error;
-    struct fault *fault; /* of the first that failed */
-    struct latch done;
-};
+static int read_after(struct fiber *self, void *context, size_t i, struct fault *fault) {
+    struct look *l = context;
+    struct sight *s = l->sights[i];
+    int e = audit_expected(self, l->audit->domain, s->account->id, &s->after, fault);
+    return e != 0 ? e : audit_relations_token(self, l->audit->domain, s->account->id, &s->after_token, fault);
+}
 
-static void member(struct fiber *self, void *arg) {
-    struct crew *c = arg;
-    while (c->error == 0 && c->next < c->look->n) {
-        struct fault fault = {0};
-        int e = c->step(self, c->look, c->next++, &fault);
-        if (e != 0 && c->error == 0) {
-            c->error = e;
-            *c->fault = fault;
-        }
-        arena_reset(fiber_arena(self));
+/* Gateways in the order in which the i-th account asks them. */
+static size_t gateway_at(const struct look *l, size_t i, size_t turn) {
+    return (i + turn) % l->audit->n_gateways;
+}
+
+static int read_page(struct fiber *self, struct look *l, size_t i, size_t gateway, enum audit_place place,
+                     int size, struct fault *fault) {
+    l->audit->tally.first_pages++;
+    return audit_api_page(self, l->audit->gateways[gateway], i, l->sessions[i].token, size,
+                          &l->sights[i]->pages[gateway][place], fault);
+}
+
+static int read_first(struct fiber *self, void *context, size_t i, struct fault *fault) {
+    struct look *l = context;
+    int e = 0;
+    for (enum audit_place place = AUDIT_PAGE_1; place <= AUDIT_PAGE_20; place++)
+        for (size_t turn = 0; turn < l->audit->n_gateways && e == 0; turn++)
+            e = read_page(self, l, i, gateway_at(l, i, turn), place, PAGE_SIZES[place], fault);
+    return e;
+}
+
+static int read_again(struct fiber *self, void *context, size_t i, struct fault *fault) {
+    struct look *l = context;
+    int e = 0;
+    for (size_t turn = 0; turn < l->audit->n_gateways && e == 0; turn++)
+        e = read_page(self, l, i, gateway_at(l, i, turn), AUDIT_AGAIN, PAGE_AGAIN, fault);
+    return e;
+}
+
+static int read_whole(struct fiber *self, void *context, size_t i, struct fault *fault) {
+    struct look *l = context;
+    int e = 0;
+    for (size_t turn = 0; turn < l->audit->n_gateways && e == 0; turn++) {
+        size_t gateway = gateway_at(l, i, turn);
+        struct audit_page *page = &l->sights[i]->pages[gateway][AUDIT_WHOLE];
+        l->audit->tally.wholes++;
+        e = audit_api_whole(self, l->audit->gateways[gateway], i, l->sessions[i].token, page, fault);
+        l->sights[i]->account->entries = page->shown.n;
     }
-    latch_done(&c->done);
+    return e;
 }
 
-/* Every account's step, several at a time. */
-static int for_each(struct fiber *self, struct look *l, step_fn *step, struct fault *fault) {
-    struct crew c = {.look = l, .step = step, .fault = fault};
-    size_t n = l->n < CREW ? l->n : CREW;
-    latch_init(&c.done, n);
-    for (size_t i = 0; i < n; i++)
-        if (fiber_spawn(fiber_loop(self), NULL, member, &c, NULL) != 0) {
-            c.error = fault_set(fault, ERR_OVERLOADED, "not enough memory");
-            latch_done(&c.done);
-        }
-    latch_wait(self, &c.done);
-    return c.error;
+static const struct phase FIRST = {read_first, read_again};
+static const struct phase WHOLE = {read_whole, NULL};
+
+static int settle(struct fiber *self, struct look *l, struct fault *fault) {
+    return backlog_settle(self, l->audit->domain, l->audit->wait_ms, fault);
 }
 
-static int read_before(struct fiber *self, struct look *l, size_t place, struct fault *fault) {
-    struct sight *s = &l->sights[place];
-    return audit_expected(self, l->audit->domain, s->account->id, &s->before, fault);
+static int read_pages(struct fiber *self, struct look *l, struct fault *fault) {
+    int e = audit_each(self, l->n, l->phase->read, l, fault);
+    if (e != 0 || !l->phase->read_again) return e;
+    e = settle(self, l, fault);
+    return e != 0 ? e : audit_each(self, l->n, l->phase->read_again, l, fault);
 }
 
-static int read_shown(struct fiber *self, struct look *l, size_t place, struct fault *fault) {
-    struct sight *s = &l->sights[place];
-    return audit_api_read(self, l->audit->api, place, s->token, &s->shown, fault);
-}
-
-static int read_after(struct fiber *self, struct look *l, size_t place, struct fault *fault) {
-    struct sight *s = &l->sights[place];
-    return audit_expected(self, l->audit->domain, s->account->id, &s->after, fault);
-}
-
-/* ---- sessions ------------------------------------------------------------------------------------------ */
-
-static const struct pg_stmt OPEN_SESSIONS = {
-    .name = "audit_open_sessions",
-    .sql = "INSERT INTO sessions (id, account_id, token_hash, expires_at, user_agent)"
-           " SELECT id, account_id, token_hash, now() + $4 * interval '1 second', 'rookery-worker audit'"
-           " FROM unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS t (id, account_id, token_hash)",
-};
-
-static const struct pg_stmt CLOSE_SESSIONS = {
-    .name = "audit_close_sessions",
-    .sql = "DELETE FROM sessions WHERE id = ANY($1)",
-};
-
-/* A session for each account of the look. Tokens are in the arena. */
-static int open_sessions(struct fiber *self, struct look *l, struct fault *fault) {
-    struct arena *a = fiber_arena(self);
+static int see(struct fiber *self, struct look *l, struct fault *fault) {
     struct domain *d = l->audit->domain;
-    int64_t *ids = ARENA_ARRAY(a, int64_t, l->n), *accounts = ARENA_ARRAY(a, int64_t, l->n);
-    struct str *hashes = ARENA_ARRAY(a, struct str, l->n);
-    for (size_t i = 0; i < l->n; i++) {
-        struct sight *s = &l->sights[i];
-        int e = domain_next_id(d, &s->session_id, fault);
-        if (e != 0) return e;
-        s->token = token_new(a);
-        unsigned char *hash = arena_alloc(a, TOKEN_HASH_BYTES);
-        token_hash(hash, s->token);
-        ids[i] = s->session_id;
-        accounts[i] = s->account->id;
-        hashes[i] = (struct str){(const char *)hash, TOKEN_HASH_BYTES};
-    }
-    struct pg_args args;
-    pg_args_init(&args, a);
-    pg_i64_array(&args, ids, l->n);
-    pg_i64_array(&args, accounts, l->n);
-    pg_bytes_array(&args, hashes, l->n);
-    pg_i32(&args, SESSION_LIFE_S);
-    return pg_exec(self, d->pg, &OPEN_SESSIONS, &args, NULL, fault);
+    int e = audit_each(self, l->n, read_before, l, fault);
+    if (e == 0) e = settle(self, l, fault);
+    if (e == 0) e = audit_sessions_open(self, d, l->sessions, l->n, fault);
+    if (e != 0) return e;
+    e = read_pages(self, l, fault);
+    audit_sessions_close(self, d, l->sessions, l->n);
+    return e == 0 ? audit_each(self, l->n, read_after, l, fault) : e;
 }
 
-/* If it fails they end by themselves. */
-static void close_sessions(struct fiber *self, struct look *l) {
-    int64_t *ids = ARENA_ARRAY(fiber_arena(self), int64_t, l->n);
-    for (size_t i = 0; i < l->n; i++) ids[i] = l->sights[i].session_id;
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64_array(&args, ids, l->n);
-    pg_exec(self, l->audit->domain->pg, &CLOSE_SESSIONS, &args, NULL, NULL);
+/* ---- judging it ---------------------------------------------------------------------------------------- */
+
+/* All that was shown before the pages that are read again. */
+static void gather_seen(const struct look *l, const struct sight *s, struct audit_view *out) {
+    for (size_t g = 0; g < l->audit->n_gateways; g++)
+        for (enum audit_place place = AUDIT_PAGE_1; place <= AUDIT_PAGE_20; place++) {
+            const struct audit_view *shown = &s->pages[g][place].shown;
+            for (size_t i = 0; i < shown->n; i++) audit_view_add(out, &shown->v[i]);
+        }
+}
+
+static void judge_page(const struct sight *s, size_t gateway, enum audit_place place,
+                       const struct audit_view *seen, struct audit_differences *out) {
+    const struct audit_page *page = &s->pages[gateway][place];
+    if (page->owed == 0) return; /* not read in this phase */
+    struct audit_differences found = {0};
+    audit_compare(&s->before, &s->after, page, &found);
+    if (place == AUDIT_AGAIN) audit_compare_vanished(seen, &s->after, page, &found);
+    audit_differences_found_at(&found, audit_where(gateway, place));
+    audit_differences_collect(out, &found);
+    audit_differences_free(&found);
+}
+
+static void conclude(const struct look *l, struct sight *s) {
+    struct audit_differences found = {0};
+    struct audit_view seen = {0};
+    gather_seen(l, s, &seen);
+    for (size_t g = 0; g < l->audit->n_gateways; g++)
+        for (enum audit_place place = 0; place < AUDIT_PLACES; place++)
+            judge_page(s, g, place, &seen, &found);
+    audit_differences_looked(&found, strcmp(s->before_token.text, s->after_token.text) == 0);
+    audit_differences_collect(&s->found, &found);
+    s->account->looks++;
+    audit_view_free(&seen);
+    audit_differences_free(&found);
+}
+
+static void forget(struct sight *s) {
+    audit_view_free(&s->before);
+    audit_view_free(&s->after);
+    for (size_t g = 0; g < AUDIT_GATEWAYS_MAX; g++)
+        for (size_t place = 0; place < AUDIT_PLACES; place++) {
+            audit_view_free(&s->pages[g][place].shown);
+            s->pages[g][place].owed = 0;
+        }
+}
+
+static int look(struct fiber *self, struct look *l, struct fault *fault) {
+    for (size_t i = 0; i < l->n; i++)
+        l->sessions[i] = (struct audit_session){.account_id = l->sights[i]->account->id};
+    int e = see(self, l, fault);
+    for (size_t i = 0; i < l->n; i++) {
+        if (e == 0) conclude(l, l->sights[i]);
+        forget(l->sights[i]);
+    }
+    return e;
 }
 
 /* ---- the whole ----------------------------------------------------------------------------------------- */
 
-static int see(struct fiber *self, struct look *l, struct fault *fault) {
-    int e = for_each(self, l, read_before, fault);
-    if (e == 0) e = backlog_settle(self, l->audit->domain, l->audit->wait_ms, fault);
-    if (e == 0) e = open_sessions(self, l, fault);
-    if (e != 0) return e;
-    e = for_each(self, l, read_shown, fault);
-    close_sessions(self, l);
-    return e == 0 ? for_each(self, l, read_after, fault) : e;
+/* Up to LOOKS looks; after the first only at those that differed. */
+static int look_repeatedly(struct fiber *self, struct look *l, struct sight *sights, size_t n,
+                           struct fault *fault) {
+    for (int round = 0; round < LOOKS; round++) {
+        l->n = 0;
+        for (size_t i = 0; i < n; i++)
+            if (round == 0 || sights[i].found.n > 0) l->sights[l->n++] = &sights[i];
+        if (l->n == 0) return 0;
+        int e = round == 0 ? 0 : fiber_sleep_ms(self, PAUSE_MS);
+        if (e == 0) e = look(self, l, fault);
+        if (e != 0) return e;
+    }
+    return 0;
 }
 
-/* What this look found is held against what earlier ones did. */
-static void conclude(const struct look *l, const struct sight *s) {
-    struct audit_differences found = {0};
-    audit_compare(&s->before, &s->after, &s->shown, HOME_LENGTH, &found);
-    s->account->entries = s->shown.n;
-    if (l->first) {
-        s->account->lasting = found;
-        return;
+static int run_phase(struct fiber *self, struct audit *a, const struct phase *phase,
+                     struct audit_account *accounts, size_t n, struct fault *fault) {
+    struct arena *arena = fiber_arena(self);
+    struct look l = {.audit = a, .phase = phase};
+    l.sights = ARENA_ARRAY(arena, struct sight *, n);
+    l.sessions = ARENA_ARRAY(arena, struct audit_session, n);
+    struct sight *sights = calloc(n, sizeof *sights);
+    if (!sights) return fault_set(fault, ERR_OVERLOADED, "not enough memory");
+    for (size_t i = 0; i < n; i++) sights[i].account = &accounts[i];
+    int e = look_repeatedly(self, &l, sights, n, fault);
+    for (size_t i = 0; i < n; i++) {
+        audit_differences_decide(&sights[i].found, LOOKS);
+        audit_differences_collect(&accounts[i].found, &sights[i].found);
+        audit_differences_free(&sights[i].found);
     }
-    audit_differences_intersect(&s->account->lasting, &found);
-    audit_differences_free(&found);
-}
-
-static int look(struct fiber *self, struct look *l, struct fault *fault) {
-    int e = see(self, l, fault);
-    for (size_t i = 0; i < l->n; i++) {
-        struct sight *s = &l->sights[i];
-        if (e == 0) conclude(l, s);
-        audit_view_free(&s->before);
-        audit_view_free(&s->shown);
-        audit_view_free(&s->after);
-    }
+    free(sights);
     return e;
 }
 
 int audit_accounts(struct fiber *self, struct audit *a, struct audit_account *accounts, size_t n,
                    struct fault *fault) {
-    struct look l = {.audit = a, .first = true};
-    l.sights = ARENA_ARRAY(fiber_arena(self), struct sight, n);
-    for (int round = 0; round < LOOKS; round++) {
-        l.n = 0;
-        for (size_t i = 0; i < n; i++)
-            if (l.first || accounts[i].lasting.n > 0)
-                l.sights[l.n++] = (struct sight){.account = &accounts[i]};
-        if (l.n == 0) return 0;
-        int e = l.first ? 0 : fiber_sleep_ms(self, PAUSE_MS);
-        if (e == 0) e = look(self, &l, fault);
-        if (e != 0) return e;
-        l.first = false;
-    }
-    return 0;
+    int e = a->live_ms > 0 ? audit_live(self, a, accounts, n, fault) : 0;
+    if (e == 0) e = run_phase(self, a, &FIRST, accounts, n, fault);
+    if (e == 0) e = run_phase(self, a, &WHOLE, accounts, n, fault);
+    return e;
 }

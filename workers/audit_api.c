@@ -1,13 +1,15 @@
-/* Home timelines as the API serves them.
+/* Home timelines and live streams as one gateway serves them.
  *
  * One timeline:
  *   1. GetHomeTimeline with the account's token, from the newest entry on.
- *   2. Its items are noted; the next page is asked for by the token that came with it, until there is none.
+ *   2. Its items are noted; that is a first page. Of a whole timeline, the next page is asked for by the token that came
+ *      with it, until there is none.
+ * One stream: StreamHomeTimeline without a resume token; its first message says that it is live, each one is noted.
  * Failures: the gateway refuses for a while (UNAVAILABLE, too many calls) or its connection is lost: the same page is
  * asked for again, on a new connection if need be, for PATIENCE_MS at most (a gateway that has never answered is given
- * FIRST_PATIENCE_MS: its address may be wrong). Any other status ends the audit
- * with the gateway's own words. A timeline that does not end after twice its length is cut: what is too much of
- * it is reported as leaked, or as shown again.
+ * FIRST_PATIENCE_MS: its address may be wrong). So is a stream that was not live yet; one that was is not begun again. Any
+ * other status ends the audit with the gateway's own words. A timeline that does not end after twice its length is cut: what
+ * is too much of it is reported as leaked, or as shown again.
  *
  * There are a few connections, because gateways on several processes may share a port; each carries many calls.
  */
@@ -18,7 +20,7 @@
 #include "core/net/codec.h"
 #include "core/net/rpc_client.h"
 #include "rookery/v1/timeline.pb-c.h"
-#include "workers/audit.h"
+#include "workers/audit_internal.h"
 
 #define CONNECTIONS 4
 #define CALL_TIMEOUT_MS 10000
@@ -78,6 +80,16 @@ static bool worth_retrying(int grpc_status) {
            grpc_status == error_grpc_status(ERR_ABORTED);
 }
 
+static int no_answer(const struct audit_api *api, int e, struct fault *fault) {
+    return fault_set(fault, (enum error)e, "no gateway answers at %s: %s", api->address,
+                     error_text((enum error)e));
+}
+
+static int bad_answer(const struct audit_api *api, const struct rpc_client_call *call, struct fault *fault) {
+    return fault_set(fault, ERR_FAILED_PRECONDITION, "the gateway at %s answers: " STR_FMT, api->address,
+                     STR_ARG(call->grpc_message));
+}
+
 /* Once. *again: a later try may do better. */
 static int call_once(struct fiber *self, struct audit_api *api, struct door *door,
                      struct rpc_client_call *call, bool *again, struct fault *fault) {
@@ -86,13 +98,17 @@ static int call_once(struct fiber *self, struct audit_api *api, struct door *doo
     if (e == 0) e = rpc_client_unary(self, client, call);
     *again = e != 0 && error_retryable((enum error)e);
     api->answered |= e == 0;
-    if (e != 0)
-        return fault_set(fault, (enum error)e, "no gateway answers at %s: %s", api->address,
-                         error_text((enum error)e));
+    if (e != 0) return no_answer(api, e, fault);
     if (call->grpc_status == 0) return 0;
     *again = worth_retrying(call->grpc_status);
-    return fault_set(fault, ERR_FAILED_PRECONDITION, "the gateway at %s answers: " STR_FMT, api->address,
-                     STR_ARG(call->grpc_message));
+    return bad_answer(api, call, fault);
+}
+
+/* Sleeps before another attempt; false when patience, or the fiber, is at its end. */
+static bool may_retry(struct fiber *self, const struct audit_api *api, int64_t began_ns, unsigned attempt) {
+    int64_t patience_ms = api->answered ? PATIENCE_MS : FIRST_PATIENCE_MS;
+    if (clock_mono_ns() - began_ns > patience_ms * NS_PER_MS) return false;
+    return fiber_sleep_ms(self, backoff_ms(attempt, 20, 1000)) == 0;
 }
 
 static int call_patiently(struct fiber *self, struct audit_api *api, struct door *door,
@@ -101,31 +117,27 @@ static int call_patiently(struct fiber *self, struct audit_api *api, struct door
     for (unsigned attempt = 0;; attempt++) {
         bool again;
         int e = call_once(self, api, door, call, &again, fault);
-        int64_t patience_ms = api->answered ? PATIENCE_MS : FIRST_PATIENCE_MS;
-        if (e == 0 || !again || clock_mono_ns() - began_ns > patience_ms * NS_PER_MS) return e;
-        if (fiber_sleep_ms(self, backoff_ms(attempt, 20, 1000)) != 0) return e;
+        if (e == 0 || !again || !may_retry(self, api, began_ns, attempt)) return e;
     }
 }
 
 /* ---- pages --------------------------------------------------------------------------------------------- */
 
-static void note_items(const Rookery__V1__GetHomeTimelineResponse *page, struct audit_view *out) {
-    for (size_t i = 0; i < page->n_items; i++) {
-        const Rookery__V1__TimelineItem *item = page->items[i];
-        struct audit_entry e = {.id = item->id, .author_id = item->reposted_by_id};
-        if (item->post) {
-            e.edit_count = item->post->edit_count;
-            if (e.author_id == 0) e.author_id = item->post->author_id;
-        }
-        audit_view_add(out, &e);
+static struct audit_entry entry_of(const Rookery__V1__TimelineItem *item) {
+    struct audit_entry e = {.id = item->id, .author_id = item->reposted_by_id};
+    if (item->post) {
+        e.edit_count = item->post->edit_count;
+        if (e.author_id == 0) e.author_id = item->post->author_id;
     }
+    return e;
 }
 
-static int read_page(struct fiber *self, struct audit_api *api, struct door *door, struct str token,
+/* The page at the position, which moves to the next; it is empty at the beginning and at the end. */
+static int read_page(struct fiber *self, struct audit_api *api, struct door *door, struct str token, int size,
                      struct buf *position, struct audit_view *out, struct fault *fault) {
     struct arena *a = fiber_arena(self);
     Rookery__V1__GetHomeTimelineRequest request = ROOKERY__V1__GET_HOME_TIMELINE_REQUEST__INIT;
-    request.page_size = api->page_size;
+    request.page_size = size;
     request.page_token = str_to_cstr(a, buf_str(position));
     struct rpc_client_call call = {
         .path = "/rookery.v1.TimelineService/GetHomeTimeline",
@@ -139,22 +151,112 @@ static int read_page(struct fiber *self, struct audit_api *api, struct door *doo
         pb_decode(&rookery__v1__get_home_timeline_response__descriptor, call.reply, a, fault);
     if (!decoded) return (int)fault->error;
     const Rookery__V1__GetHomeTimelineResponse *page = (const void *)decoded;
-    note_items(page, out);
+    for (size_t i = 0; i < page->n_items; i++) {
+        struct audit_entry entry = entry_of(page->items[i]);
+        audit_view_add(out, &entry);
+    }
     buf_clear(position);
     buf_append_cstr(position, page->next_page_token);
     return 0;
 }
 
-int audit_api_read(struct fiber *self, struct audit_api *api, size_t n, struct str token,
-                   struct audit_view *out, struct fault *fault) {
+int audit_api_page(struct fiber *self, struct audit_api *api, size_t n, struct str token, int size,
+                   struct audit_page *out, struct fault *fault) {
+    struct buf position;
+    buf_init(&position);
+    int e = read_page(self, api, &api->doors[n % CONNECTIONS], token, size, &position, &out->shown, fault);
+    bool is_end = position.len == 0;
+    out->owed = (size_t)size + is_end;
+    buf_free(&position);
+    return e;
+}
+
+int audit_api_whole(struct fiber *self, struct audit_api *api, size_t n, struct str token,
+                    struct audit_page *out, struct fault *fault) {
     struct door *door = &api->doors[n % CONNECTIONS];
     struct buf position;
     buf_init(&position);
+    out->owed = HOME_LENGTH;
     int e;
     do {
-        e = read_page(self, api, door, token, &position, out, fault);
+        e = read_page(self, api, door, token, api->page_size, &position, &out->shown, fault);
         arena_reset(fiber_arena(self));
-    } while (e == 0 && position.len > 0 && out->n < READ_AT_MOST);
+    } while (e == 0 && position.len > 0 && out->shown.n < READ_AT_MOST);
     buf_free(&position);
     return e;
+}
+
+/* ---- live streams -------------------------------------------------------------------------------------- */
+
+static int open_stream(struct fiber *self, struct audit_api *api, struct door *door,
+                       struct rpc_client_call *call, struct rpc_client_stream **out) {
+    struct rpc_client *client;
+    int e = connection(self, api, door, &client);
+    return e != 0 ? e : rpc_client_stream_open(self, client, call, out);
+}
+
+static int note_message(struct fiber *self, struct str message, struct audit_heard *heard,
+                        struct fault *fault) {
+    const ProtobufCMessage *decoded =
+        pb_decode(&rookery__v1__stream_home_timeline_response__descriptor, message, fiber_arena(self), fault);
+    if (!decoded) return (int)fault->error;
+    const Rookery__V1__StreamHomeTimelineResponse *m = (const void *)decoded;
+    if (m->event_case == ROOKERY__V1__STREAM_HOME_TIMELINE_RESPONSE__EVENT_ITEM) {
+        struct audit_entry entry = entry_of(m->item);
+        audit_view_add(&heard->items, &entry);
+    } else if (m->event_case == ROOKERY__V1__STREAM_HOME_TIMELINE_RESPONSE__EVENT_DELETED_ID) {
+        ids_push(&heard->deleted, m->deleted_id);
+    } else if (m->event_case == ROOKERY__V1__STREAM_HOME_TIMELINE_RESPONSE__EVENT_RESET) {
+        heard->incomplete = true;
+    }
+    return 0;
+}
+
+/* Reads to the end. *live: a message has come. */
+static int hear_out(struct fiber *self, struct rpc_client_stream *s, const struct audit_ear *ear, bool *live,
+                    struct fault *fault) {
+    for (;;) {
+        struct str message;
+        bool end;
+        int e = rpc_client_stream_read(self, s, &message, &end);
+        if (e != 0 || end) return e;
+        e = note_message(self, message, ear->heard, fault);
+        if (e != 0) return e;
+        if (!*live) ear->began(ear->arg);
+        *live = true;
+        arena_reset(fiber_arena(self));
+    }
+}
+
+/* Once. *again: a later try may do better. */
+static int listen_once(struct fiber *self, struct audit_api *api, struct door *door, struct str token,
+                       const struct audit_ear *ear, bool *again, struct fault *fault) {
+    struct rpc_client_call call = {.path = "/rookery.v1.TimelineService/StreamHomeTimeline", .bearer = token};
+    struct rpc_client_stream *s;
+    bool live = false;
+    int e = open_stream(self, api, door, &call, &s);
+    if (e == 0) {
+        e = hear_out(self, s, ear, &live, fault);
+        rpc_client_stream_close(s);
+    }
+    *again = false;
+    if (fiber_cancelled(self)) return 0;
+    if (fault->error == ERR_OK && live) {
+        ear->heard->incomplete = true;
+        return 0;
+    }
+    if (fault->error != ERR_OK) return (int)fault->error; /* what came was no message of this service */
+    *again = e != 0 ? error_retryable((enum error)e) : worth_retrying(call.grpc_status);
+    return e != 0 ? no_answer(api, e, fault) : bad_answer(api, &call, fault);
+}
+
+int audit_api_listen(struct fiber *self, struct audit_api *api, size_t n, struct str token,
+                     const struct audit_ear *ear, struct fault *fault) {
+    int64_t began_ns = clock_mono_ns();
+    for (unsigned attempt = 0;; attempt++) {
+        bool again;
+        *fault = (struct fault){0};
+        int e = listen_once(self, api, &api->doors[n % CONNECTIONS], token, ear, &again, fault);
+        if (e == 0 || !again || !may_retry(self, api, began_ns, attempt)) return e;
+    }
 }

@@ -1,15 +1,14 @@
-/* rookery-worker audit: which accounts, and what is printed. The audit itself is audit.h's. */
+/* rookery-worker audit: which accounts, through which gateways. The audit itself is audit.h's. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/base/map.h"
-#include "core/base/snowflake.h"
 #include "core/domain/account.h"
 #include "workers/audit.h"
 #include "workers/audit_command.h"
+#include "workers/audit_report.h"
 #include "workers/console.h"
 #include "workers/process.h"
 
@@ -17,13 +16,16 @@
  * stay in memory (about 20 MB). */
 #define TOGETHER 256
 #define SAMPLE_MAX 1000000
+/* Within the life of the sessions that are made for it. */
+#define LIVE_MAX_S 300
 
 static const char HELP[] =
-    "Usage: rookery-worker audit [--account HANDLE | --sample N] [--gateway ADDR:PORT]\n"
-    "                            [--page-size N] [--wait SECONDS]\n"
+    "Usage: rookery-worker audit [--account HANDLE | --sample N] [--gateway ADDR:PORT]...\n"
+    "                            [--live SECONDS] [--page-size N] [--wait SECONDS]\n"
     "\n"
-    "Compares home timelines, as the gateway serves them, with what SQL says they must be, and prints every\n"
+    "Compares home timelines, as gateways serve them, with what SQL says they must be, and prints every\n"
     "  gap        an entry that must be there and is not\n"
+    "  vanished   an entry that was shown before, by any gateway, and is not there although SQL has it\n"
     "  duplicate  an entry that is there more than once\n"
     "  leak       an entry that must not be there\n"
     "  order      an entry that stands below an older one\n"
@@ -31,37 +33,43 @@ static const char HELP[] =
     "\n"
     "  --account HANDLE     audit one account\n"
     "  --sample N           audit N accounts chosen at random; without either, all of them\n"
-    "  --gateway ADDR:PORT  the gateway to ask (ROOKERY_LISTEN)\n"
-    "  --page-size N        entries asked for at a time, 1 to 100 (100)\n"
+    "  --gateway ADDR:PORT  a gateway to ask, up to 10 times (ROOKERY_LISTEN)\n"
+    "  --live SECONDS       also listen to live streams, for so long for every 256 accounts, 0 to 300\n"
+    "                       (0: not at all); proves nothing unless people write meanwhile\n"
+    "  --page-size N        entries of a whole timeline asked for at a time, 1 to 100 (100)\n"
     "  --wait SECONDS       longest to wait for the backlog to empty, 0 to 86400 (60)\n"
     "\n"
-    "It may run while people write. SQL is read before and after the API, and only what both readings agree "
-    "on is\n"
-    "judged, once everything that was committed before has been delivered; what still differs is looked at\n"
-    "twice more, and only lasting differences are reported. Sessions for the accounts are made in SQL and "
-    "deleted\n"
-    "again; they live for ten minutes at most. As with every read, accounts that had no list in Redis have "
-    "one then,\n"
-    "until it runs out (ROOKERY_TIMELINE_TTL_S): of a very large system, audit a sample.\n"
+    "Of each account, first pages of 1, 5 and 20 entries are judged by themselves, through every\n"
+    "gateway, before any of them is asked for more; then pages of 20 once more, since what one gateway\n"
+    "has shown must not be missing at another later; then whole timelines.\n"
     "\n"
-    "Exit status: 0 when nothing differs; 1 when something does, or when the audit could not be done; 2 for "
-    "bad\n"
-    "arguments.\n";
+    "It may run while people write. SQL is read before and after the API, and only what both readings\n"
+    "agree on is judged, once everything that was committed before has been delivered. A gap that was\n"
+    "seen once counts. What may be a second behind (leak, stale, or a gap of a pulled author), or may\n"
+    "come from a change of whom the account follows, counts when it is found again: accounts with\n"
+    "differences are looked at three times, a second apart. LOOKS says how often an entry was found,\n"
+    "SEEN where.\n"
+    "\n"
+    "Sessions for the accounts are made in SQL and deleted again; they live for ten minutes at most. As\n"
+    "with every read, accounts that had no list in Redis have one then, until it runs out\n"
+    "(ROOKERY_TIMELINE_TTL_S): of a very large system, audit a sample.\n"
+    "\n"
+    "Exit status: 0 when nothing differs; 1 when something does, or when the audit could not be done; 2\n"
+    "for bad arguments.\n";
 
 struct run {
     /* asked for */
     const char *account;
     int64_t sample; /* 0: all */
-    const char *gateway;
-    int64_t page_size, wait_s;
+    const char *gateways[AUDIT_GATEWAYS_MAX];
+    size_t n_gateways;
+    int64_t page_size, wait_s, live_s;
     /* what is to be audited */
     int64_t *chosen; /* with --sample and --account; malloc'ed */
     size_t n_chosen, next_chosen;
     int64_t last_id; /* of all, in order */
     int64_t total;
-    /* so far */
-    int64_t accounts, entries;
-    int64_t differences[AUDIT_KINDS];
+    struct audit_report report;
 };
 
 /* ---- which accounts ------------------------------------------------------------------------------------ */
@@ -153,82 +161,16 @@ static int next_accounts(struct fiber *self, struct domain *d, struct run *r, st
     return 0;
 }
 
-/* ---- what is printed ----------------------------------------------------------------------------------- */
-
-static void author_of(const struct account_summary *authors, size_t n, int64_t id, char out[static 48]) {
-    snprintf(out, 48, "%" PRId64, id);
-    for (size_t i = 0; i < n; i++)
-        if (authors[i].id == id) snprintf(out, 48, STR_FMT, STR_ARG(authors[i].handle));
-}
-
-static void print_account(struct run *r, const struct audit_account *account,
-                          const struct account_summary *authors, size_t n) {
-    int64_t so_far = 0;
-    for (int k = 0; k < AUDIT_KINDS; k++) so_far += r->differences[k];
-    if (so_far == 0) printf("%-10s %-24s %-20s %-24s %s\n", "KIND", "ACCOUNT", "ENTRY", "AUTHOR", "AGE");
-    for (size_t i = 0; i < account->lasting.n; i++) {
-        const struct audit_difference *d = &account->lasting.v[i];
-        char author[48], age[AGE_MAX];
-        author_of(authors, n, d->entry.author_id, author);
-        age_text(age, clock_wall_ms() - snowflake_time_ms(d->entry.id));
-        printf("%-10s %-24.*s %-20" PRId64 " %-24s %s\n", AUDIT_KIND_NAMES[d->kind], (int)account->handle.len,
-               account->handle.ptr, d->entry.id, author, age);
-        r->differences[d->kind]++;
-    }
-}
-
-/* Names are nice to have: without them numbers are printed. */
-static void print_differences(struct fiber *self, struct domain *d, struct run *r,
-                              const struct audit_account *accounts, size_t n) {
-    struct ids ids;
-    ids_init(&ids);
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < accounts[i].lasting.n; j++)
-            ids_push(&ids, accounts[i].lasting.v[j].entry.author_id);
-    if (ids.len > 0) {
-        struct account_summary *authors = NULL;
-        size_t n_authors = 0;
-        ids_sort_unique(&ids);
-        show_progress("%s", "");
-        if (account_summaries(self, d, ids.v, ids.len, &authors, &n_authors, NULL) != 0) n_authors = 0;
-        for (size_t i = 0; i < n; i++)
-            if (accounts[i].lasting.n > 0) print_account(r, &accounts[i], authors, n_authors);
-        fflush(stdout);
-    }
-    ids_free(&ids);
-}
-
-static const char *plural(int64_t n) {
-    return n == 1 ? "" : "s";
-}
-
-/* Returns the exit status. */
-static int print_summary(const struct run *r, int64_t took_ms) {
-    const int64_t *d = r->differences;
-    printf("audited %" PRId64 " account%s with %" PRId64 " entries in %.1f s: %" PRId64 " gap%s, %" PRId64
-           " duplicate%s, %" PRId64 " leak%s, %" PRId64 " out of order, %" PRId64 " stale\n",
-           r->accounts, plural(r->accounts), r->entries, (double)took_ms / 1000, d[AUDIT_GAP],
-           plural(d[AUDIT_GAP]), d[AUDIT_DUPLICATE], plural(d[AUDIT_DUPLICATE]), d[AUDIT_LEAK],
-           plural(d[AUDIT_LEAK]), d[AUDIT_ORDER], d[AUDIT_STALE]);
-    for (int k = 0; k < AUDIT_KINDS; k++)
-        if (d[k] > 0) return 1;
-    return 0;
-}
-
 /* ---- the run ------------------------------------------------------------------------------------------- */
 
 static int audit_some(struct fiber *self, struct audit *a, struct run *r, size_t *n, struct fault *fault) {
     struct audit_account *accounts;
     int e = next_accounts(self, a->domain, r, &accounts, n, fault);
     if (e != 0 || *n == 0) return e;
-    show_progress("audit: %" PRId64 " of %" PRId64 " accounts", r->accounts, r->total);
+    show_progress("audit: %" PRId64 " of %" PRId64 " accounts", r->report.accounts, r->total);
     e = audit_accounts(self, a, accounts, *n, fault);
-    if (e == 0) print_differences(self, a->domain, r, accounts, *n);
-    for (size_t i = 0; i < *n; i++) {
-        r->entries += (int64_t)accounts[i].entries;
-        audit_differences_free(&accounts[i].lasting);
-    }
-    r->accounts += (int64_t)*n;
+    if (e == 0) audit_report_add(self, a->domain, &r->report, accounts, *n);
+    for (size_t i = 0; i < *n; i++) audit_differences_free(&accounts[i].found);
     return e;
 }
 
@@ -243,19 +185,42 @@ static int audit_all(struct fiber *self, struct audit *a, struct run *r, struct 
     return e;
 }
 
+static int open_gateways(struct audit *a, const struct run *r, struct fault *fault) {
+    for (size_t i = 0; i < r->n_gateways; i++) {
+        a->gateways[i] = audit_api_new(r->gateways[i], (int)r->page_size);
+        if (!a->gateways[i]) return fault_set(fault, ERR_OVERLOADED, "not enough memory");
+        a->n_gateways++;
+    }
+    return 0;
+}
+
 static int operate(struct fiber *self, struct domain *d, void *arg) {
     struct run *r = arg;
     struct fault fault = {0};
     int64_t began_ns = clock_mono_ns();
-    struct audit a = {.domain = d, .wait_ms = r->wait_s * 1000};
-    a.api = audit_api_new(r->gateway ? r->gateway : d->config->listen, (int)r->page_size);
-    int e = a.api ? audit_all(self, &a, r, &fault) : fault_set(&fault, ERR_OVERLOADED, "not enough memory");
-    audit_api_free(self, a.api);
+    struct audit a = {.domain = d, .wait_ms = r->wait_s * 1000, .live_ms = r->live_s * 1000};
+    if (r->n_gateways == 0) r->gateways[r->n_gateways++] = d->config->listen;
+    r->report.gateways = r->gateways;
+    r->report.n_gateways = r->n_gateways;
+    int e = open_gateways(&a, r, &fault);
+    if (e == 0) e = audit_all(self, &a, r, &fault);
+    for (size_t i = 0; i < a.n_gateways; i++) audit_api_free(self, a.gateways[i]);
     free(r->chosen);
     show_progress("%s", "");
-    if (e == 0) return print_summary(r, (clock_mono_ns() - began_ns) / NS_PER_MS);
+    if (e == 0) return audit_report_end(&r->report, &a.tally, (clock_mono_ns() - began_ns) / NS_PER_MS);
     complain("audit", "%s", fault.text[0] ? fault.text : error_text((enum error)e));
     return 1;
+}
+
+static bool add_gateway(struct words *w, const char *word, struct run *r) {
+    const char *address = words_value(w, word);
+    if (!address) return false;
+    if (r->n_gateways < AUDIT_GATEWAYS_MAX) {
+        r->gateways[r->n_gateways++] = address;
+        return true;
+    }
+    complain("audit", "at most %d gateways can be audited together", AUDIT_GATEWAYS_MAX);
+    return false;
 }
 
 /* -1 to go on, or the exit status. */
@@ -270,7 +235,9 @@ static int parse(struct words *w, struct run *r) {
         } else if (strcmp(word, "--sample") == 0) {
             good = words_number(w, word, 1, SAMPLE_MAX, &r->sample);
         } else if (strcmp(word, "--gateway") == 0) {
-            good = (r->gateway = words_value(w, word)) != NULL;
+            good = add_gateway(w, word, r);
+        } else if (strcmp(word, "--live") == 0) {
+            good = words_number(w, word, 0, LIVE_MAX_S, &r->live_s);
         } else if (strcmp(word, "--page-size") == 0) {
             good = words_number(w, word, 1, 100, &r->page_size);
         } else if (strcmp(word, "--wait") == 0) {

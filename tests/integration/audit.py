@@ -1,7 +1,13 @@
 #!/usr/bin/python3
-"""rookery-worker audit: finds what is planted behind everybody's back, of every kind, and is quiet otherwise."""
+"""rookery-worker audit: finds what is planted behind everybody's back, of every kind, and is quiet otherwise.
+
+What is planted in SQL and Redis, a real gateway shows. What our gateway cannot be brought to do, one in between does: it
+passes calls on and bends what comes back.
+"""
+import contextlib
 import os
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -10,20 +16,57 @@ from concurrent import futures
 import grpc
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
-from stack import GATEWAY, Person, check, done_testing, eventually, redis, sql, worker  # noqa: E402
+from stack import (BUILD, ENVIRONMENT, GATEWAY, Person, check, done_testing, eventually, free_port,  # noqa: E402
+                   page, redis, sql, worker)
 from rookery.v1 import timeline_pb2, timeline_pb2_grpc  # noqa: E402
+
+
+KINDS = "gap|vanished|duplicate|leak|order|stale"
 
 
 def audit(*options):
     """(exit status, {(kind, account, entry, author)}, everything printed)"""
     run = worker("audit", *options)
-    found = set(re.findall(r"^(gap|duplicate|leak|order|stale) +(\S+) +(\d+) +(\S+) ", run.stdout, re.M))
+    found = set(re.findall(rf"^({KINDS}) +(\S+) +(\d+) +(\S+) ", run.stdout, re.M))
     return run.returncode, found, run.stdout + run.stderr
 
 
+def places(said, kind, entry):
+    """Where an entry was found to differ: {"ADDR:PORT: page 1", ...}."""
+    line = re.search(rf"^{kind} +\S+ +{entry} .* of \d+ +(.*)$", said, re.M)
+    gateways = [text.split(": ") for text in line[1].split("; ")] if line else []
+    return {f"{address}: {place}" for address, listed in gateways for place in listed.split(", ")}
+
+
 def expect(name, person, found, *options):
+    """Returns what was printed."""
     status, differences, said = audit("--account", person.handle, *options)
     check(name, status == (1 if found else 0) and differences == found, said)
+    return said
+
+
+def through(*gateways):
+    return [word for gateway in gateways for word in ("--gateway", gateway)]
+
+
+@contextlib.contextmanager
+def another_gateway():
+    """A second gateway on the stack's servers: its address."""
+    address = f"127.0.0.1:{free_port()}"
+    daemon = subprocess.Popen([f"{BUILD}/rookery-gateway"], env={**ENVIRONMENT, "ROOKERY_LISTEN": address},
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def ready():
+        try:
+            return bool(page(address, "/readyz"))
+        except OSError:
+            return False
+    try:
+        check("another gateway is up", eventually(ready))
+        yield address
+    finally:
+        daemon.terminate()
+        daemon.wait(60)
 
 
 def planted_story(ada, bob, carol):
@@ -64,46 +107,209 @@ def planted_story(ada, bob, carol):
     return written
 
 
-class Crooked(timeline_pb2_grpc.TimelineServiceServicer):
-    """Passes calls on to the gateway, and bends what comes back."""
+def lists_story(ada, bob, carol, other, written):
+    """Lists that claim more than they hold."""
+    carols, key = bob.home()[0], bob.timeline_key()
+    redis("LREM", key, 0, carols)
+    redis("LREM", key, 0, "-" + carols)
+    said = expect("the newest entry, gone from the list, is a gap on first pages, through every gateway", bob,
+                  {("gap", bob.handle, carols, carol.handle)}, *through(GATEWAY, other))
+    wanted = {f"{gateway}: {place}" for gateway in (GATEWAY, other)
+              for place in ("page 1", "page 5", "page 20", "page 20 again", "whole")}
+    check("it says where", places(said, "gap", carols) == wanted, said)
+    check("and through how much it looked", "through 2 gateways, by 24 first pages, 6 whole timelines" in said, said)
 
-    def __init__(self, bend):
-        self.bend, self.real = bend, timeline_pb2_grpc.TimelineServiceStub(grpc.insecure_channel(GATEWAY))
+    redis("DEL", key)
+    redis("RPUSH", key, "f" + written[2])
+    expect("a floor that promises what the list does not hold makes gaps", bob,
+           {("gap", bob.handle, carols, carol.handle)}
+           | {("gap", bob.handle, entry, ada.handle) for entry in written[3:]}, *through(GATEWAY, other))
+    redis("DEL", key)
+    expect("without the list, all is right again", bob, set(), *through(GATEWAY, other))
+
+
+class Crooked(timeline_pb2_grpc.TimelineServiceServicer):
+    """Passes calls on to the gateway, and bends what comes back: items of a page, messages of a stream."""
+
+    def __init__(self, bend, bend_stream=None):
+        self.bend, self.bend_stream = bend, bend_stream
+        self.real = timeline_pb2_grpc.TimelineServiceStub(grpc.insecure_channel(GATEWAY))
 
     def GetHomeTimeline(self, request, context):
         token = dict(context.invocation_metadata())["authorization"]
         reply = self.real.GetHomeTimeline(request, metadata=(("authorization", token),), timeout=60)
         items = list(reply.items)
         del reply.items[:]
-        reply.items.extend(self.bend(items))
+        reply.items.extend(self.bend(items, request))
         return reply
 
+    def StreamHomeTimeline(self, request, context):
+        token = dict(context.invocation_metadata())["authorization"]
+        stream = self.real.StreamHomeTimeline(request, metadata=(("authorization", token),))
+        context.add_callback(stream.cancel)
+        try:
+            yield from self.bend_stream(stream)
+        except grpc.RpcError:
+            pass
 
-def crooked_story(ada, bob, written):
-    """What our gateway cannot be brought to do, another one does."""
+
+@contextlib.contextmanager
+def crooked(*bends):
+    """A gateway in between: its address."""
+    server = grpc.server(futures.ThreadPoolExecutor(16))
+    timeline_pb2_grpc.add_TimelineServiceServicer_to_server(Crooked(*bends), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(None).wait()
+
+
+def straight(items, _request):
+    return items
+
+
+def crooked_story(ada, bob, carol, written):
+    newest = bob.home()[0]
+
     def expect_of(name, bend, found):
-        server = grpc.server(futures.ThreadPoolExecutor(4))
-        timeline_pb2_grpc.add_TimelineServiceServicer_to_server(Crooked(bend), server)
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        expect(name, bob, found, "--gateway", f"127.0.0.1:{port}")
-        server.stop(None)
+        with crooked(bend) as address:
+            return expect(name, bob, found, "--gateway", address)
 
-    def repeat(items):
-        return items + items[-1:]
+    def repeat(items, request):
+        return items + items[-1:] if request.page_size == 100 else items
 
-    def swap(items):
-        items[1], items[2] = items[2], items[1]
+    def swap(items, _request):
+        items[1:3] = items[1:3][::-1]
         return items
 
-    expect_of("a gateway in between that does nothing is no difference", lambda items: items, set())
+    def short(items, request):
+        return items[:-1] if request.page_size == 5 else items
+
+    expect_of("a gateway in between that does nothing is no difference", straight, set())
     expect_of("an entry that is shown again is a duplicate", repeat,
               {("duplicate", bob.handle, written[0], ada.handle)})
-    expect_of("two entries that change places are out of order", swap,
-              {("order", bob.handle, written[-1], ada.handle)})
+    said = expect_of("two entries that change places are out of order", swap,
+                     {("order", bob.handle, written[-1], ada.handle)})
+    check("a page of one cannot show it", not any("page 1" in place for place in places(said, "order", written[-1])), said)
+    said = expect_of("a page shorter than asked is a gap", short, {("gap", bob.handle, written[4], ada.handle)})
+    check("on pages of that size only", {place.split(": ")[1] for place in places(said, "gap", written[4])} == {"page 5"},
+          said)
+
+    deep = threading.Event()
+
+    def repaired_by_depth(items, request):
+        if request.page_size == 100:
+            deep.set()
+        return items if deep.is_set() else [item for item in items if item.id != int(newest)]
+
+    said = expect_of("what a whole read repairs is found on first pages", repaired_by_depth,
+                     {("gap", bob.handle, newest, carol.handle)})
+    check("of every size, at every look before it",
+          {place.split(": ")[1] for place in places(said, "gap", newest)} == {"page 1", "page 5", "page 20", "page 20 again"}
+          and " 3 of 4 " in said, said)
+
+    left = [1]
+
+    def once(items, request):
+        if request.page_size == 5 and left and left.pop():
+            return items[1:]
+        return items
+
+    said = expect_of("a gap that is seen once counts", once,
+                     {("gap", bob.handle, newest, carol.handle)})
+    check("it says that it was seen once", " 1 of 4 " in said, said)
+
+    def leak_once(items, request):
+        if request.page_size == 1 and not leaked:
+            leaked.append(1)
+            items[0].id += 1
+        return items
+
+    leaked = []
+    expect_of("a leak that is seen once may have been a post that was deleted", leak_once, set())
+    check("it was shown", leaked == [1])
 
 
-def moving_story(ada, bob, carol):
+def monotonic_story(bob, carol, other):
+    """One gateway shows an entry, another does not any more."""
+    newest = bob.home()[0]
+    shown = [0]
+
+    def forgetful(items, request):
+        shown[0] += request.page_size == 20
+        return items if shown[0] % 2 else items[1:]
+
+    with crooked(forgetful) as address:
+        said = expect("what another gateway has shown, and this one does not later, has vanished", bob,
+                      {(kind, bob.handle, newest, carol.handle) for kind in ("gap", "vanished")},
+                      *through(other, address), "--page-size", "50")
+        check("it is this one's fault", places(said, "vanished", newest) == {f"{address}: page 20 again"}, said)
+
+
+def live_story(ada, bob, other):
+    """Streams, while somebody writes."""
+    stop, posts = threading.Event(), []
+
+    def write():
+        while not stop.wait(0.05):
+            post = ada.post(f"live {len(posts)}")
+            posts.append(post)
+            if len(posts) % 3 == 0:
+                ada.call("PostService/DeletePost", postId=post)
+
+    def audit_stream(*gateways):
+        status, found, said = audit("--account", bob.handle, *through(*gateways), "--live", "2")
+        return status, {kind for kind, _, _, _ in found}, {entry for _, _, entry, _ in found}, said
+
+    def nothing(stream):
+        yield from (message for message in stream if not message.HasField("item"))
+
+    def everything_twice(stream):
+        for message in stream:
+            yield message
+            yield message
+
+    def strangers(stream):
+        for message in stream:
+            yield message
+            if message.HasField("item"):
+                message.item.id += 1
+                yield message
+
+    def broken_off(stream):
+        yield next(stream)
+
+    def restless(stream):
+        for message in stream:
+            if message.HasField("item"):
+                message.reset.SetInParent()
+            yield message
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        status, _, _, said = audit_stream(GATEWAY, other)
+        check("streams that bring everything are no difference", status == 0 and " and 2 live streams, in" in said, said)
+        for name, bend, kind in (("what a stream does not bring is a gap", nothing, "gap"),
+                                 ("what it brings twice is a duplicate", everything_twice, "duplicate"),
+                                 ("what SQL does not have is a leak", strangers, "leak")):
+            with crooked(straight, bend) as address:
+                status, kinds, entries, said = audit_stream(address)
+            possible = {str(int(post) + (bend is strangers)) for post in posts}
+            check(name, status == 1 and kinds == {kind} and entries <= possible and f"{address}: live" in said, said)
+        for name, bend in (("a stream that ends owes nothing more", broken_off),
+                           ("one that asks to read again does not, either", restless)):
+            with crooked(straight, bend) as address:
+                status, _, _, said = audit_stream(address)
+            check(name, status == 0 and "1 live stream (1 of them ended early)" in said, said)
+    finally:
+        stop.set()
+        writer.join()
+
+
+def moving_story(ada, bob, carol, other):
     """While people write, nothing that is on its way is taken for a difference."""
     stop = threading.Event()
 
@@ -122,8 +328,8 @@ def moving_story(ada, bob, carol):
 
     writer = threading.Thread(target=write)
     writer.start()
-    results = [audit("--account", bob.handle) for _ in range(5)]
-    sample = audit("--sample", "200")
+    results = [audit("--account", bob.handle, *through(GATEWAY, other), "--live", n % 2) for n in range(4)]
+    sample = audit("--sample", "200", *through(GATEWAY, other))
     stop.set()
     writer.join()
     check("audits of a timeline that moves find nothing", all(r[0] == 0 and not r[1] for r in results), results)
@@ -138,6 +344,7 @@ def complaints():
             ("an unknown option", ["--all"], 'there is no option "--all"'),
             ("a sample that is no number", ["--sample", "many"], "--sample must be a whole number from 1 to"),
             ("an option without its value", ["--account"], "--account needs a value"),
+            ("too many gateways", through(*["127.0.0.1:1"] * 11), "at most 10 gateways"),
             ("two ways to choose", ["--account", "ada", "--sample", "3"], "exclude each other")):
         run = worker("audit", *options)
         check(f"{name} is a usage error", run.returncode == 2 and sentence in run.stderr, run)
@@ -146,7 +353,7 @@ def complaints():
     run = worker("audit", "--gateway", "127.0.0.1:1")
     check("a gateway that does not answer is said", run.returncode == 1 and "127.0.0.1:1" in run.stderr, run)
     run = worker("audit", "--help")
-    check("--help explains", run.returncode == 0 and "only lasting differences" in run.stdout, run)
+    check("--help explains", run.returncode == 0 and "LOOKS says how often" in run.stdout, run)
 
 
 def main():
@@ -154,8 +361,12 @@ def main():
     bob.follow(ada)
     bob.follow(carol)
     written = planted_story(ada, bob, carol)
-    crooked_story(ada, bob, written)
-    moving_story(ada, bob, carol)
+    with another_gateway() as other:
+        lists_story(ada, bob, carol, other, written)
+        crooked_story(ada, bob, carol, written)
+        monotonic_story(bob, carol, other)
+        moving_story(ada, bob, carol, other)
+        live_story(ada, bob, other)
     complaints()
     done_testing()
 

@@ -5,7 +5,7 @@
  *      catching up coalesces.
  *   2. Payloads are decoded; the role handles the whole batch.
  *   3. XACK. Only now is the batch done with.
- *   4. From time to time XAUTOCLAIM takes over what consumers that died left pending; then 2 and 3.
+ *   4. From time to time it takes over (XPENDING, XCLAIM) what consumers that died left pending; then 2 and 3.
  * Failures:
  *   - a backend is away (a retryable error), or a role is slow: the same batch is tried again with backoff,
  *     for as long as it takes. The lane's keeper claims it again and again for this consumer, so that it is
@@ -21,7 +21,7 @@
  *   - the acknowledgement is lost: the entries come again by 4.
  *   - an entry kills every process that handles it: the number of its deliveries grows with each death. From
  *     SUSPECT_DELIVERIES on such entries are taken over one at a time, so that only the guilty one's number
- *     goes on growing; past max_deliveries it goes to the dead letters untried.
+ *     goes on growing; past max_deliveries it goes to the dead letters untried. Why no innocent one does: trial.h.
  *   - Redis has lost the stream or the group (NOGROUP): the group is made again from the stream's beginning.
  */
 #include "workers/runtime.h"
@@ -33,6 +33,7 @@
 #include "core/base/clock.h"
 #include "core/net/codec.h"
 #include "workers/consumers.h"
+#include "workers/trial.h"
 
 #define BLOCK_MS 500
 #define FIRST_COUNT 256
@@ -40,8 +41,6 @@
 #define GROWTH 16
 /* How often a lane looks for what others left, at least: what a stopping process hands back should not wait. */
 #define LOOK_BACK_MS 1000
-/* An entry that was delivered so often is taken over alone. */
-#define SUSPECT_DELIVERIES 3
 /* For handing back, once the lanes have left. */
 #define HAND_BACK_MS 3000
 
@@ -54,7 +53,8 @@ struct lane {
     int64_t next_reclaim_ns;
     const struct item *in_hand; /* what process is at work on; for the keeper */
     size_t n_in_hand;
-    uint64_t batches; /* that were in hand so far */
+    uint64_t batches;   /* that were in hand so far */
+    struct trial trial; /* of a suspect in hand */
     struct fiber *keeper;
     struct latch keeper_left;
     struct counter *handled, *retries, *reclaimed, *dead;
@@ -342,58 +342,75 @@ static int read_new(struct fiber *self, struct lane *l, struct item **items, siz
     return e;
 }
 
-/* Of what dead consumers left, the entry that comes next. */
-struct abandoned {
-    struct str stream_id; /* empty: there is none */
-    int64_t deliveries;
-};
-
-static int look_for_abandoned(struct fiber *self, struct lane *l, struct abandoned *out) {
+/* What dead consumers left, oldest first: some of it. */
+static int look_for_abandoned(struct fiber *self, struct lane *l, const struct redis_reply **pending) {
     char key[KEY_MAX];
     struct str name = l->role->stream->key(key, l->partition);
-    const struct redis_reply *r;
-    *out = (struct abandoned){0};
-    int e = redis_call(self, l->worker->domain.redis, &r, "XPENDING " STR_FMT " %s IDLE %" PRId64 " - + 1",
-                       STR_ARG(name), l->role->name, l->worker->domain.config->reclaim_ms);
-    if (e != 0 || r->type != REDIS_ARRAY || r->elements == 0 || r->element[0].elements < 4) return e;
-    *out = (struct abandoned){copy(fiber_arena(self), r->element[0].element[0].str),
-                              r->element[0].element[3].integer};
-    return 0;
+    int e = redis_call(self, l->worker->domain.redis, pending,
+                       "XPENDING " STR_FMT " %s IDLE %" PRId64 " - + %" PRId64, STR_ARG(name), l->role->name,
+                       l->worker->domain.config->reclaim_ms, first_count(l->worker, l->role));
+    return e == 0 && (*pending)->type != REDIS_ARRAY ? ERR_REDIS : e;
 }
 
-/* Takes over at most that many, oldest first. */
-static int take_over(struct fiber *self, struct lane *l, int64_t most, struct item **items, size_t *n) {
-    char key[KEY_MAX], idle[24], count[24];
-    snprintf(idle, sizeof idle, "%" PRId64, l->worker->domain.config->reclaim_ms);
-    snprintf(count, sizeof count, "%" PRId64, most);
-    const char *words[] = {"XAUTOCLAIM",  l->role->stream->key(key, l->partition).ptr,
-                           l->role->name, l->worker->consumer,
-                           idle,          "0",
-                           "COUNT",       count};
-    struct redis_batch *b = command(words, 8);
+static int64_t deliveries_of(const struct redis_reply *pending) {
+    return pending->elements < 4 ? 0 : pending->element[3].integer;
+}
+
+/* Takes over those of these that still are as long idle: another lane may have been quicker. */
+static int take_over(struct fiber *self, struct lane *l, const struct str *ids, size_t n_ids,
+                     struct item **items, size_t *n) {
+    char key[KEY_MAX];
+    struct redis_batch *b = redis_batch_new();
+    redis_cmd(b, (int)n_ids + 5);
+    redis_arg(b, STR("XCLAIM"));
+    redis_arg(b, l->role->stream->key(key, l->partition));
+    redis_arg_cstr(b, l->role->name);
+    redis_arg_cstr(b, l->worker->consumer);
+    redis_arg_i64(b, l->worker->domain.config->reclaim_ms);
+    for (size_t i = 0; i < n_ids; i++) redis_arg(b, ids[i]);
     int e = exchange(self, l->worker->domain.redis, b);
     if (taken(e)) return e;
     if (e == 0) e = redis_batch_check(b, NULL);
-    const struct redis_reply *reply = e == 0 ? redis_batch_reply(b, 0) : NULL;
-    if (reply && reply->type == REDIS_ARRAY && reply->elements >= 2)
-        *items = read_items(l->role, fiber_arena(self), &reply->element[1], n);
+    if (e == 0 && redis_batch_reply(b, 0)->type == REDIS_ARRAY)
+        *items = read_items(l->role, fiber_arena(self), redis_batch_reply(b, 0), n);
     redis_batch_free(b);
     l->reclaimed->value += *n;
     return e;
 }
 
-/* What dead consumers left: at most one batch a time, a suspect alone. */
-static int read_abandoned(struct fiber *self, struct lane *l, struct item **items, size_t *n) {
-    struct abandoned next;
-    *n = 0;
-    int e = look_for_abandoned(self, l, &next);
-    if (e != 0 || next.stream_id.len == 0) return e;
-    bool suspect = next.deliveries >= SUSPECT_DELIVERIES;
-    e = take_over(self, l, suspect ? 1 : first_count(l->worker, l->role), items, n);
-    /* Another lane may have been quicker: then this is another entry, with a number of its own. */
-    if (e == 0 && suspect && *n == 1 && str_eq((*items)->stream_id, next.stream_id))
-        (*items)->deliveries = next.deliveries;
+/* The one that has been delivered least: what kills must not keep the others from being settled. */
+static const struct redis_reply *least_suspect(const struct redis_reply *pending) {
+    const struct redis_reply *least = &pending->element[0];
+    for (size_t i = 1; i < pending->elements; i++)
+        if (deliveries_of(&pending->element[i]) < deliveries_of(least)) least = &pending->element[i];
+    return least;
+}
+
+/* A suspect comes alone; *n is 1 when l->trial is open. */
+static int take_suspect(struct fiber *self, struct lane *l, const struct redis_reply *suspect,
+                        struct item **items, size_t *n) {
+    if (!trial_open(&l->trial, l->worker)) return 0;
+    int e = take_over(self, l, &suspect->element[0].str, 1, items, n);
+    if (*n == 1)
+        (*items)->deliveries = deliveries_of(suspect);
+    else
+        trial_close(self, &l->trial);
     return e;
+}
+
+/* What dead consumers left: at most one batch a time; a suspect when there is nothing else. */
+static int read_abandoned(struct fiber *self, struct lane *l, struct item **items, size_t *n) {
+    const struct redis_reply *pending;
+    *n = 0;
+    int e = look_for_abandoned(self, l, &pending);
+    if (e != 0 || pending->elements == 0) return e;
+    struct str *ids = ARENA_ARRAY(fiber_arena(self), struct str, pending->elements);
+    size_t n_ids = 0;
+    for (size_t i = 0; i < pending->elements; i++)
+        if (deliveries_of(&pending->element[i]) < SUSPECT_DELIVERIES)
+            ids[n_ids++] = pending->element[i].element[0].str;
+    return n_ids > 0 ? take_over(self, l, ids, n_ids, items, n)
+                     : take_suspect(self, l, least_suspect(pending), items, n);
 }
 
 static void adapt(struct lane *l, size_t got) {
@@ -408,9 +425,26 @@ static void adapt(struct lane *l, size_t got) {
 /* Its handling has ended so many processes that it is not tried once more. */
 static void convict(struct fiber *self, struct lane *l, const struct item *item) {
     char reason[96];
-    snprintf(reason, sizeof reason,
-             "%" PRId64 " workers had it in hand and came to their end before it was done", item->deliveries);
+    snprintf(reason, sizeof reason, "%" PRId64 " workers died while processing it", item->deliveries);
     if (bury_surely(self, l, item, item->deliveries, reason)) acknowledge(self, l, item, 1);
+}
+
+/* l->trial is open. */
+static void try_suspect(struct fiber *self, struct lane *l, struct item *item) {
+    struct worker *w = l->worker;
+    char space[KEY_MAX];
+    struct str key = l->role->stream->key(space, l->partition);
+    bool over = trial_is_over(w, item);
+    if (over && trial_has_evidence(self, w, key, l->role->name, item)) {
+        convict(self, l, item);
+    } else {
+        if (over)
+            log_warn(w->domain.log, "a suspect is tried again: nothing after it has been settled",
+                     LOG_S("role", l->role->name), LOG_STR("entry", item->stream_id));
+        trial_watch(self, &l->trial, key, l->role->name, item);
+        process(self, l, item, 1, true);
+    }
+    trial_close(self, &l->trial);
 }
 
 static int64_t look_back_ns(const struct lane *l) {
@@ -433,8 +467,8 @@ static int turn(struct fiber *self, struct lane *l) {
         look_back = false;
     }
     if (e != 0 || n == 0) return e;
-    if (items->deliveries > l->worker->domain.config->max_deliveries)
-        convict(self, l, items);
+    if (items->deliveries > 0)
+        try_suspect(self, l, items);
     else
         process(self, l, items, n, look_back);
     return 0;
@@ -491,6 +525,7 @@ int runtime_start(struct worker *w, const struct role *const *roles, size_t n) {
     int partitions = (int)w->domain.config->partitions;
     w->roles = roles;
     w->n_roles = n;
+    w->started_ns = clock_mono_ns();
     list_init(&w->lanes);
     latch_init(&w->lanes_left, 0);
     for (size_t i = 0; i < n; i++)

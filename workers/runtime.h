@@ -31,7 +31,7 @@ struct item {
     /* The relay published it, or an operator: whoever wrote it may have died before the rest of its work. */
     bool relayed;
     int64_t settled_epoch; /* from this epoch on timelines are built with it (epoch.h); 0: not known */
-    int64_t deliveries;    /* to processes that are no more; known of an entry that was taken over alone */
+    int64_t deliveries;    /* before this one; known of an entry that was taken over alone (trial.h) */
     union {                /* decoded; NULL when the payload is no valid message: never handed to a role */
         ProtobufCMessage *message; /* by the stream's descriptor */
         Event *event;              /* of EVENT_STREAM */
@@ -75,6 +75,7 @@ struct role {
 struct deliverer;
 struct followers;
 struct jobs_lane;
+struct trial;
 
 struct worker {
     struct domain domain;
@@ -82,6 +83,8 @@ struct worker {
     const struct role *const *roles;
     size_t n_roles;
     bool stopping;
+    int64_t started_ns;  /* monotonic */
+    struct trial *trial; /* whose turn it is (trial.h); or NULL */
     struct latch lanes_left;
     struct list_node lanes;      /* what a stop interrupts when its time is over */
     struct followers *followers; /* shared by the roles that deliver */

@@ -302,6 +302,20 @@ int fiber_interrupted(const struct fiber *f) {
     return 0;
 }
 
+/* Away until somebody wakes it: why it goes on. */
+static int suspend(struct fiber *self, bool deaf) {
+    self->state = FIBER_PARKED;
+    self->deaf = deaf;
+    self->parks++;
+    if (!deaf && self->deadline_ns != 0) deadline_watch(self);
+    coroutine_yield(self->coroutine);
+    int result = self->park_result;
+    fiber_fn *fn = self->on_resume;
+    self->on_resume = NULL;
+    if (fn) fn(self, self->on_resume_arg);
+    return result;
+}
+
 int fiber_park(struct fiber *self) {
     assert(self->loop->current == self);
     if (self->wake_pending) {
@@ -309,23 +323,25 @@ int fiber_park(struct fiber *self) {
         return 0;
     }
     int err = fiber_interrupted(self);
-    if (err) return err;
-    self->state = FIBER_PARKED;
-    self->deaf = false;
-    if (self->deadline_ns != 0) deadline_watch(self);
-    coroutine_yield(self->coroutine);
-    return self->park_result;
+    return err ? err : suspend(self, false);
 }
 
 void fiber_park_uninterruptible(struct fiber *self) {
     assert(self->loop->current == self);
-    if (self->wake_pending) {
+    if (self->wake_pending)
         self->wake_pending = false;
-        return;
-    }
-    self->state = FIBER_PARKED;
-    self->deaf = true;
-    coroutine_yield(self->coroutine);
+    else
+        suspend(self, true);
+}
+
+uint64_t fiber_wait_number(const struct fiber *f) {
+    return f->state == FIBER_PARKED && !f->offloaded ? f->parks : 0;
+}
+
+void fiber_on_resume(struct fiber *f, fiber_fn *fn, void *arg) {
+    assert(f->state == FIBER_PARKED);
+    f->on_resume = fn;
+    f->on_resume_arg = arg;
 }
 
 void fiber_unpark(struct fiber *f, int result) {

@@ -96,6 +96,14 @@ void fiber_wake(struct fiber *f);
 void fiber_cancel(struct fiber *f);
 bool fiber_cancelled(const struct fiber *self);
 
+/* For who watches over another fiber. The number of the wait that f is in; 0 when it is not waiting, or waits for the
+ * thread pool to compute for it (fiber_offload). The same number at two looks: f waited all the time between them, for
+ * others. */
+uint64_t fiber_wait_number(const struct fiber *f);
+/* Has fn(f, arg) run in f as soon as the wait it is in has ended, before anything else in f goes on. fn may suspend.
+ * Once; asked for again before that, only the last fn runs. */
+void fiber_on_resume(struct fiber *f, fiber_fn *fn, void *arg);
+
 /* ---- what fibers wait on ------------------------------------------------------------------------------- */
 
 /* 0 after the time has passed; ERR_* when deadline or cancel came first. ms 0 gives way to other ready fibers

@@ -16,7 +16,11 @@ struct fiber {
     int park_result;   /* what the park that just ended returns */
     bool wake_pending; /* woken while not parked */
     bool cancelled;
-    bool deaf;              /* parked uninterruptibly */
+    bool deaf;           /* parked uninterruptibly */
+    bool offloaded;      /* parked until the thread pool has computed for it */
+    uint64_t parks;      /* so far */
+    fiber_fn *on_resume; /* fiber_on_resume; NULL: nothing */
+    void *on_resume_arg;
     struct list_node ready; /* on loop.ready or loop.yielded; also chains loop.spare */
     struct list_node timed; /* on loop.timed while parked with a deadline */
     int64_t deadline_ns;

@@ -41,9 +41,11 @@ int fiber_offload(struct fiber *self, void (*fn)(void *arg), void *arg) {
     if (l->offloads >= MAX_OFFLOADS) return ERR_OVERLOADED;
     if (uv_queue_work(&l->uv, &o.work, on_thread, on_done) != 0) return ERR_OVERLOADED;
     l->offloads++;
+    self->offloaded = true;
     while (!o.done && !err) err = fiber_park(self);
     if (err && !o.done) uv_cancel((uv_req_t *)&o.work);
     while (!o.done) fiber_park_uninterruptible(self);
+    self->offloaded = false;
     l->offloads--;
     return err;
 }

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/async/loop.h"
@@ -311,6 +312,63 @@ static void offload_refuses_more_than_its_queue_holds(void **state) {
     free(c);
 }
 
+/* ---- watching another fiber ----------------------------------------------------------------------------- */
+
+struct watched {
+    struct fixture *fixture;
+    struct fiber *fiber;
+    uint64_t asleep[2], next, offloaded, ready;
+    struct offload_case offload;
+};
+
+static void be_watched(struct fiber *self, void *arg) {
+    struct watched *w = arg;
+    w->fiber = self;
+    fiber_sleep_ms(self, 30);
+    trace(&w->fixture->trace, 'b');
+    fiber_sleep_ms(self, 30);
+    trace(&w->fixture->trace, 'c');
+    fiber_offload(self, work, &w->offload);
+}
+
+static void before_it_goes_on(struct fiber *self, void *arg) {
+    struct watched *w = arg;
+    fiber_sleep_ms(self, 5);
+    trace(&w->fixture->trace, 'a');
+}
+
+static void await_trace(struct fiber *self, struct watched *w, size_t letters) {
+    while (strlen(w->fixture->trace.text) < letters) fiber_sleep_ms(self, 1);
+}
+
+static void watch_it(struct fiber *self, void *arg) {
+    struct watched *w = arg;
+    w->asleep[0] = fiber_wait_number(w->fiber);
+    fiber_sleep_ms(self, 1);
+    w->asleep[1] = fiber_wait_number(w->fiber);
+    fiber_on_resume(w->fiber, before_it_goes_on, w);
+    await_trace(self, w, 2);
+    w->next = fiber_wait_number(w->fiber);
+    await_trace(self, w, 3);
+    w->offloaded = fiber_wait_number(w->fiber);
+    fiber_cancel(w->fiber); /* it waits for its work all the same */
+    w->ready = fiber_wait_number(w->fiber);
+}
+
+static void a_wait_has_a_number_and_what_runs_at_its_end(void **state) {
+    struct fixture *x = *state;
+    struct watched w = {.fixture = x, .offload = {.work_ms = 20}};
+    fiber_spawn(x->loop, NULL, be_watched, &w, NULL);
+    fiber_spawn(x->loop, NULL, watch_it, &w, NULL);
+    loop_run(x->loop);
+    assert_string_equal(x->trace.text, "abc");
+    assert_true(w.asleep[0] > 0);
+    assert_true(w.asleep[0] == w.asleep[1]);
+    assert_true(w.next > w.asleep[0]);
+    assert_true(w.offloaded == 0);
+    assert_true(w.ready == 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         WITH_LOOP(a_semaphore_serves_first_come_first),
@@ -321,6 +379,7 @@ int main(void) {
         WITH_LOOP(a_waiter_for_a_condition_is_interrupted_by_its_deadline),
         WITH_LOOP(a_latch_opens_when_all_are_done),
         WITH_LOOP(a_latch_of_none_is_open),
+        WITH_LOOP(a_wait_has_a_number_and_what_runs_at_its_end),
         WITH_LOOP(offloaded_work_runs_before_the_fiber_goes_on),
         WITH_LOOP(an_interrupted_offload_returns_only_when_its_work_is_over),
         WITH_LOOP(offload_refuses_more_than_its_queue_holds),

@@ -216,8 +216,7 @@ struct settling {
     int64_t newest; /* outbox row */
     bool newest_known;
     /* 3: where the group must have come */
-    const struct role *role;
-    struct str key;
+    struct str group, key;
     struct stream_id target;
     bool target_known;
 };
@@ -258,7 +257,7 @@ static bool group_passed(struct fiber *self, struct settling *s) {
         s->target_known = true;
     }
     struct group_info group;
-    if (group_info_read(self, redis, s->key, str_from(s->role->name), &group) != 0) return false;
+    if (group_info_read(self, redis, s->key, s->group, &group) != 0) return false;
     if (!group.exists) { /* workers have not begun, or Redis has lost it: then the stream is another */
         s->target_known = false;
         return s->target.ms == 0; /* nothing was ever in it */
@@ -277,17 +276,34 @@ static bool is_fed_by_outbox(const struct role *role) {
     return outbox_stream_of(role->stream) >= 0;
 }
 
+static int wait_for_group(struct fiber *self, struct settling *s, struct str group, struct str key) {
+    s->group = group;
+    s->key = key;
+    s->target_known = false;
+    return wait_for(self, s, group_passed);
+}
+
 static int wait_for_roles(struct fiber *self, struct settling *s, role_choice *chosen) {
     char space[KEY_MAX];
     for (const struct role *const *r = ROLES; *r; r++) {
         if (!chosen(*r)) continue;
         for (int p = 0; p < (int)s->domain->config->partitions; p++) {
-            s->role = *r;
-            s->key = (*r)->stream->key(space, p);
-            s->target_known = false;
-            int e = wait_for(self, s, group_passed);
+            int e = wait_for_group(self, s, str_from((*r)->name), (*r)->stream->key(space, p));
             if (e != 0) return e;
         }
+    }
+    return 0;
+}
+
+/* Those that are no roles of this program among them. */
+static int wait_for_all_groups(struct fiber *self, struct settling *s, const struct stream *stream) {
+    char space[KEY_MAX];
+    for (int p = 0; p < (int)s->domain->config->partitions; p++) {
+        struct str key = stream->key(space, p), *names;
+        size_t n;
+        int e = groups_read(self, s->domain->redis, key, &names, &n);
+        for (size_t i = 0; i < n && e == 0; i++) e = wait_for_group(self, s, names[i], key);
+        if (e != 0) return e;
     }
     return 0;
 }
@@ -305,13 +321,18 @@ int backlog_settle(struct fiber *self, struct domain *d, int64_t limit_ms, struc
     for (int round = 0; round < 2; round++) {
         e = wait_for_roles(self, &s, feeds_timelines);
         if (e != 0)
-            return late(e, fault,
-                        arena_printf(fiber_arena(self), "events wait for the role %s", s.role->name));
+            return late(
+                e, fault,
+                arena_printf(fiber_arena(self), "events wait for the role " STR_FMT, STR_ARG(s.group)));
     }
     return 0;
 }
 
 int backlog_await_processed(struct fiber *self, struct domain *d, int64_t limit_ms) {
     struct settling s = {.domain = d, .give_up_ns = clock_mono_ns() + limit_ms * NS_PER_MS};
-    return wait_for_roles(self, &s, is_fed_by_outbox);
+    int e = wait_for_roles(self, &s, is_fed_by_outbox);
+    for (const struct role *const *r = ROLES; *r && e == 0; r++)
+        if (is_fed_by_outbox(*r) && role_is_first_of_stream(r))
+            e = wait_for_all_groups(self, &s, (*r)->stream);
+    return e;
 }

@@ -54,8 +54,8 @@ void backlog_gauges_refresh(struct fiber *self, struct domain *d, struct backlog
  * (in the roles that feed them). 0; ERR_DEADLINE_EXCEEDED, with a sentence, when that takes longer than
  * limit_ms. */
 int backlog_settle(struct fiber *self, struct domain *d, int64_t limit_ms, struct fault *fault);
-/* Waits until every role that the outbox feeds is done with all that is on its streams now. 0 or
- * ERR_DEADLINE_EXCEEDED. */
+/* Waits until every role that the outbox feeds, and every other group on the streams that it feeds, is done with all that is
+ * on them now. 0, ERR_DEADLINE_EXCEEDED, or an error of Redis. */
 int backlog_await_processed(struct fiber *self, struct domain *d, int64_t limit_ms);
 
 #endif

@@ -83,8 +83,9 @@ struct worker {
     const struct role *const *roles;
     size_t n_roles;
     bool stopping;
-    int64_t started_ns;  /* monotonic */
-    struct trial *trial; /* whose turn it is (trial.h); or NULL */
+    int64_t started_ns;    /* monotonic */
+    struct trial *trial;   /* whose turn it is (trial.h); or NULL */
+    bool warned_of_groups; /* trim.h */
     struct latch lanes_left;
     struct list_node lanes;      /* what a stop interrupts when its time is over */
     struct followers *followers; /* shared by the roles that deliver */

@@ -90,6 +90,20 @@ int group_info_read(struct fiber *self, struct redis *r, struct str key, struct 
     return out->pending > 0 ? read_pending(self, r, key, group, out) : 0;
 }
 
+int groups_read(struct fiber *self, struct redis *r, struct str key, struct str **out, size_t *n) {
+    const struct redis_reply *groups = NULL;
+    *n = 0;
+    int e = redis_call(self, r, &groups, "XINFO GROUPS " STR_FMT, STR_ARG(key));
+    if (is_missing(e, groups)) return 0;
+    if (e != 0) return e;
+    *out = ARENA_ARRAY(fiber_arena(self), struct str, groups->elements);
+    for (size_t i = 0; i < groups->elements; i++) {
+        const struct redis_reply *name = value_of(&groups->element[i], STR("name"));
+        if (name) (*out)[(*n)++] = name->str;
+    }
+    return 0;
+}
+
 int consumers_info_read(struct fiber *self, struct redis *r, struct str key, struct str group,
                         struct consumer_info **out, size_t *n) {
     const struct redis_reply *reply = NULL;

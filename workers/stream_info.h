@@ -35,6 +35,9 @@ struct group_info {
 int group_info_read(struct fiber *self, struct redis *r, struct str key, struct str group,
                     struct group_info *out);
 
+/* The names of the groups on a stream, in the fiber's arena; of a stream that does not exist, none. */
+int groups_read(struct fiber *self, struct redis *r, struct str key, struct str **out, size_t *n);
+
 struct consumer_info {
     struct str name;
     int64_t pending; /* -1: Redis does not say */

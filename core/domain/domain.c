@@ -41,7 +41,12 @@ int domain_connect(struct fiber *self, struct domain *d, const char *application
     if (!d->redis)
         return fault_set(fault, ERR_INVALID_ARGUMENT, "REDIS_URL must be redis://HOST:PORT or unix:///PATH");
     int e = pg_wait_ready(self, d->pg);
+    if (pg_refusal(d->pg)) return fault_set(fault, ERR_FAILED_PRECONDITION, "%s", pg_refusal(d->pg));
     if (e != 0) return fault_set(fault, e, "PostgreSQL cannot be reached: is DATABASE_URL right?");
+    e = redis_wait_attempt(self, d->redis);
+    if (redis_refusal(d->redis))
+        return fault_set(fault, ERR_FAILED_PRECONDITION, "%s", redis_refusal(d->redis));
+    if (e != 0) return fault_set(fault, e, "Redis was not waited for");
     return domain_start(self, d, fault);
 }
 

@@ -40,7 +40,8 @@ struct domain {
 };
 
 /* For main, which has set loop, config, log and metrics: opens PostgreSQL and Redis under this name, waits for PostgreSQL
- * (Redis may come later), and starts. 0, or ERR_* with a sentence; undo with domain_disconnect in either case, which gives
+ * (Redis may come later; but a server that is there and refused, pg_check.h, redis_check.h, is an error), and starts. 0, or
+ * ERR_* with a sentence; undo with domain_disconnect in either case, which gives
  * statements under way drain_ms. */
 int domain_connect(struct fiber *self, struct domain *d, const char *application, struct fault *fault);
 void domain_disconnect(struct fiber *self, struct domain *d);

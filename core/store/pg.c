@@ -319,11 +319,18 @@ bool pg_ready(const struct pg *pg) {
     return pg->ready > 0;
 }
 
+const char *pg_refusal(const struct pg *pg) {
+    return pg->refusal;
+}
+
 int pg_wait_ready(struct fiber *self, struct pg *pg) {
     int e = ERR_OK;
     pg->waiters++;
     while (e == ERR_OK && !pg_ready(pg)) {
-        e = pg->closing ? ERR_UNAVAILABLE : condition_wait(self, &pg->ready_changed);
+        if (pg->closing)
+            e = ERR_UNAVAILABLE;
+        else
+            e = pg->refusal ? ERR_FAILED_PRECONDITION : condition_wait(self, &pg->ready_changed);
     }
     pg->waiters--;
     if (pg->closer && pg->waiters == 0) fiber_wake(pg->closer);

@@ -4,6 +4,7 @@
  *   pg_link.c    one connection: connect, fail, come back
  *   pg_pipeline.c   what happens on one that stands: prepare, send, receive
  *   pg_target.c  where to connect to: the URL and the session settings
+ *   pg_check.c   what must hold of the server
  *   pg_args.c, pg_result.c   PostgreSQL's binary formats, and its errors
  *
  * Words: an *op* is one call, made of one or more statements between two syncs of the pipeline. A *link* is a
@@ -88,6 +89,7 @@ enum pg_link_state {
     LINK_WAITING,    /* for the backoff timer */
     LINK_RESOLVING,  /* the host name is being looked up */
     LINK_CONNECTING, /* PQconnectPoll is at work */
+    LINK_CHECKING,   /* the server is asked what it is (pg_check.h) */
     LINK_READY,
     LINK_CLOSED, /* for good */
 };
@@ -103,6 +105,10 @@ struct pg_link {
     bool was_ready; /* once: the next connection is a reconnect */
     bool retiring;  /* takes no more calls; connects anew when those in flight are done */
     bool unflushed;
+    /* CHECKING: the wall clock's when it was asked; whether it has answered; why it is refused, or NULL. */
+    int64_t asked_ms;
+    bool checked;
+    const char *unusable;
 
     PGconn *conn; /* NULL in WAITING, RESOLVING, CLOSED */
     struct pg_socket *socket;
@@ -158,8 +164,10 @@ struct pg {
     struct flusher flusher;
     uv_timer_t sweep; /* runs while there are ops */
     struct condition ready_changed;
-    size_t waiters; /* fibers inside pg_wait_ready */
-    size_t ready;   /* links in LINK_READY */
+    size_t waiters;      /* fibers inside pg_wait_ready */
+    size_t ready;        /* links in LINK_READY */
+    unsigned said;       /* server_check's memory */
+    const char *refusal; /* pg_refusal */
     uint64_t generation;
 
     bool closing;

@@ -6,11 +6,12 @@
  *   2. PQconnectPoll is stepped whenever the socket asks for it. libpq may close its socket and open another
  *      (often with the same number) between two steps, so the watch on it is taken off before each step and
  *      set anew after it.
- *   3. Ready: non-blocking, in pipeline mode, always watched for reading, for writing while something is
+ *   3. The server is asked what it is, and refused when it cannot be used (pg_check.h).
+ *   4. Ready: non-blocking, in pipeline mode, always watched for reading, for writing while something is
  *      unsent.
  *
- * Failures, each ending in pg_link_fail: the look-up, the connection or the login fails, or takes 5 s | the
- * socket ends or reports an error | the pipeline says so. Every op in flight is answered, then backoff with
+ * Failures, each ending in pg_link_fail: the look-up, the connection, the login or the check fails, or they take 5 s
+ * together | the socket ends or reports an error | the pipeline says so. Every op in flight is answered, then backoff with
  * jitter, then from 1.
  */
 #include <assert.h>
@@ -20,6 +21,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/store/pg_check.h"
 #include "core/store/pg_internal.h"
 
 /* libuv's handle outlives the socket until its close callback. */
@@ -38,6 +40,7 @@ struct pg_resolve {
 };
 
 static void step_connect(struct pg_link *k);
+static void step_check(struct pg_link *k);
 
 /* ---- the socket ---- */
 
@@ -48,6 +51,10 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     if (status < 0) s->events = 0; /* libuv has stopped watching */
     if (k->state == LINK_CONNECTING) {
         step_connect(k);
+        return;
+    }
+    if (k->state == LINK_CHECKING) {
+        step_check(k);
         return;
     }
     /* Read even on an error: answers may have come before it. */
@@ -167,7 +174,7 @@ static void ignore_notice(void *arg, const char *message) {
 }
 
 static void become_ready(struct pg_link *k) {
-    if (PQsetnonblocking(k->conn, 1) != 0 || PQenterPipelineMode(k->conn) != 1) {
+    if (PQenterPipelineMode(k->conn) != 1) {
         pg_link_fail(k, PQerrorMessage(k->conn));
         return;
     }
@@ -180,14 +187,69 @@ static void become_ready(struct pg_link *k) {
     k->attempt = 0;
     if (k->was_ready) k->pg->m.reconnects->value++;
     k->was_ready = true;
+    k->pg->refusal = NULL;
     pg_link_became_ready(k->pg);
+}
+
+/* Of no use, and it will be found so again at each attempt. */
+static void refuse(struct pg_link *k, const char *sentence) {
+    k->pg->refusal = sentence;
+    pg_link_fail(k, sentence);
+    condition_broadcast(&k->pg->ready_changed);
+}
+
+/* Writes what is left of the question; false when the connection failed. */
+static bool flush_check(struct pg_link *k) {
+    int left = PQflush(k->conn);
+    bool good = left >= 0 && pg_link_watch(k, left > 0 ? UV_READABLE | UV_WRITABLE : UV_READABLE);
+    if (!good) pg_link_fail(k, PQerrorMessage(k->conn));
+    return good;
+}
+
+static void begin_check(struct pg_link *k) {
+    k->state = LINK_CHECKING;
+    k->asked_ms = clock_wall_ms();
+    k->checked = false;
+    if (PQsetnonblocking(k->conn, 1) != 0 || PQsendQuery(k->conn, PG_CHECK_SQL) != 1)
+        pg_link_fail(k, PQerrorMessage(k->conn));
+    else
+        flush_check(k);
+}
+
+static void take_check(struct pg_link *k, PGresult *r) {
+    struct pg_facts facts;
+    k->checked = pg_facts_read(&facts, k->conn, r, k->asked_ms);
+    if (k->checked) k->unusable = pg_check(&facts, &k->pg->said, k->pg->log);
+    PQclear(r);
+}
+
+static void step_check(struct pg_link *k) {
+    if (!flush_check(k)) return;
+    if (PQconsumeInput(k->conn) != 1) {
+        pg_link_fail(k, PQerrorMessage(k->conn));
+        return;
+    }
+    while (!PQisBusy(k->conn)) {
+        PGresult *r = PQgetResult(k->conn);
+        if (r) {
+            take_check(k, r);
+            continue;
+        }
+        if (!k->checked)
+            pg_link_fail(k, PQerrorMessage(k->conn));
+        else if (k->unusable)
+            refuse(k, k->unusable);
+        else
+            become_ready(k);
+        return;
+    }
 }
 
 static void step_connect(struct pg_link *k) {
     unwatch(k);
     PostgresPollingStatusType status = PQconnectPoll(k->conn);
     if (status == PGRES_POLLING_OK) {
-        become_ready(k);
+        begin_check(k);
         return;
     }
     if (status == PGRES_POLLING_FAILED) {

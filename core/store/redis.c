@@ -1,9 +1,10 @@
 /* The Redis client: its life, its queue, reconnecting.
  *
  * 1. redis_open reads the URL and starts to connect (redis_link.c).
- * 2. The link opens; our greeting goes first: AUTH, SELECT, INFO server, PING, CLIENT SETNAME, and HELLO 3 and CLIENT
+ * 2. The link opens; our greeting goes first: AUTH, SELECT, INFO, PING, CLIENT SETNAME, and HELLO 3 and CLIENT
  * TRACKING before the last where changes are to be told. Its replies
- * give the run_id and say that the server has loaded its data; then the client is ready, a generation older.
+ * give the run_id and say that the server has loaded its data and is one that can be used (redis_check.h); then the client
+ * is ready, a generation older.
  * 3. redis_submit puts batches on `queued`; the flusher, once a turn, has the link write them in one go,
  * which moves them to `in_flight`.
  * 4. Replies come in order, so they belong to the first batch in flight; when it has all, redis_finish wakes
@@ -27,6 +28,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/store/redis_check.h"
 #include "core/store/redis_internal.h"
 
 #define TICK_MS 100
@@ -119,6 +121,7 @@ void redis_lost(struct redis *r, const char *reason) {
     enter(r, CLIENT_WAITING);
     fail_in_flight(r);
     uv_timer_start(&r->retry, on_retry, (uint64_t)backoff_ms(r->attempt++, BACKOFF_MS, BACKOFF_CAP_MS), 0);
+    condition_broadcast(&r->ready);
 }
 
 static void expire_queued(struct redis *r, int64_t now_ns) {
@@ -153,6 +156,11 @@ static void connect_now(struct redis *r) {
     if (!r->link) redis_lost(r, why);
 }
 
+/* Those beside a shared connection go to its server. */
+static bool is_checked(const struct redis *r) {
+    return !r->blocking && !r->on_changed;
+}
+
 static void build_greeting(struct redis_batch *g, const struct redis *r) {
     const struct redis_target *t = &r->target;
     if (t->password[0]) {
@@ -168,7 +176,7 @@ static void build_greeting(struct redis_batch *g, const struct redis *r) {
     }
     redis_cmd(g, 2);
     redis_arg(g, STR("INFO"));
-    redis_arg(g, STR("server"));
+    redis_arg(g, is_checked(r) ? STR("default") : STR("server"));
     redis_cmd(g, 1);
     redis_arg(g, STR("PING")); /* an error while the server loads its data: not ready then */
     if (r->on_changed) {
@@ -216,6 +224,7 @@ static void now_ready(struct redis *r) {
         return;
     }
     enter(r, CLIENT_READY);
+    r->refusal = NULL;
     r->attempt = 0;
     r->last_reason[0] = '\0';
     if (r->generation++ > 0) r->reconnects->value++;
@@ -224,6 +233,13 @@ static void now_ready(struct redis *r) {
     drop_those_elsewhere(r);
     redis_link_write(r->link);
     if (r->state == CLIENT_READY) condition_broadcast(&r->ready);
+}
+
+/* Of no use, and it will be found so again at each attempt; the log has been told. */
+static void refuse(struct redis *r, const char *sentence) {
+    r->refusal = sentence;
+    snprintf(r->last_reason, sizeof r->last_reason, "%s", sentence);
+    redis_lost(r, sentence);
 }
 
 /* The name is a nicety; whatever else is refused makes the connection useless. */
@@ -237,7 +253,12 @@ static void on_greeted(struct redis *r, struct redis_batch *g) {
         redis_lost(r, reply->type == REDIS_ERROR ? reply->str.ptr : "INFO server shows no run_id");
         return;
     }
-    now_ready(r);
+    const char *sentence =
+        is_checked(r) ? redis_check(redis_batch_reply(g, info)->str, &r->said, r->log) : NULL;
+    if (sentence)
+        refuse(r, sentence);
+    else
+        now_ready(r);
 }
 
 void redis_link_opened(struct redis *r) {
@@ -467,6 +488,16 @@ int redis_wait_ready(struct fiber *self, struct redis *r) {
     int err = 0;
     while (!redis_ready(r) && !err) err = condition_wait(self, &r->ready);
     return err;
+}
+
+int redis_wait_attempt(struct fiber *self, struct redis *r) {
+    int err = 0;
+    while (r->generation == 0 && r->attempt == 0 && !err) err = condition_wait(self, &r->ready);
+    return err;
+}
+
+const char *redis_refusal(const struct redis *r) {
+    return r->refusal;
 }
 
 uint64_t redis_generation(const struct redis *r) {

@@ -51,6 +51,11 @@ int redis_wait_ready(struct fiber *self, struct redis *r);
 bool redis_ready(const struct redis *r);
 /* Gives the connection up and makes a new one, which may lead elsewhere. What is in flight fails. */
 void redis_reconnect(struct redis *r, const char *why);
+/* Waits until the first attempt to connect has ended, well or not. 0, or the fiber's interrupt. */
+int redis_wait_attempt(struct fiber *self, struct redis *r);
+/* Why the server is refused (redis_check.h): a sentence; NULL when it is not. It is tried again all the same, as one that is
+ * away is. Of a connection that redis_open made; others are not asked. */
+const char *redis_refusal(const struct redis *r);
 /* Counts connections made so far; 0 before the first. */
 uint64_t redis_generation(const struct redis *r);
 /* 40 hex digits; "" before the first connection. Stays the last known while disconnected. */

@@ -6,6 +6,7 @@
  *   redis_resp3.c  replies and pushes of connections that are told of changes
  *   redis_fence.c  one PING for all who wait in a turn
  *   redis_target.c the URL
+ *   redis_check.c  what must hold of the server
  *   redis_call.c   single commands and scripts, on top of the public calls
  */
 #ifndef ROOKERY_CORE_STORE_REDIS_INTERNAL_H
@@ -128,6 +129,8 @@ struct redis {
     uint64_t generation;
     char run_id[41];
     struct redis_batch *greeting;
+    unsigned said;       /* server_check's memory */
+    const char *refusal; /* redis_refusal */
 
     struct list_node queued;    /* not begun to be sent: survive the connection */
     struct list_node in_flight; /* sent, the last one maybe in part; in the order of their replies */

@@ -35,6 +35,9 @@
  * taken over at all, and nothing counts. What remains: a killer from outside that strikes again and again in the first 200 ms
  * of a wait, or while an entry that takes long is computed. Its victims can be replayed.
  *
+ * Also counted is what only looks like a death: a claim of 1 whose reply is lost, and a worker that cannot reach Redis for
+ * ROOKERY_RECLAIM_MS, whose entries others take over. It takes many of these for one entry, and lemma 4 holds all the same.
+ *
  * Failures. Redis does not execute 2: a death counts too much; the advocate tries again at its next look. It does not
  * execute 3: a death does not count, and the suspect is tried once more. Either is executed late, when this
  * process is dead and the entry somebody else's: it does nothing, since the script changes the number only of what is pending

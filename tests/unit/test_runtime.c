@@ -120,10 +120,14 @@ struct world {
     int64_t give_up_s;
 };
 
-static int64_t now_s(void) {
+static int64_t now_ms(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec;
+    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int64_t now_s(void) {
+    return now_ms() / 1000;
 }
 
 static redisReply *ask(struct world *w, const char *format, ...) {
@@ -369,6 +373,42 @@ static void a_suspect_is_never_part_of_a_batch(void **state) {
     await_pending(w, 0, suspect, false);
 }
 
+static bool has_joined(struct world *w, pid_t worker) {
+    char name[32];
+    redisReply *r = ask(w, "XINFO CONSUMERS chunks:{0} " GROUP);
+    bool found = false;
+    snprintf(name, sizeof name, "worker-%ld", (long)worker);
+    for (size_t i = 0; i < r->elements; i++)
+        found = found || strcmp(r->element[i]->element[1]->str, name) == 0;
+    freeReplyObject(r);
+    return found;
+}
+
+/* Whoever ends in their first second, whatever for, has no suspect in hand. */
+static void a_loop_of_crashes_at_the_start_counts_for_nobody(void **state) {
+    struct world *w = *state;
+    char innocent[32], other[32];
+    bool held;
+    make_groups(w);
+    publish(w, 0, COMPUTED, innocent);
+    deliver_all(w);
+    hand_to_the_dead(w, 0, innocent, 3);
+    for (int in_time = 0; in_time < 5;) {
+        int64_t started_ms = now_ms();
+        publish(w, 0, GOOD, other); /* for 7.0, to which who finds nothing has not joined */
+        do supervise(w);
+        while (!has_joined(w, w->worker) && now_ms() - started_ms < 1000);
+        kill_worker(w);
+        if (now_ms() - started_ms >= 1000) {
+            hand_to_the_dead(w, 0, innocent, 3); /* it was too slow to tell */
+            continue;
+        }
+        in_time++;
+        assert_int_equal(deliveries(w, 0, innocent, &held), 3);
+    }
+    await_pending(w, 0, innocent, false);
+}
+
 #define RUNTIME_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void) {
@@ -380,6 +420,7 @@ int main(void) {
         RUNTIME_TEST(nobody_is_convicted_while_nothing_else_is_settled),
         RUNTIME_TEST(the_poison_of_another_lane_costs_no_innocent),
         RUNTIME_TEST(a_suspect_is_never_part_of_a_batch),
+        RUNTIME_TEST(a_loop_of_crashes_at_the_start_counts_for_nobody),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -438,9 +438,11 @@ static void try_suspect(struct fiber *self, struct lane *l, struct item *item) {
     if (over && trial_has_evidence(self, w, key, l->role->name, item)) {
         convict(self, l, item);
     } else {
-        if (over)
-            log_warn(w->domain.log, "a suspect is tried again: nothing after it has been settled",
-                     LOG_S("role", l->role->name), LOG_STR("entry", item->stream_id));
+        log_warn(w->domain.log,
+                 over ? "a suspect is tried again: nothing after it has been settled"
+                      : "a suspect is tried alone",
+                 LOG_S("role", l->role->name), LOG_STR("entry", item->stream_id),
+                 LOG_I("deliveries", item->deliveries));
         trial_watch(self, &l->trial, key, l->role->name, item);
         process(self, l, item, 1, true);
     }

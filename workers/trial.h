@@ -23,8 +23,8 @@
  * Lemma 2: a death while the suspect is computed counts. Computing is outside of waits or in the thread pool; either way
  * the last command that Redis executed of the trial is 1's or 3's.
  * Lemma 3: the death that a suspect causes does not count for another, whichever lanes of the process they are in: until
- * the one is settled or excused, the others are not taken over. (Two that were excused may go on at the same moment. Both then
- * count one; their next trials are one after the other again.) An entry that is no suspect yet may be the cause; it is one
+ * the one is settled or excused, the others are not taken over. (One that was excused may go on while another has the
+ * turn. Then both count one; their next trials are one after the other again.) An entry that is no suspect yet may be the cause; it is one
  * after SUSPECT_DELIVERIES deaths.
  * Lemma 4: a convicted entry was delivered before another that has been settled (trial_has_evidence). So its role, its
  * partition and what these need did work since it came; it was not everybody's trouble. Without that it is tried again, alone.
@@ -32,9 +32,11 @@
  * death within 200 ms of the beginning of a wait, or while it was computed, and others went through meanwhile.
  *
  * A loop of crashes that has nothing to do with entries kills each process within its first second: no suspect is
- * taken over at all, and nothing counts. What remains: a killer from outside that strikes again and again in the first 200 ms
- * of a wait, or while an entry that takes long is computed. Its victims can be replayed.
+ * taken over at all, and nothing counts.
  *
+ * What remains. A killer from outside that strikes again and again in the first 200 ms of a wait, or while an entry that takes
+ * long is computed, makes a dead letter of an innocent one, which can be replayed. An entry that kills while its lane waits
+ * (by the memory that an answer takes, say) is never convicted; each of its trials is in the log.
  * Also counted is what only looks like a death: a claim of 1 whose reply is lost, and a worker that cannot reach Redis for
  * ROOKERY_RECLAIM_MS, whose entries others take over. It takes many of these for one entry, and lemma 4 holds all the same.
  *

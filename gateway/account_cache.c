@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/domain/account.h"
 #include "gateway/fill_guard.h"
 #include "gateway/hub.h"
@@ -12,6 +13,7 @@
 
 /* A summary is under 300 bytes. */
 #define ACCOUNT_CACHE_ENTRIES 100000
+#define KEEP_NS (60 * NS_PER_S)
 
 struct account_cache {
     struct lru lru;
@@ -20,6 +22,7 @@ struct account_cache {
 
 struct cached_account {
     struct lru_item lru;
+    int64_t loaded_ns; /* no later than SQL was asked */
     size_t len;
     char encoded[]; /* rookery.v1.AccountSummary */
 };
@@ -28,10 +31,10 @@ static void drop(struct lru_item *item) {
     free(item);
 }
 
-static void store(struct account_cache *cache, int64_t id, struct str encoded) {
+static void store(struct account_cache *cache, int64_t id, struct str encoded, int64_t asked_ns) {
     struct cached_account *c = malloc(sizeof *c + encoded.len);
     if (!c) return;
-    *c = (struct cached_account){.lru = {.id = id}, .len = encoded.len};
+    *c = (struct cached_account){.lru = {.id = id}, .loaded_ns = asked_ns, .len = encoded.len};
     memcpy(c->encoded, encoded.ptr, encoded.len);
     lru_put(&cache->lru, &c->lru);
 }
@@ -40,10 +43,11 @@ static void store(struct account_cache *cache, int64_t id, struct str encoded) {
 static size_t append_known(struct account_cache *cache, bool believed, const int64_t *ids, size_t n,
                            uint32_t field, struct buf *out, int64_t *missing) {
     size_t n_missing = 0;
+    int64_t oldest_ns = clock_mono_ns() - KEEP_NS;
     for (size_t i = 0; i < n; i++) {
         struct cached_account *c =
             believed ? (struct cached_account *)(void *)lru_get(&cache->lru, ids[i]) : NULL;
-        if (c)
+        if (c && c->loaded_ns >= oldest_ns)
             shape_append_bytes(out, field, (struct str){c->encoded, c->len});
         else
             missing[n_missing++] = ids[i];
@@ -59,6 +63,7 @@ int account_cache_append(struct fiber *self, struct gateway *g, const int64_t *i
     size_t n_missing = append_known(cache, believed, ids, n, field, out, missing);
     if (n_missing == 0) return 0;
     uint64_t begun = fill_guard_begin(&cache->guard);
+    int64_t asked_ns = clock_mono_ns();
     struct account_summary *found;
     size_t n_found;
     int e = account_summaries(self, &g->domain, missing, n_missing, &found, &n_found, fault);
@@ -67,7 +72,7 @@ int account_cache_append(struct fiber *self, struct gateway *g, const int64_t *i
         struct str encoded = shape_encode_summary(fiber_arena(self), &found[i]);
         shape_append_bytes(out, field, encoded);
         if (believed && fill_guard_may_store(&cache->guard, begun, found[i].id))
-            store(cache, found[i].id, encoded);
+            store(cache, found[i].id, encoded, asked_ns);
     }
     return 0;
 }

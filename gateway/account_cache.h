@@ -1,5 +1,5 @@
 /* Account summaries, encoded, by id. True for the same reasons as post_cache.h; removed by account_updated
- * events. */
+ * events. A summary is kept for a minute at most: that bounds how long it is wrong should its event be lost. */
 #ifndef ROOKERY_GATEWAY_ACCOUNT_CACHE_H
 #define ROOKERY_GATEWAY_ACCOUNT_CACHE_H
 

@@ -10,6 +10,7 @@
 #include "gateway/lru.h"
 
 #define SESSION_CACHE_ENTRIES 200000
+#define KEEP_NS (60 * NS_PER_S)
 /* Longer than any token we make. */
 #define TOKEN_MAX 128
 
@@ -17,7 +18,8 @@
 struct cached_session {
     struct lru_item lru; /* id: the session's */
     struct session_cache *cache;
-    int64_t account_id, expires_ms;
+    int64_t account_id;
+    int64_t asked_ns; /* when SQL was asked */
     size_t token_len;
     char token[];
 };
@@ -60,14 +62,14 @@ void session_cache_clear(struct session_cache *c) {
     lru_clear(&c->lru);
 }
 
-static void store(struct session_cache *c, const struct session *s, struct str token) {
+static void store(struct session_cache *c, const struct session *s, struct str token, int64_t asked_ns) {
     struct cached_session *kept = malloc(sizeof *kept + token.len);
     if (!kept) return;
     *kept = (struct cached_session){
         .lru = {.id = s->id},
         .cache = c,
         .account_id = s->account_id,
-        .expires_ms = s->expires_ms,
+        .asked_ns = asked_ns,
         .token_len = token.len,
     };
     for (size_t i = 0; i < token.len; i++) kept->token[i] = token.ptr[i];
@@ -78,7 +80,7 @@ static void store(struct session_cache *c, const struct session *s, struct str t
 static bool find_cached(struct gateway *g, struct str token, struct rpc_identity *out) {
     if (!hub_fresh(g->hub)) return false;
     struct cached_session *s = strmap_get(&g->sessions->by_token, token);
-    if (!s || s->expires_ms <= clock_wall_ms()) return false;
+    if (!s || clock_mono_ns() - s->asked_ns > KEEP_NS) return false;
     lru_get(&g->sessions->lru, s->lru.id);
     *out = (struct rpc_identity){s->account_id, s->lru.id};
     return true;
@@ -102,10 +104,12 @@ int auth_authenticate(struct fiber *self, struct rpc_call *call) {
     if (find_cached(g, token, rpc_identity(call))) return 0;
     bool believed = hub_fresh(g->hub);
     uint64_t begun = fill_guard_begin(&g->sessions->guard);
+    int64_t asked_ns = clock_mono_ns();
     struct session s;
     int e = session_authenticate(self, &g->domain, token, &s, rpc_fault(call));
     if (e != 0) return e;
     *rpc_identity(call) = (struct rpc_identity){s.account_id, s.id};
-    if (believed && fill_guard_may_store(&g->sessions->guard, begun, s.id)) store(g->sessions, &s, token);
+    if (believed && fill_guard_may_store(&g->sessions->guard, begun, s.id))
+        store(g->sessions, &s, token, asked_ns);
     return 0;
 }

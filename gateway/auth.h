@@ -1,7 +1,9 @@
 /* Who calls: "authorization: Bearer <token>".
  *
- * Sessions found in SQL are kept by token for as long as the hub is fresh; a revoked session is removed when
- * the hub reads of it (SessionsRevoked), so everywhere within the hub's second.
+ * Whether a session is valid is for SQL to say, by the database's clock. The answer is kept by token, for a minute by the
+ * monotonic clock, and believed while the hub is fresh; a revoked session is removed when the hub reads of it
+ * (SessionsRevoked), so everywhere within the hub's second. So a session may be used for a minute after it expired, and for as
+ * long after it was revoked should the event be lost; no wall clock of a gateway takes part.
  */
 #ifndef ROOKERY_GATEWAY_AUTH_H
 #define ROOKERY_GATEWAY_AUTH_H

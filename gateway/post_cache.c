@@ -35,25 +35,30 @@ static size_t entry_size(size_t encoded_len) {
     return sizeof(struct cached_post) + encoded_len;
 }
 
-static void fill_entry(struct cached_post *c, const struct post *p, struct str encoded) {
+static void fill_entry(struct cached_post *c, const struct post *p, struct str encoded, int64_t asked_ns) {
     *c = (struct cached_post){
         .lru = {.id = p->entry.id},
         .entry = p->entry,
         .likes = p->likes,
         .reposts = p->reposts,
         .replies = p->replies,
-        .loaded_ns = clock_mono_ns(),
+        .loaded_ns = asked_ns,
+        .edit_count = p->edit_count,
         .deleted = p->deleted,
         .encoded_len = encoded.len,
     };
     if (encoded.len > 0) memcpy(c->encoded, encoded.ptr, encoded.len);
 }
 
-const struct cached_post *post_cache_wrap(struct arena *a, const struct post *p) {
+static const struct cached_post *wrap(struct arena *a, const struct post *p, int64_t asked_ns) {
     struct str encoded = shape_encode_static(a, p);
     struct cached_post *c = arena_alloc(a, entry_size(encoded.len));
-    fill_entry(c, p, encoded);
+    fill_entry(c, p, encoded, asked_ns);
     return c;
+}
+
+const struct cached_post *post_cache_wrap(struct arena *a, const struct post *p) {
+    return wrap(a, p, clock_mono_ns());
 }
 
 const struct cached_post *post_cache_copy(struct arena *a, const struct cached_post *p) {
@@ -97,12 +102,13 @@ static int load(struct fiber *self, struct gateway *g, const int64_t *ids, size_
     struct post_cache *cache = g->posts;
     bool believed = hub_fresh(g->hub);
     uint64_t begun = fill_guard_begin(&cache->guard);
+    int64_t asked_ns = clock_mono_ns();
     struct post *posts;
     size_t n_posts;
     int e = post_load(self, &g->domain, ids, n, &posts, &n_posts, fault);
     if (e != 0) return e;
     for (size_t i = 0; i < n_posts; i++) {
-        const struct cached_post *c = post_cache_wrap(fiber_arena(self), &posts[i]);
+        const struct cached_post *c = wrap(fiber_arena(self), &posts[i], asked_ns);
         idmap_put(loaded, c->lru.id, (void *)(uintptr_t)c);
         if (believed && fill_guard_may_store(&cache->guard, begun, c->lru.id)) store(cache, c);
     }
@@ -162,12 +168,28 @@ int post_cache_get(struct fiber *self, struct gateway *g, const int64_t *ids, si
 
 /* ---- refreshing counts --------------------------------------------------------------------------------- */
 
+/* What SQL says now. An entry that was changed without the hub having heard of it, or that is newer than this look, is
+ * loaded at its next read. */
+static void refresh_one(struct post_cache *cache, const struct post *p, int64_t asked_ns) {
+    struct cached_post *c = idmap_get(&cache->lru.map, p->entry.id);
+    if (!c) return;
+    if (c->edit_count != p->edit_count || c->deleted != p->deleted) {
+        post_cache_invalidate(cache, p->entry.id);
+        return;
+    }
+    c->likes = p->likes;
+    c->reposts = p->reposts;
+    c->replies = p->replies;
+    c->loaded_ns = asked_ns;
+}
+
 static void refresh_some(struct fiber *self, struct post_cache *cache) {
     if (cache->refresh.len == 0) return;
     struct arena *a = fiber_arena(self);
     size_t n = cache->refresh.len;
     int64_t *ids = arena_memdup(a, cache->refresh.v, n * sizeof *ids);
     cache->refresh.len = 0;
+    int64_t asked_ns = clock_mono_ns();
     struct post *posts;
     size_t n_posts = 0;
     if (post_load(self, &cache->gateway->domain, ids, n, &posts, &n_posts, NULL) != 0) n_posts = 0;
@@ -175,14 +197,7 @@ static void refresh_some(struct fiber *self, struct post_cache *cache) {
         struct cached_post *c = idmap_get(&cache->lru.map, ids[i]);
         if (c) c->refreshing = false;
     }
-    for (size_t i = 0; i < n_posts; i++) {
-        struct cached_post *c = idmap_get(&cache->lru.map, posts[i].entry.id);
-        if (!c) continue;
-        c->likes = posts[i].likes;
-        c->reposts = posts[i].reposts;
-        c->replies = posts[i].replies;
-        c->loaded_ns = clock_mono_ns();
-    }
+    for (size_t i = 0; i < n_posts; i++) refresh_one(cache, &posts[i], asked_ns);
 }
 
 static void refresher(struct fiber *self, void *arg) {

@@ -7,6 +7,10 @@
  * True because: deletes and edits arrive by the hub, which removes the entry; a fill that raced with one is
  * not stored (fill_guard.h); while the hub is not fresh the cache is bypassed. Counts may be 2 s old: an
  * entry read after that is refreshed behind the reader's back, in batches; after 30 s it counts as missing.
+ *
+ * Should an edit or a deletion be lost on its way, the entry is wrong for seconds, not for as long as it is read: a refresh
+ * removes it when SQL has another edit count or says that it is deleted, and renews the age of none that it has not
+ * compared. So what is read often is wrong for some 2 s, and nothing for longer than 30 s.
  */
 #ifndef ROOKERY_GATEWAY_POST_CACHE_H
 #define ROOKERY_GATEWAY_POST_CACHE_H
@@ -19,7 +23,8 @@ struct cached_post {
     struct lru_item lru;
     struct entry entry;
     int64_t likes, reposts, replies;
-    int64_t loaded_ns;
+    int64_t loaded_ns; /* no later than SQL was asked for what is here */
+    int32_t edit_count;
     bool deleted;
     bool refreshing;
     size_t encoded_len;

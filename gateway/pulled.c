@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "core/base/clock.h"
 #include "core/domain/home.h"
 #include "core/domain/post.h"
 #include "gateway/hub.h"
@@ -10,16 +11,19 @@
 /* Entries kept of an author: what a home timeline can show, and room to append before the oldest are let go.
  */
 #define RING_CAP (2 * HOME_LENGTH)
+#define KEEP_NS (30 * NS_PER_S)
 
 struct ring {
     struct ids entries; /* ascending but for what raced in; at most RING_CAP */
     int64_t floor;      /* complete above it */
     bool loaded;
+    int64_t asked_ns; /* when SQL was asked last */
 };
 
 struct pulled {
     struct idmap rings; /* author -> struct ring, for every pulled author */
     bool set_loaded;    /* are all pulled authors in rings? */
+    int64_t asked_ns;   /* when SQL was asked last who they are */
     uint64_t forgotten; /* times cleared: a load that began before the last is not kept */
 };
 
@@ -55,8 +59,13 @@ bool pulled_is(const struct pulled *p, int64_t author_id) {
     return idmap_get(&p->rings, author_id) != NULL;
 }
 
+/* Is it known who is pulled, as of no long ago? */
+static bool set_is_current(const struct pulled *p) {
+    return p->set_loaded && clock_mono_ns() - p->asked_ns <= KEEP_NS;
+}
+
 bool pulled_any(const struct gateway *g) {
-    return !g->pulled->set_loaded || g->pulled->rings.len > 0 || !hub_fresh(g->hub);
+    return !set_is_current(g->pulled) || g->pulled->rings.len > 0 || !hub_fresh(g->hub);
 }
 
 static struct ring *ring_of(struct pulled *p, int64_t author_id) {
@@ -101,6 +110,7 @@ static const struct pg_stmt PULLED_AUTHORS = {
 static int load_set(struct fiber *self, struct gateway *g, struct fault *fault) {
     struct pulled *p = g->pulled;
     uint64_t begun = p->forgotten;
+    int64_t asked_ns = clock_mono_ns();
     struct pg_args args;
     pg_args_init(&args, fiber_arena(self));
     struct pg_result *r;
@@ -108,12 +118,14 @@ static int load_set(struct fiber *self, struct gateway *g, struct fault *fault) 
     if (e != 0) return e;
     for (int i = 0; i < pg_rows(r); i++) ring_of(p, pg_get_i64(r, i, 0));
     p->set_loaded = begun == p->forgotten;
+    p->asked_ns = asked_ns;
     return 0;
 }
 
 static int load_ring(struct fiber *self, struct gateway *g, int64_t author_id, struct fault *fault) {
     struct pulled *p = g->pulled;
     uint64_t begun = p->forgotten;
+    int64_t asked_ns = clock_mono_ns();
     int64_t *ids;
     size_t n;
     int e = post_by_author(self, &g->domain, author_id, INT64_MAX, HOME_LENGTH, &ids, &n, fault);
@@ -123,8 +135,31 @@ static int load_ring(struct fiber *self, struct gateway *g, int64_t author_id, s
     for (size_t i = 0; i < n; i++) ids_push(&r->entries, ids[i]);
     r->floor = n < HOME_LENGTH ? 0 : ids[n - 1] - 1;
     r->loaded = true;
+    r->asked_ns = asked_ns;
     shorten(r);
     return 0;
+}
+
+/* What was loaded long ago is loaded again, by one reader; the others use it as it is meanwhile. An error leaves that to the
+ * next. */
+static int renew_set(struct fiber *self, struct gateway *g, struct fault *fault) {
+    struct pulled *p = g->pulled;
+    int64_t was_ns = p->asked_ns;
+    if (set_is_current(p)) return 0;
+    p->asked_ns = clock_mono_ns();
+    int e = load_set(self, g, fault);
+    if (e != 0) p->asked_ns = was_ns;
+    return e;
+}
+
+static int renew_ring(struct fiber *self, struct gateway *g, int64_t author_id, struct fault *fault) {
+    struct ring *r = ring_of(g->pulled, author_id);
+    int64_t was_ns = r->asked_ns, now_ns = clock_mono_ns();
+    if (r->loaded && now_ns - was_ns <= KEEP_NS) return 0;
+    r->asked_ns = now_ns;
+    int e = load_ring(self, g, author_id, fault);
+    if (e != 0) ring_of(g->pulled, author_id)->asked_ns = was_ns; /* the ring may be another one by now */
+    return e;
 }
 
 /* ---- collecting ---------------------------------------------------------------------------------------- */
@@ -159,14 +194,11 @@ static int collect_from_sql(struct fiber *self, struct gateway *g, const struct 
 int pulled_collect(struct fiber *self, struct gateway *g, const struct relations *r, int64_t before,
                    int64_t *lowest, struct ids *out, struct fault *fault) {
     if (!hub_fresh(g->hub)) return collect_from_sql(self, g, r, before, lowest, out, fault);
-    int e = g->pulled->set_loaded ? 0 : load_set(self, g, fault);
+    int e = renew_set(self, g, fault);
     if (e != 0) return e;
     int64_t *authors;
     size_t n = sources(self, g->pulled, r, &authors);
-    for (size_t i = 0; i < n && e == 0; i++) {
-        struct ring *ring = ring_of(g->pulled, authors[i]);
-        if (!ring->loaded) e = load_ring(self, g, authors[i], fault);
-    }
+    for (size_t i = 0; i < n && e == 0; i++) e = renew_ring(self, g, authors[i], fault);
     if (e != 0) return e;
     /* No suspension from here on: every ring is as it is now. */
     for (size_t i = 0; i < n; i++) {

@@ -9,6 +9,9 @@
  * An author is pulled once account_stats.pulled is set (who sets it, and why nothing is lost at the switch, is in
  * core/domain/pull.h); the flag travels with each of the author's events, so
  * a gateway learns of it no later than of the first post that was not delivered.
+ *
+ * Should an event be lost, what is missing here is missing for 30 s at most: who is pulled, and each ring that is read, are
+ * loaded again when SQL was asked that long ago. Rings are merged with what they hold, as at first.
  */
 #ifndef ROOKERY_GATEWAY_PULLED_H
 #define ROOKERY_GATEWAY_PULLED_H

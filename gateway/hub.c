@@ -7,11 +7,13 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/domain/epoch.h"
 #include "core/domain/keys.h"
 #include "core/domain/outbox.h"
 #include "core/net/codec.h"
 #include "gateway/account_cache.h"
 #include "gateway/auth.h"
+#include "gateway/hub_place.h"
 #include "gateway/job_service.h"
 #include "gateway/live.h"
 #include "gateway/post_cache.h"
@@ -20,8 +22,7 @@
 #define BLOCK_MS 200
 #define READ_COUNT 512
 #define FRESH_NS (700 * NS_PER_MS)
-#define GAP_NS (45 * NS_PER_S)
-#define STREAM_ID_MAX 48
+#define LOOK_EVERY_NS NS_PER_S
 /* An event's memory while it is looked at; events are small. */
 #define EVENT_ARENA_LIMIT (256 * 1024)
 
@@ -30,9 +31,15 @@ struct ear {
     struct fiber *fiber;
     int partition;
     struct redis *redis;
-    char last_id[STREAM_ID_MAX];
-    char run_id[48];
-    int64_t confirmed_ns;   /* everything published before this has been seen; 0: nothing confirmed */
+    struct hub_place at; /* up to where it has heard */
+    char run_id[48];     /* of the server whose stream that is */
+    /* The last look: the end that Redis named, while what is there up to it has not all been heard. */
+    bool looking;
+    struct hub_place end;
+    int64_t looked_ns;
+    bool missed;            /* a look has found that entries are missing */
+    int64_t proved_ns;      /* when that look was sent that last found nothing missing */
+    int64_t confirmed_ns;   /* everything published before this has been heard; 0: nothing confirmed */
     int64_t heard_until_ms; /* the wall time of that, the last there was */
 };
 
@@ -48,10 +55,11 @@ struct hub {
 };
 
 bool hub_fresh(const struct hub *h) {
-    int64_t limit = loop_now_ns(h->gateway->domain.loop) - FRESH_NS;
+    /* Not the loop's time: after a pause of the process that is the one from before. */
+    int64_t limit = clock_mono_ns() - FRESH_NS;
     for (int i = 0; i < h->n; i++)
         if (h->ears[i].confirmed_ns < limit) return false;
-    return true;
+    return epoch_now(&h->gateway->domain) != 0;
 }
 
 int64_t hub_heard_until_ms(const struct hub *h) {
@@ -107,15 +115,49 @@ static void heard(struct hub *h, const struct redis_reply *fields) {
     arena_reset(&h->scratch);
 }
 
+/* ---- what is missing ----------------------------------------------------------------------------------- */
+
+static void note_missed(struct ear *ear) {
+    ear->missed = true;
+    ear->confirmed_ns = 0;
+    log_warn(ear->hub->gateway->domain.log, "events are missing", LOG_I("partition", ear->partition),
+             LOG_I("added", ear->end.count), LOG_I("heard", ear->at.count));
+}
+
+/* Everything that is there up to the end that was looked at has been heard. */
+static void settle_look(struct ear *ear) {
+    ear->looking = false;
+    if (ear->at.count == ear->end.count)
+        ear->proved_ns = ear->looked_ns;
+    else
+        note_missed(ear);
+}
+
+static int begin_look(struct ear *ear, const struct redis_reply *reply, int64_t sent_ns) {
+    if (!hub_place_read_look(reply, &ear->end)) return ERR_REDIS;
+    ear->looked_ns = sent_ns;
+    ear->looking = !hub_place_before(&ear->end, &ear->at);
+    if (!ear->looking) note_missed(ear); /* the stream was deleted */
+    return 0;
+}
+
+static void hear(struct ear *ear, const struct redis_reply *entry) {
+    struct hub_place next = ear->at;
+    if (entry->elements < 2 || !hub_place_parse_id(entry->element[0].str, &next)) {
+        ear->hub->bad_events->value++;
+        return;
+    }
+    next.count++;
+    if (ear->looking && hub_place_before(&ear->end, &next)) settle_look(ear);
+    ear->at = next;
+    heard(ear->hub, &entry->element[1]);
+}
+
 /* [[key, [[id, [field, value]], ...]]] */
 static size_t hear_all(struct ear *ear, const struct redis_reply *reply) {
     if (reply->type != REDIS_ARRAY || reply->elements == 0) return 0;
     const struct redis_reply *entries = &reply->element[0].element[1];
-    for (size_t i = 0; i < entries->elements; i++) {
-        const struct redis_reply *entry = &entries->element[i];
-        heard(ear->hub, &entry->element[1]);
-        snprintf(ear->last_id, sizeof ear->last_id, STR_FMT, STR_ARG(entry->element[0].str));
-    }
+    for (size_t i = 0; i < entries->elements; i++) hear(ear, &entries->element[i]);
     return entries->elements;
 }
 
@@ -131,49 +173,78 @@ static void add_read(struct ear *ear, struct redis_batch *b) {
     redis_arg_i64(b, BLOCK_MS);
     redis_arg(b, STR("STREAMS"));
     redis_arg(b, key_events(key, ear->partition));
-    redis_arg_cstr(b, ear->last_id);
+    redis_arg_printf(b, "%" PRId64 "-%" PRId64, ear->at.ms, ear->at.sequence);
 }
 
 static bool on_another_server(const struct ear *ear) {
     return strcmp(ear->run_id, redis_run_id(ear->redis)) != 0;
 }
 
-/* Reads once and hears what came. 0, or ERR_*. */
-static int read_once(struct fiber *self, struct ear *ear) {
-    struct redis_batch *b = redis_batch_new();
-    add_read(ear, b);
-    int64_t sent_ns = clock_mono_ns(), sent_ms = clock_wall_ms();
-    int e = redis_submit(ear->redis, b);
-    if (e == 0) e = redis_await(self, ear->redis, b);
-    if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
-    if (e == 0) e = redis_batch_check(b, NULL);
-    if (e == 0 && on_another_server(ear))
-        e = ERR_ABORTED; /* it waited for the new connection: it proves nothing */
-    if (e == 0 && hear_all(ear, redis_batch_reply(b, 0)) < READ_COUNT) {
+/* The epoch of the server that this ear is connected to; 0 while it is not known. */
+static int64_t epoch_of(const struct ear *ear) {
+    const struct domain *d = &ear->hub->gateway->domain;
+    return strcmp(redis_run_id(ear->redis), redis_run_id(d->redis)) == 0 ? epoch_now(d) : 0;
+}
+
+/* What came with a read that was sent then, with a look before it or without. 0, or ERR_*. */
+static int hear_replies(struct ear *ear, const struct redis_batch *b, bool looked, int64_t sent_ns,
+                        int64_t sent_ms) {
+    /* It waited for the new connection: it proves nothing. */
+    if (on_another_server(ear)) return ERR_ABORTED;
+    const struct redis_reply *read = redis_batch_reply(b, looked ? 1 : 0);
+    if (read->type == REDIS_ERROR) return ERR_REDIS;
+    int e = looked ? begin_look(ear, redis_batch_reply(b, 0), sent_ns) : 0;
+    if (e != 0) return e;
+    bool all = hear_all(ear, read) < READ_COUNT;
+    if (all && ear->looking) settle_look(ear);
+    if (all && !ear->missed && epoch_of(ear) == ear->at.epoch) {
         ear->confirmed_ns = sent_ns;
         ear->heard_until_ms = sent_ms;
     }
+    return 0;
+}
+
+/* Reads once and hears what came. 0, or ERR_*. */
+static int read_once(struct fiber *self, struct ear *ear) {
+    struct redis_batch *b = redis_batch_new();
+    int64_t sent_ns = clock_mono_ns(), sent_ms = clock_wall_ms();
+    bool looks = !ear->looking && sent_ns - ear->proved_ns >= LOOK_EVERY_NS;
+    if (looks) hub_place_add_look(b, ear->partition);
+    add_read(ear, b);
+    int e = redis_submit(ear->redis, b);
+    if (e == 0) e = redis_await(self, ear->redis, b);
+    if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
+    if (e == 0) e = hear_replies(ear, b, looks, sent_ns, sent_ms);
     redis_batch_free(b);
     return e;
 }
 
-/* The id of the stream's last entry, where a reader that has missed things starts again. */
+/* ---- starting over ------------------------------------------------------------------------------------- */
+
+/* Moves to the stream's end, in the epoch that is known before and after. 0, or ERR_*. */
 static int find_end(struct fiber *self, struct ear *ear) {
-    const struct redis_reply *reply;
-    char key[KEY_MAX];
-    struct str name = key_events(key, ear->partition);
-    int e = redis_call(self, ear->redis, &reply, "XREVRANGE %.*s + - COUNT 1", (int)name.len, name.ptr);
+    struct hub_place end = {.epoch = epoch_of(ear)};
+    if (end.epoch == 0) return ERR_UNAVAILABLE;
+    int64_t sent_ns = clock_mono_ns();
+    struct redis_batch *b = redis_batch_new();
+    hub_place_add_look(b, ear->partition);
+    int e = redis_submit(ear->redis, b);
+    if (e == 0) e = redis_await(self, ear->redis, b);
+    if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
+    if (e == 0 && !hub_place_read_look(redis_batch_reply(b, 0), &end)) e = ERR_REDIS;
+    if (e == 0 && epoch_of(ear) != end.epoch) e = ERR_ABORTED;
+    redis_batch_free(b);
     if (e != 0) return e;
-    if (reply->type == REDIS_ERROR) return ERR_REDIS;
-    struct str id = reply->elements > 0 ? reply->element[0].element[0].str : STR("0-0");
-    snprintf(ear->last_id, sizeof ear->last_id, STR_FMT, STR_ARG(id));
+    ear->at = end;
+    ear->looking = ear->missed = false;
+    ear->proved_ns = sent_ns;
     snprintf(ear->run_id, sizeof ear->run_id, "%s", redis_run_id(ear->redis));
     return 0;
 }
 
 /* Events may have been missed: nothing older is believed, and reading starts at the end. */
 static int start_over(struct fiber *self, struct ear *ear) {
-    bool first = ear->run_id[0] == '\0';
+    bool first = ear->at.epoch == 0;
     ear->confirmed_ns = 0;
     int e = find_end(self, ear);
     if (e != 0) return e;
@@ -181,12 +252,14 @@ static int start_over(struct fiber *self, struct ear *ear) {
     if (first) return 0;
     ear->hub->gaps->value++;
     log_warn(ear->hub->gateway->domain.log, "events may have been missed: caches dropped",
-             LOG_I("partition", ear->partition));
+             LOG_I("partition", ear->partition), LOG_I("epoch", ear->at.epoch));
     return 0;
 }
 
-static bool has_gap(const struct ear *ear) {
-    return on_another_server(ear) || clock_mono_ns() - ear->confirmed_ns > GAP_NS;
+static bool must_start_over(const struct ear *ear) {
+    int64_t epoch = epoch_of(ear);
+    return ear->at.epoch == 0 || ear->missed || on_another_server(ear) ||
+           (epoch != 0 && epoch != ear->at.epoch);
 }
 
 static void listen_to(struct fiber *self, void *arg) {
@@ -195,7 +268,7 @@ static void listen_to(struct fiber *self, void *arg) {
     while (!ear->hub->stopping) {
         arena_reset(fiber_arena(self));
         int e = redis_wait_ready(self, ear->redis);
-        if (e == 0 && has_gap(ear)) e = start_over(self, ear);
+        if (e == 0 && must_start_over(ear)) e = start_over(self, ear);
         if (e == 0) e = read_once(self, ear);
         failures = e == 0 ? 0 : failures + 1;
         if (failures > 0 && fiber_sleep_ms(self, backoff_ms(failures, 10, 250)) != 0) break;

@@ -1,0 +1,32 @@
+/* Places in an event stream, and what Redis says of a stream's end.
+ *
+ * Redis 7 keeps with each stream how many entries were ever added to it (entries-added). XADD raises it; trimming and XDEL
+ * leave it, and last-generated-id too, as they are; DEL takes both away, and a stream that is made anew counts from 0. So the
+ * count of a place is the same for everybody, whatever has been removed since, and between two places exactly as many
+ * entries were added as their counts differ.
+ */
+#ifndef ROOKERY_GATEWAY_HUB_PLACE_H
+#define ROOKERY_GATEWAY_HUB_PLACE_H
+
+#include "core/store/redis.h"
+
+/* Behind the entry with this id, which need not be there any more; 0-0 is before the first. */
+struct hub_place {
+    int64_t epoch; /* of Redis; 0: no place is known */
+    int64_t ms, sequence;
+    int64_t count; /* entries ever added with an id up to this */
+};
+
+/* Reads "ms-sequence" into the place; false when it is nothing of the kind. */
+bool hub_place_parse_id(struct str id, struct hub_place *p);
+/* By id: is a before b? */
+bool hub_place_before(const struct hub_place *a, const struct hub_place *b);
+bool hub_place_same_id(const struct hub_place *a, const struct hub_place *b);
+
+/* Adds the command that asks for the end of a partition's stream. */
+void hub_place_add_look(struct redis_batch *b, int partition);
+/* Reads its reply into id and count. A stream that does not exist ends at 0-0, with a count of 0. False when it is
+ * another error, or a Redis that does not count. */
+bool hub_place_read_look(const struct redis_reply *reply, struct hub_place *p);
+
+#endif

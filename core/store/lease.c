@@ -23,7 +23,7 @@
 #define STATEMENT_MS 5000
 
 static const struct lease_times default_times = {.ttl_ms = 60000, .renew_ms = 15000, .grace_ms = 12000};
-/* A database whose clock jumps further than this is worth a line in the log, and so is a wall clock that is so far from it. */
+/* A database whose clock jumps further than this is worth a line in the log. */
 #define SKEW_MS 5000
 
 struct lease {
@@ -32,7 +32,6 @@ struct lease {
     struct lease_times times;
     char holder[96];
     struct followed_clock clock; /* the database's */
-    bool skew_told;
     struct snowflake ids;
     int node;         /* -1: none */
     int64_t until_ns; /* monotonic; no id is made after it */
@@ -74,16 +73,6 @@ static int64_t own_end_ms(const struct lease *l) {
     return now_ms == 0 ? 0 : now_ms + l->times.ttl_ms;
 }
 
-/* Nothing but the log depends on the wall clock. */
-static void compare_wall_clock(struct lease *l, int64_t database_ms) {
-    int64_t skew_ms = clock_wall_ms() - database_ms;
-    bool far = skew_ms > SKEW_MS || skew_ms < -SKEW_MS;
-    if (far && !l->skew_told)
-        log_warn(l->log, "the clock of this machine differs from the database's: times in this log are wrong",
-                 LOG_I("skew_ms", skew_ms));
-    l->skew_told = far;
-}
-
 /* The lease was asked for at `asked_ns` and given; the database told its time. */
 static int hold(struct lease *l, int node, int64_t asked_ns, int64_t database_ms) {
     int64_t ahead_ms, now_ns = clock_mono_ns();
@@ -91,7 +80,6 @@ static int hold(struct lease *l, int node, int64_t asked_ns, int64_t database_ms
     if (!followed_clock_sample(&l->clock, asked_ns, now_ns, database_ms, &ahead_ms)) return ERR_UNAVAILABLE;
     if (ahead_ms > SKEW_MS || ahead_ms < -SKEW_MS)
         log_warn(l->log, "the database's clock was stepped", LOG_I("ms", ahead_ms));
-    compare_wall_clock(l, database_ms);
     l->ids.lease_until_ms = followed_clock_ms(&l->clock, asked_ns) + l->times.ttl_ms;
     l->until_ns = asked_ns + l->times.ttl_ms * NS_PER_MS;
     return ERR_OK;

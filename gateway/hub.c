@@ -10,10 +10,9 @@
 #include "core/domain/epoch.h"
 #include "core/domain/keys.h"
 #include "core/domain/outbox.h"
-#include "core/net/codec.h"
 #include "gateway/account_cache.h"
 #include "gateway/auth.h"
-#include "gateway/hub_place.h"
+#include "gateway/hub_stream.h"
 #include "gateway/job_service.h"
 #include "gateway/live.h"
 #include "gateway/post_cache.h"
@@ -37,10 +36,9 @@ struct ear {
     bool looking;
     struct hub_place end;
     int64_t looked_ns;
-    bool missed;            /* a look has found that entries are missing */
-    int64_t proved_ns;      /* when that look was sent that last found nothing missing */
-    int64_t confirmed_ns;   /* everything published before this has been heard; 0: nothing confirmed */
-    int64_t heard_until_ms; /* the wall time of that, the last there was */
+    bool missed;          /* a look has found that entries are missing */
+    int64_t proved_ns;    /* when that look was sent that last found nothing missing */
+    int64_t confirmed_ns; /* everything published before this has been heard; 0: nothing confirmed */
 };
 
 struct hub {
@@ -60,13 +58,6 @@ bool hub_fresh(const struct hub *h) {
     for (int i = 0; i < h->n; i++)
         if (h->ears[i].confirmed_ns < limit) return false;
     return epoch_now(&h->gateway->domain) != 0;
-}
-
-int64_t hub_heard_until_ms(const struct hub *h) {
-    int64_t earliest = INT64_MAX;
-    for (int i = 0; i < h->n; i++)
-        if (h->ears[i].heard_until_ms < earliest) earliest = h->ears[i].heard_until_ms;
-    return earliest;
 }
 
 struct live *hub_live(struct hub *h) {
@@ -94,24 +85,18 @@ static void invalidate(struct gateway *g, const Event *e) {
     }
 }
 
-static void heard(struct hub *h, const struct redis_reply *fields) {
+/* The event of the entry at ear->at. */
+static void heard(struct ear *ear, const struct redis_reply *fields) {
+    struct hub *h = ear->hub;
+    struct hub_entry entry;
     h->events->value++;
-    if (fields->type != REDIS_ARRAY || fields->elements < 2) {
-        h->bad_events->value++;
-        return;
+    if (!hub_entry_read(fields, ear->at.epoch, &h->scratch, &entry)) h->bad_events->value++;
+    if (entry.event) {
+        invalidate(h->gateway, entry.event);
+        pulled_heard(h->gateway, entry.event);
+        job_watch_heard(h->gateway->job_watch, entry.event);
     }
-    /* Replayed to one role: it was heard when it was new. */
-    if (fields->elements >= 4 && str_eq(fields->element[2].str, STR(OUTBOX_ADDRESSED))) return;
-    Event *e = (Event *)(void *)pb_decode(&rookery__events__v1__event__descriptor, fields->element[1].str,
-                                          &h->scratch, NULL);
-    if (e) {
-        invalidate(h->gateway, e);
-        pulled_heard(h->gateway, e);
-        live_heard(h->live, e);
-        job_watch_heard(h->gateway->job_watch, e);
-    } else {
-        h->bad_events->value++;
-    }
+    live_heard(h->live, ear->partition, &ear->at, entry.settled ? NULL : entry.event);
     arena_reset(&h->scratch);
 }
 
@@ -150,7 +135,7 @@ static void hear(struct ear *ear, const struct redis_reply *entry) {
     next.count++;
     if (ear->looking && hub_place_before(&ear->end, &next)) settle_look(ear);
     ear->at = next;
-    heard(ear->hub, &entry->element[1]);
+    heard(ear, &entry->element[1]);
 }
 
 /* [[key, [[id, [field, value]], ...]]] */
@@ -187,8 +172,7 @@ static int64_t epoch_of(const struct ear *ear) {
 }
 
 /* What came with a read that was sent then, with a look before it or without. 0, or ERR_*. */
-static int hear_replies(struct ear *ear, const struct redis_batch *b, bool looked, int64_t sent_ns,
-                        int64_t sent_ms) {
+static int hear_replies(struct ear *ear, const struct redis_batch *b, bool looked, int64_t sent_ns) {
     /* It waited for the new connection: it proves nothing. */
     if (on_another_server(ear)) return ERR_ABORTED;
     const struct redis_reply *read = redis_batch_reply(b, looked ? 1 : 0);
@@ -197,29 +181,64 @@ static int hear_replies(struct ear *ear, const struct redis_batch *b, bool looke
     if (e != 0) return e;
     bool all = hear_all(ear, read) < READ_COUNT;
     if (all && ear->looking) settle_look(ear);
-    if (all && !ear->missed && epoch_of(ear) == ear->at.epoch) {
-        ear->confirmed_ns = sent_ns;
-        ear->heard_until_ms = sent_ms;
-    }
+    if (all && !ear->missed && epoch_of(ear) == ear->at.epoch) ear->confirmed_ns = sent_ns;
     return 0;
 }
 
 /* Reads once and hears what came. 0, or ERR_*. */
 static int read_once(struct fiber *self, struct ear *ear) {
     struct redis_batch *b = redis_batch_new();
-    int64_t sent_ns = clock_mono_ns(), sent_ms = clock_wall_ms();
+    int64_t sent_ns = clock_mono_ns();
     bool looks = !ear->looking && sent_ns - ear->proved_ns >= LOOK_EVERY_NS;
     if (looks) hub_place_add_look(b, ear->partition);
     add_read(ear, b);
     int e = redis_submit(ear->redis, b);
     if (e == 0) e = redis_await(self, ear->redis, b);
     if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
-    if (e == 0) e = hear_replies(ear, b, looks, sent_ns, sent_ms);
+    if (e == 0) e = hear_replies(ear, b, looks, sent_ns);
     redis_batch_free(b);
     return e;
 }
 
 /* ---- starting over ------------------------------------------------------------------------------------- */
+
+/* The stream's newest entries. */
+static void add_read_back(struct ear *ear, struct redis_batch *b) {
+    char key[KEY_MAX];
+    redis_cmd(b, 6);
+    redis_arg(b, STR("XREVRANGE"));
+    redis_arg(b, key_events(key, ear->partition));
+    redis_arg(b, STR("+"));
+    redis_arg(b, STR("-"));
+    redis_arg(b, STR("COUNT"));
+    redis_arg_i64(b, live_memory(ear->hub->live));
+}
+
+/* Live feeds learn which events were published before the place where hearing begins, so that these are not told when they
+ * are published again. What is behind that place will be heard. */
+static void remember(struct ear *ear, const struct redis_reply *newest) {
+    struct hub *h = ear->hub;
+    for (size_t i = newest->type == REDIS_ARRAY ? newest->elements : 0; i-- > 0;) {
+        const struct redis_reply *entry = &newest->element[i];
+        struct hub_place at = ear->at;
+        struct hub_entry read = {0};
+        if (entry->elements == 2 && hub_place_parse_id(entry->element[0].str, &at) &&
+            !hub_place_before(&ear->at, &at))
+            hub_entry_read(&entry->element[1], at.epoch, &h->scratch, &read);
+        if (read.event) live_remember(h->live, ear->partition, &at, read.event);
+        arena_reset(&h->scratch);
+    }
+}
+
+static void begin_at(struct ear *ear, const struct hub_place *end, const struct redis_reply *newest,
+                     int64_t sent_ns) {
+    ear->at = *end;
+    ear->looking = ear->missed = false;
+    ear->proved_ns = sent_ns;
+    snprintf(ear->run_id, sizeof ear->run_id, "%s", redis_run_id(ear->redis));
+    remember(ear, newest);
+    live_begin(ear->hub->live, ear->partition, &ear->at);
+}
 
 /* Moves to the stream's end, in the epoch that is known before and after. 0, or ERR_*. */
 static int find_end(struct fiber *self, struct ear *ear) {
@@ -228,18 +247,15 @@ static int find_end(struct fiber *self, struct ear *ear) {
     int64_t sent_ns = clock_mono_ns();
     struct redis_batch *b = redis_batch_new();
     hub_place_add_look(b, ear->partition);
+    add_read_back(ear, b);
     int e = redis_submit(ear->redis, b);
     if (e == 0) e = redis_await(self, ear->redis, b);
     if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
     if (e == 0 && !hub_place_read_look(redis_batch_reply(b, 0), &end)) e = ERR_REDIS;
     if (e == 0 && epoch_of(ear) != end.epoch) e = ERR_ABORTED;
+    if (e == 0) begin_at(ear, &end, redis_batch_reply(b, 1), sent_ns);
     redis_batch_free(b);
-    if (e != 0) return e;
-    ear->at = end;
-    ear->looking = ear->missed = false;
-    ear->proved_ns = sent_ns;
-    snprintf(ear->run_id, sizeof ear->run_id, "%s", redis_run_id(ear->redis));
-    return 0;
+    return e;
 }
 
 /* Events may have been missed: nothing older is believed, and reading starts at the end. */
@@ -301,7 +317,6 @@ void hub_start(struct hub *h) {
         struct ear *ear = &h->ears[i];
         ear->hub = h;
         ear->partition = i;
-        ear->heard_until_ms = clock_wall_ms();
         ear->redis = redis_open_blocking(h->gateway->domain.redis, "hub", BLOCK_MS);
         struct fiber_options options = {.name = "hub"};
         int e = fiber_spawn(h->gateway->domain.loop, &options, listen_to, ear, &ear->fiber);

@@ -4,7 +4,7 @@
  * It does two things with an event: keeps the caches true (at once), and feeds the live streams (live.h).
  *
  * Happy path, one fiber per partition on a connection of its own:
- *   1. XREAD BLOCK 200 from the place (hub_place.h) up to which it has heard. Each entry moves the place: its id, and
+ *   1. XREAD BLOCK 200 from the place (hub_stream.h) up to which it has heard. Each entry moves the place: its id, and
  *      one more in the count.
  *   2. Each event's invalidations are applied, and the event is handed to live.c.
  *   3. Once a second, and first of all after a pause, the same batch asks for the stream's end before it reads: a *look*.
@@ -54,9 +54,6 @@ void hub_start(struct hub *h);
 void hub_stop(struct fiber *self, struct hub *h);
 /* May what the hub guards be believed? Cheap: a look at the clock. */
 bool hub_fresh(const struct hub *h);
-/* The wall time up to which everything published has been heard. Unlike freshness it does not go back: after a gap it is
- * what it was before. */
-int64_t hub_heard_until_ms(const struct hub *h);
 struct live *hub_live(struct hub *h);
 
 #endif

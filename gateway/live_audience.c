@@ -48,6 +48,7 @@ struct subscriber *audience_subscribe(struct live *l, int64_t account_id, int64_
     s->live = l;
     s->account_id = account_id;
     s->session_id = session_id;
+    s->joined = UINT64_MAX;
     list_init(&s->node);
     list_push_back(&l->all, &s->node);
     l->n_all++;
@@ -109,16 +110,40 @@ void audience_push(struct subscriber *s, struct rpc_shared *message) {
 }
 
 void audience_push_all(struct live *l, struct rpc_shared *message) {
-    list_each_safe (&l->all, node) audience_push(list_entry(node, struct subscriber, node), message);
+    list_each_safe (&l->all, node) {
+        struct subscriber *s = list_entry(node, struct subscriber, node);
+        if (s->joined <= l->places.n_told) audience_push(s, message);
+    }
+}
+
+/* A resuming stream's own: sent by its fiber. */
+static void push_to_replay(struct replay *r, int64_t author_id, const struct tell *t,
+                           struct rpc_shared *message, audience_wants *wants) {
+    struct subscriber *s = r->subscriber;
+    bool hears = author_id == s->account_id ||
+                 ids_contains(s->relations.followed.v, s->relations.followed.len, author_id);
+    if (!hears || s->told == t->round || !wants(s, t)) return;
+    s->told = t->round;
+    if (r->n_out == r->cap_out) {
+        r->cap_out = r->cap_out ? 2 * r->cap_out : 4;
+        r->out = realloc(r->out, r->cap_out * sizeof(struct rpc_shared *));
+        if (!r->out) abort();
+    }
+    rpc_shared_ref(message);
+    r->out[r->n_out++] = message;
 }
 
 void audience_push_to(struct live *l, int64_t author_id, const struct tell *t, struct rpc_shared *message,
                       audience_wants *wants) {
+    if (t->replay) {
+        push_to_replay(t->replay, author_id, t, message, wants);
+        return;
+    }
     const struct audience *a = audience_of(&l->by_author, author_id);
     for (size_t i = a ? a->len : 0; i-- > 0;) {
         struct subscriber *s = a->v[i];
-        if (s->told == l->round || !wants(s, t)) continue;
-        s->told = l->round;
+        if (t->number <= s->joined || s->told == t->round || !wants(s, t)) continue;
+        s->told = t->round;
         audience_push(s, message); /* the audience is gone only if this was its last */
     }
 }

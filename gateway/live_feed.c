@@ -11,7 +11,6 @@
 #include "core/domain/account.h"
 #include "gateway/live_internal.h"
 
-#define BATCH 256 /* posts loaded in one statement */
 #define REPOSTS_AT_ONCE 1000
 #define SESSIONS_AT_ONCE 1000
 #define HEARTBEAT_MS 15000
@@ -30,6 +29,10 @@ static bool wants_entry(const struct subscriber *s, const struct tell *t) {
 
 static bool wants_change(const struct subscriber *s, const struct tell *t) {
     return relations_may_see(&s->relations, t->account_id);
+}
+
+bool live_may_want(const struct subscriber *s, const struct tell *t) {
+    return t->kind == TELL_ITEM ? wants_entry(s, t) : wants_change(s, t);
 }
 
 /* ---- relations and sessions ---------------------------------------------------------------------------- */
@@ -106,10 +109,10 @@ static void check_all_sessions(struct fiber *self, struct live *l) {
 /* ---- telling ------------------------------------------------------------------------------------------- */
 
 /* To the author's audience, and, with each repost of the post, to the audience of whoever reposted it. */
-typedef void tell_repost(struct fiber *self, struct live *l, const struct tell *t,
-                         const struct post_actor *repost, struct rpc_shared *message);
+typedef void tell_repost(struct fiber *self, struct live *l, struct tell *t, const struct post_actor *repost,
+                         struct rpc_shared *message);
 
-static void each_repost(struct fiber *self, struct live *l, const struct tell *t, struct rpc_shared *message,
+static void each_repost(struct fiber *self, struct live *l, struct tell *t, struct rpc_shared *message,
                         tell_repost *fn) {
     int64_t after = 0;
     for (size_t n = REPOSTS_AT_ONCE; n == REPOSTS_AT_ONCE && !l->stopping;) {
@@ -124,51 +127,64 @@ static void each_repost(struct fiber *self, struct live *l, const struct tell *t
     }
 }
 
-static void tell_repost_edited(struct fiber *self, struct live *l, const struct tell *t,
+static void tell_repost_edited(struct fiber *self, struct live *l, struct tell *t,
                                const struct post_actor *repost, struct rpc_shared *message) {
     (void)self;
     audience_push_to(l, repost->account_id, t, message, wants_change);
 }
 
-static void tell_repost_deleted(struct fiber *self, struct live *l, const struct tell *t,
+static void tell_repost_deleted(struct fiber *self, struct live *l, struct tell *t,
                                 const struct post_actor *repost, struct rpc_shared *message) {
     (void)message;
-    struct rpc_shared *own = live_deleted_message(l->gateway, fiber_arena(self), repost->id);
-    l->round++;
+    struct rpc_shared *own =
+        live_deleted_message(live_tell_token(l, fiber_arena(self), t, false), repost->id);
+    t->round = ++l->round;
     audience_push_to(l, repost->account_id, t, own, wants_change);
     rpc_shared_unref(own);
 }
 
-static void tell_deleted(struct fiber *self, struct live *l, const struct tell *t) {
-    struct rpc_shared *message = live_deleted_message(l->gateway, fiber_arena(self), t->post_id);
+/* Several messages, maybe: none of them may claim that all has been told. */
+static void tell_deleted(struct fiber *self, struct live *l, struct tell *t) {
+    struct rpc_shared *message =
+        live_deleted_message(live_tell_token(l, fiber_arena(self), t, false), t->post_id);
     audience_push_to(l, t->account_id, t, message, wants_change);
     rpc_shared_unref(message);
     if (!t->is_repost) each_repost(self, l, t, NULL, tell_repost_deleted);
 }
 
-static void tell_edited(struct fiber *self, struct live *l, const struct tell *t,
-                        const struct cached_post *post) {
+static void tell_edited(struct fiber *self, struct live *l, struct tell *t, const struct cached_post *post) {
     if (!post || post->deleted) return;
-    struct rpc_shared *message = live_edited_message(l->gateway, fiber_arena(self), post);
+    struct arena *a = fiber_arena(self);
+    struct rpc_shared *message = live_edited_message(live_tell_token(l, a, t, true), a, post);
     audience_push_to(l, t->account_id, t, message, wants_change);
     each_repost(self, l, t, message, tell_repost_edited);
     rpc_shared_unref(message);
 }
 
-static void tell_item(struct fiber *self, struct live *l, const struct tell *t,
-                      const struct cached_post *entry, const struct cached_post *original) {
+/* What who resumes has done with the post, which was not new to them; nobody else can have done anything yet. */
+static struct engaged engaged_in(const struct tell *t, int64_t post_id) {
+    const struct replay *r = t->replay;
+    if (!r) return (struct engaged){0};
+    return (struct engaged){ids_contains(r->liked.v, r->liked.len, post_id),
+                            ids_contains(r->reposted.v, r->reposted.len, post_id)};
+}
+
+static void tell_item(struct fiber *self, struct live *l, struct tell *t, const struct cached_post *entry,
+                      const struct cached_post *original) {
     const struct cached_post *shown = t->entry.repost_of_id != 0 ? original : entry;
     if (!entry || !shown || entry->deleted || shown->deleted) return;
-    struct rpc_shared *message = live_item_message(self, l->gateway, entry, shown, (struct engaged){0});
+    char *token = live_tell_token(l, fiber_arena(self), t, true);
+    struct rpc_shared *message =
+        live_item_message(self, l->gateway, token, entry, shown, engaged_in(t, shown->lru.id));
     audience_push_to(l, t->account_id, t, message, wants_entry);
     rpc_shared_unref(message);
 }
 
-static void tell_one(struct fiber *self, struct live *l, const struct tell *t) {
+void live_tell(struct fiber *self, struct live *l, struct tell *t) {
     struct gateway *g = l->gateway;
     const int64_t ids[] = {t->post_id, t->entry.repost_of_id};
     const struct cached_post *posts[2] = {NULL, NULL};
-    l->round++;
+    t->round = ++l->round;
     switch (t->kind) {
     case TELL_RELATIONS: reload_relations(self, l, t->account_id); return;
     case TELL_SESSIONS: check_account(self, l, t->account_id); return;
@@ -188,10 +204,9 @@ static void tell_one(struct fiber *self, struct live *l, const struct tell *t) {
 
 /* ---- the fibers ---------------------------------------------------------------------------------------- */
 
-/* Brings the posts of a batch into the cache with one statement. */
-static void load_ahead(struct fiber *self, struct live *l, const struct tell *batch, size_t n) {
-    int64_t ids[2 * BATCH];
-    const struct cached_post *posts[2 * BATCH];
+void live_load_ahead(struct fiber *self, struct live *l, const struct tell *batch, size_t n) {
+    int64_t ids[2 * LIVE_BATCH];
+    const struct cached_post *posts[2 * LIVE_BATCH];
     size_t n_ids = 0;
     for (size_t i = 0; i < n; i++) {
         if (batch[i].kind != TELL_ITEM && batch[i].kind != TELL_EDITED) continue;
@@ -202,12 +217,18 @@ static void load_ahead(struct fiber *self, struct live *l, const struct tell *ba
 }
 
 static void feed_batch(struct fiber *self, struct live *l) {
-    size_t n = l->queue_len < BATCH ? l->queue_len : BATCH;
+    size_t n = l->queue_len < LIVE_BATCH ? l->queue_len : LIVE_BATCH;
     struct tell *batch = arena_memdup(fiber_arena(self), l->queue, n * sizeof *batch);
     l->queue_len -= n;
     for (size_t i = 0; i < l->queue_len; i++) l->queue[i] = l->queue[i + n];
-    load_ahead(self, l, batch, n);
-    for (size_t i = 0; i < n && !l->reset_due; i++) tell_one(self, l, &batch[i]);
+    live_load_ahead(self, l, batch, n);
+    for (size_t i = 0; i < n && !l->reset_due; i++) {
+        /* What lies between concerns nobody here. */
+        places_tell(&l->places, batch[i].number - 1);
+        live_tell(self, l, &batch[i]);
+        if (!l->reset_due) places_tell(&l->places, batch[i].number);
+    }
+    if (l->queue_len == 0 && !l->reset_due) places_tell(&l->places, l->places.n_heard);
 }
 
 /* Relations first: who reads again because of the reset misses nothing that comes by the new ones. */
@@ -215,7 +236,9 @@ static void reset_all(struct fiber *self, struct live *l) {
     l->reset_due = false;
     l->resets->value++;
     reload_all_relations(self, l);
-    struct rpc_shared *message = live_reset_message(l->gateway, fiber_arena(self));
+    places_tell_reset(&l->places);
+    struct rpc_shared *message =
+        live_reset_message(live_position_token(l, fiber_arena(self), l->places.told));
     audience_push_all(l, message);
     rpc_shared_unref(message);
     check_all_sessions(self, l);
@@ -224,6 +247,7 @@ static void reset_all(struct fiber *self, struct live *l) {
 void live_feeder(struct fiber *self, void *arg) {
     struct live *l = arg;
     while (!l->stopping) {
+        l->feeding = l->reset_due || l->queue_len > 0;
         if (l->reset_due)
             reset_all(self, l);
         else if (l->queue_len > 0)
@@ -236,7 +260,7 @@ void live_feeder(struct fiber *self, void *arg) {
 }
 
 static void beat(struct fiber *self, struct live *l) {
-    struct rpc_shared *message = live_heartbeat(l->gateway, fiber_arena(self));
+    struct rpc_shared *message = live_heartbeat(live_position_token(l, fiber_arena(self), l->places.told));
     audience_push_all(l, message);
     rpc_shared_unref(message);
     check_all_sessions(self, l);

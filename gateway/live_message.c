@@ -1,39 +1,52 @@
 /* The messages of live feeds. */
+#include <string.h>
+
 #include "core/base/snowflake.h"
-#include "gateway/hub.h"
 #include "gateway/lists.h"
 #include "gateway/live_internal.h"
 
-/* token_id: the entry the message is of, INT64_MAX for none. The token never claims more than the hub has heard: while
- * Redis is away entries are committed that nobody has heard of, and a stream that resumes must be brought them. */
-static void stream_response(struct gateway *g, struct arena *a, Rookery__V1__StreamHomeTimelineResponse *m,
-                            Rookery__V1__StreamHomeTimelineResponse__EventCase what, int64_t token_id) {
-    rookery__v1__stream_home_timeline_response__init(m);
-    m->event_case = what;
-    int64_t heard = snowflake_floor(hub_heard_until_ms(g->hub));
-    struct page_position p = {.list = LIST_LIVE, .a = token_id < heard ? token_id : heard};
-    m->resume_token = page_token_encode(a, g->page_key, &p);
+/* ---- tokens -------------------------------------------------------------------------------------------- */
+
+char *live_position_token(struct live *l, struct arena *a, const struct hub_place *places) {
+    return live_token_encode(a, l->gateway->page_key, places, l->places.partitions);
 }
 
-struct rpc_shared *live_heartbeat(struct gateway *g, struct arena *a) {
+char *live_tell_token(struct live *l, struct arena *a, const struct tell *t, bool with_own) {
+    const struct hub_place *told = t->replay ? t->replay->told : l->places.told;
+    if (!with_own) return live_position_token(l, a, told);
+    struct hub_place *places = arena_memdup(a, told, l->places.partitions * sizeof *places);
+    places[t->partition] = t->place;
+    return live_position_token(l, a, places);
+}
+
+/* ---- messages ------------------------------------------------------------------------------------------ */
+
+static void stream_response(Rookery__V1__StreamHomeTimelineResponse *m, char *token,
+                            Rookery__V1__StreamHomeTimelineResponse__EventCase what) {
+    rookery__v1__stream_home_timeline_response__init(m);
+    m->event_case = what;
+    m->resume_token = token;
+}
+
+struct rpc_shared *live_heartbeat(char *token) {
     Rookery__V1__StreamHomeTimelineResponse m;
     Rookery__V1__Heartbeat beat = ROOKERY__V1__HEARTBEAT__INIT;
-    stream_response(g, a, &m, ROOKERY__V1__STREAM_HOME_TIMELINE_RESPONSE__EVENT_HEARTBEAT, INT64_MAX);
+    stream_response(&m, token, ROOKERY__V1__STREAM_HOME_TIMELINE_RESPONSE__EVENT_HEARTBEAT);
     m.heartbeat = &beat;
     return rpc_shared_new(&m.base);
 }
 
-struct rpc_shared *live_reset_message(struct gateway *g, struct arena *a) {
+struct rpc_shared *live_reset_message(char *token) {
     Rookery__V1__StreamHomeTimelineResponse m;
     Rookery__V1__Reset reset = ROOKERY__V1__RESET__INIT;
-    stream_response(g, a, &m, ROOKERY__V1__STREAM_HOME_TIMELINE_RESPONSE__EVENT_RESET, INT64_MAX);
+    stream_response(&m, token, ROOKERY__V1__STREAM_HOME_TIMELINE_RESPONSE__EVENT_RESET);
     m.reset = &reset;
     return rpc_shared_new(&m.base);
 }
 
-struct rpc_shared *live_deleted_message(struct gateway *g, struct arena *a, int64_t id) {
+struct rpc_shared *live_deleted_message(char *token, int64_t id) {
     Rookery__V1__StreamHomeTimelineResponse m;
-    stream_response(g, a, &m, ROOKERY__V1__STREAM_HOME_TIMELINE_RESPONSE__EVENT_DELETED_ID, INT64_MAX);
+    stream_response(&m, token, ROOKERY__V1__STREAM_HOME_TIMELINE_RESPONSE__EVENT_DELETED_ID);
     m.deleted_id = id;
     return rpc_shared_new(&m.base);
 }
@@ -50,11 +63,12 @@ static Rookery__V1__TimelineItem *item(struct arena *a, const struct cached_post
     return m;
 }
 
-struct rpc_shared *live_item_message(struct fiber *self, struct gateway *g, const struct cached_post *entry,
-                                     const struct cached_post *shown, struct engaged by) {
+struct rpc_shared *live_item_message(struct fiber *self, struct gateway *g, char *token,
+                                     const struct cached_post *entry, const struct cached_post *shown,
+                                     struct engaged by) {
     struct arena *a = fiber_arena(self);
     Rookery__V1__StreamHomeTimelineResponse m;
-    stream_response(g, a, &m, ROOKERY__V1__STREAM_HOME_TIMELINE_RESPONSE__EVENT_ITEM, entry->lru.id);
+    stream_response(&m, token, ROOKERY__V1__STREAM_HOME_TIMELINE_RESPONSE__EVENT_ITEM);
     m.item = item(a, entry, shown, by);
     struct ids accounts;
     ids_init(&accounts);
@@ -64,9 +78,9 @@ struct rpc_shared *live_item_message(struct fiber *self, struct gateway *g, cons
     return rpc_shared_new(&m.base);
 }
 
-struct rpc_shared *live_edited_message(struct gateway *g, struct arena *a, const struct cached_post *p) {
+struct rpc_shared *live_edited_message(char *token, struct arena *a, const struct cached_post *p) {
     Rookery__V1__StreamHomeTimelineResponse m;
-    stream_response(g, a, &m, ROOKERY__V1__STREAM_HOME_TIMELINE_RESPONSE__EVENT_EDITED, INT64_MAX);
+    stream_response(&m, token, ROOKERY__V1__STREAM_HOME_TIMELINE_RESPONSE__EVENT_EDITED);
     m.edited = shape_post(a, p, (struct engaged){0});
     return rpc_shared_new(&m.base);
 }

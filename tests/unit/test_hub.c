@@ -16,7 +16,7 @@
 #include "core/domain/keys.h"
 #include "core/domain/outbox.h"
 #include "gateway/hub.h"
-#include "gateway/hub_place.h"
+#include "gateway/hub_stream.h"
 #include "gateway/post_cache.h"
 #include "tests/unit/support/gateway_world.h"
 

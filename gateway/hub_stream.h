@@ -1,13 +1,14 @@
-/* Places in an event stream, and what Redis says of a stream's end.
+/* Event streams as gateways read them: places, what Redis says of a stream's end, and entries.
  *
  * Redis 7 keeps with each stream how many entries were ever added to it (entries-added). XADD raises it; trimming and XDEL
  * leave it, and last-generated-id too, as they are; DEL takes both away, and a stream that is made anew counts from 0. So the
  * count of a place is the same for everybody, whatever has been removed since, and between two places exactly as many
  * entries were added as their counts differ.
  */
-#ifndef ROOKERY_GATEWAY_HUB_PLACE_H
-#define ROOKERY_GATEWAY_HUB_PLACE_H
+#ifndef ROOKERY_GATEWAY_HUB_STREAM_H
+#define ROOKERY_GATEWAY_HUB_STREAM_H
 
+#include "core/domain/outbox.h"
 #include "core/store/redis.h"
 
 /* Behind the entry with this id, which need not be there any more; 0-0 is before the first. */
@@ -28,5 +29,13 @@ void hub_place_add_look(struct redis_batch *b, int partition);
 /* Reads its reply into id and count. A stream that does not exist ends at 0-0, with a count of 0. False when it is
  * another error, or a Redis that does not count. */
 bool hub_place_read_look(const struct redis_reply *reply, struct hub_place *p);
+
+struct hub_entry {
+    Event *
+        event; /* in the arena; NULL when the entry is for one role only (a replayed dead letter): it was heard before */
+    bool settled; /* it is told to an epoch that began after it had been published (core/domain/epoch.h) */
+};
+/* Reads an entry's fields. False when they are no event. */
+bool hub_entry_read(const struct redis_reply *fields, int64_t epoch, struct arena *a, struct hub_entry *out);
 
 #endif

@@ -1,0 +1,269 @@
+#!/usr/bin/python3
+"""Live streams that are cut and resumed, on any gateway: they bring what was published after their token, once, or say "reset".
+Prints TAP. Starts servers and daemons of its own."""
+import os
+import random
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import grpc  # noqa: E402
+from callers import connect, Feed, People  # noqa: E402
+from own_stack import Stack  # noqa: E402
+from rookery.v1 import timeline_pb2 as tl  # noqa: E402
+from tap import check, done_testing, eventually, fails_with  # noqa: E402
+
+PARTITIONS = 4
+LATE_S = 12  # more than any clock that ids are compared with may be wrong
+CUTS = 40
+AGAIN = "local e = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]; return redis.call('XADD', KEYS[1], '*', unpack(e[2]))"
+
+
+def streams():
+    return [f"events:{{{p}}}" for p in range(PARTITIONS)]
+
+
+def lengths(stack):
+    return {key: stack.redis("XLEN", key) for key in streams()}
+
+
+def published(stack, action):
+    """Runs it: what it returned, and the stream that its event is on."""
+    before = lengths(stack)
+    result = action()
+    return result, next(key for key, length in lengths(stack).items() if length > before[key])
+
+
+def cut_streams(stack):
+    for key in streams():
+        stack.redis("XTRIM", key, "MAXLEN", 0)
+
+
+def token_now(person, author):
+    """A token up to which everything has been told."""
+    feed = Feed(person)
+    marker = author.post("marker")
+    feed.wait("item", lambda m: m.item.id == marker.id)
+    feed.close()
+    return feed.token
+
+
+def told(person, token, last):
+    """What a resumed stream says up to the item `last`: its kinds, with ids for items."""
+    feed, seen = Feed(person, token=token), []
+
+    def note(message):
+        kind = message.WhichOneof("event")
+        seen.append(message.item.id if kind == "item" else kind)
+        return kind == "item" and message.item.id == last.id
+    while True:
+        message = feed.messages.get(timeout=60)
+        if note(message):
+            feed.close()
+            return [kind for kind in seen if kind != "heartbeat"]
+
+
+# --- what a resumed stream brings -------------------------------------------------------------------------------------
+def late_commit(stack, ada, bob):
+    """Ids are made before the commit, which may take its time."""
+    made = []
+    lock = stack.lock("posts")
+    thread = threading.Thread(target=lambda: made.append(ada.post("committed late")))
+    thread.start()
+    waiting = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'posts'::regclass"
+    eventually(lambda: stack.sql(waiting) == "t")
+    time.sleep(LATE_S)
+    feed = Feed(bob)
+    feed.close()
+    lock.close()
+    thread.join()
+    seen = told(bob, feed.token, ada.post("after"))
+    check("a post that is committed long after its id was made", made and seen[:1] == [made[0].id], seen)
+
+
+def changes(ada, bob, cleo):
+    kept, gone, original = ada.post("to be edited"), ada.post("to be deleted"), cleo.post("of somebody else")
+    repost = ada.repost(original)
+    token = token_now(bob, ada)
+    ada.edit(kept, "edited")
+    ada.delete(gone)
+    cleo.edit(original, "of somebody else, edited")
+    short = ada.post("deleted before anybody resumed")
+    ada.delete(short)
+    liked = ada.post("liked meanwhile")
+    bob.like(liked)
+    last = ada.post("last")
+    feed, messages = Feed(bob, token=token), []
+    while not messages or messages[-1].item.id != last.id:
+        messages.append(feed.messages.get(timeout=60))
+    feed.close()
+    items = [m for m in messages if m.WhichOneof("event") == "item"]
+    check("items, without those that are gone", [m.item.id for m in items] == [liked.id, last.id], messages)
+    check("with what the reader has done meanwhile", items[0].item.post.liked_by_viewer)
+    edited = [m.edited.id for m in messages if m.WhichOneof("event") == "edited"]
+    deleted = [m.deleted_id for m in messages if m.WhichOneof("event") == "deleted_id"]
+    check("edits, of what was reposted too", edited == [kept.id, original.id], (edited, repost))
+    check("deletions", deleted == [gone.id, short.id], deleted)
+
+
+def twice(stack, ada, bob):
+    feed = Feed(bob)
+    first, key = published(stack, lambda: ada.post("published twice"))
+    feed.wait("item", lambda m: m.item.id == first.id)
+    stack.redis("EVAL", AGAIN, 1, key)
+    marker, seen = ada.post("marker"), []
+    feed.wait("item", lambda m: seen.append(m.item.id) or m.item.id == marker.id)
+    feed.close()
+    check("what is published again is not told again", seen == [marker.id], seen)
+    stack.redis("EVAL", AGAIN, 1, key)
+    last = ada.post("last")
+    check("nor after a cut", told(bob, feed.token, last) == [last.id])
+    both, _ = published(stack, lambda: ada.post("twice during a cut"))
+    stack.redis("EVAL", AGAIN, 1, key)
+    last_of_all = ada.post("last of all")
+    seen = told(bob, feed.token, last_of_all)
+    check("nor when both are missed", seen == [last.id, both.id, last_of_all.id], seen)
+
+
+def idle_partitions(stack, ada, bob):
+    """A stream of which nothing is left, and nothing was missed."""
+    token = token_now(bob, ada)
+    cut_streams(stack)
+    posts = [ada.post(f"after trimming {i}") for i in range(3)]
+    seen = told(bob, token, posts[-1])
+    check("a stream that was trimmed to nothing is no gap when all of it had been told", seen == [p.id for p in posts], seen)
+
+
+# --- when it must be read again ---------------------------------------------------------------------------------------
+def trimmed(stack, ada, bob):
+    token = token_now(bob, ada)
+    ada.post("trimmed")
+    cut_streams(stack)
+    last = ada.post("last")
+    feed = Feed(bob, token=token)
+    message = feed.messages.get(timeout=60)
+    check("a reset when what was missed has been trimmed", message.WhichOneof("event") == "reset", message)
+    feed.close()
+    more = ada.post("more")
+    check("and its token is good to go on from", told(bob, message.resume_token, more) == [more.id], last.id)
+
+
+def relation_changed(ada, bob, cleo):
+    token = token_now(bob, ada)
+    bob.follow(cleo)
+    bob.unfollow(cleo)
+    feed = Feed(bob, token=token)
+    check("a reset when the reader's relations have changed", feed.messages.get(timeout=60).WhichOneof("event") == "reset")
+    feed.close()
+
+
+def too_much(ada, bob):
+    token = token_now(bob, ada)
+    for i in range(201):
+        ada.post(f"one of many {i}")
+    feed = Feed(bob, token=token)
+    message = feed.messages.get(timeout=60)
+    check("a reset when too much was missed", message.WhichOneof("event") == "reset", message)
+    feed.close()
+
+
+def forged(ada, bob):
+    token = token_now(bob, ada)
+    def resume(text):
+        request = tl.StreamHomeTimelineRequest(resume_token=text)
+        return lambda: list(bob.timelines.StreamHomeTimeline(request, metadata=bob.me["metadata"], timeout=60))
+    invalid = grpc.StatusCode.INVALID_ARGUMENT
+    fails_with("an altered token is refused", invalid, resume(token[:-1] + ("A" if token[-1] != "A" else "E")), "resume_token")
+    fails_with("one that was made up, too", invalid, resume("not a token"), "resume_token")
+    fails_with("and the token of a page", invalid, resume(bob.home(2).next_page_token), "resume_token")
+
+
+def another_epoch(stack, ada, bob):
+    token = token_now(bob, ada)
+    stack.sh('stop_process "$DATA/run/redis.pid" KILL 10; redis_start redis')
+    eventually(lambda: stack.sql("SELECT count(*) FROM redis_epochs") == "2")
+    feed = Feed(bob, token=token)
+    check("a reset when Redis is another one", feed.messages.get(timeout=60).WhichOneof("event") == "reset")
+    feed.close()
+
+
+# --- all at once ------------------------------------------------------------------------------------------------------
+class Writers:
+    """Two authors who post without pause, on a gateway of their own."""
+
+    def __init__(self, authors):
+        self.made, self.stop = [], threading.Event()
+        self.threads = [threading.Thread(target=self.write, args=[a]) for a in authors]
+        for thread in self.threads:
+            thread.start()
+
+    def write(self, author):
+        i = 0
+        while not self.stop.is_set():
+            self.made.append(author.post(f"{i}").id)
+            i += 1
+            time.sleep(random.random() * 0.02)
+
+    def end(self):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def cut_again_and_again(reader_at, authors):
+    """Two gateways in turn; each stream is left in the middle of whatever it is sending."""
+    first = Feed(reader_at[0])
+    first.close()
+    token, seen, resets = first.token, [], 0
+    writers = Writers(authors)
+
+    def read(feed, enough):
+        nonlocal token, resets
+        while not enough():
+            try:
+                message = feed.messages.get(timeout=0.1)
+            except Exception:
+                continue
+            token = message.resume_token
+            if message.WhichOneof("event") == "item":
+                seen.append(message.item.id)
+            resets += message.WhichOneof("event") == "reset"
+    for i in range(CUTS):
+        feed = Feed(reader_at[i % 2], token=token)
+        end = time.monotonic() + random.random() * 0.2
+        read(feed, lambda e=end: time.monotonic() > e)
+        feed.close()
+    writers.end()
+    feed = Feed(reader_at[0], token=token)
+    wanted, patience = set(writers.made), time.monotonic() + 60
+    read(feed, lambda: wanted <= set(seen) or time.monotonic() > patience)
+    feed.close()
+    check(f"{CUTS} cuts amid {len(wanted)} posts: no gap, no reset", wanted <= set(seen) and resets == 0,
+          (len(wanted - set(seen)), resets))
+    check("and no repeat", len(seen) == len(set(seen)), len(seen) - len(set(seen)))
+
+
+with Stack() as stack:
+    addresses = []
+    for name in ("gateway-1", "gateway-2"):
+        stack.gateway(name)
+        addresses.append("%s:%d" % stack.address)
+    stack.worker("worker-1", ROOKERY_ROLES="fanout")
+    channels = [connect(a) for a in addresses]
+    people = People(channels[0])
+    ada, bob, cleo, dora = people.named("ada", "bob", "cleo", "dora")
+    bob.follow(ada)
+    late_commit(stack, ada, bob)
+    changes(ada, bob, cleo)
+    twice(stack, ada, bob)
+    idle_partitions(stack, ada, bob)
+    trimmed(stack, ada, bob)
+    relation_changed(ada, bob, cleo)
+    too_much(ada, bob)
+    forged(ada, bob)
+    dora.follow(ada)
+    dora.follow(cleo)
+    cut_again_and_again([dora, dora.at(channels[1])], [ada, cleo.at(channels[1])])
+    another_epoch(stack, ada, bob)
+done_testing()

@@ -43,7 +43,7 @@ static void store(struct account_cache *cache, int64_t id, struct str encoded, i
 static size_t append_known(struct account_cache *cache, bool believed, const int64_t *ids, size_t n,
                            uint32_t field, struct buf *out, int64_t *missing) {
     size_t n_missing = 0;
-    int64_t oldest_ns = clock_mono_ns() - KEEP_NS;
+    int64_t oldest_ns = clock_mono_coarse_ns() - KEEP_NS;
     for (size_t i = 0; i < n; i++) {
         struct cached_account *c =
             believed ? (struct cached_account *)(void *)lru_get(&cache->lru, ids[i]) : NULL;

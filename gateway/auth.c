@@ -80,7 +80,7 @@ static void store(struct session_cache *c, const struct session *s, struct str t
 static bool find_cached(struct gateway *g, struct str token, struct rpc_identity *out) {
     if (!hub_fresh(g->hub)) return false;
     struct cached_session *s = strmap_get(&g->sessions->by_token, token);
-    if (!s || clock_mono_ns() - s->asked_ns > KEEP_NS) return false;
+    if (!s || clock_mono_coarse_ns() - s->asked_ns > KEEP_NS) return false;
     lru_get(&g->sessions->lru, s->lru.id);
     *out = (struct rpc_identity){s->account_id, s->lru.id};
     return true;

@@ -20,7 +20,7 @@
 
 #define BLOCK_MS 200
 #define READ_COUNT 512
-#define FRESH_NS (700 * NS_PER_MS)
+#define FRESH_NS (700 * NS_PER_MS - CLOCK_COARSE_NS)
 #define LOOK_EVERY_NS NS_PER_S
 /* An event's memory while it is looked at; events are small. */
 #define EVENT_ARENA_LIMIT (256 * 1024)
@@ -54,7 +54,7 @@ struct hub {
 
 bool hub_fresh(const struct hub *h) {
     /* Not the loop's time: after a pause of the process that is the one from before. */
-    int64_t limit = clock_mono_ns() - FRESH_NS;
+    int64_t limit = clock_mono_coarse_ns() - FRESH_NS;
     for (int i = 0; i < h->n; i++)
         if (h->ears[i].confirmed_ns < limit) return false;
     return epoch_now(&h->gateway->domain) != 0;

@@ -61,7 +61,7 @@ bool pulled_is(const struct pulled *p, int64_t author_id) {
 
 /* Is it known who is pulled, as of no long ago? */
 static bool set_is_current(const struct pulled *p) {
-    return p->set_loaded && clock_mono_ns() - p->asked_ns <= KEEP_NS;
+    return p->set_loaded && clock_mono_coarse_ns() - p->asked_ns <= KEEP_NS;
 }
 
 bool pulled_any(const struct gateway *g) {

@@ -33,6 +33,12 @@ bool followed_clock_sample(struct followed_clock *c, int64_t asked_ns, int64_t n
     return true;
 }
 
+int64_t clock_mono_coarse_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec;
+}
+
 int64_t backoff_ms(unsigned attempt, int64_t base_ms, int64_t cap_ms) {
     if (base_ms < 1) base_ms = 1;
     int64_t high = base_ms;

@@ -21,6 +21,15 @@ static void monotonic_time_never_steps_back(void **state) {
     }
 }
 
+static void coarse_time_is_the_same_of_a_little_while_ago(void **state) {
+    (void)state;
+    for (int i = 0; i < 10000; i++) {
+        int64_t before = clock_mono_ns(), coarse = clock_mono_coarse_ns();
+        assert_true(coarse <= clock_mono_ns());
+        assert_true(coarse >= before - CLOCK_COARSE_NS);
+    }
+}
+
 static void wall_time_is_in_milliseconds_since_1970(void **state) {
     (void)state;
     assert_true(clock_wall_ms() > INT64_C(1600000000000));
@@ -133,6 +142,7 @@ static void a_followed_clock_jumps_ahead_and_never_far_back(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(monotonic_time_never_steps_back),
+        cmocka_unit_test(coarse_time_is_the_same_of_a_little_while_ago),
         cmocka_unit_test(wall_time_is_in_milliseconds_since_1970),
         cmocka_unit_test(backoff_doubles_up_to_its_cap),
         cmocka_unit_test(backoff_stands_any_numbers),

@@ -254,6 +254,26 @@ redis_start() {
     REDIS_URL=unix://$SOCKETS/$name.sock
 }
 
+# --- for tests -------------------------------------------------------------------------------------------------
+sanitizer_settings() {
+    export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+    # The leak checker stops the process with ptrace, which some containers forbid; it then says so, and fails.
+    local probe leaks=1
+    probe=$(mktemp)
+    echo 'int main(void) { return 0; }' | gcc -fsanitize=address -x c - -o "$probe"
+    ASAN_OPTIONS=detect_leaks=1 "$probe" 2>/dev/null || leaks=0
+    rm -f "$probe"
+    [ $leaks = 1 ] || warn "leaks are not looked for: ptrace is not permitted here"
+    export ASAN_OPTIONS=detect_leaks=$leaks:strict_string_checks=1:detect_stack_use_after_return=0
+}
+
+# For tests that start servers of their own.
+servers_in_path() {
+    redis_find >/dev/null
+    PATH=$PATH:$BUILD:$(postgres_find)
+    export PATH
+}
+
 # --- the daemons ------------------------------------------------------------------------------------------------
 # Sets DAEMON_ENV, the words that give a command the servers' addresses. The daemons refuse ROOKERY_* variables
 # that they do not know, and those by which tests find this stack are such.

@@ -17,6 +17,7 @@
 
 #include "core/store/redis.h"
 #include "tests/unit/support/fibers.h"
+#include "tests/unit/support/folder.h"
 
 #define RUN_ID "0123456789abcdef0123456789abcdef01234567"
 #define GREETING "$59\r\n# Server\r\nrun_id:" RUN_ID "\r\n\r\n+PONG\r\n+OK\r\n"
@@ -27,7 +28,7 @@
  */
 
 struct peer {
-    char folder[64];
+    char folder[TEST_FOLDER_SIZE];
     char url[128];
     int listener, fd;
     const char *greeting; /* sent on the first connection; later ones get GREETING */
@@ -39,9 +40,8 @@ struct peer {
 
 static void peer_open(struct peer *p) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    *p =
-        (struct peer){.folder = "/tmp/rookery-test-XXXXXX", .fd = -1, .greeting = GREETING, .piece = 1 << 20};
-    assert_non_null(mkdtemp(p->folder));
+    *p = (struct peer){.fd = -1, .greeting = GREETING, .piece = 1 << 20};
+    test_folder_make(p->folder);
     snprintf(p->url, sizeof p->url, "unix://%s/s", p->folder);
     snprintf(address.sun_path, sizeof address.sun_path, "%s/s", p->folder);
     p->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -136,8 +136,7 @@ static void await_server(struct postgres *p) {
 }
 
 static void make_folder(struct postgres *p) {
-    strcpy(p->folder, "/tmp/rookery-test-XXXXXX");
-    assert_non_null(mkdtemp(p->folder));
+    test_folder_make(p->folder);
     const struct passwd *user = server_user();
     assert_non_null(user);
     assert_int_equal(chown(p->folder, user->pw_uid, user->pw_gid), 0);

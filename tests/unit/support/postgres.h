@@ -11,11 +11,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "tests/unit/support/folder.h"
+
 struct postgres {
-    bool own;        /* started here */
-    pid_t pid;       /* of its first process; 0 while it does not run */
-    int port;        /* of the socket, and on 127.0.0.1 */
-    char folder[64]; /* with data/ and the socket */
+    bool own;                      /* started here */
+    pid_t pid;                     /* of its first process; 0 while it does not run */
+    int port;                      /* of the socket, and on 127.0.0.1 */
+    char folder[TEST_FOLDER_SIZE]; /* with data/ and the socket */
     char database[64];
     char url[512];
 };

@@ -74,8 +74,8 @@ static void await_server(struct redis_server *s) {
 }
 
 void redis_server_start(struct redis_server *s, char *const *settings) {
-    *s = (struct redis_server){.own = true, .folder = "/tmp/rookery-test-XXXXXX"};
-    assert_non_null(mkdtemp(s->folder));
+    *s = (struct redis_server){.own = true};
+    test_folder_make(s->folder);
     snprintf(s->url, sizeof s->url, "unix://%s/redis.sock", s->folder);
     start(s, settings);
     await_server(s);

@@ -9,10 +9,12 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "tests/unit/support/folder.h"
+
 struct redis_server {
-    bool own;        /* started here */
-    pid_t pid;       /* 0 while it does not run */
-    char folder[64]; /* with the socket */
+    bool own;                      /* started here */
+    pid_t pid;                     /* 0 while it does not run */
+    char folder[TEST_FOLDER_SIZE]; /* with the socket */
     char url[512];
 };
 

@@ -599,23 +599,6 @@ static void a_drain_says_goaway_and_finishes_streams(struct fiber *self, void *a
     h2_close(self, &p.peer);
 }
 
-/* ---- budgets ------------------------------------------------------------------------------------------- */
-
-static void a_budget_refills_with_time(void **state) {
-    struct http2_guard g;
-    int64_t now = 1000000000;
-    int spent = 0;
-    (void)state;
-    http2_guard_init(&g, now);
-    while (spent < 1000 && http2_guard_settings(&g, now)) spent++;
-    assert_int_equal(spent, 10);
-    now += INT64_C(60000000000);
-    for (spent = 0; spent < 1000 && http2_guard_settings(&g, now);) spent++;
-    assert_in_range(spent, 9, 10);
-    now += INT64_MAX / 2; /* no overflow after a very long time */
-    assert_true(http2_guard_settings(&g, now));
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         IN_FIBER(a_reply_is_headers_data_trailers),
@@ -649,7 +632,6 @@ int main(void) {
         IN_FIBER(rapid_resets_end_the_connection),
         IN_FIBER(headers_without_end_are_cut_by_their_number),
         IN_FIBER(a_drain_says_goaway_and_finishes_streams),
-        cmocka_unit_test(a_budget_refills_with_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

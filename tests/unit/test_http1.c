@@ -1,4 +1,4 @@
-/* HTTP/1.1 on the wire: raw bytes against the server, and the head parser by itself. */
+/* HTTP/1.1 on the wire: raw bytes against the server. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/net/http1_parse.h"
 #include "tests/unit/support/fibers.h"
 #include "tests/unit/support/raw_peer.h"
 #include "tests/unit/support/rpc_world.h"
@@ -431,36 +430,6 @@ static void connections_beyond_the_limit_are_closed(struct fiber *self, void *ar
     world_stop(self, &w, 1000);
 }
 
-/* ---- the parser alone ---------------------------------------------------------------------------------- */
-
-static void heads_are_understood(void **state) {
-    struct http1_head h;
-    struct http_fields f = {0};
-    struct str v;
-    (void)state;
-    assert_int_equal(http1_parse_head(STR("POST http://a.example/b?c HTTP/1.1\r\nHOST: a\r\nX-Y:  z \t\r\n"
-                                          "Connection: x, Close\r\nContent-Length: 12\r\n\r\n"),
-                                      &h, &f),
-                     0);
-    assert_int_equal(h.method, HTTP_POST);
-    assert_true(str_eq(h.target, STR("/b?c")));
-    assert_false(h.keep_alive);
-    assert_int_equal(h.content_length, 12);
-    assert_true(http_fields_find(&f, STR("x-y"), &v) && str_eq(v, STR("z")));
-    http_fields_free(&f);
-}
-
-static void no_prefix_of_a_head_is_a_head(void **state) {
-    const char *text = "GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n";
-    (void)state;
-    for (size_t n = 0; n < strlen(text); n++) {
-        struct http1_head h;
-        struct http_fields f = {0};
-        assert_int_not_equal(http1_parse_head((struct str){text, n}, &h, &f), 0);
-        http_fields_free(&f);
-    }
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         IN_FIBER(a_route_answers_get_and_head),
@@ -482,8 +451,6 @@ int main(void) {
         IN_FIBER(a_reader_that_stalls_stops_the_writer),
         IN_FIBER(a_drain_closes_idle_connections),
         IN_FIBER(connections_beyond_the_limit_are_closed),
-        cmocka_unit_test(heads_are_understood),
-        cmocka_unit_test(no_prefix_of_a_head_is_a_head),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,12 +8,14 @@ how it is used; here is the story:
     5. the survivors are listed, the score is compared
 """
 import argparse
+import fcntl
 import hashlib
 import os
 import queue
 import signal
 import sys
 import threading
+import time
 
 from builds import BuildError, Builds
 from reach import Reach
@@ -22,6 +24,7 @@ from source import mutants_of
 from trial import Court, Slot, Verdict
 
 PASSING_PERCENT = 90
+LOG_EVERY_S = 60
 
 
 class Equivalents:
@@ -58,15 +61,18 @@ class Equivalents:
 
 
 class Screen:
-    """On a terminal one line that is rewritten; elsewhere only the lines that stay."""
+    """On a terminal one line that is rewritten; elsewhere the lines that stay, and how far it is once a minute."""
 
     def __init__(self):
-        self.live, self.lock = sys.stdout.isatty(), threading.Lock()
+        self.live, self.lock, self.last = sys.stdout.isatty(), threading.Lock(), time.monotonic()
 
     def progress(self, text):
         with self.lock:
             if self.live:
                 print(f"\r\033[Kmutate: {text}", end="", flush=True)
+            elif time.monotonic() > self.last + LOG_EVERY_S:
+                self.last = time.monotonic()
+                print(f"mutate: {text}", flush=True)
 
     def line(self, text=""):
         with self.lock:
@@ -188,6 +194,12 @@ def options_of(words):
 def main():
     options, screen = options_of(sys.argv[1:]), Screen()
     home = os.path.abspath(os.environ.get("BUILD_MUTATE") or os.path.join(options.tree, "build-mutate"))
+    os.makedirs(home, exist_ok=True)
+    lock = open(os.path.join(home, "lock"), "w", encoding="utf-8")  # until the end of the process
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        sys.exit(f"mutate: another scripts/mutate works in {home}; BUILD_MUTATE names another folder")
     builds = Builds(os.path.abspath(options.tree), home, options.jobs)
     paths = chosen_files(builds, options.files)
     mutants = [mutant for path in paths for mutant in mutants_of(path, builds.text(path))]

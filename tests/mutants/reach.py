@@ -71,7 +71,7 @@ class Reach:
         return os.path.join(self.folder, test.replace("/", "_") + ".json")
 
     def stale(self):
-        """The tests whose map is missing or of an older text of theirs; reads the others."""
+        """The tests whose map is missing, of an older text of theirs, or of a run that failed; reads the others."""
         left = []
         for test in self.unit + self.integration:
             try:
@@ -79,7 +79,7 @@ class Reach:
                     self.maps[test] = json.load(file)
             except (OSError, ValueError):
                 self.maps[test] = {"key": ""}
-            if self.maps[test]["key"] != self.key(test):
+            if self.maps[test]["key"] != self.key(test) or not self.maps[test]["passed"]:
                 left.append(test)
         return left
 

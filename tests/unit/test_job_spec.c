@@ -19,6 +19,8 @@ struct fixture {
     Rookery__V1__JobSpec spec;
     Rookery__V1__LinearModel linear;
     Rookery__V1__LogisticModel logistic;
+    Rookery__V1__AssociationModel association;
+    Rookery__V1__Log2SumModel log2_sum;
     Rookery__V1__Regression regression;
     Rookery__V1__ColumnPolicy policy;
     Rookery__V1__ColumnPolicy *policies[2];
@@ -55,6 +57,25 @@ static struct fixture *fresh(void) {
 static void become_logistic(struct fixture *f) {
     f->spec.model_case = ROOKERY__V1__JOB_SPEC__MODEL_LOGISTIC;
     f->spec.logistic = &f->logistic;
+}
+
+static void become_association(struct fixture *f) {
+    rookery__v1__association_model__init(&f->association);
+    f->association.variant = "text";
+    f->association.status = "number";
+    f->association.patient = "real";
+    f->spec.model_case = ROOKERY__V1__JOB_SPEC__MODEL_ASSOCIATION;
+    f->spec.association = &f->association;
+}
+
+static void become_log2_sum(struct fixture *f) {
+    rookery__v1__log2_sum_model__init(&f->log2_sum);
+    f->log2_sum.patient = "text";
+    f->log2_sum.transcript = "number";
+    f->log2_sum.tpm = "real";
+    f->log2_sum.map_dataset_id = 1;
+    f->spec.model_case = ROOKERY__V1__JOB_SPEC__MODEL_LOG2_SUM;
+    f->spec.log2_sum = &f->log2_sum;
 }
 
 static void assert_fine(const struct fixture *f) {
@@ -175,11 +196,21 @@ static void numbers_out_of_range_are_refused(void **state) {
     struct fixture *f = fresh();
     f->regression.k = -1;
     assert_refused(f, "spec.linear.regression.k", "1 to 10000");
+    f->regression.k = 10001;
+    assert_refused(f, "spec.linear.regression.k", "1 to 10000");
+    f->regression.k = 10000;
+    assert_fine(f);
+    f->regression.k = 0;
+    assert_fine(f);
     f = fresh();
     for (size_t i = 0; i < 17; i++) f->slice_by[i] = "text";
     f->regression.n_slice_by = 17;
     assert_refused(f, "spec.linear.regression.slice_by", "one too many");
+    f->regression.n_slice_by = 16; /* not one too many, though they are the same */
+    assert_refused(f, "spec.linear.regression.slice_by", "comes twice");
     f = fresh();
+    f->regression.no_intercept = true;
+    assert_fine(f);
     f->regression.n_x = 0;
     f->regression.no_intercept = true;
     assert_refused(f, "spec.linear.regression.x", "no intercept");
@@ -193,8 +224,87 @@ static void a_spec_without_its_parts_is_refused(void **state) {
     f->spec.model_case = ROOKERY__V1__JOB_SPEC__MODEL__NOT_SET;
     assert_refused(f, "spec.model", "must have a model");
     f = fresh();
-    f->spec.format = (Rookery__V1__ResultFormat)7;
+    f->spec.format = (Rookery__V1__ResultFormat)(ROOKERY__V1__RESULT_FORMAT__RESULT_FORMAT_JSON + 1);
     assert_refused(f, "spec.format", "CSV or JSON");
+    f->spec.format = (Rookery__V1__ResultFormat)-1;
+    assert_refused(f, "spec.format", "CSV or JSON");
+    f->spec.format = ROOKERY__V1__RESULT_FORMAT__RESULT_FORMAT_JSON;
+    assert_fine(f);
+}
+
+static void a_predictor_needs_its_number_unless_text_is_dealt_with(void **state) {
+    (void)state;
+    struct fixture *f = fresh();
+    f->regression.weights = "text";
+    assert_refused(f, "spec.linear.regression.weights", "holds text");
+    f->x[0] = "text";
+    f->regression.text_in_numbers = ROOKERY__V1__TEXT_IN_NUMBERS__TEXT_IN_NUMBERS_MISSING;
+    assert_fine(f);
+    f->regression.text_in_numbers = ROOKERY__V1__TEXT_IN_NUMBERS__TEXT_IN_NUMBERS_MARK;
+    assert_fine(f);
+}
+
+static void expected_predictors_are_columns(void **state) {
+    char *names[] = {"a column that is not there"};
+    (void)state;
+    struct fixture *f = fresh();
+    f->regression.predictors = names;
+    f->regression.n_predictors = 1;
+    assert_refused(f, "spec.linear.regression.predictors", "is no column");
+    names[0] = "text";
+    assert_fine(f);
+}
+
+static void association_needs_its_columns_and_counts(void **state) {
+    (void)state;
+    struct fixture *f = fresh();
+    become_association(f);
+    assert_fine(f);
+    f->association.top = 1;
+    f->association.min_patients = 1;
+    assert_fine(f);
+    f->association.top = -1;
+    assert_refused(f, "spec.association.top", "must not be negative");
+    f->association.top = 0;
+    f->association.min_patients = -1;
+    assert_refused(f, "spec.association.min_patients", "must not be negative");
+    become_association(f);
+    f->association.variant = "none";
+    assert_refused(f, "spec.association.variant", "is no column");
+    become_association(f);
+    f->association.status = "";
+    assert_refused(f, "spec.association.status", "must name a column");
+    become_association(f);
+    f->association.patient = "none";
+    assert_refused(f, "spec.association.patient", "is no column");
+}
+
+static void log2_sum_needs_its_columns_and_a_map(void **state) {
+    (void)state;
+    struct fixture *f = fresh();
+    become_log2_sum(f);
+    assert_fine(f);
+    f->log2_sum.map_dataset_id = 0;
+    assert_refused(f, "spec.log2_sum.map_dataset_id", "must be a dataset");
+    become_log2_sum(f);
+    f->log2_sum.tpm = "text";
+    assert_refused(f, "spec.log2_sum.tpm", "holds text");
+    become_log2_sum(f);
+    f->log2_sum.patient = "none";
+    assert_refused(f, "spec.log2_sum.patient", "is no column");
+    become_log2_sum(f);
+    f->log2_sum.transcript = "none";
+    assert_refused(f, "spec.log2_sum.transcript", "is no column");
+}
+
+static void the_regression_of_a_spec_is_its_models(void **state) {
+    (void)state;
+    struct fixture *f = fresh();
+    assert_ptr_equal(job_spec_regression(&f->spec), &f->regression);
+    become_logistic(f);
+    assert_ptr_equal(job_spec_regression(&f->spec), &f->regression);
+    become_association(f);
+    assert_null(job_spec_regression(&f->spec));
 }
 
 int main(void) {
@@ -208,6 +318,11 @@ int main(void) {
         cmocka_unit_test(policies_name_a_column_once_and_a_policy),
         cmocka_unit_test(numbers_out_of_range_are_refused),
         cmocka_unit_test(a_spec_without_its_parts_is_refused),
+        cmocka_unit_test(a_predictor_needs_its_number_unless_text_is_dealt_with),
+        cmocka_unit_test(expected_predictors_are_columns),
+        cmocka_unit_test(association_needs_its_columns_and_counts),
+        cmocka_unit_test(log2_sum_needs_its_columns_and_a_map),
+        cmocka_unit_test(the_regression_of_a_spec_is_its_models),
     };
     return cmocka_run_group_tests_name("job_spec", tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +123,25 @@ static void progress_is_for_terminals(void **state) {
     assert_said("");
 }
 
+static void progress_replaces_the_line_of_a_terminal(void **state) {
+    char got[64] = "";
+    (void)state;
+    int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+    if (terminal < 0 || grantpt(terminal) != 0 || unlockpt(terminal) != 0) skip();
+    int screen = open(ptsname(terminal), O_RDWR | O_NOCTTY);
+    assert_true(screen >= 0);
+    fflush(stderr);
+    int kept = dup(STDERR_FILENO);
+    dup2(screen, STDERR_FILENO);
+    show_progress("%d of %d", 1, 2);
+    dup2(kept, STDERR_FILENO);
+    assert_true(read(terminal, got, sizeof got - 1) > 0);
+    assert_string_equal(got, "\r\033[K1 of 2");
+    close(kept);
+    close(screen);
+    close(terminal);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_come_one_after_the_other),
@@ -131,6 +151,7 @@ int main(void) {
         cmocka_unit_test(an_age_has_the_unit_a_person_would_choose),
         cmocka_unit_test(a_time_is_in_utc_with_milliseconds),
         cmocka_unit_test(progress_is_for_terminals),
+        cmocka_unit_test(progress_replaces_the_line_of_a_terminal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -164,6 +164,7 @@ static void the_indicator_of_a_column_may_be_a_predictor(void **state) {
     assert_refused(f, "spec.linear.regression.x", "is no column");
     f->policy.column = "real";
     f->policy.policy = ROOKERY__V1__MISSING_POLICY__MISSING_POLICY_INDICATOR;
+    assert_refused(f, "spec.linear.regression.x", "is no column"); /* the policy is not in the request yet */
     f->regression.n_missing_columns = 1;
     assert_fine(f);
     f->x[0] = "missingindicator_nothing";

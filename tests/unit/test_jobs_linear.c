@@ -56,6 +56,14 @@ static void longley_has_13_digits(void **state) {
     assert_close(result.sigma, 304.854073561965, 1e-13);
     assert_close(result.r_squared, 0.995479004577296, 1e-14);
     assert_close(result.f_statistic, 330.285339234588, 1e-13);
+    assert_close(result.f_log10_p, log10(result.f_p_value), 1e-12);
+    assert_close(result.rss, 836424.055505915, 1e-12);
+    assert_close(result.rmse, sqrt(result.rss / 16), 1e-14);
+    assert_close(result.adj_r_squared, 1 - (1 - 0.995479004577296) * 15 / 9, 1e-12);
+    assert_close(result.log_lik, -8 * (log(2 * M_PI * result.rss / 16) + 1), 1e-13);
+    assert_close(result.aic, 2 * 8 - 2 * result.log_lik, 1e-14);
+    assert_close(result.bic, 8 * log(16) - 2 * result.log_lik, 1e-14);
+    assert_close(result.digits_estimate, 15 - log10(result.condition), 1e-14);
 }
 
 /* The digits that must be reached: the smallest over coefficients, and over standard errors. */
@@ -390,6 +398,8 @@ static void an_exact_line_leaves_nothing_and_claims_no_likelihood(void **state) 
     assert_true(terms[1].se_hc[FIT_HC0] == 0 && terms[1].se_hc[FIT_HC3] == 0);
     assert_true(isnan(terms[1].statistic) && isnan(terms[1].p_value));
     assert_true(isnan(result.log_lik) && isnan(result.aic) && isnan(result.f_statistic));
+    assert_true(isnan(result.f_p_value) && isnan(result.f_log10_p));
+    assert_true(result.condition == 1 && result.digits_estimate == 15);
 }
 
 static void a_constant_column_of_inexact_numbers_is_dropped(void **state) {

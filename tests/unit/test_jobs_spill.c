@@ -147,6 +147,16 @@ static void a_write_goes_on_until_all_is_written(void **state) {
     close(fd);
 }
 
+static void a_write_of_nothing_is_a_failure(void **state) {
+    struct jobs_error error = {0};
+    (void)state;
+    int fd = spill_temporary(NULL, &error);
+    most = 0;
+    errno = EINTR; /* of some call before */
+    assert_false(spill_write(fd, "a", 1, &error));
+    close(fd);
+}
+
 static void a_full_disk_is_a_sentence(void **state) {
     struct jobs_error error = {0};
     (void)state;
@@ -233,6 +243,54 @@ static void rows_come_back_through_interrupted_and_short_reads(void **state) {
     free(text);
 }
 
+static void rows_come_back_byte_by_byte(void **state) {
+    struct jobs_error error = {0};
+    enum dataset_status end;
+    struct rows r;
+    char *text = some_rows(20);
+    (void)state;
+    rows_open(&r, text);
+    most = 1;
+    assert_int_equal(read_rows(&r, &error, &end), 20);
+    assert_int_equal(end, DATASET_END);
+    rows_close(&r);
+    free(text);
+}
+
+/* A key of more than the reader's buffer, between two small rows. */
+static void a_row_larger_than_the_buffer_comes_back_whole(void **state) {
+    struct jobs_error error = {0};
+    struct dataset_row row;
+    struct slice_key key, large;
+    struct rows r;
+    size_t size = 0, n = 600 * 1000, seen = 0;
+    char *room = NULL, *name = malloc(n), *text = some_rows(1);
+    (void)state;
+    memset(name, 'k', n);
+    struct slice_cell cell = {name, (uint32_t)n, false};
+    assert_true(slice_key_encode(&cell, 1, &room, &size, &large));
+    rows_open(&r, text);
+    const struct dataset_cell numbers[2] = {{0}, {.number = 7}};
+    row = (struct dataset_row){.cells = numbers};
+    for (int i = 0; i < 3; i++) assert_true(spill_append(r.spill, large, &row, &error));
+    assert_true(spill_flush(r.spill, &error));
+    for (size_t p = 0; p < SPILL_PARTITIONS; p++) {
+        struct spill_cursor *cursor = spill_cursor_new(r.spill, p);
+        while (spill_cursor_next(cursor, &key, &row, &error) == DATASET_ROW) {
+            if (key.length != large.length) continue;
+            assert_memory_equal(key.bytes, large.bytes, large.length);
+            assert_float_equal(row.cells[1].number, 7, 0);
+            seen++;
+        }
+        spill_cursor_free(cursor);
+    }
+    assert_int_equal(seen, 3);
+    rows_close(&r);
+    free(room);
+    free(name);
+    free(text);
+}
+
 static void a_read_that_fails_is_a_sentence(void **state) {
     struct jobs_error error = {0};
     enum dataset_status end;
@@ -256,6 +314,7 @@ static void a_file_that_has_become_shorter_is_noticed(void **state) {
     (void)state;
     rows_open(&r, text);
     most = 0;
+    errno = EINTR; /* of some call before */
     assert_int_equal(read_rows(&r, &error, &end), 0);
     assert_int_equal(end, DATASET_ERROR);
     assert_string_equal(error.text,
@@ -272,8 +331,11 @@ int main(void) {
         cmocka_unit_test_setup(a_path_that_is_too_long_is_a_failure, behave),
         cmocka_unit_test_setup(without_a_place_it_is_tmpdir_or_var_tmp, behave),
         cmocka_unit_test_setup(a_write_goes_on_until_all_is_written, behave),
+        cmocka_unit_test_setup(a_write_of_nothing_is_a_failure, behave),
         cmocka_unit_test_setup(a_full_disk_is_a_sentence, behave),
         cmocka_unit_test_setup(rows_come_back_through_interrupted_and_short_reads, behave),
+        cmocka_unit_test_setup(rows_come_back_byte_by_byte, behave),
+        cmocka_unit_test_setup(a_row_larger_than_the_buffer_comes_back_whole, behave),
         cmocka_unit_test_setup(a_read_that_fails_is_a_sentence, behave),
         cmocka_unit_test_setup(a_file_that_has_become_shorter_is_noticed, behave),
     };

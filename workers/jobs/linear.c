@@ -45,7 +45,7 @@ static void linear_summarise(struct linear_result *r, const struct qr_solution *
     if (r->df_residual == 0) return;
     r->sigma = s->residual_norm / sqrt(df);
     r->adj_r_squared = 1 - (1 - s->explained) * ((n - intercept) / df);
-    if (r->df_model == 0 || s->residual_norm == 0) return;
+    if (r->df_model == 0) return; /* of an exact fit F is not defined either, since its odds are not */
     r->f_statistic = s->explained_odds * (df / (double)r->df_model);
     struct tail tail = f_upper(r->f_statistic, (double)r->df_model, df);
     r->f_p_value = tail.p;

@@ -9,10 +9,9 @@ import time
 
 import grpc
 
-from client import UNCERTAIN, ShortPage, random_for, write
+from client import PATIENCE_S, UNCERTAIN, ShortPage, random_for, write
 from journal import Post
 
-PATIENCE_S = 60
 WRITES_LEFT_UNKNOWN = 0.3  # of those that fail, the share that is not tried again
 
 
@@ -86,41 +85,39 @@ class Actor(threading.Thread):
         if not outcome.done:
             return
         post = Post(outcome.reply.post.id, account.id, text, key, reply_to)
+        post.there.note(True, outcome)
         self.journal.add_post(post)
-        self.own[account.id].append(post)
+        self.own[account.id].append((post, outcome))
         self.posted[account.id] += 1
         if self.rng.random() < 0.25:
-            self.check_own(account, post)
+            self.check_own(account, post, outcome)
 
     def own_post(self, account):
-        return self.rng.choice(self.own[account.id]) if self.own[account.id] else None
+        """A post and the outcome of its creation."""
+        return self.rng.choice(self.own[account.id]) if self.own[account.id] else (None, None)
 
     def edit(self, account):
-        post = self.own_post(account)
+        post, created = self.own_post(account)
         if not post:
             return
         self.n += 1
         text = f"edited {self.name} {self.n}"
         outcome = self.write(account, "EditPost", post_id=post.id, text=text)
-        if outcome.done:
-            post.text.acknowledged(text)
-        elif outcome.unknown:
-            post.text.unknown(text)
-        else:
-            self.journal.problem(f"{account} may not edit their post {post.id}: {outcome.error.details()}")
+        post.text.note(text, outcome)
+        self.check_allowed(account, "edit", post, created, outcome)
 
     def delete(self, account):
-        post = self.own_post(account)
+        post, created = self.own_post(account)
         if not post:
             return
-        self.own[account.id].remove(post)
+        self.own[account.id].remove((post, created))
         outcome = self.write(account, "DeletePost", post_id=post.id)
-        if outcome.done:
-            post.deleted.acknowledged(True)
-        elif outcome.unknown:
-            post.deleted.unknown(True)
-        else:
-            self.journal.problem(f"{account} may not delete their post {post.id}: {outcome.error.details()}")
+        post.deleted.note(True, outcome)
+        self.check_allowed(account, "delete", post, created, outcome)
+
+    def check_allowed(self, account, what, post, created, outcome):
+        if outcome.refused and not self.journal.may_be_lost(created):
+            self.journal.problem(f"{account} may not {what} their post {post.id}: {outcome.error.details()}")
 
     # ---- likes and reposts, of anybody's posts
 
@@ -129,11 +126,7 @@ class Actor(threading.Thread):
         if not post:
             return
         outcome = self.write(account, name, post_id=post.id)
-        variable = self.journal.relation(kind, account.id, post.id)
-        if outcome.done:
-            variable.acknowledged(value)
-        elif outcome.unknown:
-            variable.unknown(value)
+        self.journal.relation(kind, account.id, post.id).note(value, outcome)
 
     def like(self, account):
         self.engage(account, "Like", "like", True)
@@ -150,40 +143,37 @@ class Actor(threading.Thread):
     # ---- relations, within the group
 
     def relate(self, account, name, kind, value, others=()):
-        """others: (variable, value) that the same write sets as well."""
+        """others: what the same write ends as well: (kind, of whom). The target and the outcome, where it was done."""
         target = self.other(account)
         outcome = self.write(account, name, account_id=target.id)
         changes = [(self.journal.relation(kind, account.id, target.id), value)]
         changes += [(self.journal.relation(other, *pair(account, target)), False) for other, pair in others]
         for variable, new in changes:
-            if outcome.done:
-                variable.acknowledged(new)
-            elif outcome.unknown:
-                variable.unknown(new)
-        return target if outcome.done else None
+            variable.note(new, outcome)
+        return (target, outcome) if outcome.done else (None, None)
 
     def follow(self, account):
         self.relate(account, "Follow", "follow", True)
 
     def unfollow(self, account):
-        target = self.relate(account, "Unfollow", "follow", False)
+        target, outcome = self.relate(account, "Unfollow", "follow", False)
         if target:
-            self.check_gone(account, target, "unfollowing", reposts_too=False)
+            self.check_gone(account, target, outcome, "unfollowing", reposts_too=False)
 
     def block(self, account):
-        target = self.relate(account, "Block", "block", True, (
+        target, outcome = self.relate(account, "Block", "block", True, (
             ("follow", lambda a, b: (a.id, b.id)), ("follow", lambda a, b: (b.id, a.id))))
         if target:
-            self.check_gone(account, target, "blocking", reposts_too=True)
-            self.check_gone(target, account, "being blocked by", reposts_too=True)
+            self.check_gone(account, target, outcome, "blocking", reposts_too=True)
+            self.check_gone(target, account, outcome, "being blocked by", reposts_too=True)
 
     def unblock(self, account):
         self.relate(account, "Unblock", "block", False)
 
     def mute(self, account):
-        target = self.relate(account, "Mute", "mute", True)
+        target, outcome = self.relate(account, "Mute", "mute", True)
         if target:
-            self.check_gone(account, target, "muting", reposts_too=True)
+            self.check_gone(account, target, outcome, "muting", reposts_too=True)
 
     def unmute(self, account):
         self.relate(account, "Unmute", "mute", False)
@@ -203,21 +193,27 @@ class Actor(threading.Thread):
             raise
 
     def read(self, account):
+        forgotten = self.world.forgotten()
         items = self.home(account, 200 if self.rng.random() < 0.2 else 40)
         if items is None:
             return
         ids = [item.id for item in items]
         if any(a <= b for a, b in zip(ids, ids[1:])):
             self.journal.problem(f"P5: the home timeline of {account} is not in order: {ids}")
+        for item in items:
+            if item.id in forgotten or item.post.id in forgotten:
+                self.journal.problem(f"P2: {account} still reads {item.id}, which the database has lost")
+                return
 
-    def check_own(self, account, post):
+    def check_own(self, account, post, outcome):
         items = self.home(account)
-        if items is not None and post.id not in [item.id for item in items]:
+        if items is not None and post.id not in [item.id for item in items] and not self.journal.may_be_lost(outcome):
             self.journal.problem(f"P6: {account} does not see their own new post {post.id} at home")
 
-    def check_gone(self, account, target, what, reposts_too):
+    def check_gone(self, account, target, outcome, what, reposts_too):
         for item in self.home(account) or ():
             shown_for = item.reposted_by_id or item.post.author_id
             if shown_for == target.id or reposts_too and item.post.author_id == target.id:
-                self.journal.problem(f"P3: after {what} {target}, {account} still reads entry {item.id}")
+                if not self.journal.may_be_lost(outcome):
+                    self.journal.problem(f"P3: after {what} {target}, {account} still reads entry {item.id}")
                 return

@@ -9,15 +9,22 @@ import sys
 import threading
 import time
 
+import grpc
+
 from actors import Actor
+from blows import BLOWS
 from client import Gateways, read_tokens
-from disaster import Disaster, Stage
+from disaster import Disaster
 from journal import Journal
+from stage import Stage
 import verdict
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ACTORS = 12
+# The short run deals these.
+SHORT = ["kill-gateway", "kill-worker", "kill-redis", "kill-postgres", "empty-redis+workers", "older-redis+workers"]
+# Longest that the daemons may take to find that PostgreSQL went back, and to forget what they knew.
+FORGET_S = 10
 
 
 class World:
@@ -27,7 +34,9 @@ class World:
         self.seed, self.limit, self.quiet = seed, seconds, quiet
         self.stop = threading.Event()
         self.journal = Journal()
-        self.gateways = self.disaster = None
+        self.gateways = self.servers = self.disaster = None
+        self.accounts, self.newcomers = [], []
+        self.lost, self.lost_since = frozenset(), float("inf")
         self.began = time.monotonic()
 
     def seconds(self):
@@ -39,6 +48,14 @@ class World:
     def over(self):
         """No more is to be done than what is owed."""
         return self.time_is_up() if self.disaster is None else self.disaster.finished.is_set()
+
+    def forget_lost(self):
+        """What a restored database has no more must not be seen from some seconds after that on."""
+        self.lost, self.lost_since = self.journal.forget_lost(), self.journal.restores[-1].away[1] + FORGET_S
+
+    def forgotten(self):
+        """Ids of entries that nobody may see any more."""
+        return self.lost if time.monotonic() > self.lost_since else frozenset()
 
     def say(self, text):
         if sys.stdout.isatty():
@@ -57,6 +74,7 @@ def parse(arguments):
     p.add_argument("--seconds", type=int, default=120)
     p.add_argument("--each-once", action="store_true")
     p.add_argument("--no-kills", action="store_true")
+    p.add_argument("--only", action="append", choices=list(BLOWS), default=[])
     p.add_argument("--homes", type=int, default=10**9)
     p.add_argument("--tap", action="store_true")
     # What scripts/chaos finds out.
@@ -120,9 +138,13 @@ def judge(options, world, servers, gateway, accounts, initial_follows):
         verdict.check_relations(truth, journal, initial_follows))
     yield "no write is half done", list(verdict.check_whole(truth))
     yield "counts are what SQL says", list(verdict.check_counts(truth))
-    step = max(1, len(accounts) // options.homes)
+    some = accounts[::max(1, len(accounts) // options.homes)] + world.newcomers
+    homes = verdict.Homes(truth)
+    yield "first pages of 1, 5 and 20, as people see them, are right at each gateway", list(
+        verdict.check_first_pages(homes, world.gateways, some,
+                                  lambda i, n: world.progress(f"comparing first pages: {i} of {n}")))
     yield "home timelines, as served, have no gaps, duplicates and leaks", list(
-        verdict.check_homes(truth, world.gateways, accounts[::step],
+        verdict.check_homes(homes, world.gateways, some,
                             lambda i, n: world.progress(f"comparing home timelines: {i} of {n}")))
     yield "audit agrees, over all accounts", list(verdict.check_audit(servers, gateway))
 
@@ -148,15 +170,15 @@ def run(options, world):
     stage = None
     if options.ports:
         world.progress("starting PostgreSQL, Redis, gateways and workers")
-        stage = Stage(os.path.join(HERE, "stage.sh"), options.data, options.ports)
+        stage = Stage(options.data, options.ports)
     try:
         database_url, redis_url, gateway = read_env(os.path.join(options.data, "run/env"))
         addresses = [f"127.0.0.1:{port}" for port in options.ports] or [gateway]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ROOKERY_")}
         environment.update(DATABASE_URL=database_url, REDIS_URL=redis_url)
-        servers = verdict.Servers(options.psql, database_url, redis_url,
-                                  os.path.join(os.environ["BUILD"], "rookery-worker"), environment)
-        accounts = load_graph(options, world)
+        servers = world.servers = verdict.Servers(options.psql, database_url, redis_url, os.path.join(
+            os.environ["BUILD"], "rookery-worker"), environment)
+        accounts = world.accounts = load_graph(options, world)
         world.gateways = Gateways(addresses)
         initial_follows = verdict.Truth(servers, accounts).follows
         for actor_accounts in (accounts[i::ACTORS] for i in range(ACTORS)):
@@ -166,11 +188,14 @@ def run(options, world):
                     world.journal.relation("follow", follower, followee, True)
         world.began = time.monotonic()
         if stage and not options.no_kills:
-            world.disaster = Disaster(world, stage, options.each_once)
+            world.disaster = Disaster(world, stage, options.only or (SHORT if options.each_once else list(BLOWS)),
+                                      options.each_once)
         troubles = act(options, world, accounts)
         journal = world.journal
         world.say(f"# {journal.acknowledged} writes acknowledged, {journal.unknown} of unknown outcome; "
                   f"{world.gateways.count} calls in {world.seconds():.1f} s: {world.gateways.statuses}")
+        for sentence in journal.losses():
+            world.say("# " + sentence)
         yield "everybody posts at least twice", troubles
         yield "what is seen on the way is right (P3, P5, P6)", journal.problems
         if stage:
@@ -190,7 +215,7 @@ def main():
     world.say(f"# seed {options.seed}")
     try:
         bad = report(options, world, run(options, world))
-    except (RuntimeError, subprocess.CalledProcessError) as error:
+    except (RuntimeError, subprocess.CalledProcessError, grpc.RpcError) as error:
         world.say(f"Bail out! {error}")
         bad = 1
     sys.exit(1 if bad else 0)

@@ -8,6 +8,7 @@ from rookery.v1 import (account_pb2 as acc, account_pb2_grpc, graph_pb2 as graph
                         post_pb2_grpc, timeline_pb2 as tl, timeline_pb2_grpc)
 
 CALL_TIMEOUT_S = 5
+PATIENCE_S = 60
 OPTIONS = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.min_reconnect_backoff_ms", 50),
            ("grpc.max_reconnect_backoff_ms", 300), ("grpc.enable_retries", 0),
            ("grpc.use_local_subchannel_pool", 1)]
@@ -34,6 +35,7 @@ METHODS = {
     "Unlike": (post_pb2_grpc.PostServiceStub, posts.UnlikeRequest),
     "Repost": (post_pb2_grpc.PostServiceStub, posts.RepostRequest),
     "Unrepost": (post_pb2_grpc.PostServiceStub, posts.UnrepostRequest),
+    "Register": (account_pb2_grpc.AccountServiceStub, acc.RegisterRequest),
     "GetAccount": (account_pb2_grpc.AccountServiceStub, acc.GetAccountRequest),
     "GetHomeTimeline": (timeline_pb2_grpc.TimelineServiceStub, tl.GetHomeTimelineRequest),
 }
@@ -54,11 +56,11 @@ class Gateways:
         self.lock, self.statuses, self.count = threading.Lock(), {}, 0
 
     def call(self, gateway, account, name, **fields):
-        """The reply, or grpc.RpcError."""
+        """The reply, or grpc.RpcError. account: None to call as nobody."""
         code = grpc.StatusCode.OK
+        metadata = (("authorization", "Bearer " + account.token),) if account else ()
         try:
-            return self.calls[gateway][name](METHODS[name][1](**fields), timeout=CALL_TIMEOUT_S,
-                                             metadata=(("authorization", "Bearer " + account.token),))
+            return self.calls[gateway][name](METHODS[name][1](**fields), timeout=CALL_TIMEOUT_S, metadata=metadata)
         except grpc.RpcError as error:
             code = error.code()
             raise
@@ -83,10 +85,12 @@ class Gateways:
 
 
 class Outcome:
-    """What became of a write: done (with its reply), refused, or unknown."""
+    """What became of a write: done (with its reply), refused, or unknown; and when: its first attempt began, its last
+    attempt began and ended."""
 
-    def __init__(self, kind, reply=None, error=None):
+    def __init__(self, kind, times, reply=None, error=None):
         self.kind, self.reply, self.error = kind, reply, error
+        self.first, self.began, self.ended = times
 
     done = property(lambda self: self.kind == "done")
     refused = property(lambda self: self.kind == "refused")
@@ -96,28 +100,40 @@ class Outcome:
 def write(gateways, rng, account, name, give_up_ns, leave_unknown, **fields):
     """Tries until it is known what became of it, as a patient client does: every write is idempotent. With
     leave_unknown it gives up at the first failure. An answer that no client should get is raised."""
-    uncertain = None
+    uncertain, first = None, time.monotonic()
     while True:
+        began = time.monotonic()
         try:
             reply = gateways.call(rng.randrange(gateways.n), account, name, **fields)
-            return Outcome("done", reply)
+            return Outcome("done", (first, began, time.monotonic()), reply)
         except grpc.RpcError as error:
+            times = first, began, time.monotonic()
             if error.code() in REFUSED:
                 # After an attempt of unknown outcome, a refusal says nothing about that one.
-                return Outcome("unknown" if uncertain else "refused", error=error)
+                return Outcome("unknown" if uncertain else "refused", times, error=error)
             if error.code() not in UNCERTAIN:
                 raise
             uncertain = error
         if leave_unknown or time.monotonic_ns() > give_up_ns:
-            return Outcome("unknown", error=uncertain)
+            return Outcome("unknown", times, error=uncertain)
         time.sleep(0.05 + 0.2 * rng.random())
 
 
+def patiently(call):
+    """call(), a read, again while no gateway answers."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return call()
+        except grpc.RpcError as error:
+            if error.code() not in UNCERTAIN or time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+
+
 class Account:
-    def __init__(self, number, line):
-        self.number = number
-        identity, self.handle, self.token = line.rstrip("\n").split("\t")
-        self.id = int(identity)
+    def __init__(self, number, identity, handle, token):
+        self.number, self.id, self.handle, self.token = number, int(identity), handle, token
 
     def __repr__(self):
         return self.handle
@@ -126,7 +142,7 @@ class Account:
 def read_tokens(path, n):
     """The last n accounts of a tokens file."""
     with open(path, encoding="utf-8") as lines:
-        return [Account(i, line) for i, line in enumerate(lines.readlines()[-n:])]
+        return [Account(i, *line.rstrip("\n").split("\t")) for i, line in enumerate(lines.readlines()[-n:])]
 
 
 def random_for(seed, name):

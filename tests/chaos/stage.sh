@@ -5,15 +5,24 @@
 #
 # Reads commands from standard input, one a line, and answers each with a line "ok" or "failed REASON":
 #
-#   start NAME    bring up postgres, redis, gateway-N or worker-N, and wait until it is ready
+#   start NAME    bring up postgres, redis, redis-b, gateway-N or worker-N, and wait until it is ready (not workers)
 #   kill NAME     kill -9, and wait until it is gone
-#   wipe          throw Redis's data away (while it is down)
 #   stop NAME     ask it to stop, and wait until it has
 #   alive NAME    fails when it does not run
 #   pause NAME    kill -STOP;  go-on NAME  kill -CONT
+#
+#   wipe          throw Redis's data away (while it is down)
 #   copy          keep a copy of Redis's data as it is on disk now
 #   restore       put that copy in place of Redis's data (while it is down)
+#   clone         give redis-b a copy of Redis's data;  clear  give it none (while it is down)
 #
+#   backup        keep a physical copy of PostgreSQL's data
+#   put-back HOW  put it in place of the data (while PostgreSQL is down). HOW: copy, or promoted, which ends in a new
+#                 timeline of PostgreSQL's
+#   dump          keep a dump of the database;  load-dump  load it as a second database
+#   swap-database that one takes the place of the first, all of whose sessions end
+#
+# A process is started with the settings in DATA/run/NAME.settings, a line VARIABLE=VALUE each, where there is one.
 # At the end of its input, or when it is asked to stop, it stops everything.
 
 # shellcheck source=../../scripts/lib.sh
@@ -24,19 +33,38 @@
 WORKERS=2
 # So small that among a thousand accounts some are delivered in chunks, and some become pulled on the way.
 export ROOKERY_CHUNK_AUDIENCE=50 ROOKERY_PULL_AUDIENCE=120
+# Accounts are made while the run goes on.
+export ROOKERY_PASSWORD_MEMORY_KIB=8192 ROOKERY_PASSWORD_PASSES=1
+
+# settings_of NAME: sets SETTINGS.
+settings_of() {
+    SETTINGS=()
+    [ ! -e "$DATA/run/$1.settings" ] || mapfile -t SETTINGS <"$DATA/run/$1.settings"
+}
+
+# For the server's sake its environment is also that of what starts it.
+start_redis() { # NAME
+    local own=${REDIS_URL:-}
+    settings_of "$1"
+    [ ${#SETTINGS[@]} = 0 ] || local -x "${SETTINGS[@]}"
+    redis_start "$1" || return 1
+    [ -z "$own" ] || REDIS_URL=$own
+}
+
+start_gateway() { # NAME
+    local listen=127.0.0.1:${PORTS[${1##*-} - 1]}
+    split_listen "$listen"
+    daemon_start "$1" ROOKERY_LISTEN="$listen" "${SETTINGS[@]}" "$BUILD/rookery-gateway"
+    daemon_wait "$1" http_is_ok "$LISTEN_HOST" "$LISTEN_PORT" /readyz
+}
 
 start() {
-    local number=${1##*-}
+    settings_of "$1"
     case $1 in
     postgres) postgres_start ;;
-    redis) redis_start redis ;;
-    gateway-*)
-        local listen=127.0.0.1:${PORTS[number - 1]}
-        split_listen "$listen"
-        daemon_start "$1" ROOKERY_LISTEN="$listen" "$BUILD/rookery-gateway"
-        daemon_wait "$1" http_is_ok "$LISTEN_HOST" "$LISTEN_PORT" /readyz
-        ;;
-    worker-*) daemon_start "$1" "$BUILD/rookery-worker" ;;
+    redis | redis-b) start_redis "$1" ;;
+    gateway-*) start_gateway "$1" ;;
+    worker-*) daemon_start "$1" "${SETTINGS[@]}" "$BUILD/rookery-worker" ;;
     *) echo "there is no $1 to start" >&2 && return 1 ;;
     esac
 }
@@ -55,6 +83,40 @@ wipe() { rm -rf "$DATA/redis" && make_private_folder "$DATA/redis"; }
 copy() { rm -rf "$DATA/redis.copy" && cp -a "$DATA/redis" "$DATA/redis.copy"; }
 restore() { rm -rf "$DATA/redis" && cp -a "$DATA/redis.copy" "$DATA/redis"; }
 
+clone() { clear_redis_b && cp -a "$DATA/redis" "$DATA/redis-b"; }
+clear_redis_b() { rm -rf "$DATA/redis-b"; }
+
+# As the cluster's user: the files must be theirs. Nothing of it needs to outlive the machine.
+backup() {
+    rm -rf "$DATA/postgres.copy"
+    mkdir -m 700 "$DATA/postgres.copy" && postgres_own "$DATA/postgres.copy" || return 1
+    (cd / && "${POSTGRES_AS[@]}" "$POSTGRES_BIN/pg_basebackup" -h "$SOCKETS/postgres" -U postgres \
+        -D "$DATA/postgres.copy" --checkpoint=fast --wal-method=stream --no-sync --no-manifest)
+}
+put_back() { # HOW
+    rm -rf "$DATA/postgres" && mv "$DATA/postgres.copy" "$DATA/postgres" || return 1
+    [ "$1" = promoted ] || return 0
+    touch "$DATA/postgres/recovery.signal" && postgres_own "$DATA/postgres/recovery.signal" || return 1
+    # There is no archive: what is in the copy is all there is.
+    echo "restore_command = 'false'" >>"$DATA/postgres/postgresql.auto.conf"
+}
+
+dump() { "$POSTGRES_BIN/pg_dump" -h "$SOCKETS/postgres" -U postgres -Fc -Z 0 -f "$DATA/rookery.dump" rookery; }
+load_dump() {
+    postgres_psql postgres -c 'drop database if exists rookery_restored' &&
+        postgres_create_database rookery_restored &&
+        "$POSTGRES_BIN/pg_restore" -h "$SOCKETS/postgres" -U postgres -d rookery_restored "$DATA/rookery.dump"
+}
+swap_database() {
+    postgres_psql postgres <<SQL
+alter database rookery allow_connections false;
+select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = 'rookery';
+select pg_sleep(0.1);
+drop database rookery with (force);
+alter database rookery_restored rename to rookery;
+SQL
+}
+
 # Each command's functions return what became of them: "set -e" does not hold where a status is asked for.
 obey() { # COMMAND [NAME]
     case $1 in
@@ -64,7 +126,11 @@ obey() { # COMMAND [NAME]
     alive) signal 0 "$2" ;;
     pause) signal STOP "$2" ;;
     go-on) signal CONT "$2" ;;
-    wipe | copy | restore) "$1" ;;
+    wipe | copy | restore | clone | backup | dump) "$1" ;;
+    clear) clear_redis_b ;;
+    put-back) put_back "$2" ;;
+    load-dump) load_dump ;;
+    swap-database) swap_database ;;
     *) echo "unknown command $1" >&2 && return 1 ;;
     esac
 }
@@ -77,7 +143,7 @@ answer() {
 
 start_everything() {
     postgres_start
-    redis_start redis
+    start redis
     migrate
     local i
     for ((i = 1; i <= ${#PORTS[@]}; i++)); do start "gateway-$i"; done

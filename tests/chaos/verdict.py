@@ -3,12 +3,15 @@
 Each check returns sentences about what is wrong. The truth is read from SQL once, and the rules of the home timeline
 are written down here once more, independently of the product's.
 """
+import contextlib
 import csv
 import io
 import os
 import subprocess
 import time
 from collections import Counter, defaultdict
+
+from client import patiently
 
 HOME_LENGTH = 800
 SETTLE_S = 120
@@ -31,6 +34,24 @@ class Servers:
         out = subprocess.run(["redis-cli", "-s", self.redis_url.removeprefix("unix://"), *words],
                              capture_output=True, text=True, errors="replace", check=True)
         return out.stdout.splitlines()
+
+    def redis_info(self, field):
+        """A number of INFO's."""
+        return next(int(line.split(":")[1]) for line in self.redis("INFO") if line.startswith(field + ":"))
+
+    @contextlib.contextmanager
+    def lock(self, table):
+        """Keeps everybody from the table."""
+        session = subprocess.Popen([self.psql, "-X", "-q", "-A", "-t", "-d", self.database_url], text=True,
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            session.stdin.write(f"BEGIN;\nLOCK TABLE {table};\nSELECT 1;\n")
+            session.stdin.flush()
+            session.stdout.readline()
+            yield
+        finally:
+            session.stdin.close()
+            session.wait(30)
 
 
 def pairs(lines):
@@ -107,24 +128,26 @@ def crashes(folder):
 
 def check_posts(truth, journal):
     for post in journal.posts.values():
-        row = truth.posts.get(post.id)
+        row, there = truth.posts.get(post.id), post.there.values(journal.restores)
+        if (row is not None) not in there:
+            yield f"P1: post {post.id} was acknowledged and is not there" if row is None else (
+                f"P1: post {post.id} is there, and was lost with the database")
         if row is None:
-            yield f"P1: post {post.id} was acknowledged and is not there"
             continue
         author, text, reply_to, _, _, deleted, key = row
         if (author, reply_to, key) != (post.author, post.reply_to, post.key):
             yield f"P1: post {post.id} is by {author} to {reply_to}, not by {post.author} to {post.reply_to}"
-        if text not in post.text.values():
-            yield f"P1: post {post.id} says {text!r}, acknowledged was {post.text.values()}"
-        if deleted not in post.deleted.values():
+        if text not in post.text.values(journal.restores):
+            yield f"P1: post {post.id} says {text!r}, acknowledged was {post.text.values(journal.restores)}"
+        if deleted not in post.deleted.values(journal.restores):
             yield f"P1: post {post.id} is {'' if deleted else 'not '}deleted, against what was acknowledged"
     by_key = defaultdict(list)
     for post_id, row in truth.posts.items():
         by_key[(row[0], row[6])].append((post_id, row))
     for post in journal.lost:
         found = by_key.get((post.author, post.key), [])
-        if len(found) > 1 or any(row[1] != post.text.certain for _, row in found):
-            yield f"P1: a post of unknown outcome, {post.text.certain!r}, is there as {found}"
+        if len(found) > 1 or any(row[1] != post.written for _, row in found):
+            yield f"P1: a post of unknown outcome, {post.written!r}, is there as {found}"
     known = {(post.author, post.key) for post in list(journal.posts.values()) + journal.lost}
     for (author, key), found in by_key.items():
         if key and ((author, key) not in known or len(found) != 1):
@@ -136,8 +159,9 @@ def check_relations(truth, journal, initial_follows):
     there = {"follow": truth.follows, "block": truth.blocks, "mute": truth.mutes, "like": truth.likes,
              "repost": reposts}
     for (kind, actor, target), variable in journal.relations.items():
-        if ((actor, target) in there[kind]) not in variable.values():
-            yield (f"P1: {kind} of {target} by {actor} is {'' if variable.values() == {False} else 'not '}there, "
+        values = variable.values(journal.restores)
+        if ((actor, target) in there[kind]) not in values:
+            yield (f"P1: {kind} of {target} by {actor} is {'' if values == {False} else 'not '}there, "
                    f"against what was acknowledged")
     for kind, found in there.items():
         for actor, target in found:
@@ -232,26 +256,47 @@ class Homes:
         return sorted(entries, reverse=True)[:HOME_LENGTH]
 
 
-def check_homes(truth, gateways, accounts, progress):
-    homes = Homes(truth)
+def ids(gateways, gateway, account, *size):
+    return [item.id for item in patiently(lambda: gateways.home(gateway, account, *size))]
+
+
+def difference(served, expected):
+    twice = [entry for entry, n in Counter(served).items() if n > 1]
+    missing, extra = set(expected) - set(served), set(served) - set(expected)
+    return (f"{len(missing)} missing {sorted(missing)[-3:]}, {len(extra)} too many {sorted(extra)[-3:]}, "
+            f"{len(twice)} twice" + ("" if missing or extra or twice else ", wrong order"))
+
+
+FIRST_PAGES = (1, 5, 20)  # entries asked for
+
+
+def check_first_pages(homes, gateways, accounts, progress):
+    """What people see: one page, through each gateway, before anybody makes gateways read on."""
     for i, account in enumerate(accounts):
         expected = homes.of(account.id)
         for gateway in range(gateways.n):
-            served = [item.id for item in gateways.home(gateway, account)]
-            if served == expected:
-                continue
-            twice = [entry for entry, n in Counter(served).items() if n > 1]
-            missing, extra = set(expected) - set(served), set(served) - set(expected)
-            yield (f"P2: {account} at gateway {gateway + 1}: {len(missing)} missing {sorted(missing)[:3]}, "
-                   f"{len(extra)} too many {sorted(extra)[:3]}, {len(twice)} twice"
-                   + ("" if missing or extra or twice else ", wrong order"))
+            for n in FIRST_PAGES:
+                served = ids(gateways, gateway, account, n, n)
+                if served != expected[:n]:
+                    yield (f"P2: {account} at gateway {gateway + 1}, first page of {n}: "
+                           + difference(served, expected[:n]))
+        progress(i + 1, len(accounts))
+
+
+def check_homes(homes, gateways, accounts, progress):
+    for i, account in enumerate(accounts):
+        expected = homes.of(account.id)
+        for gateway in range(gateways.n):
+            served = ids(gateways, gateway, account)
+            if served != expected:
+                yield f"P2: {account} at gateway {gateway + 1}: " + difference(served, expected)
         progress(i + 1, len(accounts))
 
 
 def check_audit(servers, gateway):
     """The operator's own check, over all accounts."""
-    done = subprocess.run([servers.worker, "audit", "--gateway", gateway], capture_output=True, text=True, env=servers.environment,
-                          check=False)
+    done = subprocess.run([servers.worker, "audit", "--gateway", gateway], capture_output=True, text=True,
+                          env=servers.environment, check=False)
     if done.returncode != 0:
         lines = (done.stdout + done.stderr).strip().splitlines()
         yield f"P2: rookery-worker audit, status {done.returncode}: " + "; ".join(lines[:AT_MOST])

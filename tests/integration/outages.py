@@ -147,7 +147,7 @@ READ_CLOCKS = ("import sys, time\n"
 def clock_story(folder):
     clock = Clock(f"{folder}/clock")
     process = subprocess.Popen([sys.executable, "-c", READ_CLOCKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                               text=True, env={**os.environ, **clock.settings})
+                               text=True, env={**os.environ, **clock.plain_settings})
 
     def read():
         process.stdin.write("now\n")

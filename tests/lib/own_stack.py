@@ -217,9 +217,9 @@ class Stack:
         self.clocks += 1
         return Clock(f"{self.folder}/data/run/clock-{self.clocks}")
 
-    def another_redis(self, name, paths=()):
+    def another_redis(self, name, clock=None):
         """Starts a Redis beside the stack's own: where it listens, for Path.switch()."""
-        words = shlex.join(f"{key}={value}" for path in paths for key, value in path.settings.items())
+        words = " ".join(f"{key}={shlex.quote(value)}" for key, value in clock.plain_settings.items()) if clock else ""
         self.sh(f'own=$REDIS_URL; {words} redis_start {name}; REDIS_URL=$own')
         return self.sh(f"echo $SOCKETS/{name}.sock")
 

@@ -5,7 +5,7 @@
     path.go_on()                  # what was held arrives late, also that of clients that were killed meanwhile
     path.cut()                    # connections are closed, what is held is lost, new ones are refused
     path.drop()                   # connections are closed, what is held is lost, new ones are welcome
-    path.switch(other)            # the same, and new ones lead to another server; target(other) leaves the old ones alone
+    path.switch(other)            # the same, and new ones lead to another server; target(other) leaves old ones alone
     path.heal()                   # forwards and accepts again, whatever was done before
     path.state()                  # {"connections", "requests_held", "replies_held", "requests", "replies"}: numbers
     path.close()
@@ -29,8 +29,8 @@ class Path:
         """settings: the environment of a daemon that is to use this path."""
         self.listen, self.settings = listen, settings
         self.lock = threading.Lock()
-        self.process = subprocess.Popen([built("netpath"), listen, target], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True, start_new_session=True)
+        self.process = subprocess.Popen([built("netpath"), listen, target], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True, start_new_session=True)
         self._answer("listen")
 
     def _answer(self, command):

@@ -152,6 +152,7 @@ static enum error error_of_state(const char *state) {
         {"55P03", ERR_SQL_CONFLICT},      /* lock_not_available */
         {"57014", ERR_DEADLINE_EXCEEDED}, /* query_canceled: statement_timeout */
         {"53", ERR_UNAVAILABLE},          /* insufficient resources */
+        {"25006", ERR_UNAVAILABLE},       /* read_only_sql_transaction: a standby, not promoted yet */
     };
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         if (strncmp(state, rules[i].prefix, strlen(rules[i].prefix)) == 0) return rules[i].error;

@@ -507,6 +507,7 @@ static void error_table(struct fiber *self, void *arg) {
         {"23514", ERR_FAILED_PRECONDITION},
         {"40001", ERR_SQL_CONFLICT},
         {"40P01", ERR_SQL_CONFLICT},
+        {"25006", ERR_UNAVAILABLE},
         {"53100", ERR_UNAVAILABLE},
         {"57014", ERR_DEADLINE_EXCEEDED},
         {"42501", ERR_SQL},

@@ -105,12 +105,15 @@ int redis_submit(struct redis *r, struct redis_batch *b);
 int redis_await(struct fiber *self, struct redis *r, struct redis_batch *b);
 const struct redis_reply *redis_batch_reply(const struct redis_batch *b, size_t i);
 const int64_t *redis_batch_integers(const struct redis_batch *b);
-/* 0, or ERR_REDIS with the first error reply in fault->text. */
+/* The error that an error reply stands for: ERR_UNAVAILABLE when the server is in a state that passes (out of memory, loading,
+ * a replica, busy, ...) and did nothing; else ERR_REDIS. */
+enum error redis_reply_error(struct str reply);
+/* 0, or the first error reply's redis_reply_error, with that reply in fault->text. */
 int redis_batch_check(const struct redis_batch *b, struct fault *fault);
 
 /* One command, convenience: the reply lives in the fiber's arena. format as printf with words separated by
  * single blanks; every argument must be blank-free: use plain values only (ids, names, numbers). out may be
- * NULL. 0; ERR_REDIS when the reply is an error (*out is then that reply); or as redis_submit and
+ * NULL. 0; redis_reply_error when the reply is an error (*out is then that reply); or as redis_submit and
  * redis_await. */
 int redis_call(struct fiber *self, struct redis *r, const struct redis_reply **out, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

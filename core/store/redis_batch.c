@@ -319,7 +319,7 @@ const int64_t *redis_batch_integers(const struct redis_batch *b) {
 
 int redis_batch_check(const struct redis_batch *b, struct fault *fault) {
     if (!b->failed) return 0;
-    return (int)fault_set(fault, ERR_REDIS, STR_FMT, STR_ARG(b->first_error));
+    return (int)fault_set(fault, redis_reply_error(b->first_error), STR_FMT, STR_ARG(b->first_error));
 }
 
 static bool copy_inside(struct arena *a, struct redis_reply *r);

@@ -10,7 +10,16 @@
 
 #include "core/store/redis_internal.h"
 
-/* Sends b, copies its last reply, frees b. ERR_REDIS when that reply is an error. */
+enum error redis_reply_error(struct str reply) {
+    static const char *const passing[] = {"OOM",        "LOADING",    "BUSY",        "MISCONF", "READONLY",
+                                          "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN"};
+    struct str word = str_cut(&reply, ' ');
+    for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++)
+        if (str_eq(word, str_from(passing[i]))) return ERR_UNAVAILABLE;
+    return ERR_REDIS;
+}
+
+/* Sends b, copies its last reply, frees b. redis_reply_error of that reply when it is an error. */
 static int run_batch(struct fiber *self, struct redis *r, struct redis_batch *b,
                      const struct redis_reply **out) {
     int err = redis_submit(r, b);
@@ -21,7 +30,7 @@ static int run_batch(struct fiber *self, struct redis *r, struct redis_batch *b,
         if (!*out)
             err = ERR_RESOURCE_EXHAUSTED;
         else if ((*out)->type == REDIS_ERROR)
-            err = ERR_REDIS;
+            err = (int)redis_reply_error((*out)->str);
     }
     redis_batch_free(b);
     return err;

@@ -390,6 +390,24 @@ TEST(a_call_that_is_refused_reports_the_refusal) {
     CHECK(str_starts_with(reply->str, STR("ERR unknown command")));
 }
 
+HARMFUL_TEST(a_server_that_has_no_memory_left_is_away_not_at_fault) {
+    (void)server;
+    const struct redis_reply *reply;
+    struct fault fault;
+    CHECK_INT(redis_call(self, r, NULL, "CONFIG SET maxmemory 1"), 0);
+    CHECK_INT(redis_call(self, r, &reply, "SET {test}a b"), ERR_UNAVAILABLE);
+    CHECK(str_starts_with(reply->str, STR("OOM ")));
+    struct redis_batch *b = redis_batch_new();
+    add(b, "SET {test}a b");
+    CHECK_INT(run(self, r, b), 0);
+    CHECK_INT(redis_batch_check(b, &fault), ERR_UNAVAILABLE);
+    redis_batch_free(b);
+    CHECK_INT(redis_call(self, r, NULL, "CONFIG SET maxmemory 0"), 0);
+    CHECK_INT(redis_call(self, r, NULL, "SET {test}a b"), 0);
+    CHECK_INT(redis_call(self, r, NULL, "XGROUP CREATE {test}s g 0 MKSTREAM"), 0);
+    CHECK_INT(redis_call(self, r, NULL, "XGROUP CREATE {test}s g 0"), ERR_REDIS); /* BUSYGROUP is no state */
+}
+
 struct interrupted {
     struct redis *redis;
     bool cancel, not_sent;
@@ -712,6 +730,7 @@ int main(void) {
         cmocka_unit_test(batches_of_both_kinds_share_the_connection),
         cmocka_unit_test(many_fibers_share_one_connection),
         cmocka_unit_test(a_call_that_is_refused_reports_the_refusal),
+        cmocka_unit_test(a_server_that_has_no_memory_left_is_away_not_at_fault),
         cmocka_unit_test(an_interrupted_fiber_leaves_its_batch_to_the_client),
         cmocka_unit_test(closing_waits_for_what_is_in_flight),
         cmocka_unit_test(a_client_may_be_closed_before_it_has_connected),

@@ -22,7 +22,9 @@ import verdict
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ACTORS = 12
 # The short run deals these.
-SHORT = ["kill-gateway", "kill-worker", "kill-redis", "kill-postgres", "empty-redis+workers", "older-redis+workers"]
+SHORT = ["kill-gateway", "kill-worker", "kill-redis", "kill-postgres", "empty-redis+workers", "older-redis+workers",
+         "clock-gateway", "stall-redis", "stall-and-kill", "cut-redis", "failover", "evict", "crash-loop-held",
+         "follow-under-reads"]
 # Longest that the daemons may take to find that PostgreSQL went back, and to forget what they knew.
 FORGET_S = 10
 

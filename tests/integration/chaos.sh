@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The short forms of scripts/chaos. Without kills: a real social graph, everybody posts twice while the graph changes,
-# and the audit is clean. With kills: each kind of blow once, Redis wiped and Redis older among them.
+# The short forms of scripts/chaos. With nothing dealt: a real social graph, everybody posts twice while the graph
+# changes, and the audit is clean. Then the most telling blows, once each.
 #
 # CHAOS_SEED tries another schedule; scripts/chaos tries a new one at each run.
 

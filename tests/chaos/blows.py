@@ -4,6 +4,7 @@
 Each is a function of the disaster (disaster.py), from whose rng it takes all that it decides, and returns in words what
 it did. When it returns, everything runs again; only clocks may be left stepped for a while.
 """
+import contextlib
 import sys
 import time
 
@@ -255,41 +256,55 @@ def evict(d):
 ROLES = ["fanout", "chunks", "counts", "relay"]
 
 
-def crash_loop(d, most):
-    """Both workers, or, with both down, one that has a single role."""
-    alone = d.rng.choice(ROLES) if d.rng.random() < 0.5 else ""
-    victims = ["worker-3"] if alone else WORKERS
-    if alone:
-        for worker in WORKERS:
-            d.stage.tell("kill " + worker)
-        d.stage.configure("worker-3", ROOKERY_ROLES=alone, ROOKERY_RECLAIM_MS=100)
-        d.stage.tell("start worker-3")
-    for worker in WORKERS:
-        d.stage.configure(worker, ROOKERY_RECLAIM_MS=100)
+def crash(d, victims, most):
+    """Kills one of them every 100 to 600 ms: how many times."""
     over, deaths = d.world.seconds() + (2 if d.quick else 2 + (most - 2) * d.rng.random()), 0
     while d.world.seconds() < over and not d.wait(0.1 + 0.5 * d.rng.random()):
         victim = d.rng.choice(victims)
-        d.stage.tell("kill " + victim)
+        # It may have ended by itself: PostgreSQL has no place for more sessions while those of the dead wait in it.
+        d.stage.tell("end " + victim)
         d.stage.tell("start " + victim)
         deaths += 1
+    return deaths
+
+
+def revive(d, worker):
+    """Starts it until it stays, as whatever watches over a worker does."""
+    for _ in range(60):
+        d.stage.tell("end " + worker)
+        d.stage.tell("start " + worker)
+        d.wait(1)
+        if d.stage.is_alive(worker):
+            return
+    raise RuntimeError(f"{worker} does not stay alive")
+
+
+def crash_loop(d, most, held):
+    """Both workers, or, with both down, one that has a single role."""
+    alone = d.rng.choice(ROLES) if d.rng.random() < 0.5 else ""
+    for worker in WORKERS:
+        # Soon enough for entries to pass from one dead worker to the next.
+        d.stage.configure(worker, ROOKERY_RECLAIM_MS=100)
+        if alone:
+            d.stage.tell("kill " + worker)
+    d.stage.configure("worker-3", ROOKERY_RECLAIM_MS=100, ROOKERY_ROLES=alone)
+    with held:
+        deaths = crash(d, ["worker-3"] if alone else WORKERS, most)
+    d.stage.tell("end worker-3")
     for worker in WORKERS:
         d.stage.configure(worker, ROOKERY_RECLAIM_MS=None)
-    if alone:
-        d.stage.tell("kill worker-3")
-        for worker in WORKERS:
-            d.stage.tell("start " + worker)
+        revive(d, worker)
     return f"{'a worker with the role ' + alone if alone else 'both workers'}, {deaths} deaths"
 
 
 @blow("crash-loop", "a worker with one role, or both workers, are killed every 100 to 600 ms for some seconds")
 def crash_loop_free(d):
-    return crash_loop(d, 8)
+    return crash_loop(d, 8, contextlib.nullcontext())
 
 
 @blow("crash-loop-held", "the same while a lock in PostgreSQL holds them up")
 def crash_loop_held(d):
-    with d.world.servers.lock("account_stats"):
-        return crash_loop(d, 12)
+    return crash_loop(d, 12, d.world.servers.lock("account_stats"))
 
 
 # ---- PostgreSQL

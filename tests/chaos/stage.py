@@ -57,15 +57,16 @@ class Stage:
             self.process.stdin.flush()
             self.answer(command)
 
+    def is_alive(self, name):
+        try:
+            self.tell("alive " + name)
+        except RuntimeError:
+            return False
+        return True
+
     def died(self):
         """Sentences about processes that are gone though nobody killed them."""
-        out = []
-        for name in ["postgres", "redis"] + DAEMONS:
-            try:
-                self.tell("alive " + name)
-            except RuntimeError as error:
-                out.append(str(error))
-        return out
+        return [name + " is gone" for name in ["postgres", "redis"] + DAEMONS if not self.is_alive(name)]
 
     def close(self):
         self.process.stdin.close()

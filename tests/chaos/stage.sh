@@ -7,6 +7,7 @@
 #
 #   start NAME    bring up postgres, redis, redis-b, gateway-N or worker-N, and wait until it is ready (not workers)
 #   kill NAME     kill -9, and wait until it is gone
+#   end NAME      the same, where it runs at all
 #   stop NAME     ask it to stop, and wait until it has
 #   alive NAME    fails when it does not run
 #   pause NAME    kill -STOP;  go-on NAME  kill -CONT
@@ -122,6 +123,7 @@ obey() { # COMMAND [NAME]
     case $1 in
     start) start "$2" ;;
     kill) kill_now "$2" ;;
+    end) pidfile_dead "$DATA/run/$2.pid" || kill_now "$2" ;;
     stop) signal TERM "$2" && wait_until $DAEMON_STOP_S pidfile_dead "$DATA/run/$2.pid" ;;
     alive) signal 0 "$2" ;;
     pause) signal STOP "$2" ;;

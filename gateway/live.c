@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "core/base/clock.h"
 #include "gateway/hub.h"
 #include "gateway/live_internal.h"
 
@@ -21,6 +22,7 @@ static void enqueue(struct live *l, const struct tell *t) {
 
 void live_reset_all(struct live *l) {
     l->queue_len = 0;
+    if (!l->reset_due) l->reset_since_ns = clock_mono_ns();
     l->reset_due = true;
     places_note_reset(&l->places);
     condition_signal(&l->wake);

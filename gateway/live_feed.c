@@ -15,6 +15,7 @@
 #define SESSIONS_AT_ONCE 1000
 #define HEARTBEAT_MS 15000
 #define RETRY_MS 100
+#define RESET_WAIT_MS 2000 /* for every partition to be heard in one epoch */
 
 /* Waits before something is tried again; false when the feeder is to end. */
 static bool again(struct fiber *self, const struct live *l) {
@@ -244,13 +245,21 @@ static void reset_all(struct fiber *self, struct live *l) {
     check_all_sessions(self, l);
 }
 
+/* A new Redis has each partition begin again, one after the other: that is one reset. */
+static bool may_reset(const struct live *l) {
+    const struct live_places *p = &l->places;
+    return places_epoch(p->heard, p->partitions) != 0 ||
+           clock_mono_ns() - l->reset_since_ns > RESET_WAIT_MS * NS_PER_MS;
+}
+
 void live_feeder(struct fiber *self, void *arg) {
     struct live *l = arg;
     while (!l->stopping) {
-        l->feeding = l->reset_due || l->queue_len > 0;
-        if (l->reset_due)
+        bool resets = l->reset_due && may_reset(l), feeds = !l->reset_due && l->queue_len > 0;
+        l->feeding = resets || feeds;
+        if (resets)
             reset_all(self, l);
-        else if (l->queue_len > 0)
+        else if (feeds)
             feed_batch(self, l);
         else if (condition_wait(self, &l->wake) != 0)
             break;
@@ -271,6 +280,7 @@ void live_heart(struct fiber *self, void *arg) {
     int64_t next_ns = clock_mono_ns() + HEARTBEAT_MS * NS_PER_MS;
     while (!l->stopping && fiber_sleep_ms(self, 100) == 0) {
         l->subscribers->value = (double)l->n_all;
+        if (l->reset_due) condition_signal(&l->wake);
         if (clock_mono_ns() < next_ns) continue;
         next_ns = clock_mono_ns() + HEARTBEAT_MS * NS_PER_MS;
         if (l->n_all > 0) beat(self, l);

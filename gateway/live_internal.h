@@ -85,6 +85,7 @@ struct live {
     uint64_t round; /* of pushing one thing to several audiences */
     struct condition wake;
     bool stopping, feeding, reset_due;
+    int64_t reset_since_ns; /* when it became due */
     struct latch stopped;
     struct semaphore resumes;
     struct gauge *subscribers;

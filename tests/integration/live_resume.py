@@ -17,7 +17,8 @@ from tap import check, done_testing, eventually, fails_with  # noqa: E402
 PARTITIONS = 4
 LATE_S = 12  # more than any clock that ids are compared with may be wrong
 CUTS = 40
-AGAIN = "local e = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]; return redis.call('XADD', KEYS[1], '*', unpack(e[2]))"
+AGAIN = "local e = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]; redis.call('XADD', KEYS[1], '*', unpack(e[2]))"
+AND_TRIM = "; redis.call('XTRIM', KEYS[1], 'MAXLEN', 0)"
 
 
 def streams():
@@ -179,13 +180,30 @@ def forged(ada, bob):
     fails_with("and the token of a page", invalid, resume(bob.home(2).next_page_token), "resume_token")
 
 
+def missed_by_the_hub(stack, ada, bob):
+    """Entries that no gateway can have read, while the reader is connected."""
+    feed = Feed(bob)
+    marker, key = published(stack, lambda: ada.post("marker"))
+    feed.wait("item", lambda m: m.item.id == marker.id)
+    stack.redis("EVAL", AGAIN + AND_TRIM, 1, key)
+    check("a connected stream is told to read again when events were missed", feed.wait("reset"))
+    last = ada.post("after")
+    check("and goes on", feed.wait("item", lambda m: m.item.id == last.id))
+    feed.close()
+
+
 def another_epoch(stack, ada, bob):
+    connected = Feed(bob)
     token = token_now(bob, ada)
     stack.sh('stop_process "$DATA/run/redis.pid" KILL 10; redis_start redis')
     eventually(lambda: stack.sql("SELECT count(*) FROM redis_epochs") == "2")
     feed = Feed(bob, token=token)
     check("a reset when Redis is another one", feed.messages.get(timeout=60).WhichOneof("event") == "reset")
     feed.close()
+    check("for those who are connected, too", connected.wait("reset"))
+    last = ada.post("after")
+    check("and they go on", connected.wait("item", lambda m: m.item.id == last.id))
+    connected.close()
 
 
 # --- all at once ------------------------------------------------------------------------------------------------------
@@ -265,5 +283,6 @@ with Stack() as stack:
     dora.follow(ada)
     dora.follow(cleo)
     cut_again_and_again([dora, dora.at(channels[1])], [ada, cleo.at(channels[1])])
+    missed_by_the_hub(stack, ada, bob)
     another_epoch(stack, ada, bob)
 done_testing()

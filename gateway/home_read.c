@@ -39,7 +39,7 @@ static void keep_chosen(struct fiber *self, struct filling *f) {
 }
 
 static bool full(const struct filling *f) {
-    return f->n >= f->wanted || f->cursor <= f->request->above + 1;
+    return f->n >= f->wanted || f->cursor <= 1;
 }
 
 /* ---- filtering ----------------------------------------------------------------------------------------- */
@@ -129,7 +129,7 @@ static int consider(struct fiber *self, struct filling *f, const int64_t *ids, s
 /* Considers a part of the list that is exact above bound. Its entries are newest first, so those that count lie together.
  */
 static int consider_delivered(struct fiber *self, struct filling *f, const struct timeline_part *part) {
-    int64_t lowest = part->bound > f->request->above ? part->bound : f->request->above;
+    int64_t lowest = part->bound;
     size_t from = 0, to;
     while (from < part->n && part->ids[from] >= f->cursor) from++;
     for (to = from; to < part->n && part->ids[to] > lowest;) to++;
@@ -145,7 +145,7 @@ static int consider_part(struct fiber *self, struct filling *f, const struct tim
     keep_chosen(self, f);
     struct ids ids;
     ids_init(&ids);
-    int64_t lowest = part->bound > f->request->above ? part->bound : f->request->above;
+    int64_t lowest = part->bound;
     int e = pulled_collect(self, f->gateway, &f->viewer->relations, f->cursor, &lowest, &ids, f->fault);
     bool merged = ids.len > 0;
     for (size_t i = 0; i < part->n; i++)
@@ -167,7 +167,7 @@ static int consider_entries(struct fiber *self, struct filling *f, const struct 
     int64_t *ids = ARENA_ARRAY(fiber_arena(self), int64_t, n);
     size_t n_ids = 0;
     for (size_t i = 0; i < n; i++)
-        if (entries[i].id < f->cursor && entries[i].id > f->request->above) ids[n_ids++] = entries[i].id;
+        if (entries[i].id < f->cursor) ids[n_ids++] = entries[i].id;
     return consider(self, f, ids, n_ids);
 }
 
@@ -181,8 +181,8 @@ static int from_sql(struct fiber *self, struct filling *f) {
         struct entry *entries;
         size_t n, ask = f->wanted - f->n;
         keep_chosen(self, f);
-        int e = home_from_sql(self, &g->domain, &f->viewer->relations, f->cursor, f->request->above, ask,
-                              &entries, &n, f->fault);
+        int e =
+            home_from_sql(self, &g->domain, &f->viewer->relations, f->cursor, ask, &entries, &n, f->fault);
         if (e == 0) e = consider_entries(self, f, entries, n);
         if (e != 0 || n < ask) return e;
     }
@@ -301,7 +301,7 @@ int home_read(struct fiber *self, struct gateway *g, const struct home_request *
     char key_space[KEY_MAX];
     struct str key = key_timeline(key_space, epoch, r.viewer_id);
     bool have_redis = false;
-    if (epoch != 0 && !r.only_sql) {
+    if (epoch != 0) {
         int e = home_tail_look(self, g, r.viewer_id, epoch, r.served + r.limit + TAIL_SLACK, &first);
         if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
         have_redis = e == 0 && epoch_now(&g->domain) == epoch;

@@ -20,10 +20,8 @@
 struct home_request {
     int64_t viewer_id;
     int64_t before; /* entries with id < before; INT64_MAX from the newest */
-    int64_t above;  /* ... and id > above; 0 for no limit */
     size_t served;  /* entries of earlier pages: the timeline ends after HOME_LENGTH in all */
     size_t limit;
-    bool only_sql; /* believe no list: what was committed is there, delivered or not */
 };
 
 struct home_page {

@@ -15,7 +15,7 @@ static const struct pg_stmt TOP_OF_AUTHORS = {
         "       coalesce(o.author_id, 0), p.repost_of_id IS NOT NULL AND coalesce(o.deleted, true)"
         " FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS s(author_id, before, place)"
         " CROSS JOIN LATERAL (SELECT id, author_id, reply_to_account_id, repost_of_id FROM posts"
-        "   WHERE author_id = s.author_id AND id < s.before AND id > $4 AND NOT deleted ORDER BY id DESC "
+        "   WHERE author_id = s.author_id AND id < s.before AND NOT deleted ORDER BY id DESC "
         "LIMIT $3) p"
         " LEFT JOIN posts o ON o.id = p.repost_of_id",
     .read_only = true,
@@ -107,7 +107,7 @@ static void take_rows(struct merge *m, const struct pg_result *r, const size_t *
 }
 
 static int look(struct fiber *self, struct domain *d, struct merge *m, const size_t *asked, size_t n,
-                int64_t width, int64_t above, struct fault *fault) {
+                int64_t width, struct fault *fault) {
     int64_t *authors = ARENA_ARRAY(m->arena, int64_t, n), *before = ARENA_ARRAY(m->arena, int64_t, n);
     for (size_t i = 0; i < n; i++) {
         authors[i] = m->sources[asked[i]].author_id;
@@ -118,7 +118,6 @@ static int look(struct fiber *self, struct domain *d, struct merge *m, const siz
     pg_i64_array(&args, authors, n);
     pg_i64_array(&args, before, n);
     pg_i64(&args, width);
-    pg_i64(&args, above);
     struct pg_result *r;
     int e = pg_exec(self, d->pg, &TOP_OF_AUTHORS, &args, &r, fault);
     if (e == 0) take_rows(m, r, asked, n, width);
@@ -126,7 +125,7 @@ static int look(struct fiber *self, struct domain *d, struct merge *m, const siz
 }
 
 int home_from_sql(struct fiber *self, struct domain *d, const struct relations *r, int64_t before,
-                  int64_t above, size_t limit, struct entry **out, size_t *n, struct fault *fault) {
+                  size_t limit, struct entry **out, size_t *n, struct fault *fault) {
     struct merge m;
     merge_init(&m, r, before, fiber_arena(self));
     size_t *asked = ARENA_ARRAY(m.arena, size_t, m.n_sources);
@@ -134,7 +133,7 @@ int home_from_sql(struct fiber *self, struct domain *d, const struct relations *
     for (;;) {
         size_t n_asked = wanting(&m, cut_of(&m, limit), asked);
         if (n_asked == 0) break;
-        int e = look(self, d, &m, asked, n_asked, width, above, fault);
+        int e = look(self, d, &m, asked, n_asked, width, fault);
         if (e != 0) return e;
         width = width * WIDEN < (int64_t)limit ? width * WIDEN : (int64_t)limit;
     }

@@ -13,9 +13,9 @@
 /* A home timeline is its newest so many entries. */
 #define HOME_LENGTH 800
 
-/* Entries with id < before (INT64_MAX: from the newest) and > above (0: to the oldest), newest first, filtered by the rule; at most limit.
+/* Entries with id < before (INT64_MAX: from the newest), newest first, filtered by the rule; at most limit.
  * Deleted ones and reposts of deleted posts are left out. In the fiber's arena. 0 or ERR_*. */
 int home_from_sql(struct fiber *self, struct domain *d, const struct relations *r, int64_t before,
-                  int64_t above, size_t limit, struct entry **out, size_t *n, struct fault *fault);
+                  size_t limit, struct entry **out, size_t *n, struct fault *fault);
 
 #endif

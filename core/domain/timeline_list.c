@@ -105,7 +105,7 @@ static int read_entries(struct fiber *self, struct domain *d, int64_t viewer_id,
     struct relations r;
     int e = relations_load(self, d, viewer_id, &r, fault);
     if (e != 0) return e;
-    e = home_from_sql(self, d, &r, INT64_MAX, 0, HOME_LENGTH, entries, n, fault);
+    e = home_from_sql(self, d, &r, INT64_MAX, HOME_LENGTH, entries, n, fault);
     relations_free(&r);
     return e;
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Whoever follows somebody while their home is being read finds all of it at the next read (P2): a timeline that is built at
-that moment is built with the new follow, or not kept. Prints TAP. Starts servers and daemons of its own."""
+that moment is built with the new follow, or not kept. And however many follows come at once, they stop at the limit. Prints
+TAP. Starts servers and daemons of its own."""
 import os
 import sys
 import threading
@@ -60,12 +61,38 @@ def follow_all(stack, number, authors, posts, troubles):
             troubles.append(f"newcomer {number}: {missing} of the first {size} entries are missing")
 
 
+MAX_FOLLOWING = 10000
+
+
+def follow_at_once(stack):
+    """With room for two, six follows come at the same moment."""
+    ada = stack.person("eager")
+    others = stack.people("followed", 6)
+    stack.sql(f"INSERT INTO follows (follower_id, followee_id, id) SELECT {ada.id}, i, i FROM generate_series(1, {MAX_FOLLOWING - 2}) i")
+    refused = []
+
+    def follow(other):
+        try:
+            ada.follow(other)
+        except RuntimeError as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=follow, args=[other]) for other in others]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    check("follows at the same moment stop at the limit", len(refused) == 4 and all("10000" in text for text in refused) and
+          stack.sql(f"SELECT count(*) FROM follows WHERE follower_id = {ada.id}") == str(MAX_FOLLOWING), refused)
+
+
 def main():
     with Stack() as stack:
         stack.gateway()
         stack.worker("worker-1")
         stack.wait_ready("worker-1")
         between_look_and_rebuild(stack)
+        follow_at_once(stack)
         authors = stack.people("author", AUTHORS)
         posts = [author.post("hello") for author in authors][::-1]
         troubles = []

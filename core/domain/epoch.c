@@ -8,6 +8,7 @@
  *      Somebody else's, and in use, though our Redis had an epoch before: the connection is dropped, since the way may lead to the other
  *      by now; unknown until then.
  *      Otherwise a new one is opened; then from 1.
+ * Without Redis: the beats of others are counted instead, and the epoch is abandoned when there are none.
  * Failures: a server is away or too slow: the look is tried again with backoff. What was known stays known for STALE_MS, for a PostgreSQL
  * that is away for a moment should not send every reader to it. A connection changes meanwhile: the answer is for older ones, is
  * not adopted, and the next look asks again.
@@ -33,6 +34,8 @@ struct epoch_watch {
     int64_t known_ns;                   /* when the look was sent that confirmed it last */
     int64_t due_ns;                     /* the next look */
     int64_t raised, raised_ns;          /* a key above the newest row, and since when we know of it */
+    int64_t beats, silent_ns,
+        heard_ns; /* without Redis: beats seen, since when no more, and when SQL told it last */
     bool stopping, superseded;
     struct latch stopped;
 };
@@ -52,44 +55,61 @@ struct look {
     struct str newest_run_id;
     bool known_before; /* our run_id has a row */
     bool unused;       /* nobody has beaten for PULSE_STALE_MS */
+    bool superseded;   /* the newest was abandoned */
     int64_t now_s;     /* PostgreSQL's time */
     int64_t key;       /* 0: missing */
 };
 
 static const struct pg_stmt LOOK = {
     .name = "epoch_look",
-    .sql = "WITH newest AS (SELECT epoch, run_id FROM redis_epochs ORDER BY epoch DESC LIMIT 1),"
+    .sql = "WITH newest AS (SELECT epoch, run_id, superseded FROM redis_epochs ORDER BY epoch DESC LIMIT 1),"
            " beat AS (UPDATE pulse SET beat = beat + 1, beaten_at = clock_timestamp()"
            "   WHERE beaten_at NOT BETWEEN now() - interval '400 ms' AND now() + interval '1 s'"
-           "   AND $1 = (SELECT epoch FROM newest) RETURNING beat)"
+           "   AND EXISTS (SELECT FROM newest WHERE run_id = $1 AND NOT superseded) RETURNING beat)"
            " SELECT coalesce((SELECT epoch FROM newest), 0), coalesce((SELECT run_id FROM newest), ''),"
-           "   EXISTS (SELECT FROM redis_epochs WHERE run_id = $2), beaten_at < now() - $3 * interval '1 ms',"
+           "   EXISTS (SELECT FROM redis_epochs WHERE run_id = $1), beaten_at < now() - $2 * interval '1 ms',"
            "   system_identifier::text, left(pg_walfile_name(lsn), 8), (lsn - '0/0')::bigint,"
-           "   coalesce((SELECT beat FROM beat), pulse.beat), floor(extract(epoch FROM now()))::bigint"
+           "   coalesce((SELECT beat FROM beat), pulse.beat), floor(extract(epoch FROM now()))::bigint,"
+           "   coalesce((SELECT superseded FROM newest), false)"
            " FROM pulse, pg_control_system(), pg_current_wal_flush_lsn() AS lsn",
 };
 
 static const struct pg_stmt OPEN = {
     .name = "epoch_open",
-    .sql = "WITH old AS (UPDATE redis_epochs SET superseded = true WHERE epoch = $3 AND NOT superseded"
-           "   AND epoch = (SELECT max(epoch) FROM redis_epochs) RETURNING epoch)"
+    .sql = "WITH old AS (UPDATE redis_epochs SET superseded = true WHERE epoch = $3 RETURNING epoch)"
            " INSERT INTO redis_epochs (epoch, run_id, opened_at) SELECT $1, $2, clock_timestamp()"
            " WHERE $3 = (SELECT coalesce(max(epoch), 0) FROM redis_epochs)"
-           "   AND ($3 = 0 OR EXISTS (SELECT FROM old)) ON CONFLICT DO NOTHING",
+           "   AND ($3 = 0 OR EXISTS (SELECT FROM old))",
+};
+
+/* Of several openers the next sees what the one before has written. */
+static const struct pg_stmt LOCK_OPENING = {
+    .name = "epoch_lock_opening",
+    .sql = "SELECT pg_advisory_xact_lock(hashtextextended('epoch', 0))",
 };
 
 static const struct pg_stmt CONFIRM = {
     .name = "epoch_confirm",
-    .sql = "SELECT epoch = $1, CASE WHEN EXISTS (SELECT FROM redis_epochs WHERE epoch < $1) THEN"
+    .sql = "SELECT epoch = $1 AND NOT superseded, CASE WHEN EXISTS (SELECT FROM redis_epochs WHERE epoch < "
+           "$1) THEN"
            "   ceil($2 - extract(epoch FROM clock_timestamp() - opened_at) * 1000)::bigint ELSE 0 END"
            " FROM redis_epochs ORDER BY epoch DESC LIMIT 1",
     .read_only = true,
 };
 
-static const struct pg_stmt IN_USE = {
-    .name = "epoch_in_use",
-    .sql = "SELECT beaten_at > now() - $1 * interval '1 ms' FROM pulse",
+/* Of a process that has no Redis: how many beats there were. */
+static const struct pg_stmt BEATS = {
+    .name = "epoch_beats",
+    .sql = "SELECT beat FROM pulse",
     .read_only = true,
+};
+
+/* If there was no beat since. The lock is the beat's. */
+static const struct pg_stmt ABANDON = {
+    .name = "epoch_abandon",
+    .sql = "WITH still AS (SELECT FROM pulse WHERE beat = $1 FOR UPDATE)"
+           " UPDATE redis_epochs SET superseded = true WHERE EXISTS (SELECT FROM still)"
+           "   AND epoch = (SELECT max(epoch) FROM redis_epochs) AND NOT superseded",
 };
 
 #define LUA_GREATER "local function greater(a, b) return #a > #b or #a == #b and a > b end\n"
@@ -137,7 +157,6 @@ static int ask_sql(struct fiber *self, struct domain *d, struct str run_id, stru
     struct pg_args args;
     struct pg_result *r;
     pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, epoch_now(d));
     pg_text(&args, run_id);
     pg_f64(&args, PULSE_STALE_MS);
     int e = pg_exec(self, d->pg, &LOOK, &args, &r, NULL);
@@ -152,6 +171,7 @@ static int ask_sql(struct fiber *self, struct domain *d, struct str run_id, stru
     out->now.lsn = pg_get_i64(r, 0, 6);
     out->now.beat = pg_get_i64(r, 0, 7);
     out->now_s = pg_get_i64(r, 0, 8);
+    out->superseded = pg_get_bool(r, 0, 9);
     return 0;
 }
 
@@ -180,7 +200,7 @@ static bool went_back(const struct look *l) {
 }
 
 static bool is_ours(const struct look *l, struct str run_id) {
-    return l->now.epoch != 0 && str_eq(l->newest_run_id, run_id);
+    return l->now.epoch != 0 && !l->superseded && str_eq(l->newest_run_id, run_id);
 }
 
 static int note(struct fiber *self, struct domain *d, const struct progress *p) {
@@ -205,7 +225,8 @@ static int open_epoch(struct fiber *self, struct domain *d, const struct look *l
     pg_i64(&args, n);
     pg_text(&args, run_id);
     pg_i64(&args, l->now.epoch);
-    return pg_exec(self, d->pg, &OPEN, &args, NULL, NULL);
+    const struct pg_call calls[] = {{&LOCK_OPENING, NULL}, {&OPEN, &args}};
+    return pg_exec_all(self, d->pg, calls, 2, NULL, NULL);
 }
 
 /* Is another process just opening an epoch? It may have died, or its row may be lost: then the number is not used. */
@@ -271,7 +292,7 @@ static int learn(struct fiber *self, struct domain *d) {
         if (e == 0) adopt(d, l.now.epoch, generation, pg_generation_before, sent_ns);
         return e;
     }
-    if (!ours && !back && l.known_before && !l.unused) {
+    if (!ours && !back && l.known_before && !l.unused && !l.superseded) {
         be_superseded(d, &l);
         return ERR_UNAVAILABLE;
     }
@@ -287,6 +308,28 @@ static bool is_known(const struct domain *d) {
     const struct epoch_watch *w = d->epoch_watch;
     return w->generation != 0 && w->generation == redis_generation(d->redis) &&
            w->pg_generation == pg_generation(d->pg);
+}
+
+/* In which nobody beats that we see: not while PostgreSQL does not answer. */
+static void watch_beats(struct fiber *self, struct domain *d) {
+    struct epoch_watch *w = d->epoch_watch;
+    struct pg_args args;
+    struct pg_result *r;
+    int64_t asked_ns = clock_mono_ns();
+    fiber_set_deadline_ns(self, asked_ns + LOOK_MS * NS_PER_MS);
+    if (pg_exec(self, d->pg, &BEATS, NULL, &r, NULL) == 0) {
+        bool gap = asked_ns - w->heard_ns > 3 * LOOK_MS * NS_PER_MS;
+        if (gap || pg_get_i64(r, 0, 0) != w->beats) w->silent_ns = clock_mono_ns();
+        w->beats = pg_get_i64(r, 0, 0);
+        w->heard_ns = asked_ns;
+        pg_args_init(&args, fiber_arena(self));
+        pg_i64(&args, w->beats);
+        if (asked_ns - w->silent_ns > PULSE_STALE_MS * NS_PER_MS &&
+            pg_exec(self, d->pg, &ABANDON, &args, &r, NULL) == 0 && pg_affected(r) > 0)
+            log_warn(d->log, "nobody has a Redis: timelines are read from PostgreSQL until there is one");
+    }
+    fiber_set_deadline_ns(self, 0);
+    arena_reset(fiber_arena(self));
 }
 
 static int learn_within(struct fiber *self, struct domain *d) {
@@ -310,6 +353,9 @@ static void watch(struct fiber *self, void *arg) {
             w->due_ns = clock_mono_ns() + LOOK_MS * NS_PER_MS;
             failures = learn_within(self, d) == 0 ? 0 : failures + 1;
             if (failures > 0) pause = backoff_ms(failures, 50, 1000);
+        } else if (!redis_ready(d->redis) && clock_mono_ns() >= w->due_ns) {
+            w->due_ns = clock_mono_ns() + LOOK_MS * NS_PER_MS;
+            watch_beats(self, d);
         }
         if (fiber_sleep_ms(self, pause) != 0) break;
     }
@@ -397,14 +443,4 @@ int epoch_confirm(struct fiber *self, struct domain *d, int64_t epoch) {
     }
     d->epoch_watch->due_ns = 0;
     return ERR_ABORTED;
-}
-
-int epoch_in_use(struct fiber *self, struct domain *d, bool *in_use) {
-    struct pg_args args;
-    struct pg_result *r;
-    pg_args_init(&args, fiber_arena(self));
-    pg_f64(&args, PULSE_STALE_MS);
-    int e = pg_exec(self, d->pg, &IN_USE, &args, &r, NULL);
-    if (e == 0) *in_use = pg_rows(r) == 1 && pg_get_bool(r, 0, 0);
-    return e;
 }

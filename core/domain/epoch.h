@@ -3,12 +3,13 @@
  * Home timelines belong to an epoch, which is part of their key. An epoch is one stretch of one Redis process's life, during which
  * it lost nothing, was the only one in use, and PostgreSQL did not go back. redis_epochs has a row for each, with the
  * process's run_id; the key "epoch" of that Redis holds the number. An epoch E is *current* when
- *   its row is max(epoch) in redis_epochs, with the run_id of the Redis, and the key "epoch" there is E.
+ *   its row is max(epoch) in redis_epochs, not superseded, with the run_id of the Redis, and the key "epoch" there is E.
  * Otherwise a new epoch is opened, whose number is greater than both. So timelines start from nothing, are rebuilt from SQL at their next
  * read, and the relay's leader publishes the outbox window again for the other consumers, after
  *   - a restart of Redis, whether it came back empty, older or complete (another run_id);
  *   - a Redis that is used again after another one was (A, B, A: the row of A is not the newest);
  *   - a Redis that was emptied (its key is missing, though the key is set before the row is written);
+ *   - a Redis that nobody could reach for a while (below);
  *   - a PostgreSQL that went back (below).
  *
  * Opening: the key is set first, to a number n above max(epoch) and above what the key was, and no less than PostgreSQL's time in seconds;
@@ -20,6 +21,12 @@
  *
  * Every process looks, at each new connection to either server and every LOOK_MS; epoch_now() is 0 while it does not know: timelines are
  * then read from SQL, nothing is delivered (workers wait), and relation changes wait.
+ *
+ * Who looks with a Redis of the newest epoch *beats* (the table pulse) before it adopts the epoch, and then with each look. A process without a
+ * Redis watches the beats: when there was none for PULSE_STALE_MS by its own clock, in which PostgreSQL answered it, it abandons the epoch,
+ * by marking its row as superseded, if there is no further beat. Then nobody has a Redis, and everybody reads from SQL; and whoever
+ * reaches one again opens a new epoch. So an entry whose event is not published can be acknowledged while the newest row is superseded
+ * (post_announce.c): its commit < that look < the next opening < any claim < any snapshot.
  *
  * Fences. Between an opening and the last process's look, some processes still use the epoch before. On the same Redis:
  * whoever writes or reads timelines of E sends "GET epoch" behind it, and believes it only if the answer is E (epoch_add_fence,
@@ -55,7 +62,7 @@
  * for up to EPOCH_SLACK_S: what was published in the last seconds before the opening counts as not settled, and is delivered.
  *
  * Assumed: a process whose looks take longer than LOOK_WITHIN_MS - LOOK_MS, because PostgreSQL does not answer it, is not connected to
- * a Redis that others have left (it would read from there for up to STALE_MS; docs/promises.md). tests/models/epochs.pml stands for
+ * a Redis that others have left or cannot reach (it would read from there for up to STALE_MS; docs/promises.md). tests/models/epochs.pml stands for
  * this file.
  */
 #ifndef ROOKERY_CORE_DOMAIN_EPOCH_H
@@ -72,7 +79,7 @@
 /* What was known is known for so long when PostgreSQL does not answer. */
 #define STALE_MS 10000
 /* After so long without a beat nobody uses the newest epoch. */
-#define PULSE_STALE_MS 2000
+#define PULSE_STALE_MS 2500
 
 /* Starts the watcher fiber, which keeps what epoch_now returns true. */
 int epoch_watch_start(struct domain *d);
@@ -92,7 +99,4 @@ bool epoch_check_fence(struct domain *d, const struct redis_reply *reply, int64_
 int epoch_send(struct fiber *self, struct domain *d, struct redis_batch *b, int64_t epoch);
 /* 0 when SQL says that this is still the newest epoch, and that everybody knows it; ERR_ABORTED when it is not; or pg_exec's error. */
 int epoch_confirm(struct fiber *self, struct domain *d, int64_t epoch);
-/* Does anybody, as far as SQL knows, use the newest epoch's Redis? 0 or pg_exec's error. */
-int epoch_in_use(struct fiber *self, struct domain *d, bool *in_use);
-
 #endif

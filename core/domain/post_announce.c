@@ -4,7 +4,7 @@
  * Failures:
  *   - Redis is not reached, or another one is in use by now. The event is the relay's to publish (which appends to the author's
  *     timeline as well), and the acknowledgement waits until it has, since other gateways may have a Redis: SQL knows, by the
- *     outbox row and by the pulse (epoch.h). If nobody has had a Redis for PULSE_STALE_MS, every gateway reads from SQL, where the
+ *     outbox row. If the newest epoch was abandoned (epoch.h), nobody has a Redis, and every gateway reads from SQL, where the
  *     entry is; then, and as soon as the event is published, it is acknowledged.
  *   - neither comes to pass within ANNOUNCE_LIMIT_MS: UNAVAILABLE. The entry is there all the same, and a retry under
  *     the same key finds it.
@@ -33,7 +33,7 @@ static int announce_once(struct fiber *self, struct domain *d, const struct even
 static const struct pg_stmt IS_VISIBLE = {
     .name = "post_is_visible",
     .sql = "SELECT NOT EXISTS (SELECT FROM outbox WHERE id = $1 AND published_at IS NULL)"
-           "   OR (SELECT beaten_at < now() - $2 * interval '1 ms' FROM pulse)",
+           "   OR (SELECT superseded FROM redis_epochs ORDER BY epoch DESC LIMIT 1)",
     .read_only = true,
 };
 
@@ -42,7 +42,6 @@ static bool is_visible(struct fiber *self, struct domain *d, int64_t entry_id) {
     struct pg_result *r;
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, entry_id);
-    pg_f64(&args, PULSE_STALE_MS);
     return pg_exec(self, d->pg, &IS_VISIBLE, &args, &r, NULL) == 0 && pg_get_bool(r, 0, 0);
 }
 

@@ -130,7 +130,7 @@ def act(options, world, accounts):
             for account in few if actors[account.number % ACTORS].posted[account.id] < 2]
 
 
-def judge(options, world, servers, gateway, accounts, initial_follows):
+def judge(options, world, servers, addresses, accounts, initial_follows):
     """(name, troubles) of each check, as they are made."""
     yield "the backlog becomes empty, without dead letters", verdict.settle(servers)
     truth = verdict.Truth(servers, accounts)
@@ -148,7 +148,7 @@ def judge(options, world, servers, gateway, accounts, initial_follows):
     yield "home timelines, as served, have no gaps, duplicates and leaks", list(
         verdict.check_homes(homes, world.gateways, some,
                             lambda i, n: world.progress(f"comparing home timelines: {i} of {n}")))
-    yield "audit agrees, over all accounts", list(verdict.check_audit(servers, gateway))
+    yield "audit agrees, over all accounts", list(verdict.check_audit(servers, addresses))
 
 
 def report(options, world, results):
@@ -203,7 +203,7 @@ def run(options, world):
         if stage:
             yield "no process died by itself", stage.died() + list(
                 verdict.crashes(os.path.join(options.data, "log")))
-        yield from judge(options, world, servers, addresses[0], accounts, initial_follows)
+        yield from judge(options, world, servers, addresses, accounts, initial_follows)
     finally:
         world.stop.set()
         if stage:

@@ -293,10 +293,11 @@ def check_homes(homes, gateways, accounts, progress):
         progress(i + 1, len(accounts))
 
 
-def check_audit(servers, gateway):
-    """The operator's own check, over all accounts."""
-    done = subprocess.run([servers.worker, "audit", "--gateway", gateway], capture_output=True, text=True,
-                          env=servers.environment, check=False)
+def check_audit(servers, addresses):
+    """The operator's own check, over all accounts, through all gateways."""
+    words = [word for address in addresses for word in ("--gateway", address)]
+    done = subprocess.run([servers.worker, "audit", *words], capture_output=True, text=True, env=servers.environment,
+                          check=False)
     if done.returncode != 0:
         lines = (done.stdout + done.stderr).strip().splitlines()
         yield f"P2: rookery-worker audit, status {done.returncode}: " + "; ".join(lines[:AT_MOST])

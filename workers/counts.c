@@ -7,6 +7,11 @@
  * the counts is forgotten hour by hour: below upkeep.counted_below everything has been counted, and nothing is
  * counted any more (the proof is in upkeep.c). Rows are written in order of their ids, so that two batches
  * cannot wait for each other; if they do after all, the runtime tries again.
+ *
+ * A database that went back (a restore) has lost changes whose events may still be on a stream. They are not counted: a
+ * change that is there was committed with its row in the outbox, which stays for ten minutes at least (upkeep detaches an
+ * hour's partition ten minutes after its end at the earliest, and deletes single rows no sooner). So a younger event without
+ * a row is of a change that was lost. An older one is counted without being looked up, because its row may be gone.
  */
 #include "workers/counts.h"
 
@@ -17,7 +22,9 @@ static const struct pg_stmt APPLY = {
            "$5::integer[],"
            "   $6::bigint[], $7::integer[], $8::integer[], $9::integer[])"
            "   AS t (event_id, post_id, likes, reposts, replies, account_id, posts, following, followers)"
-           "   WHERE event_id >= (SELECT counted_below FROM upkeep)),"
+           "   WHERE event_id >= (SELECT counted_below FROM upkeep)"
+           "   AND (EXISTS (SELECT FROM outbox o WHERE o.id = event_id)"
+           "     OR event_id < ((extract(epoch FROM now()) * 1000)::bigint - 1704067200000 - 600000) << 22)),"
            " fresh AS (INSERT INTO counted_events (event_id) SELECT DISTINCT event_id FROM input ORDER BY "
            "event_id"
            "   ON CONFLICT DO NOTHING RETURNING event_id),"

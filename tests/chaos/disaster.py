@@ -11,12 +11,13 @@ class Disaster(threading.Thread):
     def __init__(self, world, stage, names, each_once):
         super().__init__(name="disaster", daemon=True)
         self.world, self.stage, self.names, self.quick = world, stage, names, each_once
-        self.rng = random.Random(f"{world.seed} disaster")
+        self.rng, self.blows = None, 0
         self.log, self.finished = [], threading.Event()
 
     def run(self):
         try:
             for name in self.schedule():
+                self.next_rng()
                 # Long enough for lists to be built, trimmed and believed again, sometimes.
                 if self.wait(0.2 + self.rng.random() * (1 if self.quick else 4)):
                     break
@@ -29,14 +30,18 @@ class Disaster(threading.Thread):
         finally:
             self.finished.set()
 
+    def next_rng(self):
+        """Each blow has its own: how much of it the one before took depends on time."""
+        self.blows += 1
+        self.rng = random.Random(f"{self.world.seed} blow {self.blows}")
+
     def schedule(self):
+        order = random.Random(f"{self.world.seed} disaster")
         if self.quick:
-            names = list(self.names)
-            self.rng.shuffle(names)
-            yield from names
+            yield from order.sample(self.names, len(self.names))
             return
         while not self.world.time_is_up():
-            yield self.rng.choice(self.names)
+            yield order.choice(self.names)
 
     def strike(self, name):
         began = self.world.seconds()

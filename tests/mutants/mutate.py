@@ -19,7 +19,7 @@ import time
 
 from builds import BuildError, Builds
 from reach import Reach
-from running import Stopped, stop_all
+from running import Stopped, is_stopped, stop_all
 from source import mutants_of
 from trial import Court, Slot, Verdict
 
@@ -234,4 +234,4 @@ if __name__ == "__main__":
     except Stopped:
         sys.exit("mutate: interrupted")
     except BuildError as error:
-        sys.exit(f"mutate: {error}")
+        sys.exit("mutate: interrupted" if is_stopped() else f"mutate: {error}")

@@ -16,8 +16,8 @@ CLEAN_UP_S = 60  # for scripts/test, which stops servers
 
 
 class Outcome:
-    def __init__(self, passed, seconds, reason):
-        self.passed, self.seconds, self.reason = passed, seconds, reason
+    def __init__(self, passed, seconds, reason, hung=False):
+        self.passed, self.seconds, self.reason, self.hung = passed, seconds, reason, hung
 
 
 class Stopped(Exception):
@@ -55,6 +55,10 @@ def stop_all():
         running = list(_running.items())
     for name, child in running:
         end_softly(child, name)
+
+
+def is_stopped():
+    return _stopped.is_set()
 
 
 class Place:
@@ -117,7 +121,7 @@ class Place:
         child.stdout.close()
         seconds = time.monotonic() - started
         if over.is_set():
-            return Outcome(False, seconds, f"not done after {limit_s:.0f} s")
+            return Outcome(False, seconds, f"not done after {limit_s:.0f} s", hung=True)
         if failed or status == 0:
             return Outcome(not failed, seconds, failed)
         errors = [line for line in said if "ERROR:" in line or "runtime error:" in line]

@@ -6,7 +6,7 @@
     3. The same with sanitizers, for what is wrong but shows in no result.
     4. The integration tests that run its line, on daemons with sanitizers.
 
-The first test that fails, or is not done in many times its usual time, kills it. A test that fails on the original
+The first test that fails twice, or is not done in many times its usual time, kills it. A test that fails on the original
 too is not asked.
 """
 import os
@@ -29,6 +29,12 @@ class Verdict:
 
     def __init__(self, mutant, what, why="", asked=()):
         self.mutant, self.what, self.why, self.asked = mutant, what, why, list(asked)
+
+
+def twice(run):
+    """The outcome of a test that may fail by chance: of a first run that passes or hangs, else of a second one."""
+    outcome = run()
+    return outcome if outcome.passed or outcome.hung else run()
 
 
 class Court:
@@ -100,7 +106,7 @@ class Slot:
                 continue
             program = self.file("test")
             self.builds.link(kind, "tests/" + test, mutant.path, mutated, program)
-            outcome = self.place.run([program], self.builds.tree, UNIT_GRACE_S + TIMES * usual)
+            outcome = twice(lambda: self.place.run([program], self.builds.tree, UNIT_GRACE_S + TIMES * usual))
             if not outcome.passed:
                 return f"{test}: {outcome.reason}"
         return ""
@@ -115,7 +121,7 @@ class Slot:
                 self.link_daemons(mutant, mutated)
                 linked = True
             limit = min(INTEGRATION_GRACE_S + TIMES * usual, INTEGRATION_LIMIT_S)
-            outcome = run_integration(self.place, self.builds, "asan", self.file("build"), test, limit)
+            outcome = twice(lambda: run_integration(self.place, self.builds, "asan", self.file("build"), test, limit))
             if not outcome.passed:
                 return f"{test}: {outcome.reason}"
         return ""

@@ -78,6 +78,18 @@ static void a_reply_is_headers_data_trailers(struct fiber *self, void *arg) {
     pair_end(self, &p);
 }
 
+static void metadata_is_text_unless_its_name_ends_in_bin(struct fiber *self, void *arg) {
+    struct pair p;
+    (void)arg;
+    pair_begin(self, &p);
+    h2_send_call(&p.peer, 1, TEST_SERVICE "Echo", "x-echo-bit", "!, as it is");
+    h2_send_message(&p.peer, 1, STR("\n\2hi"), END);
+    const struct h2_response *r = answer(self, &p, 1);
+    CHECK_INT(r->grpc_status, 0);
+    CHECK(has_field(r, "x-echo-bit: !, as it is\n"));
+    pair_end(self, &p);
+}
+
 static void an_error_is_one_block_with_details(struct fiber *self, void *arg) {
     struct pair p;
     (void)arg;
@@ -602,6 +614,7 @@ static void a_drain_says_goaway_and_finishes_streams(struct fiber *self, void *a
 int main(void) {
     const struct CMUnitTest tests[] = {
         IN_FIBER(a_reply_is_headers_data_trailers),
+        IN_FIBER(metadata_is_text_unless_its_name_ends_in_bin),
         IN_FIBER(an_error_is_one_block_with_details),
         IN_FIBER(headers_of_a_stream_do_not_wait_for_its_first_message),
         IN_FIBER(an_answer_before_the_request_ended_stops_the_request),

@@ -50,6 +50,7 @@ static int echo(struct fiber *self, struct rpc_call *call, const ProtobufCMessag
     rpc_set_header(call, "x-seen", STR("yes"));
     rpc_set_trailer(call, "x-done", STR("yes"));
     if (rpc_metadata(call, "x-echo-bin", &value)) rpc_set_trailer(call, "x-echo-bin", value);
+    if (rpc_metadata(call, "x-echo-bit", &value)) rpc_set_trailer(call, "x-echo-bit", value);
     world_of(call)->last_time_left_ms = fiber_time_left_ms(self);
     rpc_reply(call, request);
     return ERR_OK;

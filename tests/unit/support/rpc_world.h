@@ -28,7 +28,8 @@ struct rpc_world {
 };
 
 /* Methods below TEST_SERVICE:
- *   Echo     unary   string -> the same; header "x-seen" and trailer "x-done" are set, "x-echo-bin" is returned
+ *   Echo     unary   string -> the same; header "x-seen" and trailer "x-done" are set,
+ *                   "x-echo-bin" and "x-echo-bit" are returned
  *   Fail     unary   a status number as string -> that error, with field "name" and a retry delay when it is 3 or 8
  *   Sleep    unary   number of ms -> the same, after that time
  *   Private  unary   string -> the same, for "authorization: Bearer sesame"

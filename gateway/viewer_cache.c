@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/domain/epoch.h"
 #include "core/domain/keys.h"
 #include "core/domain/tokens.h"
 #include "gateway/lru.h"
@@ -90,7 +91,8 @@ static void fetch_tokens(struct fiber *self, struct gateway *g, int64_t viewer_i
     struct domain *d = &g->domain;
     *out = (struct viewer_tokens){0};
     uint64_t generation = redis_generation(d->redis);
-    if (!redis_ready(d->redis)) return;
+    int64_t epoch = epoch_now(d);
+    if (epoch == 0) return; /* tokens of a Redis that others have left say nothing */
     struct redis_batch *b = redis_batch_new();
     char key[KEY_MAX];
     if (set_missing) {
@@ -98,11 +100,13 @@ static void fetch_tokens(struct fiber *self, struct gateway *g, int64_t viewer_i
         add_set_if_missing(b, key_likes_token(key, viewer_id));
     }
     viewer_add_token_command(b, viewer_id);
+    epoch_add_fence(b);
     int e = redis_submit(d->redis, b);
     if (e == 0) e = redis_await(self, d->redis, b);
     if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return;
     /* Commands that waited for a new connection tell of another server's tokens, which may be older. */
-    if (e == 0 && generation == redis_generation(d->redis)) {
+    if (e == 0 && generation == redis_generation(d->redis) &&
+        epoch_check_fence(d, redis_batch_reply(b, set_missing ? 3 : 1), epoch)) {
         *out = viewer_read_tokens(redis_batch_reply(b, set_missing ? 2 : 0), generation);
         struct arena *a = fiber_arena(self);
         out->relations =

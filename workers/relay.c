@@ -25,6 +25,7 @@
 #define ROUND_MS 300
 #define GRACE_MS 2000
 #define BATCH 500
+#define RECENT_MS 60000
 #define LEASE_S 5
 #define TRIM_EVERY_NS (10 * NS_PER_S)
 #define REOPEN_BATCH 20000
@@ -32,7 +33,7 @@
 static const struct pg_stmt UNPUBLISHED = {
     .name = "relay_unpublished",
     .sql = "SELECT id, partition, payload, stream, coalesce(settled_epoch, 0) FROM outbox"
-           " WHERE published_at IS NULL AND id < $1 ORDER BY id LIMIT $2",
+           " WHERE published_at IS NULL AND id >= $3 AND id < $1 ORDER BY id LIMIT $2",
     .read_only = true,
 };
 
@@ -52,7 +53,8 @@ static const struct pg_stmt NEW_EPOCHS = {
            "   max(epoch) > (SELECT min(epoch) FROM redis_epochs),"
            "   floor(extract(epoch FROM max(opened_at) - make_interval(secs => $3)) * 1000)::bigint"
            " FROM redis_epochs"
-           " WHERE NOT republished AND epoch <= $1 AND opened_at < now() - interval '2 seconds'"
+           " WHERE NOT republished AND epoch <= $1 AND opened_at NOT BETWEEN now() - interval '2 seconds' "
+           "AND now()"
            " HAVING max(epoch) IS NOT NULL",
     .read_only = true,
 };
@@ -129,7 +131,8 @@ static int reopen_window(struct fiber *self, struct worker *w) {
 static void add_own_delivery(struct fiber *self, struct redis_batch *b, const struct event_record *record,
                              int64_t epoch) {
     char key[KEY_MAX];
-    if (record->stream != OUTBOX_EVENTS) return;
+    if (record->stream != OUTBOX_EVENTS || (record->settled_epoch > 0 && record->settled_epoch <= epoch))
+        return;
     const Event *e = (const Event *)(const void *)pb_decode(&rookery__events__v1__event__descriptor,
                                                             record->payload, fiber_arena(self), NULL);
     if (e && e->what_case == ROOKERY__EVENTS__V1__EVENT__WHAT_POST_CREATED)
@@ -168,13 +171,14 @@ static int mark(struct fiber *self, struct worker *w, const struct pg_result *ro
     return e == 0 && pg_affected(r) == 0 ? ERR_ABORTED : e;
 }
 
-/* One batch; *n is how many there were. */
-static int relay_some(struct fiber *self, struct worker *w, struct counter *relayed, int *n) {
+/* One batch of rows that are no older than age_ms; *n is how many there were. */
+static int relay_some(struct fiber *self, struct worker *w, struct counter *relayed, int64_t age_ms, int *n) {
     struct pg_args args;
     struct pg_result *rows;
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, snowflake_floor(domain_now_ms(&w->domain) - GRACE_MS));
     pg_i32(&args, BATCH);
+    pg_i64(&args, snowflake_floor(domain_now_ms(&w->domain) - age_ms));
     *n = 0;
     int64_t epoch = epoch_now(&w->domain);
     if (epoch == 0) return ERR_UNAVAILABLE; /* what is put on this Redis could not be marked */
@@ -186,6 +190,16 @@ static int relay_some(struct fiber *self, struct worker *w, struct counter *rela
     *n = pg_rows(rows);
     relayed->value += (uint64_t)*n;
     return 0;
+}
+
+/* Before each batch of the window that a new Redis has still to be told come the rows of the last minute: somebody may wait for them
+ * (core/domain/post_announce.c). */
+static void relay_all(struct fiber *self, struct worker *w, struct counter *relayed) {
+    for (int n = BATCH, e = 0; e == 0 && n == BATCH && !w->stopping;) {
+        for (n = BATCH; e == 0 && n == BATCH;) e = relay_some(self, w, relayed, RECENT_MS, &n);
+        if (e == 0) e = relay_some(self, w, relayed, INT64_MAX / 2, &n);
+        arena_reset(fiber_arena(self));
+    }
 }
 
 static void trim(struct fiber *self, struct worker *w, int64_t *next_ns) {
@@ -210,12 +224,10 @@ static void relay(struct fiber *self, void *arg) {
     struct counter *relayed = metrics_counter(w->domain.metrics, "rookery_events_relayed_total",
                                               "Events published for a gateway", "");
     while (!w->stopping && fiber_sleep_ms(self, ROUND_MS) == 0) {
-        int n = 0;
         if (epoch_now(&w->domain) == 0 || !leader_lead(self, w, "relay", LEASE_S) ||
             reopen_window(self, w) != 0)
             continue;
-        while (relay_some(self, w, relayed, &n) == 0 && n == BATCH && !w->stopping)
-            arena_reset(fiber_arena(self));
+        relay_all(self, w, relayed);
         trim(self, w, &next_trim_ns);
         requeue(self, w, &next_requeue_ns);
         arena_reset(fiber_arena(self));

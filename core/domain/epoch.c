@@ -25,6 +25,7 @@
 
 #define TICK_MS 20
 #define LOOK_LIMIT_MS 5000
+#define TELL_FAILURES 5
 /* Who has raised the key writes the row next: so long it is waited for. */
 #define OPENING_NS (200 * NS_PER_MS)
 #define ROUNDS 4
@@ -35,8 +36,10 @@ struct epoch_watch {
     int64_t due_ns;                     /* the next look */
     int64_t raised, raised_ns;          /* a key above the newest row, and since when we know of it */
     int64_t beats, silent_ns,
-        heard_ns; /* without Redis: beats seen, since when no more, and when SQL told it last */
-    bool stopping, superseded;
+        heard_ns;    /* without Redis: beats seen, since when no more, and when SQL told it last */
+    bool asking_sql; /* a look waits for PostgreSQL, or ended there */
+    bool stopping, superseded, told_unknown;
+    struct fiber *fiber;
     struct latch stopped;
 };
 
@@ -82,6 +85,13 @@ static const struct pg_stmt OPEN = {
            "   AND ($3 = 0 OR EXISTS (SELECT FROM old))",
 };
 
+/* An opening is a beat: who has another Redis must not find the new epoch unused. */
+static const struct pg_stmt OPENED = {
+    .name = "epoch_opened",
+    .sql = "UPDATE pulse SET beat = beat + 1, beaten_at = clock_timestamp()"
+           " WHERE EXISTS (SELECT FROM redis_epochs WHERE epoch = $1 AND run_id = $2)",
+};
+
 /* Of several openers the next sees what the one before has written. */
 static const struct pg_stmt LOCK_OPENING = {
     .name = "epoch_lock_opening",
@@ -90,10 +100,11 @@ static const struct pg_stmt LOCK_OPENING = {
 
 static const struct pg_stmt CONFIRM = {
     .name = "epoch_confirm",
-    .sql = "SELECT epoch = $1 AND NOT superseded, CASE WHEN EXISTS (SELECT FROM redis_epochs WHERE epoch < "
-           "$1) THEN"
-           "   ceil($2 - extract(epoch FROM clock_timestamp() - opened_at) * 1000)::bigint ELSE 0 END"
-           " FROM redis_epochs ORDER BY epoch DESC LIMIT 1",
+    .sql =
+        "SELECT epoch = $1 AND NOT superseded, CASE WHEN EXISTS (SELECT FROM redis_epochs WHERE epoch < "
+        "$1) THEN"
+        "   ceil(least($2, $2 - extract(epoch FROM clock_timestamp() - opened_at) * 1000))::bigint ELSE 0 END"
+        " FROM redis_epochs ORDER BY epoch DESC LIMIT 1",
     .read_only = true,
 };
 
@@ -159,8 +170,10 @@ static int ask_sql(struct fiber *self, struct domain *d, struct str run_id, stru
     pg_args_init(&args, fiber_arena(self));
     pg_text(&args, run_id);
     pg_f64(&args, PULSE_STALE_MS);
+    d->epoch_watch->asking_sql = true;
     int e = pg_exec(self, d->pg, &LOOK, &args, &r, NULL);
     if (e != 0) return e;
+    d->epoch_watch->asking_sql = false;
     if (pg_rows(r) != 1) return ERR_FAILED_PRECONDITION;
     out->now.epoch = pg_get_i64(r, 0, 0);
     out->newest_run_id = pg_get_str(r, 0, 1);
@@ -225,8 +238,12 @@ static int open_epoch(struct fiber *self, struct domain *d, const struct look *l
     pg_i64(&args, n);
     pg_text(&args, run_id);
     pg_i64(&args, l->now.epoch);
-    const struct pg_call calls[] = {{&LOCK_OPENING, NULL}, {&OPEN, &args}};
-    return pg_exec_all(self, d->pg, calls, 2, NULL, NULL);
+    struct pg_args who;
+    pg_args_init(&who, a);
+    pg_i64(&who, n);
+    pg_text(&who, run_id);
+    const struct pg_call calls[] = {{&LOCK_OPENING, NULL}, {&OPEN, &args}, {&OPENED, &who}};
+    return pg_exec_all(self, d->pg, calls, 3, NULL, NULL);
 }
 
 /* Is another process just opening an epoch? It may have died, or its row may be lost: then the number is not used. */
@@ -240,12 +257,13 @@ static bool is_being_opened(struct domain *d, const struct look *l) {
 }
 
 static void tell_back(struct domain *d, const struct look *l) {
-    log_error(d->log,
-              "PostgreSQL went back: what was acknowledged since is lost; caches and timelines are discarded",
-              LOG_STR("system_seen", l->seen.system), LOG_STR("system", l->now.system),
-              LOG_STR("timeline_seen", l->seen.timeline), LOG_STR("timeline", l->now.timeline),
-              LOG_I("lsn_seen", l->seen.lsn), LOG_I("lsn", l->now.lsn), LOG_I("beat_seen", l->seen.beat),
-              LOG_I("beat", l->now.beat));
+    log_error(
+        d->log,
+        "PostgreSQL went back: what was acknowledged since may be lost; caches and timelines are discarded",
+        LOG_STR("system_seen", l->seen.system), LOG_STR("system", l->now.system),
+        LOG_STR("timeline_seen", l->seen.timeline), LOG_STR("timeline", l->now.timeline),
+        LOG_I("lsn_seen", l->seen.lsn), LOG_I("lsn", l->now.lsn), LOG_I("beat_seen", l->seen.beat),
+        LOG_I("beat", l->now.beat));
 }
 
 /* Others have left the Redis that this process is connected to. */
@@ -288,6 +306,8 @@ static int learn(struct fiber *self, struct domain *d) {
     bool back = went_back(&l), ours = is_ours(&l, run_id);
     if (ours && !back && l.key == l.now.epoch) {
         e = note(self, d, &l.now);
+        if (e == ERR_REDIS)
+            e = 0; /* it has no memory left, say: what was seen is not noted, and that is all */
         if (e == 0 && generation != redis_generation(d->redis)) e = ERR_CONNECTION_LOST;
         if (e == 0) adopt(d, l.now.epoch, generation, pg_generation_before, sent_ns);
         return e;
@@ -332,6 +352,19 @@ static void watch_beats(struct fiber *self, struct domain *d) {
     arena_reset(fiber_arena(self));
 }
 
+/* In the log when it lasts. */
+static void tell_unknown(struct domain *d, int e, unsigned failures) {
+    struct epoch_watch *w = d->epoch_watch;
+    if (failures == 0 && w->told_unknown) {
+        w->told_unknown = false;
+        log_info(d->log, "the epoch is known again", LOG_I("epoch", d->epoch));
+    } else if (failures >= TELL_FAILURES && !w->told_unknown && epoch_now(d) == 0) {
+        w->told_unknown = true;
+        log_warn(d->log, "the epoch is not known: timelines are read from PostgreSQL, nothing is delivered",
+                 LOG_S("error", error_name((enum error)e)));
+    }
+}
+
 static int learn_within(struct fiber *self, struct domain *d) {
     int e = ERR_ABORTED;
     fiber_set_deadline_ns(self, clock_mono_ns() + LOOK_LIMIT_MS * NS_PER_MS);
@@ -351,8 +384,10 @@ static void watch(struct fiber *self, void *arg) {
         int64_t pause = TICK_MS;
         if (redis_ready(d->redis) && (!is_known(d) || clock_mono_ns() >= w->due_ns)) {
             w->due_ns = clock_mono_ns() + LOOK_MS * NS_PER_MS;
-            failures = learn_within(self, d) == 0 ? 0 : failures + 1;
-            if (failures > 0) pause = backoff_ms(failures, 50, 1000);
+            int e = learn_within(self, d);
+            failures = e == 0 ? 0 : failures + 1;
+            tell_unknown(d, e, failures);
+            if (failures > 0) pause = backoff_ms(failures, 50, LOOK_MS);
         } else if (!redis_ready(d->redis) && clock_mono_ns() >= w->due_ns) {
             w->due_ns = clock_mono_ns() + LOOK_MS * NS_PER_MS;
             watch_beats(self, d);
@@ -368,7 +403,7 @@ int epoch_watch_start(struct domain *d) {
     latch_init(&w->stopped, 1);
     d->epoch_watch = w;
     struct fiber_options options = {.name = "epoch watch"};
-    int e = fiber_spawn(d->loop, &options, watch, d, NULL);
+    int e = fiber_spawn(d->loop, &options, watch, d, &w->fiber);
     if (e != 0) {
         free(w);
         d->epoch_watch = NULL;
@@ -379,6 +414,7 @@ int epoch_watch_start(struct domain *d) {
 void epoch_watch_stop(struct fiber *self, struct domain *d) {
     if (!d->epoch_watch) return;
     d->epoch_watch->stopping = true;
+    fiber_cancel(d->epoch_watch->fiber); /* a look may be under way */
     latch_wait(self, &d->epoch_watch->stopped);
     free(d->epoch_watch);
     d->epoch_watch = NULL;
@@ -388,7 +424,9 @@ void epoch_watch_stop(struct fiber *self, struct domain *d) {
 
 int64_t epoch_now(const struct domain *d) {
     if (!redis_ready(d->redis) || !is_known(d)) return 0;
-    return loop_now_ns(d->loop) - d->epoch_watch->known_ns < STALE_MS * NS_PER_MS ? d->epoch : 0;
+    const struct epoch_watch *w = d->epoch_watch;
+    int64_t age_ns = clock_mono_coarse_ns() - w->known_ns;
+    return age_ns < (w->asking_sql ? STALE_MS : LOOK_WITHIN_MS) * NS_PER_MS ? d->epoch : 0;
 }
 
 int epoch_wait(struct fiber *self, struct domain *d, int64_t *epoch) {

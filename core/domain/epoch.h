@@ -61,8 +61,8 @@
  * its floor, and a delivery would add nothing. Should PostgreSQL's clock step back, or its successor's be behind, that is made good
  * for up to EPOCH_SLACK_S: what was published in the last seconds before the opening counts as not settled, and is delivered.
  *
- * Assumed: a process whose looks take longer than LOOK_WITHIN_MS - LOOK_MS, because PostgreSQL does not answer it, is not connected to
- * a Redis that others have left or cannot reach (it would read from there for up to STALE_MS; docs/promises.md). tests/models/epochs.pml stands for
+ * Assumed: a process that PostgreSQL does not answer is not connected to a Redis that others have left or cannot reach (it would read
+ * from there for up to STALE_MS; docs/promises.md). A process that was stopped knows nothing when it goes on: its look is too old. tests/models/epochs.pml stands for
  * this file.
  */
 #ifndef ROOKERY_CORE_DOMAIN_EPOCH_H
@@ -72,11 +72,11 @@
 
 /* How far PostgreSQL's clock may step back just when an epoch opens. */
 #define EPOCH_SLACK_S 10
-/* Each process looks so often, */
+/* Each process looks so often; */
 #define LOOK_MS 500
-/* and, as far as promises count on it, its look is answered within the rest of this. */
-#define LOOK_WITHIN_MS 1000
-/* What was known is known for so long when PostgreSQL does not answer. */
+/* what it knew is unknown so long after the look was sent that told it, */
+#define LOOK_WITHIN_MS 2000
+/* unless it is PostgreSQL that does not answer: then so long after. */
 #define STALE_MS 10000
 /* After so long without a beat nobody uses the newest epoch. */
 #define PULSE_STALE_MS 2500

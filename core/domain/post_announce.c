@@ -15,8 +15,7 @@
 #include "core/domain/post_internal.h"
 
 #define ANNOUNCE_LIMIT_MS 8000
-#define FIRST_PAUSE_MS 25
-#define LAST_PAUSE_MS 250
+#define PAUSE_MS 200
 
 /* The event NULL: none. */
 static int announce_once(struct fiber *self, struct domain *d, const struct event_record *event,
@@ -51,8 +50,7 @@ int post_announce(struct fiber *self, struct domain *d, const struct event_recor
     for (unsigned attempt = 0;; attempt++) {
         if (announce_once(self, d, event, author_id, entry_id) == 0) return 0;
         if (is_visible(self, d, entry_id)) return 0;
-        if (clock_mono_ns() > give_up ||
-            fiber_sleep_ms(self, backoff_ms(attempt, FIRST_PAUSE_MS, LAST_PAUSE_MS)) != 0)
+        if (clock_mono_ns() > give_up || fiber_sleep_ms(self, attempt == 0 ? PAUSE_MS / 8 : PAUSE_MS) != 0)
             return fault_set(fault, ERR_UNAVAILABLE,
                              "the post is stored but not yet visible everywhere: try again with the same "
                              "idempotency_key");

@@ -3,16 +3,12 @@
  *   1. The text is normalised, counted and searched for tags and mentions; a reply's parent is looked up.
  *   2. The post and its outbox row are committed together with other callers' posts in one statement
  *      (pg_batcher).
- *   3. The event is published and, in the same round trip, the entry put on the author's own home timeline
- *      (P6).
+ *   3. The event is published and the entry put on the author's own home timeline (P6; post_announce.c).
  *   4. The answer.
  * Failures: 2 refuses nothing (conflicts are answers, not errors), so neighbours never suffer. The same
  * idempotency key gives the post that has it. Its outcome unknown (connection lost): an error; the client's
- * retry with the same key finds out, and puts the entry on the author's timeline, since whoever wrote it may
- * not have come to that. 3 fails: it is done once more, on a new connection, which is waited for a second at
- * most: another gateway may have found Redis again before this one, built the author's list without the
- * entry, and be asked for it next. If Redis stays away, the relay publishes and the fan-out delivers to the
- * author as well; meanwhile the author reads from SQL.
+ * retry with the same key finds out, and puts the entry on the author's timeline, since the gateway that wrote it may
+ * not have come to that. 3 cannot be done: an error, and the retry finds the post.
  */
 #include "core/base/clock.h"
 #include "core/base/text.h"
@@ -20,7 +16,6 @@
 #include "core/domain/keys.h"
 #include "core/domain/outbox.h"
 #include "core/domain/post_internal.h"
-#include "core/domain/timeline_list.h"
 
 #define IDEMPOTENCY_KEY_MAX 64
 

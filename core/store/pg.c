@@ -184,8 +184,7 @@ static void on_flush(struct flusher *f) {
 }
 
 void pg_link_became_ready(struct pg *pg) {
-    pg->ready++;
-    pg->generation++;
+    if (pg->ready++ == 0) pg->generation++;
     pg->m.ready->value = (double)pg->ready;
     condition_broadcast(&pg->ready_changed);
     if (pg->queued > 0) loop_flush_later(pg->loop, &pg->flusher);

@@ -47,7 +47,7 @@ int pg_wait_ready(struct fiber *self, struct pg *pg);
  * all the same, as one that is away is. */
 const char *pg_refusal(const struct pg *pg);
 bool pg_ready(const struct pg *pg); /* at least one connection now */
-/* Counts connections made so far: when it has moved, another database may answer. */
+/* Counts how often a first connection was made, when there was none: when it has moved, another database may answer. */
 uint64_t pg_generation(const struct pg *pg);
 
 /* A statement: static const, its address is its identity. name must be unique in the program. */

@@ -196,7 +196,7 @@ def another_epoch(stack, ada, bob):
     connected = Feed(bob)
     token = token_now(bob, ada)
     stack.sh('stop_process "$DATA/run/redis.pid" KILL 10; redis_start redis')
-    eventually(lambda: stack.sql("SELECT count(*) FROM redis_epochs") == "2")
+    eventually(lambda: int(stack.sql("SELECT count(*) FROM redis_epochs")) > 1)
     feed = Feed(bob, token=token)
     check("a reset when Redis is another one", feed.messages.get(timeout=60).WhichOneof("event") == "reset")
     feed.close()

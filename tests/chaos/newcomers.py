@@ -35,15 +35,29 @@ class Reader(threading.Thread):
                 self.reads += 1
 
 
+def hold_up(servers, over):
+    """Statements that look at likes, as reads do that build a list, are held up for a tenth of a second now and then."""
+    while not over.wait(0.1):
+        with servers.lock("likes"):
+            over.wait(0.1)
+
+
 def follow(d, account, others):
-    """One after another. Held up now and then, a read is long under way when the next follow comes."""
-    held_up = d.rng.random() < 0.5
-    for other in others:
-        with d.world.servers.lock("likes") if held_up and d.rng.random() < 0.2 else contextlib.nullcontext():
+    """One after another; with some accounts a read is often still under way when the next follow is acknowledged."""
+    over = threading.Event()
+    holder = threading.Thread(target=hold_up, args=(d.world.servers, over), daemon=True)
+    if d.rng.random() < 0.5:
+        holder.start()
+    try:
+        for other in others:
             outcome = write(d.world.gateways, d.rng, account, "Follow", time.monotonic_ns() + PATIENCE_S * 10**9, False,
                             account_id=other.id)
-        d.world.journal.note(outcome)
-        d.world.journal.relation("follow", account.id, other.id).note(True, outcome)
+            d.world.journal.note(outcome)
+            d.world.journal.relation("follow", account.id, other.id).note(True, outcome)
+    finally:
+        over.set()
+        if holder.is_alive():
+            holder.join()
 
 
 def missing(d, account, gateway, before):

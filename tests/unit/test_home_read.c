@@ -211,6 +211,37 @@ static void a_page_is_full_though_posts_go_while_it_is_made(void **state) {
     run_in_fiber(read_while_deleting, *state);
 }
 
+/* The newest post becomes a repost of the oldest, which then goes. */
+static void read_a_repost(struct fiber *self, void *arg) {
+    struct gateway_world *w = arg;
+    struct scene s;
+    struct home_page page;
+    char sql[256];
+    gateway_world_open(self, w);
+    set_scene(self, w, &s);
+    snprintf(sql, sizeof sql, "UPDATE posts SET repost_of_id = %" PRId64 ", text = '' WHERE id = %" PRId64,
+             s.posts[0], s.posts[POSTS - 1]);
+    CHECK(postgres_try(&w->postgres, sql));
+    read_page(self, &s, INT64_MAX, 0, 3, &page);
+    CHECK_INT(page.n, 3);
+    CHECK_INT(page.entries[0]->lru.id, s.posts[POSTS - 1]);
+    CHECK_INT(page.shown[0]->lru.id, s.posts[0]);
+    CHECK_INT(page.shown[1]->lru.id, s.posts[POSTS - 2]);
+    snprintf(sql, sizeof sql, "UPDATE posts SET deleted = true WHERE id = %" PRId64, s.posts[0]);
+    CHECK(postgres_try(&w->postgres, sql));
+    for (int i = 0; i < 2; i++) { /* with SQL's help, then from the cache */
+        if (i == 0) gateway_forget(&w->gateway);
+        read_page(self, &s, INT64_MAX, 0, 3, &page);
+        CHECK_INT(page.n, 3);
+        CHECK_INT(page.entries[0]->lru.id, s.posts[POSTS - 2]);
+    }
+    gateway_world_close(self, w);
+}
+
+static void a_repost_is_shown_as_its_original_and_goes_with_it(void **state) {
+    run_in_fiber(read_a_repost, *state);
+}
+
 /* ---- a bound on time ----------------------------------------------------------------------------------- */
 
 static void read_late(struct fiber *self, void *arg) {
@@ -362,6 +393,7 @@ int main(void) {
         cmocka_unit_test(the_next_read_shows_what_relations_became),
         cmocka_unit_test(a_token_that_moved_is_heeded),
         cmocka_unit_test(a_page_is_full_though_posts_go_while_it_is_made),
+        cmocka_unit_test(a_repost_is_shown_as_its_original_and_goes_with_it),
         cmocka_unit_test(a_deadline_that_has_passed_ends_the_read),
         cmocka_unit_test(a_read_sees_what_was_delivered_before),
         cmocka_unit_test(no_reader_misses_what_is_delivered_meanwhile),

@@ -453,6 +453,7 @@ static void help_lists_a_commands_options_alone(void **state) {
     (void)state;
     char *text = help_of(JOBS_FIT);
     assert_int_equal(strncmp(text, "Usage: rookery-worker jobs fit FILE", 35), 0);
+    assert_non_null(strstr(text, "\nOptions:\n  --slice-by A,B,…             columns"));
     assert_non_null(strstr(text, "\n  --y COLUMN                   the response\n"));
     assert_non_null(strstr(text, "\n  --x A,B,…                    the predictors"));
     assert_non_null(strstr(text, "\n  --robust                     linear:"));

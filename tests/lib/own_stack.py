@@ -25,9 +25,11 @@ and its wall clock may be stepped while it runs (stepclock.py):
 The servers and daemons are those of scripts/lib-servers.sh, run by a shell that is told what to do line by line.
 """
 import atexit
+import glob
 import http.client
 import json
 import os
+import re
 import secrets
 import shlex
 import shutil
@@ -104,7 +106,7 @@ class Stack:
         self.shell = subprocess.Popen(["bash", "-c", self.SHELL.replace("<&3", f"<&{read_end}")], cwd=ROOT, text=True,
                                       env=environment, stdout=subprocess.PIPE, pass_fds=[read_end])
         os.close(read_end)
-        self.address, self.settings, self.paths, self.clocks = None, {}, [], 0
+        self.address, self.settings, self.paths, self.clocks, self.reports = None, {}, [], 0, []
         atexit.register(self.close)
         self.sh(f"data_open {shlex.quote(self.folder)}/data")
         self.sh("postgres_start && redis_start redis && migrate")
@@ -118,6 +120,8 @@ class Stack:
         if failures() or sys.exc_info()[0]:
             self.show_logs()
         self.close()
+        if self.reports:
+            raise RuntimeError("a sanitizer reported in a log:\n" + "\n".join(self.reports))
 
     def close(self):
         if self.shell is None:
@@ -127,6 +131,7 @@ class Stack:
         finally:
             for path in self.paths:
                 path.close()
+            self.reports = self.sanitizer_reports()
             os.close(self.tell)
             self.shell.wait(30)
             self.shell = None
@@ -189,6 +194,16 @@ class Stack:
             return ""
         with open(f"{self.folder}/data/log/{name}.log", encoding="utf-8") as file:
             return file.read()
+
+    def sanitizer_reports(self):
+        """A leak is reported when a daemon ends, and by nothing else than its log."""
+        found = []
+        for path in sorted(glob.glob(f"{self.folder}/data/log/*.log")):
+            with open(path, encoding="utf-8", errors="replace") as file:
+                lines = file.read().splitlines()
+            begins = [i for i, line in enumerate(lines) if re.search(r"ERROR: \w+Sanitizer|runtime error:", line)]
+            found += [f"{os.path.basename(path)}: {line}" for line in lines[begins[0]:begins[0] + 30]] if begins else []
+        return found
 
     def show_logs(self):
         for file in sorted(os.listdir(f"{self.folder}/data/log")):

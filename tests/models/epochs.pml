@@ -1,0 +1,214 @@
+/* epochs: two Redis servers take turns, and PostgreSQL goes back to a backup, while a post is delivered and a relation changes.
+ *
+ * Stands for core/domain/epoch.h.
+ *
+ * Lemma: who reads a list of the newest epoch, and whose fence finds it, gets every entry that is due: committed and marked as
+ * published, with nothing of it waiting on the newest Redis's stream, by an author whom the viewer follows by an acknowledged
+ * change.
+ * Why: an epoch (the number and the Redis process) is opened once; whatever a fence found in an epoch was executed before the
+ * key became the next number, so before any list of the next epoch was claimed; and what SQL confirmed as the newest was
+ * committed before any later opening.
+ *
+ * Abstractions: two daemons, each with a connection of its own that follows the path when it likes; both read, deliver,
+ * relay, and know an epoch; one posts, one follows. A list's rebuild is one step (the model "rebuild"). Who may open is not a
+ * question of time: anybody who finds the newest epoch not to be of its Redis may open the next. Until it is used, the other Redis
+ * is a replica, and gets a copy of the first at any time. A PostgreSQL that went back is noticed at the next look; each daemon loses
+ * its connection first. One backup, one restore, two moves of the path.
+ * Cannot see: a daemon that still reads the old Redis before its next look (its pages are not judged), republishing for the other
+ * consumers (the model "outbox"), a restore that nothing tells from what was before it.
+ *
+ * Mutants:
+ *   MUTANT_OLD_EPOCH_AGAIN      finds gap  a run_id that comes back gets its old epoch back
+ *   MUTANT_NUMBER_FROM_SQL      finds gap  the next number is max(epoch) + 1: it is used again after a restore
+ *   MUTANT_RESTORE_UNNOTICED    finds gap  nobody notices that PostgreSQL went back
+ *   MUTANT_NO_FENCE             finds gap  what was executed in another epoch is believed
+ *   MUTANT_NO_CONFIRM           finds gap  a change is acknowledged without asking SQL whether the epoch is the newest
+ *   MUTANT_MARK_BY_NUMBER       finds lost an event is marked, if its number is the newest, whichever Redis that is of
+ */
+#define A 0
+#define B 1
+#define K 4 /* numbers of epochs, from 1; enough for what is limited here */
+
+/* PostgreSQL */
+byte newest = 1, newest_run = A; /* the row with max(epoch) */
+bool committed, marked, follows;
+byte history; /* how often it went back */
+byte saved_newest, saved_run; /* the backup; 0: there is none */
+bool saved_committed, saved_marked, saved_follows;
+#ifdef MUTANT_OLD_EPOCH_AGAIN
+byte row[2] = { 1, 0 };
+#endif
+/* Redis */
+byte path = A;
+byte key[2] = { 1, 0 };            /* the key "epoch" */
+byte seen_number[2] = { 1, 0 };     /* the key "database": an epoch, and whether SQL had been restored */
+byte seen_history[2];
+mtype = { MISSING, WITHOUT, WITH };
+mtype list[8] = MISSING;             /* tl:{viewer} by server and epoch */
+bool waiting[2];           /* the event is on the stream, and not acknowledged by the fan-out */
+bool added[2];             /* it ever was */
+/* the world */
+bool posted, acknowledged = true; /* the post was made once; no change is under way */
+byte changes, moves, restores; /* that are still to come */
+bool begun;
+bool looked[2]; /* a daemon has looked since the newest epoch was opened */
+bool gap, lost;
+#define TL(server, number) list[(server) * K + (number)]
+#ifdef MUTANT_RESTORE_UNNOTICED
+#define WENT_BACK false
+#else
+#define WENT_BACK (seen_number[conn] > newest || (seen_number[conn] == newest && seen_history[conn] != history))
+#endif
+#ifdef MUTANT_OLD_EPOCH_AGAIN
+#define IS_OURS (row[conn] != 0)
+#define OUR_EPOCH row[conn]
+#else
+#define IS_OURS (ours && !back && key[conn] == number)
+#define OUR_EPOCH number
+#endif
+#ifdef MUTANT_NUMBER_FROM_SQL
+#define NEXT number + 1; seen_history[conn] = known_history
+#else
+#define NEXT 1 + (key[conn] > number -> key[conn] : number)
+#endif
+#ifdef MUTANT_NO_FENCE
+#define FENCED (epoch == e)
+#else
+#define FENCED (epoch == e && key[conn] == e)
+#endif
+#ifdef MUTANT_MARK_BY_NUMBER
+#define OURS(number, server) (number == newest)
+#else
+#define OURS(number, server) (number == newest && server == newest_run)
+#endif
+#ifdef MUTANT_NO_CONFIRM
+#define CONFIRMED(number, server) true
+#else
+#define CONFIRMED(number, server) (number == newest) /* what SQL says */
+#endif
+
+/* SQL is asked: over a new connection after a restore, and then nothing is known. */
+inline sql() {
+    if :: known_history != history -> known_history = history; epoch = 0 :: else fi
+}
+/* What is sent may wait for a new connection. */
+inline sent() {
+    if :: path != conn -> conn = path; epoch = 0 :: true fi
+}
+
+inline look() {
+    d_step {
+        sql();
+        number = newest;
+        ours = newest_run == conn;
+        back = WENT_BACK;
+        looked[_pid] = true
+    }
+    if
+    :: d_step { IS_OURS -> /* it is ours */
+           epoch = OUR_EPOCH;
+           seen_number[conn] = epoch;
+           seen_history[conn] = known_history;
+           number = 0; ours = false; back = false
+       }
+    :: d_step { !IS_OURS && number + 1 < K && key[conn] + 1 < K -> /* the next is opened */
+           e = number;
+           number = NEXT;
+           key[conn] = number;
+           epoch = 0
+       }
+       d_step {
+           sql();
+           if
+           :: newest == e ->
+              newest = number; newest_run = conn; looked[0] = false; looked[1] = false
+#ifdef MUTANT_OLD_EPOCH_AGAIN
+              ; row[conn] = number
+#endif
+           :: else
+           fi;
+           e = 0; number = 0; ours = false; back = false
+       }
+    :: d_step { !IS_OURS -> epoch = 0; number = 0; ours = false; back = false } /* that is left to others */
+    fi
+}
+
+inline read() {
+    if
+    :: !FENCED
+    :: FENCED && TL(conn, e) == MISSING -> /* it is built */
+       sql();
+       if :: epoch == e -> TL(conn, e) = (committed && follows -> WITH : WITHOUT) :: else fi
+    :: FENCED && TL(conn, e) != MISSING ->
+       gap = TL(conn, e) == WITHOUT && looked[_pid] &&
+             committed && marked && !waiting[newest_run] && follows && acknowledged;
+       assert(!gap)
+    fi
+}
+
+inline deliver() {
+    if :: follower && TL(conn, e) != MISSING -> TL(conn, e) = WITH :: else fi;
+    if :: FENCED -> waiting[conn] = false :: else fi
+}
+
+inline publish() {
+    waiting[conn] = true;
+    added[conn] = true;
+    if :: FENCED -> to_mark = e; to_mark_run = conn :: else fi
+}
+
+inline mark() {
+    sql();
+    if
+    :: committed && OURS(to_mark, to_mark_run) -> marked = true; lost = !added[newest_run]; assert(!lost)
+    :: else
+    fi;
+    to_mark = 0;
+    to_mark_run = 0
+}
+
+active [2] proctype daemon() {
+    byte conn = A, epoch = 1, e, number, to_mark, to_mark_run;
+    byte known_history;
+    bool ours, back, follower;
+    begun;
+    do
+    :: d_step { path != conn -> conn = path; epoch = 0 }
+    :: look()
+    :: d_step { epoch != 0 -> e = epoch }
+       atomic { sent(); read(); e = 0 }
+    :: d_step { _pid == 1 && epoch != 0 && waiting[conn] -> e = epoch; sql(); follower = follows }
+       atomic { sent(); deliver(); e = 0; follower = false }
+    :: d_step { _pid == 0 && epoch != 0 && committed && !marked && to_mark == 0 -> e = epoch } /* as gateway, as relay */
+       atomic { sent(); publish(); e = 0 }
+    :: d_step { to_mark != 0 -> mark() }
+    :: d_step { _pid == 0 && !posted -> sql(); posted = true; committed = true }
+    :: d_step { _pid == 1 && changes > 0 && acknowledged -> sql(); changes--; acknowledged = false; follows = !follows }
+    :: d_step { _pid == 1 && epoch != 0 && !acknowledged -> e = epoch }
+       atomic { sent(); TL(conn, e) = MISSING; ours = FENCED }
+       d_step { sql(); if :: ours && CONFIRMED(e, conn) -> acknowledged = true :: else fi; e = 0; ours = false } /* else again */
+    od
+}
+
+active proctype world() {
+    if
+    :: d_step { changes = 1; restores = 2; follows = true; posted = true; committed = true; marked = true } /* it goes back twice, and an unfollow may be lost */
+    :: d_step { moves = 1; restores = 1; follows = true }                   /* Redis moves, and PostgreSQL goes back */
+    :: d_step { moves = 2; changes = 1 }                                    /* Redis moves while the viewer follows */
+    fi;
+    begun = true;
+    do
+    :: d_step { moves > 0 && path == A -> path = B; moves-- } /* to an empty server */
+    :: d_step { moves > 0 && path == A && key[B] == 0 -> path = B; moves--; /* to one that was a replica */
+           key[B] = key[A]; seen_number[B] = seen_number[A]; seen_history[B] = seen_history[A];
+           waiting[B] = waiting[A]; added[B] = added[A]; TL(B, 1) = TL(A, 1)
+       }
+    :: d_step { moves > 0 && path == B -> path = A; moves-- }
+    :: d_step { restores > 0 && saved_newest == 0 -> saved_newest = newest; saved_run = newest_run;
+           saved_committed = committed; saved_marked = marked; saved_follows = follows }
+    :: d_step { restores > 0 && saved_newest != 0 -> restores--; history++; newest = saved_newest; newest_run = saved_run;
+           committed = saved_committed; marked = saved_marked; follows = saved_follows;
+           looked[0] = false; looked[1] = false
+       }
+    od
+}

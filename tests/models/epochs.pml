@@ -2,19 +2,22 @@
  *
  * Stands for core/domain/epoch.h.
  *
- * Lemma: who reads a list of the newest epoch, and whose fence finds it, gets every entry that is due: committed and marked as
- * published, with nothing of it waiting on the newest Redis's stream, by an author whom the viewer follows by an acknowledged
- * change.
- * Why: an epoch (the number and the Redis process) is opened once; whatever a fence found in an epoch was executed before the
- * key became the next number, so before any list of the next epoch was claimed; and what SQL confirmed as the newest was
- * committed before any later opening.
+ * Lemma: a page of a list whose fence found the reader's epoch
+ *   - has every post of before an acknowledged follow, whichever Redis it comes from (stale);
+ *   - has every entry that is due, if the reader has looked since the newest epoch was opened: committed and marked as
+ *     published, nothing of it waiting on the newest Redis's stream, by an author whom the viewer follows (gap).
+ * And what is marked as published is on the newest epoch's stream, or was (lost).
+ * Why: an epoch's number is one Redis's and used once; whatever a fence found in an epoch was executed before the key became
+ * the next number, so before any list of the next epoch was claimed; what SQL confirmed as the newest was committed before any
+ * later opening; and a change is acknowledged in an epoch when everybody has looked since its opening.
  *
  * Abstractions: two daemons, each with a connection of its own that follows the path when it likes; both read, deliver,
- * relay, and know an epoch; one posts, one follows. A list's rebuild is one step (the model "rebuild"). Who may open is not a
- * question of time: anybody who finds the newest epoch not to be of its Redis may open the next. Until it is used, the other Redis
+ * relay, and know an epoch; one posts, one follows. A list's rebuild is one step (the model "rebuild"). Who may open is no
+ * question of time: anybody who finds the newest epoch not to be of its Redis may open the next, K - 2 times in all. Until it is used, the other Redis
  * is a replica, and gets a copy of the first at any time. A PostgreSQL that went back is noticed at the next look; each daemon loses
- * its connection first. One backup, one restore, two moves of the path.
- * Cannot see: a daemon that still reads the old Redis before its next look (its pages are not judged), republishing for the other
+ * its connection first. Three stories: the path moves to the
+ * other Redis and back while the viewer follows; it moves while PostgreSQL goes back; PostgreSQL goes back twice, over an unfollow.
+ * Cannot see: posts that a daemon does not show before its next look, since it still reads another Redis; republishing for the other
  * consumers (the model "outbox"), a restore that nothing tells from what was before it.
  *
  * Mutants:
@@ -23,7 +26,9 @@
  *   MUTANT_RESTORE_UNNOTICED    finds gap  nobody notices that PostgreSQL went back
  *   MUTANT_NO_FENCE             finds gap  what was executed in another epoch is believed
  *   MUTANT_NO_CONFIRM           finds gap  a change is acknowledged without asking SQL whether the epoch is the newest
- *   MUTANT_MARK_BY_NUMBER       finds lost an event is marked, if its number is the newest, whichever Redis that is of
+ *   MUTANT_YOUNG_EPOCH          finds stale a change is acknowledged though somebody may not know the epoch yet
+ *   MUTANT_NUMBER_FROM_KEY      finds lost the next number is only above max(epoch) and the key: two servers get the same after a restore,
+ *                                          and an event that only one has is marked in the other's epoch
  */
 #define A 0
 #define B 1
@@ -31,6 +36,7 @@
 
 /* PostgreSQL */
 byte newest = 1, newest_run = A; /* the row with max(epoch) */
+byte used = 1; /* PostgreSQL's time: the highest number that anybody has chosen */
 bool committed, marked, follows;
 byte history; /* how often it went back */
 byte saved_newest, saved_run; /* the backup; 0: there is none */
@@ -52,7 +58,8 @@ bool posted, acknowledged = true; /* the post was made once; no change is under 
 byte changes, moves, restores; /* that are still to come */
 bool begun;
 bool looked[2]; /* a daemon has looked since the newest epoch was opened */
-bool gap, lost;
+bool older;     /* the post was committed before the follow */
+bool gap, stale, lost;
 #define TL(server, number) list[(server) * K + (number)]
 #ifdef MUTANT_RESTORE_UNNOTICED
 #define WENT_BACK false
@@ -68,23 +75,25 @@ bool gap, lost;
 #endif
 #ifdef MUTANT_NUMBER_FROM_SQL
 #define NEXT number + 1; seen_history[conn] = known_history
-#else
+#elif defined(MUTANT_NUMBER_FROM_KEY)
 #define NEXT 1 + (key[conn] > number -> key[conn] : number)
+#else
+#define NEXT 1 + used /* time has gone on */
 #endif
 #ifdef MUTANT_NO_FENCE
 #define FENCED (epoch == e)
 #else
 #define FENCED (epoch == e && key[conn] == e)
 #endif
-#ifdef MUTANT_MARK_BY_NUMBER
-#define OURS(number, server) (number == newest)
-#else
-#define OURS(number, server) (number == newest && server == newest_run)
-#endif
 #ifdef MUTANT_NO_CONFIRM
-#define CONFIRMED(number, server) true
+#define CONFIRMED true
 #else
-#define CONFIRMED(number, server) (number == newest) /* what SQL says */
+#define CONFIRMED (e == newest) /* what SQL says */
+#endif
+#if defined(MUTANT_YOUNG_EPOCH) || defined(MUTANT_NO_CONFIRM)
+#define OLD_ENOUGH true
+#else
+#define OLD_ENOUGH (looked[0] && looked[1]) /* after LOOK_WITHIN_MS */
 #endif
 
 /* SQL is asked: over a new connection after a restore, and then nothing is known. */
@@ -111,9 +120,10 @@ inline look() {
            seen_history[conn] = known_history;
            number = 0; ours = false; back = false
        }
-    :: d_step { !IS_OURS && number + 1 < K && key[conn] + 1 < K -> /* the next is opened */
+    :: d_step { !IS_OURS && used + 1 < K -> /* the next is opened */
            e = number;
            number = NEXT;
+           used = (number > used -> number : used);
            key[conn] = number;
            epoch = 0
        }
@@ -142,7 +152,9 @@ inline read() {
     :: FENCED && TL(conn, e) != MISSING ->
        gap = TL(conn, e) == WITHOUT && looked[_pid] &&
              committed && marked && !waiting[newest_run] && follows && acknowledged;
-       assert(!gap)
+       stale = TL(conn, e) == WITHOUT && older && follows && acknowledged;
+       assert(!gap);
+       assert(!stale)
     fi
 }
 
@@ -154,21 +166,20 @@ inline deliver() {
 inline publish() {
     waiting[conn] = true;
     added[conn] = true;
-    if :: FENCED -> to_mark = e; to_mark_run = conn :: else fi
+    if :: FENCED -> to_mark = e :: else fi
 }
 
 inline mark() {
     sql();
     if
-    :: committed && OURS(to_mark, to_mark_run) -> marked = true; lost = !added[newest_run]; assert(!lost)
+    :: committed && to_mark == newest -> marked = true; lost = !added[newest_run]; assert(!lost)
     :: else
     fi;
-    to_mark = 0;
-    to_mark_run = 0
+    to_mark = 0
 }
 
 active [2] proctype daemon() {
-    byte conn = A, epoch = 1, e, number, to_mark, to_mark_run;
+    byte conn = A, epoch = 1, e, number, to_mark;
     byte known_history;
     bool ours, back, follower;
     begun;
@@ -183,10 +194,10 @@ active [2] proctype daemon() {
        atomic { sent(); publish(); e = 0 }
     :: d_step { to_mark != 0 -> mark() }
     :: d_step { _pid == 0 && !posted -> sql(); posted = true; committed = true }
-    :: d_step { _pid == 1 && changes > 0 && acknowledged -> sql(); changes--; acknowledged = false; follows = !follows }
+    :: d_step { _pid == 1 && changes > 0 && acknowledged -> sql(); changes--; acknowledged = false; follows = !follows; older = committed && follows }
     :: d_step { _pid == 1 && epoch != 0 && !acknowledged -> e = epoch }
        atomic { sent(); TL(conn, e) = MISSING; ours = FENCED }
-       d_step { sql(); if :: ours && CONFIRMED(e, conn) -> acknowledged = true :: else fi; e = 0; ours = false } /* else again */
+       d_step { sql(); if :: ours && CONFIRMED && OLD_ENOUGH -> acknowledged = true :: else fi; e = 0; ours = false } /* else again */
     od
 }
 
@@ -208,7 +219,7 @@ active proctype world() {
            saved_committed = committed; saved_marked = marked; saved_follows = follows }
     :: d_step { restores > 0 && saved_newest != 0 -> restores--; history++; newest = saved_newest; newest_run = saved_run;
            committed = saved_committed; marked = saved_marked; follows = saved_follows;
-           looked[0] = false; looked[1] = false
+           looked[0] = false; looked[1] = false; older = false
        }
     od
 }

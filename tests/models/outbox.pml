@@ -9,8 +9,8 @@
  *
  * Abstractions: each Redis is a new process with an empty stream, and the number of its epoch is its own; Redis is lost LOSSES
  * times. Two gateways with an event each, which may die anywhere; two relays, as a lease may run out while its holder goes on, and
- * they begin again anywhere. A MARK is two steps: its snapshot, with the check of the epoch, and its commit. ASSUMED: a MARK takes
- * less than the two seconds that the relay waits after an opening (MUTANT_SLOW_MARK).
+ * they begin again anywhere. A MARK is two steps: its snapshot, with the check of the epoch, and its commit; between them it holds
+ * the lock on its epoch's row, for which an opening waits.
  * Cannot see: a Redis that comes back (the model "epochs"), windows of time, that what all roles have processed is not republished.
  *
  * Mutants:
@@ -18,7 +18,7 @@
  *   MUTANT_MARK_BEFORE_PUBLISH   finds lost  the gateway marks, then publishes
  *   MUTANT_REPUBLISHED_FIRST     finds lost  the epoch counts as republished, then rows are made unpublished again
  *   MUTANT_NOT_REPUBLISHED       finds lost  a new Redis is not told of what was published before
- *   MUTANT_SLOW_MARK             finds lost  a MARK's snapshot is older than the opening, its commit later than the republishing
+ *   MUTANT_MARK_UNLOCKED         finds lost  an opening does not wait for a MARK, which commits after the republishing
  */
 #define LOSSES 2
 #define BOTH 3
@@ -32,7 +32,11 @@ bool lost;
 
 #define EPOCH (server == newest -> newest : 0)   /* what a process may learn */
 #define BEHIND (server == newest && republished < newest)
-#define SLOW(p) (marking[p] != 0 && marking[p] != newest)
+#ifdef MUTANT_MARK_UNLOCKED
+#define UNLOCKED true
+#else
+#define UNLOCKED (marking[0] == 0 && marking[1] == 0 && marking[2] == 0 && marking[3] == 0)
+#endif
 
 inline check() {
     lost = server == newest && republished == newest && (marked & ~stream) != 0;
@@ -85,15 +89,12 @@ active [2] proctype relay() {
     byte epoch, rows;
 end:
     do
-    :: d_step { server > newest -> newest = server } /* whoever meets a new Redis opens its epoch */
+    :: d_step { server > newest && UNLOCKED -> newest = server } /* the epoch of a new Redis is opened */
     :: BEHIND ->
 #ifdef MUTANT_REPUBLISHED_FIRST
        republished = newest;
 #endif
        d_step {
-#ifndef MUTANT_SLOW_MARK
-           !SLOW(0) && !SLOW(1) && !SLOW(2) && !SLOW(3) ->
-#endif
            epoch = newest;
 #ifndef MUTANT_NOT_REPUBLISHED
            if :: marked_in[0] < newest -> marked = marked & 2; marked_in[0] = 0 :: else fi;

@@ -38,10 +38,10 @@ def places(said, kind, entry):
     return {f"{address}: {place}" for address, listed in gateways for place in listed.split(", ")}
 
 
-def expect(name, person, found, *options):
-    """Returns what was printed."""
+def expect(name, person, found, *options, maybe=frozenset()):
+    """Returns what was printed. maybe: what the gateway may have noticed by itself by then."""
     status, differences, said = audit("--account", person.handle, *options)
-    check(name, status == (1 if found else 0) and differences == found, said)
+    check(name, status == (1 if differences else 0) and differences - maybe == found, said)
     return said
 
 
@@ -90,17 +90,18 @@ def planted_story(ada, bob, carol):
     undelivered = str(int(written[-1]) + 4096)
     sql("INSERT INTO posts (id, author_id, text, thread_id)"
         f" VALUES ({undelivered}, {ada.id}, 'no event', {undelivered})")
-    planted = {gap, ("leak", bob.handle, carols, carol.handle), ("leak", bob.handle, written[5], ada.handle),
-               ("stale", bob.handle, written[6], ada.handle), ("gap", bob.handle, undelivered, ada.handle)}
-    expect("so is one that was never delivered; unfollowed and deleted ones are leaks, an unedited one is stale",
-           bob, planted)
-    expect("it is all the same with small pages", bob, planted, "--page-size", "3")
+    planted = {gap, ("leak", bob.handle, carols, carol.handle), ("gap", bob.handle, undelivered, ada.handle)}
+    # Without their events gateways learn of these when they refresh what they keep, which audit's own reads make them do.
+    refreshed = {("leak", bob.handle, written[5], ada.handle), ("stale", bob.handle, written[6], ada.handle)}
+    expect("so is one that was never delivered; an unfollowed one is a leak", bob, planted, maybe=refreshed)
+    expect("it is all the same with small pages", bob, planted, "--page-size", "3", maybe=refreshed)
 
     redis("RPUSH", key, "-" + written[3])
     sql("INSERT INTO follows SELECT * FROM kept_follow; DROP TABLE kept_follow")
     sql(f"UPDATE posts SET deleted = false WHERE id = {written[5]}")
     sql(f"UPDATE posts SET edit_count = edit_count - 1 WHERE id = {written[6]}")
     sql(f"DELETE FROM posts WHERE id = {undelivered}")
+    eventually(lambda: written[5] in bob.home())
     expect("without all that, all is right again", bob, set())
     check("no session is left behind",
           sql("SELECT count(*) FROM sessions WHERE user_agent = 'rookery-worker audit'") == [["0"]])
@@ -120,10 +121,10 @@ def lists_story(ada, bob, carol, other, written):
     check("and through how much it looked", "through 2 gateways, by 24 first pages, 6 whole timelines" in said, said)
 
     redis("DEL", key)
-    redis("RPUSH", key, "f" + written[2])
+    redis("RPUSH", key, "f0")
     expect("a floor that promises what the list does not hold makes gaps", bob,
            {("gap", bob.handle, carols, carol.handle)}
-           | {("gap", bob.handle, entry, ada.handle) for entry in written[3:]}, *through(GATEWAY, other))
+           | {("gap", bob.handle, entry, ada.handle) for entry in written}, *through(GATEWAY, other))
     redis("DEL", key)
     expect("without the list, all is right again", bob, set(), *through(GATEWAY, other))
 

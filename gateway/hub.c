@@ -185,11 +185,12 @@ static int hear_replies(struct ear *ear, const struct redis_batch *b, bool looke
     return 0;
 }
 
-/* Reads once and hears what came. 0, or ERR_*. */
+/* Reads once and hears what came. A look replaces one that is not settled yet: that says nothing of what has been removed
+ * since. 0, or ERR_*. */
 static int read_once(struct fiber *self, struct ear *ear) {
     struct redis_batch *b = redis_batch_new();
     int64_t sent_ns = clock_mono_ns();
-    bool looks = !ear->looking && sent_ns - ear->proved_ns >= LOOK_EVERY_NS;
+    bool looks = sent_ns - ear->proved_ns >= LOOK_EVERY_NS;
     if (looks) hub_place_add_look(b, ear->partition);
     add_read(ear, b);
     int e = redis_submit(ear->redis, b);

@@ -26,7 +26,8 @@
  * none is missing, and the place is exact again. Otherwise, or when G < L (the stream was deleted), the hub starts over. No clock
  * takes part, whoever removed the entries, and however long the process was stopped. (The count says nothing only when the
  * stream was deleted and made anew while nobody listened, and has since lost just as many entries as had been read before.)
- * A look's answer is known as soon as that read is done that was sent with it, or one of the next if that was full.
+ * A look's answer is known as soon as that read is done that was sent with it, or one of the next if that was full. One that
+ * is due before that replaces it: what the earlier look could have found missing, it finds missing too.
  *
  * Lemma (freshness). While hub_fresh(), every change that was acknowledged 700 ms ago or longer has been heard. A change is
  * acknowledged after its event was put on its stream, in an epoch that was then the newest. Each partition was confirmed by
@@ -38,6 +39,7 @@
  * next look finds it out: within about a second. All times are the monotonic clock's, asked at the moment of use: a
  * process that was stopped does not believe what it knew before.
  * Assumed too: an epoch that is not the newest any more is unknown within half a second (core/domain/epoch.h).
+ * tests/models/hub.pml stands for this file.
  *
  * What a lost event costs even so: each cache bounds the age of what it keeps (post_cache.h, account_cache.h, auth.h, pulled.h).
  */

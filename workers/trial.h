@@ -43,7 +43,7 @@
  * Failures. Redis does not execute 2: a death counts too much; the advocate tries again at its next look. It does not
  * execute 3: a death does not count, and the suspect is tried once more. Either is executed late, when this
  * process is dead and the entry somebody else's: it does nothing, since the script changes the number only of what is pending
- * under this process's name.
+ * under this process's name. tests/models/deaths.pml stands for this file.
  */
 #ifndef ROOKERY_WORKERS_TRIAL_H
 #define ROOKERY_WORKERS_TRIAL_H

@@ -22,7 +22,7 @@
  *                                       before it. Executed late; and the worker that would have deleted the list is dead
  */
 #define IDS 3
-#define ROOM 6
+#define ROOM 5
 #define PROMPT 1 /* so many ids are made in the time that a prompt delivery may take */
 #define FLOOR 16 /* FLOOR + f: a floor */
 #define BUILDING 8
@@ -40,8 +40,7 @@
 
 byte list[ROOM], length; /* Redis: the elements from the left; the last ones are 0 */
 byte committed;          /* SQL: ids 1 to this, made and committed in order */
-byte due;                /* ids (a bit each) whose delivery Redis has executed, on whatever list there was; or that the rebuild's
-                          * snapshot held */
+byte due; /* ids (a bit each) whose delivery Redis has executed, on whatever list; or that a rebuild's snapshot held */
 bool gap;
 
 inline push(x) { list[length] = x; length++ }

@@ -4,14 +4,13 @@
  *   1. Redis: what the key "database" holds, so what somebody saw of PostgreSQL before 2.
  *   2. PostgreSQL: the newest epoch and whose it is; how far the database has come. Beats, if our epoch is the newest.
  *   3. Redis: the key "epoch". (After 2: a row's number was in the key before the row was written.)
- *   4. Current: what 2 said goes to the key "database"; the epoch is adopted.
- *      Somebody else's, and in use, though our Redis had an epoch before: the connection is dropped, since the way may lead to the other
- *      by now; unknown until then.
- *      Otherwise a new one is opened; then from 1.
- * Without Redis: the beats of others are counted instead, and the epoch is abandoned when there are none.
- * Failures: a server is away or too slow: the look is tried again with backoff. What was known stays known for STALE_MS, for a PostgreSQL
- * that is away for a moment should not send every reader to it. A connection changes meanwhile: the answer is for older ones, is
- * not adopted, and the next look asks again.
+ *   4. Current: what 2 said goes to the key "database"; the epoch is adopted. Somebody else's, and in use, though our
+ *      Redis had an epoch before: the connection is dropped, since the way may lead to the other by now; unknown
+ *      until then. Otherwise a new one is opened; then from 1.
+ * Without Redis: the beats of others are counted instead, and the epoch is abandoned when there are none. Failures: a
+ * server is away or too slow: the look is tried again with backoff. What was known stays known for STALE_MS, for a
+ * PostgreSQL that is away for a moment should not send every reader to it. A connection changes meanwhile: the answer
+ * is for older ones, is not adopted, and the next look asks again.
  */
 #include "core/domain/epoch.h"
 

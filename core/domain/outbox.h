@@ -14,10 +14,10 @@
  *     published again).
  *   - a new Redis comes between 2 and 3, and its epoch is opened (epoch.h): nothing is marked, the relay
  *     publishes again. Marked then, the row would seem to have been published to the new one.
- *   - 2 goes to a Redis that is not the newest, or whose epoch has changed: its fence fails, or nothing is marked; the relay
- *     publishes again.
- * Assumed: now() of a marking statement is later than the commit of what it marks (it begins after it, by PostgreSQL's clock);
- * where that matters is in epoch.h. tests/models/outbox.pml stands for this file.
+ *   - 2 goes to a Redis that is not the newest, or whose epoch has changed: its fence fails, or nothing is marked;
+ *     the relay publishes again.
+ * Assumed: now() of a marking statement is later than the commit of what it marks (it begins after it, by
+ * PostgreSQL's clock); where that matters is in epoch.h. tests/models/outbox.pml stands for this file.
  */
 #ifndef ROOKERY_CORE_DOMAIN_OUTBOX_H
 #define ROOKERY_CORE_DOMAIN_OUTBOX_H
@@ -55,7 +55,8 @@ int outbox_publish(struct fiber *self, struct domain *d, const struct event_reco
 /* The same in one round trip with the commands that b already holds, built for this epoch. Takes b. */
 int outbox_publish_in(struct fiber *self, struct domain *d, struct redis_batch *b, int64_t epoch,
                       const struct event_record *events, size_t n);
-/* The same for a change that must be heard of before it is acknowledged (deletes, edits, ended sessions: P3): 0 when it is on a
+/* The same for a change that must be heard of before it is acknowledged (deletes, edits, ended sessions: P3): 0 when
+ * it is on a
  * stream of the Redis that everybody uses (epoch_confirm); else answer UNAVAILABLE. */
 int outbox_publish_heard(struct fiber *self, struct domain *d, const struct event_record *event);
 

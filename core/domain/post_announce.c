@@ -2,10 +2,10 @@
  *
  * Happy path: in one round trip, the entry is appended to its author's own home timeline, and its event is published.
  * Failures:
- *   - Redis is not reached, or another one is in use by now. The event is the relay's to publish (which appends to the author's
- *     timeline as well), and the acknowledgement waits until it has, since other gateways may have a Redis: SQL knows, by the
- *     outbox row. If the newest epoch was abandoned (epoch.h), nobody has a Redis, and every gateway reads from SQL, where the
- *     entry is; then, and as soon as the event is published, it is acknowledged.
+ *   - Redis is not reached, or another one is in use by now. The event is the relay's to publish (which appends to
+ *     the author's timeline as well), and the acknowledgement waits until it has, since other gateways may have a
+ *     Redis: SQL knows, by the outbox row. If the newest epoch was abandoned (epoch.h), nobody has a Redis, and every
+ *     gateway reads from SQL, where the entry is; then, and as soon as the event is published, it is acknowledged.
  *   - neither comes to pass within ANNOUNCE_LIMIT_MS: UNAVAILABLE. The entry is there all the same, and a retry under
  *     the same key finds it.
  */

@@ -9,41 +9,42 @@
  * No clock takes part in what follows, nor how long anything takes: a command that a stalled path delivers minutes late
  * is as good as any other.
  *
- * The lemma. Let L be one life of the list, from the claim that created it to its end; S what the rebuild read from SQL;
- * D(t) the entries that Redis has been told to append to L by the moment t. A floor f at a place p is *true* when every entry
- * of S and of D(t) with id > f stands right of p, at every moment t from its making on. Claim: every floor is true.
- *   - An append goes to the right end, so it cannot make a floor untrue; a trim removes from the left, so what stands right
- *     of a floor stays while the floor does.
+ * The lemma. Let L be one life of the list, from the claim that created it to its end; S what the rebuild read from
+ * SQL; D(t) the entries that Redis has been told to append to L by the moment t. A floor f at a place p is *true*
+ * when every entry of S and of D(t) with id > f stands right of p, at every moment t from its making on. Claim: every
+ * floor is true.
+ *   - An append goes to the right end, so it cannot make a floor untrue; a trim removes from the left, so what stands
+ *     right of a floor stays while the floor does.
  *   - A rebuild writes S, newest entry rightmost, to the left of everything appended since the claim, and between any two
  *     of its entries x < y it may write the floor x: entries of S above x stand right of it, and all of D does.
  *     The lowest one, at the head, is 0 when S is the whole timeline, else just below S's oldest entry.
- *   - A reader's floor is pushed by a script, which Redis executes as one step: it walks from the right end to the nearest
- *     floor f, and pushes m, the greatest of f and of the ids it met. Let e be an entry of S or D at that moment, with e > m. Then
- *     e > f, and f is true, so e stands right of f: the script met it, and m >= e. So there is none, and m is true.
+ *   - A reader's floor is pushed by a script, which Redis executes as one step: it walks from the right end to the
+ *     nearest floor f, and pushes m, the greatest of f and of the ids it met. Let e be an entry of S or D at that
+ *     moment, with e > m. Then e > f, and f is true, so e stands right of f: the script met it, and m >= e. So there
+ *     is none, and m is true.
  * Hence a part of the list, read from its tail, is complete for ids above its *leftmost* floor, however long it is:
  *   - A page whose entries are all above it can be served from the part alone.
  *   - Else a longer part is read, up to the whole list.
- *   - Below the whole list's leftmost floor SQL is asked (home.h). A list whose floors have all been trimmed away, because
- *     nobody read it for hundreds of entries, is discarded and built anew.
+ *   - Below the whole list's leftmost floor SQL is asked (home.h). A list whose floors have all been trimmed away,
+ *     because nobody read it for hundreds of entries, is discarded and built anew.
  * So a blind LTRIM loses nothing, and a list may be deleted at any time.
  *
  * Rebuild (by a gateway, at a read that finds no list):
  *   1. Claim: a script pushes "bT:N" if the key does not exist. From now on deliveries land behind it.
  *   2. Load the viewer's relations, then the newest entries that they show. Each statement's snapshot is later than 1.
- *   3. Fill: a script replaces the head if it still is "bT:N" by S with its floors. If the head is another's, or the list is
- *      gone (deleted because relations changed), it writes nothing: the page is served from what was read, and the next
- *      read tries again.
- * Why the entries are all there. An entry is either committed before the snapshot that looks for it, so in S, or its fan-out
- * runs after its commit, so after 1, so it lands in D. (Both may happen: readers drop duplicates.)
- * Why they are the right ones. A change of relations by which more is shown commits, then deletes the list, then moves the
- * viewer's token (tokens.h), then is acknowledged. If the claim comes before that DEL, the list dies by it, or its fill finds no
- * head. If it comes after, then commit < DEL < claim < load: the relations loaded in 2 have the change. Relations
- * that were loaded before the claim would not do: that is why they are not a parameter. (A change by which less is shown
- * need not delete: readers filter.)
- * Failures:
- *   - the builder dies after 1: the head stays "bT:N"; a reader's claim finds it older than BUILD_STALE_MS, by Redis's time, and
- *     takes it over (its own "bT':N'" becomes the head; deliveries since are kept). A clock that is stepped only makes that earlier
- *     or later: the one who was thought dead finds another head.
+ *   3. Fill: a script replaces the head if it still is "bT:N" by S with its floors. If the head is another's, or the
+ *      list is gone (deleted because relations changed), it writes nothing: the page is served from what was read,
+ *      and the next read tries again.
+ * Why the entries are all there. An entry is either committed before the snapshot that looks for it, so in S, or its
+ * fan-out runs after its commit, so after 1, so it lands in D. (Both may happen: readers drop duplicates.) Why they
+ * are the right ones. A change of relations by which more is shown commits, then deletes the list, then moves the
+ * viewer's token (tokens.h), then is acknowledged. If the claim comes before that DEL, the list dies by it, or its
+ * fill finds no head. If it comes after, then commit < DEL < claim < load: the relations loaded in 2 have the change.
+ * Relations that were loaded before the claim would not do: that is why they are not a parameter. (A change by which
+ * less is shown need not delete: readers filter.) Failures:
+ *   - the builder dies after 1: the head stays "bT:N"; a reader's claim finds it older than BUILD_STALE_MS, by
+ *     Redis's time, and takes it over (its own "bT':N'" becomes the head; deliveries since are kept). A clock that is
+ *     stepped only makes that earlier or later: the one who was thought dead finds another head.
  * Assumed: an event is delivered after its commit, to everybody whom SQL names then (workers/followers.h); a list of an
  * epoch is on that epoch's server only (epoch.h). tests/models/rebuild.pml and floors.pml stand for this file.
  */
@@ -67,7 +68,8 @@ struct timeline_part {
     bool building;  /* a rebuild is under way: bound is INT64_MAX */
 };
 
-/* Parses the elements of an LRANGE -asked -1 (whole: of 0 -1) into the arena. An element that is none of the above makes the
+/* Parses the elements of an LRANGE -asked -1 (whole: of 0 -1) into the arena. An element that is none of the above
+ * makes the
  * bound INT64_MAX. */
 void timeline_parse(const struct redis_reply *range, size_t asked, bool whole, struct arena *a,
                     struct timeline_part *out);

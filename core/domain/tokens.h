@@ -1,16 +1,16 @@
 /* Version tokens: how a gateway knows that what it has cached of an account is still true (P3).
  *
- * rv:{A} and lv:{A} hold a random token. A change to A's relations commits in SQL, then sets a new token,
- * then is acknowledged. A reader fetches the token in the same round trip as the timeline; if its cached
- * relations were loaded under that very token (token fetched BEFORE the load), they contain every
- * acknowledged change: commit(change) < set(token') < ack; a cache valid under token' was loaded after token'
- * was seen, so after commit. A missing token (Redis was wiped, or the key expired) makes the reader set a
- * fresh one and load again. A Redis that went back in time could show an old token again: caches are
- * therefore dropped whenever the connection is new. A PostgreSQL that went back makes the opposite possible, relations under
- * a token that speaks of a change which is lost: caches are dropped with the new epoch (epoch.h).
+ * rv:{A} and lv:{A} hold a random token. A change to A's relations commits in SQL, then sets a new token, then is
+ * acknowledged. A reader fetches the token in the same round trip as the timeline; if its cached relations were
+ * loaded under that very token (token fetched BEFORE the load), they contain every acknowledged change:
+ * commit(change) < set(token') < ack; a cache valid under token' was loaded after token' was seen, so after commit. A
+ * missing token (Redis was wiped, or the key expired) makes the reader set a fresh one and load again. A Redis that
+ * went back in time could show an old token again: caches are therefore dropped whenever the connection is new. A
+ * PostgreSQL that went back makes the opposite possible, relations under a token that speaks of a change which is
+ * lost: caches are dropped with the new epoch (epoch.h).
  *
- * Assumed: the token that was set is the one that others read: both are of the Redis that everybody uses. A change is therefore acknowledged
- * only after SQL has said that its epoch is still the newest (epoch_confirm).
+ * Assumed: the token that was set is the one that others read: both are of the Redis that everybody uses. A change is
+ * therefore acknowledged only after SQL has said that its epoch is still the newest (epoch_confirm).
  */
 #ifndef ROOKERY_CORE_DOMAIN_TOKENS_H
 #define ROOKERY_CORE_DOMAIN_TOKENS_H

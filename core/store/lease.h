@@ -6,14 +6,14 @@
  * a lease is held again, which may be on another node. A process that is killed leaves its node to the next
  * after at most 72 s; a graceful stop after 12 s.
  *
- * The time of ids is the database's: told with each renewal, to half of what the round trip took (a second at most), and counted on by
- * the monotonic clock (struct followed_clock). The wall clock of this machine is not looked at, so a step of it cannot be seen in
- * an id, nor in anything else that is compared with one (lease_now_ms).
+ * The time of ids is the database's: told with each renewal, to half of what the round trip took (a second at most),
+ * and counted on by the monotonic clock (struct followed_clock). The wall clock of this machine is not looked at, so
+ * a step of it cannot be seen in an id, nor in anything else that is compared with one (lease_now_ms).
  *
- * Why two holders of a node never make the same id: the times of a holder's ids are below expires_at, which each renewal sets
- * ahead of the holder's own time and which never goes back; a node is taken only when the database's time is 12 s beyond that, and
- * the new holder's time is the database's, to half a second. A database whose clock is set back delays a taking, and one
- * whose clock jumps ahead makes ids jump ahead with it.
+ * Why two holders of a node never make the same id: the times of a holder's ids are below expires_at, which each
+ * renewal sets ahead of the holder's own time and which never goes back; a node is taken only when the database's
+ * time is 12 s beyond that, and the new holder's time is the database's, to half a second. A database whose clock is
+ * set back delays a taking, and one whose clock jumps ahead makes ids jump ahead with it.
  *
  * Assumed: monotonic clocks run at the same rate as the database's to 1 in 100 (a lease is at most 60 s old).
  */

@@ -20,8 +20,9 @@
  * redis_run_id() tells which server process it is: what was cached under another one must be forgotten
  * (design 6.4).
  *
- * Connections that are opened beside a shared one (blocking, tracking) are of use only if they lead to the same server process:
- * one that does not, which happens while a name or a proxy moves from one server to another, is dropped and made again.
+ * Connections that are opened beside a shared one (blocking, tracking) are of use only if they lead to the same
+ * server process: one that does not, which happens while a name or a proxy moves from one server to another, is
+ * dropped and made again.
  *
  * Keys are cluster-ready: every key has one {hash tag}, and a command touches one tag only. redis_open takes
  * one server today; routing by tag is the client's business and would change nothing above it.
@@ -53,7 +54,8 @@ bool redis_ready(const struct redis *r);
 void redis_reconnect(struct redis *r, const char *why);
 /* Waits until the first attempt to connect has ended, well or not. 0, or the fiber's interrupt. */
 int redis_wait_attempt(struct fiber *self, struct redis *r);
-/* Why the server is refused (redis_check.h): a sentence; NULL when it is not. It is tried again all the same, as one that is
+/* Why the server is refused (redis_check.h): a sentence; NULL when it is not. It is tried again all the same, as one
+ * that is
  * away is. Of a connection that redis_open made; others are not asked. */
 const char *redis_refusal(const struct redis *r);
 /* Counts connections made so far; 0 before the first. */
@@ -105,7 +107,8 @@ int redis_submit(struct redis *r, struct redis_batch *b);
 int redis_await(struct fiber *self, struct redis *r, struct redis_batch *b);
 const struct redis_reply *redis_batch_reply(const struct redis_batch *b, size_t i);
 const int64_t *redis_batch_integers(const struct redis_batch *b);
-/* The error that an error reply stands for: ERR_UNAVAILABLE when the server is in a state that passes (out of memory, loading,
+/* The error that an error reply stands for: ERR_UNAVAILABLE when the server is in a state that passes (out of memory,
+ * loading,
  * a replica, busy, ...) and did nothing; else ERR_REDIS. */
 enum error redis_reply_error(struct str reply);
 /* 0, or the first error reply's redis_reply_error, with that reply in fault->text. */
@@ -123,10 +126,11 @@ int redis_call(struct fiber *self, struct redis *r, const struct redis_reply **o
  * made anew, so that the server does not hand entries to somebody who has gone. */
 struct redis *redis_open_blocking(struct redis *shared, const char *name, int64_t block_ms);
 
-/* A connection of its own that is told of changes (CLIENT TRACKING, Redis 6 and later; where that is refused the connection
- * never becomes ready). Every key that a command on it has read is watched from then on: when it changes (by whomever), expires or is
- * evicted, on_changed is called with it, once, and it is no longer watched. A key of NULL stands for all keys. What is read here
- * must be small: 64 KiB a reply. Batches as above, but not integers-only. A new generation watches nothing. on_changed must
+/* A connection of its own that is told of changes (CLIENT TRACKING, Redis 6 and later; where that is refused the
+ * connection never becomes ready). Every key that a command on it has read is watched from then on: when it changes
+ * (by whomever), expires or is evicted, on_changed is called with it, once, and it is no longer watched. A key of
+ * NULL stands for all keys. What is read here must be small: 64 KiB a reply. Batches as above, but not integers-only.
+ * A new generation watches nothing. on_changed must
  * not submit or suspend. */
 typedef void redis_on_changed(void *owner, struct str key);
 struct redis *redis_open_tracking(struct redis *shared, const char *name, redis_on_changed *on_changed,

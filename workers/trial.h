@@ -37,6 +37,8 @@
  * What remains. A killer from outside that strikes again and again in the first 200 ms of a wait, or while an entry that takes
  * long is computed, makes a dead letter of an innocent one, which can be replayed. An entry that kills while its lane waits
  * (by the memory that an answer takes, say) is never convicted; each of its trials is in the log.
+ * Deaths at such bad moments count also while nothing later is settled, and stay counted: an entry that had many of them, and after
+ * whose trouble a later entry is settled first, is convicted untried.
  * Also counted is what only looks like a death: a claim of 1 whose reply is lost, and a worker that cannot reach Redis for
  * ROOKERY_RECLAIM_MS, whose entries others take over. It takes many of these for one entry, and lemma 4 holds all the same.
  *

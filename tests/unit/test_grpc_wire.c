@@ -427,6 +427,20 @@ static void a_chat_answers_before_the_half_close(struct fiber *self, void *arg) 
     pair_end(self, &p);
 }
 
+/* Whose message is taken from what came before the reset. */
+static void a_message_right_before_a_reset_is_taken_and_the_call_cancelled(struct fiber *self, void *arg) {
+    struct pair p;
+    (void)arg;
+    pair_begin(self, &p);
+    h2_send_call(&p.peer, 1, TEST_SERVICE "Chat", NULL, NULL);
+    WAIT_UNTIL(p.w.handlers_running == 1);
+    h2_send_message(&p.peer, 1, STR("\n\2hi"), 0);
+    h2_send_reset(&p.peer, 1, NGHTTP2_CANCEL);
+    WAIT_UNTIL(p.w.cancelled == 1);
+    check_alive(self, &p, 3);
+    pair_end(self, &p);
+}
+
 /* ---- flow control -------------------------------------------------------------------------------------- */
 
 static void a_tiny_window_starves_but_does_not_break_a_reply(struct fiber *self, void *arg) {
@@ -632,6 +646,7 @@ int main(void) {
         IN_FIBER(a_reset_before_the_message_leaves_nothing),
         IN_FIBER(a_dropped_connection_cancels_its_handlers),
         IN_FIBER(a_chat_answers_before_the_half_close),
+        IN_FIBER(a_message_right_before_a_reset_is_taken_and_the_call_cancelled),
         IN_FIBER(a_tiny_window_starves_but_does_not_break_a_reply),
         IN_FIBER(a_starved_stream_does_not_hold_others),
         IN_FIBER(a_sender_beyond_its_window_is_reset),

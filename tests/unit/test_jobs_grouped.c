@@ -9,6 +9,7 @@
 #include "workers/jobs/display.h"
 #include "workers/jobs/impute.h"
 #include "workers/jobs/spill.h"
+#include "workers/jobs/steps.h"
 
 static const char *const by_g[] = {"g"}, *const by_two[] = {"g", "h"}, *const x1[] = {"x"},
                          *const x2[] = {"x", "z"};
@@ -235,6 +236,35 @@ static void survives_a_lack_of_memory(void **state) {
     free(text);
 }
 
+/* Of tables without rows, the header and the end are all there is to make room for. */
+static bool combine_case(void *context) {
+    const struct fault_case *c = context;
+    struct text_source source = {0};
+    struct steps_table table = {"a table", text_source(&source, c->text)};
+    struct steps_combine_options options = {.format = c->spec->format};
+    struct jobs_error error = {0};
+    struct text_sink sink;
+    FILE *out = text_sink_open(&sink);
+    if (!out) return false;
+    bool good = steps_combine(&table, 1, &options, out, &error);
+    if (!good) assert_int_equal(error.fault, JOBS_FAULT_DATA);
+    good = fclose(out) == 0 && good;
+    if (good) assert_string_equal(sink.at, c->expected);
+    text_sink_close(&sink);
+    return good;
+}
+
+static void combining_survives_it_too(void **state) {
+    (void)state;
+    struct grouped_spec csv = {.format = RESULTS_CSV}, json = {.format = RESULTS_JSON};
+    struct fault_case c = {&csv, "g,status,term\n", "g,status,term\n", false};
+    assert_true(combine_case(&c));
+    if (failing_malloc_works()) assert_true(failing_malloc_each(combine_case, &c) > 10);
+    c = (struct fault_case){&json, "g,status,term\n", "[\n]\n", false};
+    assert_true(combine_case(&c));
+    if (failing_malloc_works()) assert_true(failing_malloc_each(combine_case, &c) > 10);
+}
+
 static bool impute_case(void *policy) {
     struct text_source source = {0};
     struct impute_input input = {"rows", {0}, text_source_again, &source};
@@ -420,6 +450,7 @@ int main(void) {
         cmocka_unit_test(threads_memory_and_parts_change_nothing),
         cmocka_unit_test(splits_partitions_that_are_too_large),
         cmocka_unit_test(survives_a_lack_of_memory),
+        cmocka_unit_test(combining_survives_it_too),
         cmocka_unit_test(imputing_survives_it_too),
         cmocka_unit_test(tables_for_a_person_are_aligned),
         cmocka_unit_test(says_that_the_disk_is_full),

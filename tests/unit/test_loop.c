@@ -14,6 +14,7 @@
 
 #include "core/async/loop.h"
 #include "core/base/clock.h"
+#include "tests/unit/support/failing_malloc.h"
 #include "tests/unit/support/traced_loop.h"
 
 /* A fiber that parks once and says how it went on. */
@@ -563,6 +564,21 @@ static void a_fibers_arena_is_empty_at_start_and_has_its_limit(void **state) {
     }
 }
 
+static void a_finished_fiber_is_kept_for_the_next_one_however_often_it_was_reused(void **state) {
+    (void)state;
+    if (!failing_malloc_works()) skip();
+    struct fixture x = {.loop = loop_new(&(struct loop_options){.keep_stacks = 1}, NULL)};
+    long kept = 0;
+    for (int i = 0; i < 4; i++) {
+        void *got[2];
+        assert_int_equal(fiber_spawn(x.loop, NULL, use_arena, got, NULL), 0);
+        loop_run(x.loop);
+        if (i == 0) kept = failing_malloc_blocks();
+        assert_int_equal(failing_malloc_blocks(), kept);
+    }
+    loop_free(x.loop);
+}
+
 static void leave_behind(bool a_fiber, bool a_handle) {
     static uv_timer_t t;
     struct fixture x = {.loop = loop_new(NULL, NULL)};
@@ -624,6 +640,7 @@ int main(void) {
         WITH_LOOP(ten_thousand_fibers_may_be_parked_at_once),
         cmocka_unit_test(more_fibers_than_allowed_are_refused),
         WITH_LOOP(a_fibers_arena_is_empty_at_start_and_has_its_limit),
+        cmocka_unit_test(a_finished_fiber_is_kept_for_the_next_one_however_often_it_was_reused),
         cmocka_unit_test(loop_free_asserts_that_nothing_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -372,6 +372,41 @@ static void calls_go_around_a_slow_statement(void **state) {
     run_in_fiber(slow_neighbour, *state);
 }
 
+/* As many as one connection takes, all at once. */
+static void crowd_beside_a_slow_neighbour(struct fiber *self, void *arg) {
+    enum { PIPELINE = 8 };
+    struct slow s = {.pg = open_pool(self, arg, 2, PIPELINE)};
+    struct crowd c = {.pg = s.pg};
+    for (int i = 0; i < 10; i++) round_trip_i64(self, s.pg, i);
+    start_fiber(self, sleep_one_second, &s);
+    fiber_sleep_ms(self, 50);
+    latch_init(&c.latch, PIPELINE);
+    for (int i = 0; i < PIPELINE; i++) start_fiber(self, square_once, &c);
+    CHECK_INT(latch_wait(self, &c.latch), 0);
+    CHECK(!s.over);
+    CHECK_INT(c.errors + c.wrong, 0);
+    pg_close(self, s.pg, 5000);
+}
+
+static void many_calls_at_once_go_around_a_slow_statement(void **state) {
+    run_in_fiber(crowd_beside_a_slow_neighbour, *state);
+}
+
+static void long_idle(struct fiber *self, void *arg) {
+    struct slow s = {.pg = open_pool(self, arg, 2, 8)};
+    for (int i = 0; i < 10; i++) round_trip_i64(self, s.pg, i);
+    fiber_sleep_ms(self, 50);
+    start_fiber(self, sleep_one_second, &s);
+    fiber_sleep_ms(self, 0);
+    CHECK_INT(round_trip_i64(self, s.pg, 7), 7);
+    CHECK(!s.over);
+    pg_close(self, s.pg, 5000);
+}
+
+static void a_connection_that_was_idle_for_long_is_not_slow(void **state) {
+    run_in_fiber(long_idle, *state);
+}
+
 struct blobs {
     struct pg *pg;
     struct str blob;
@@ -673,6 +708,8 @@ int main(void) {
         cmocka_unit_test(a_bad_statement_does_not_fail_its_neighbours),
         cmocka_unit_test(a_statement_that_could_not_be_prepared_is_prepared_later),
         cmocka_unit_test(calls_go_around_a_slow_statement),
+        cmocka_unit_test(many_calls_at_once_go_around_a_slow_statement),
+        cmocka_unit_test(a_connection_that_was_idle_for_long_is_not_slow),
         cmocka_unit_test(big_values_flow_both_ways_at_once),
         cmocka_unit_test(statements_together_are_all_or_nothing),
         cmocka_unit_test(an_error_does_not_skip_what_neighbours_prepared),

@@ -187,6 +187,31 @@ static void the_deadline_reaches_the_handler(struct fiber *self, void *arg) {
     pair_end(self, &p);
 }
 
+/* The most that the handler of one of ten calls had left; a call that waited long for a processor does not count. */
+static int64_t most_time_left_ms(struct fiber *self, struct pair *p, int64_t timeout_ms) {
+    int64_t most = 0;
+    for (int i = 0; i < 10; i++) {
+        struct rpc_client_call call = {.path = ECHO_METHOD, .request = STR(""), .timeout_ms = timeout_ms};
+        CHECK_INT(rpc_client_unary(self, p->client, &call), 0);
+        CHECK_INT(call.grpc_status, 0);
+        if (p->w.last_time_left_ms > most) most = p->w.last_time_left_ms;
+    }
+    return most;
+}
+
+static void a_deadline_keeps_its_milliseconds_while_eight_digits_hold_them(struct fiber *self, void *arg) {
+    struct pair p;
+    (void)arg;
+    pair_begin(self, &p);
+    int64_t left = most_time_left_ms(self, &p, 99999999);
+    CHECK(left > 99999000 && left <= 99999999);
+    left = most_time_left_ms(self, &p, 100000999); /* in seconds */
+    CHECK(left > 99999000 && left <= 100000000);
+    left = most_time_left_ms(self, &p, INT64_C(200000000000)); /* the most that can be said */
+    CHECK(left > INT64_C(99999990000) && left <= INT64_C(99999999000));
+    pair_end(self, &p);
+}
+
 static void a_call_past_its_deadline_ends(struct fiber *self, void *arg) {
     struct pair p;
     (void)arg;
@@ -598,6 +623,7 @@ int main(void) {
         IN_FIBER(an_internal_error_keeps_its_sentence_to_itself),
         IN_FIBER(the_authenticator_guards_what_is_not_public),
         IN_FIBER(the_deadline_reaches_the_handler),
+        IN_FIBER(a_deadline_keeps_its_milliseconds_while_eight_digits_hold_them),
         IN_FIBER(a_call_past_its_deadline_ends),
         IN_FIBER(the_servers_time_limit_ends_a_unary_call),
         IN_FIBER(calls_beyond_the_limit_hear_to_come_back),

@@ -49,6 +49,13 @@ class Workers:
         self.alive = []
 
 
+def alone_story(stack, ada, dataset, wanted):
+    """Every step puts the next ones on the stream: a relay is only for those that died in between."""
+    stack.worker("no-relay", ROOKERY_ROLES="jobs", ROOKERY_JOB_STALL_S=3600)
+    same_table(ada, ada.create(dataset, SPEC), "a job ends while no relay runs", wanted)
+    stack.stop("no-relay")
+
+
 def at_work(ada, job):
     """Some of its tasks are done, and some are not."""
     def some():
@@ -235,6 +242,7 @@ def main():
         dataset = ada.upload(CONTENT, "many slices")
         first.stop_all()
         wanted = command_line(CONTENT, *WORDS)
+        alone_story(stack, ada, dataset, wanted)
         number_story(stack, ada, dataset, wanted)
         workers = killing_story(stack, ada, dataset, wanted)
         long_story(stack, ada, workers)

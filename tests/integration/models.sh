@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The models in tests/models: spin finds no error in any of them, reaches all of each, and finds the error of each mutant.
 #
-# Two checks run at a time; each compiles a verifier of its own in a temporary folder. They take about a minute together, on two idle cores.
+# Two checks run at a time; each compiles a verifier of its own in a temporary folder. On two idle cores they take about a
+# minute together.
 
 # shellcheck source=../lib/tap.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/tap.sh"

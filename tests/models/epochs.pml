@@ -14,9 +14,9 @@
  * Abstractions: two daemons, each with a connection of its own that follows the path when it likes; both read and know an
  * epoch; the first posts and relays, the second delivers and follows. A list's rebuild is one step (the model "rebuild"). Who may
  * open an epoch is no question of time: anybody who finds the newest not to be of its Redis may, K - 2 times in all. A Redis is
- * empty when the path first leads to it, or a copy of the other. A PostgreSQL that went back is noticed at the next look; each
- * daemon loses its connection first. Three stories: PostgreSQL goes back twice, over an unfollow; the path moves to the other
- * Redis and back while the viewer follows; it moves while PostgreSQL goes back.
+ * empty when the path first leads to it, or (without a restore) a copy of the other. A PostgreSQL that went back is noticed at
+ * the next look; each daemon loses its connection first. Three stories: PostgreSQL goes back twice, over an unfollow; the path
+ * moves to the other Redis and back while the viewer follows; it moves while PostgreSQL goes back.
  * Cannot see: that a daemon reads another Redis until its next look, but for what was followed (stale); that events are published
  * again for other consumers (the model "outbox"); a restore that nothing tells from what was before it.
  *
@@ -194,10 +194,16 @@ active [2] proctype daemon() {
        atomic { sent(); publish(); e = 0 }
     :: d_step { to_mark != 0 -> mark() }
     :: d_step { _pid == 0 && !posted -> sql(); posted = true; committed = true }
-    :: d_step { _pid == 1 && changes > 0 && acknowledged -> sql(); changes--; acknowledged = false; follows = !follows; older = committed && follows }
+    :: d_step { _pid == 1 && changes > 0 && acknowledged ->
+           sql(); changes--; acknowledged = false; follows = !follows; older = committed && follows
+       }
     :: d_step { _pid == 1 && epoch != 0 && !acknowledged -> e = epoch }
        atomic { sent(); TL(conn, e) = MISSING; ours = FENCED }
-       d_step { sql(); if :: ours && CONFIRMED && OLD_ENOUGH -> acknowledged = true :: else fi; e = 0; ours = false } /* else again */
+       d_step {
+           sql();
+           if :: ours && CONFIRMED && OLD_ENOUGH -> acknowledged = true :: else /* again */ fi;
+           e = 0; ours = false
+       }
     od
 }
 
@@ -212,7 +218,7 @@ active proctype world() {
     begun = true;
     do
     :: d_step { moves > 0 && path == A -> path = B; moves-- } /* to an empty server */
-    :: d_step { moves > 0 && path == A && key[B] == 0 -> path = B; moves--; /* to one that was a replica */
+    :: d_step { moves > 0 && path == A && key[B] == 0 && restores == 0 && history == 0 -> path = B; moves--; /* to one that was a replica */
            key[B] = key[A]; seen_number[B] = seen_number[A]; seen_history[B] = seen_history[A];
            waiting[B] = waiting[A]; added[B] = added[A]; TL(B, 1) = TL(A, 1)
        }

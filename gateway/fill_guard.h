@@ -3,7 +3,7 @@
  * A fill reads SQL and suspends; an invalidation that arrives meanwhile finds nothing to remove, and the fill
  * would then store the old value for good. So a cache notes the last invalidated ids in a ring with a running
  * number; a fill takes the number before it reads, and stores an id only if it has not been invalidated since
- * (or the ring has not run over).
+ * (or the ring has not run over). tests/models/hub.pml has the guard in it.
  */
 #ifndef ROOKERY_GATEWAY_FILL_GUARD_H
 #define ROOKERY_GATEWAY_FILL_GUARD_H

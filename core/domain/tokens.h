@@ -11,6 +11,7 @@
  *
  * Assumed: the token that was set is the one that others read: both are of the Redis that everybody uses. A change is
  * therefore acknowledged only after SQL has said that its epoch is still the newest (epoch_confirm).
+ * tests/models/rebuild.pml has tokens in it, and epochs.pml this assumption.
  */
 #ifndef ROOKERY_CORE_DOMAIN_TOKENS_H
 #define ROOKERY_CORE_DOMAIN_TOKENS_H

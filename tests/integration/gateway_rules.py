@@ -172,6 +172,20 @@ def threads(ada, bob, cleo):
     check("replies are counted", eventually(lambda: ada.get(root.id).reply_count in (5, 6)))
 
 
+def taken_back(ada, bob):
+    """P3 for reposts, whatever the gateway has read of them."""
+    post = ada.post("reposted and taken back")
+    shown = []
+    for _ in range(10):
+        repost = bob.repost(post)
+        shown.append(repost in bob.timeline_of(bob))
+        reply = bob.posts.Unrepost(posts.UnrepostRequest(post_id=post.id), **bob.me)
+        shown.append(repost not in bob.timeline_of(bob))
+    check("a repost is there at once, and gone at once", all(shown), shown)
+    check("taking it back is answered, and so is taking back what is gone",
+          reply == posts.UnrepostResponse() == bob.posts.Unrepost(posts.UnrepostRequest(post_id=post.id), **bob.me), reply)
+
+
 def edits(ada, bob):
     post = ada.post("version 0")
     for i in range(1, 6):
@@ -352,6 +366,7 @@ blocks(ada, bob)
 blocked_in_lists(ada, bob, cleo)
 idempotency(ada, bob)
 threads(ada, bob, cleo)
+taken_back(ada, bob)
 edits(ada, bob)
 lists(*people.named("lena", "max", "nora"))
 sessions(ada, bob)

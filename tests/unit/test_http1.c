@@ -104,6 +104,25 @@ static void a_request_may_come_byte_by_byte(struct fiber *self, void *arg) {
     pair_end(self, &p);
 }
 
+/* More of them than may wait uneaten. */
+static void a_body_may_come_in_chunks_of_one_byte(struct fiber *self, void *arg) {
+    enum { SPACES = 300 * 1024 };
+    struct pair p;
+    struct buf chunks;
+    (void)arg;
+    pair_begin(self, &p);
+    buf_init(&chunks);
+    for (int i = 0; i < SPACES; i++) buf_append_cstr(&chunks, "1\r\n \r\n");
+    raw_send_text(&p.peer,
+                  "POST " TEST_SERVICE "Echo HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+                  "transfer-encoding: chunked\r\n\r\n");
+    raw_send(&p.peer, chunks.ptr, chunks.len);
+    raw_send_text(&p.peer, "11\r\n{\"service\":\"abc\"}\r\n0\r\n\r\n");
+    CHECK(raw_wait_text(self, &p.peer, "{\"service\":\"abc\"}"));
+    buf_free(&chunks);
+    pair_end(self, &p);
+}
+
 static void close_and_http_1_0_end_the_connection(struct fiber *self, void *arg) {
     const char *requests[] = {"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
                               "GET /healthz HTTP/1.0\r\n\r\n"};
@@ -435,6 +454,7 @@ int main(void) {
         IN_FIBER(a_route_answers_get_and_head),
         IN_FIBER(requests_that_come_together_are_answered_in_order),
         IN_FIBER(a_request_may_come_byte_by_byte),
+        IN_FIBER(a_body_may_come_in_chunks_of_one_byte),
         IN_FIBER(close_and_http_1_0_end_the_connection),
         IN_FIBER(a_continue_is_sent_only_when_the_body_is_wanted),
         IN_FIBER(what_two_parsers_could_read_in_two_ways_is_refused),

@@ -407,6 +407,38 @@ static void a_connection_that_was_idle_for_long_is_not_slow(void **state) {
     run_in_fiber(long_idle, *state);
 }
 
+static void sleep_for_a_moment(struct fiber *self, void *arg) {
+    struct slow *s = arg;
+    CHECK_INT(sleep_s(self, s->pg, 0.2), 0);
+    s->over = true;
+}
+
+/* Calls are spread over both connections then, and some of them wait; a try in which this process was held up for as long
+ * as makes a connection slow does not count. */
+static void just_asked(struct fiber *self, void *arg) {
+    struct slow s = {.pg = open_pool(self, arg, 2, 8)};
+    struct crowd c = {.pg = s.pg};
+    bool spread = false;
+    for (int i = 0; i < 10; i++) round_trip_i64(self, s.pg, i);
+    for (int i = 0; i < 20 && !spread; i++) {
+        s.over = false;
+        start_fiber(self, sleep_for_a_moment, &s);
+        fiber_sleep_ms(self, 1);
+        latch_init(&c.latch, 4);
+        for (int j = 0; j < 4; j++) start_fiber(self, square_once, &c);
+        CHECK_INT(latch_wait(self, &c.latch), 0);
+        spread = s.over;
+        while (!s.over) fiber_sleep_ms(self, 1);
+    }
+    CHECK(spread);
+    CHECK_INT(c.errors + c.wrong, 0);
+    pg_close(self, s.pg, 5000);
+}
+
+static void a_connection_that_was_just_asked_something_is_not_slow(void **state) {
+    run_in_fiber(just_asked, *state);
+}
+
 struct blobs {
     struct pg *pg;
     struct str blob;
@@ -710,6 +742,7 @@ int main(void) {
         cmocka_unit_test(calls_go_around_a_slow_statement),
         cmocka_unit_test(many_calls_at_once_go_around_a_slow_statement),
         cmocka_unit_test(a_connection_that_was_idle_for_long_is_not_slow),
+        cmocka_unit_test(a_connection_that_was_just_asked_something_is_not_slow),
         cmocka_unit_test(big_values_flow_both_ways_at_once),
         cmocka_unit_test(statements_together_are_all_or_nothing),
         cmocka_unit_test(an_error_does_not_skip_what_neighbours_prepared),

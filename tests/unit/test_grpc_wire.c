@@ -502,6 +502,26 @@ static void a_sender_beyond_its_window_is_reset(struct fiber *self, void *arg) {
     pair_end(self, &p);
 }
 
+static void a_slow_reader_gives_the_window_back_although_nothing_else_is_sent(struct fiber *self, void *arg) {
+    struct pair p;
+    static char block[16384];
+    const struct str update = STR("\0\0\4\x08\0\0\0\0\1"); /* of stream 1 */
+    (void)arg;
+    pair_begin(self, &p);
+    p.w.sum_waits_ms = 200;
+    while (p.peer.settings_acked == 0 && h2_pump(self, &p.peer)) continue;
+    h2_send_call(&p.peer, 1, TEST_SERVICE "Sum", NULL, NULL);
+    h2_send_frame(&p.peer, NGHTTP2_DATA, 0, 1, "\0\0\x0f\xff\xff", 5);
+    for (int i = 0; i < 12; i++) h2_send_frame(&p.peer, NGHTTP2_DATA, 0, 1, block, sizeof block);
+    bool came = false;
+    while (!came && raw_wait_more(self, &p.peer.raw)) {
+        const struct buf *in = &p.peer.raw.in;
+        came = memmem(in->ptr, in->len, update.ptr, update.len) != NULL;
+    }
+    CHECK(came);
+    pair_end(self, &p);
+}
+
 /* ---- guards -------------------------------------------------------------------------------------------- */
 
 static bool ends_calmly(struct fiber *self, struct pair *p) {
@@ -650,6 +670,7 @@ int main(void) {
         IN_FIBER(a_tiny_window_starves_but_does_not_break_a_reply),
         IN_FIBER(a_starved_stream_does_not_hold_others),
         IN_FIBER(a_sender_beyond_its_window_is_reset),
+        IN_FIBER(a_slow_reader_gives_the_window_back_although_nothing_else_is_sent),
         IN_FIBER(a_flood_of_pings_ends_the_connection),
         IN_FIBER(pings_of_an_honest_client_are_answered),
         IN_FIBER(a_flood_of_settings_ends_the_connection),

@@ -123,7 +123,8 @@ static int sum(struct fiber *self, struct rpc_call *call, const ProtobufCMessage
     const ProtobufCMessage *m;
     (void)request;
     for (;;) {
-        int rc = rpc_receive(self, call, &m);
+        int rc = fiber_sleep_ms(self, world_of(call)->sum_waits_ms);
+        if (rc == 0) rc = rpc_receive(self, call, &m);
         if (rc != 0) return rc;
         if (!m) break;
         total += number_of(m);

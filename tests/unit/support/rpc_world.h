@@ -18,6 +18,7 @@ struct rpc_world {
     struct rpc_server *server;
     char address[32];
     bool is_ready;
+    int64_t sum_waits_ms; /* before Sum takes a message */
     /* What the handlers saw. */
     int handlers_running, cancelled, past_deadline;
     int64_t last_time_left_ms;

@@ -502,23 +502,40 @@ static void a_sender_beyond_its_window_is_reset(struct fiber *self, void *arg) {
     pair_end(self, &p);
 }
 
+static bool window_given(const struct pair *p) {
+    const struct str update = STR("\0\0\4\x08\0\0\0\0\1"); /* of stream 1 */
+    const struct buf *in = &p->peer.raw.in;
+    return memmem(in->ptr, in->len, update.ptr, update.len) != NULL;
+}
+
+/* 192 KiB of a message, whose length says more or that it is all. */
+static void send_to_slow_reader(struct fiber *self, struct pair *p, const char *prefix, uint8_t last_flags) {
+    static char block[16384];
+    p->w.sum_waits_ms = 200;
+    while (p->peer.settings_acked == 0 && h2_pump(self, &p->peer)) continue;
+    h2_send_call(&p->peer, 1, TEST_SERVICE "Sum", NULL, NULL);
+    h2_send_frame(&p->peer, NGHTTP2_DATA, 0, 1, prefix, 5);
+    for (int i = 1; i <= 12; i++)
+        h2_send_frame(&p->peer, NGHTTP2_DATA, i == 12 ? last_flags : 0, 1, block, sizeof block);
+}
+
 static void a_slow_reader_gives_the_window_back_although_nothing_else_is_sent(struct fiber *self, void *arg) {
     struct pair p;
-    static char block[16384];
-    const struct str update = STR("\0\0\4\x08\0\0\0\0\1"); /* of stream 1 */
     (void)arg;
     pair_begin(self, &p);
-    p.w.sum_waits_ms = 200;
-    while (p.peer.settings_acked == 0 && h2_pump(self, &p.peer)) continue;
-    h2_send_call(&p.peer, 1, TEST_SERVICE "Sum", NULL, NULL);
-    h2_send_frame(&p.peer, NGHTTP2_DATA, 0, 1, "\0\0\x0f\xff\xff", 5);
-    for (int i = 0; i < 12; i++) h2_send_frame(&p.peer, NGHTTP2_DATA, 0, 1, block, sizeof block);
-    bool came = false;
-    while (!came && raw_wait_more(self, &p.peer.raw)) {
-        const struct buf *in = &p.peer.raw.in;
-        came = memmem(in->ptr, in->len, update.ptr, update.len) != NULL;
-    }
-    CHECK(came);
+    send_to_slow_reader(self, &p, "\0\0\x0f\xff\xff", 0);
+    while (!window_given(&p) && raw_wait_more(self, &p.peer.raw)) continue;
+    CHECK(window_given(&p));
+    pair_end(self, &p);
+}
+
+static void a_request_that_has_ended_is_given_no_window(struct fiber *self, void *arg) {
+    struct pair p;
+    (void)arg;
+    pair_begin(self, &p);
+    send_to_slow_reader(self, &p, "\0\0\3\0\0", END);
+    CHECK_INT(answer(self, &p, 1)->grpc_status, 13); /* zeroes are no message */
+    CHECK(!window_given(&p));
     pair_end(self, &p);
 }
 
@@ -671,6 +688,7 @@ int main(void) {
         IN_FIBER(a_starved_stream_does_not_hold_others),
         IN_FIBER(a_sender_beyond_its_window_is_reset),
         IN_FIBER(a_slow_reader_gives_the_window_back_although_nothing_else_is_sent),
+        IN_FIBER(a_request_that_has_ended_is_given_no_window),
         IN_FIBER(a_flood_of_pings_ends_the_connection),
         IN_FIBER(pings_of_an_honest_client_are_answered),
         IN_FIBER(a_flood_of_settings_ends_the_connection),

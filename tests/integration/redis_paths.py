@@ -150,6 +150,70 @@ def emptied():
         check("its events come again", eventually(lambda: handled(stack) and ada.home() == posts[::-1]))
 
 
-for part in (executed_late, gateway_cut_off, used_again, emptied):
+def nobody_reaches_it():
+    """All ways to Redis fail for a while; Redis and its lists live on. What was posted meanwhile is shown as soon as it is back."""
+    with Stack() as stack:
+        way = stack.path_to_redis()
+        stack.gateway(paths=[way])
+        stack.worker("worker-1", paths=[way])
+        stack.wait_ready("worker-1")
+        ada = stack.person("alone")
+        posts = [ada.post("before")]
+        check("there is a timeline", eventually(lambda: ada.home() == posts))
+        for what in (way.cut, way.stall):
+            what()
+            time.sleep(4)
+            posts.append(ada.post("nobody reaches Redis"))
+            way.heal()
+            missing, end = 0, time.monotonic() + 5
+            while time.monotonic() < end:
+                missing += ada.home() != posts[::-1]
+            check(f"an outage ({what.__name__}) of Redis for all hides no post after it", missing == 0, f"{missing} reads lack it")
+
+
+def half_elsewhere():
+    """One gateway is led to another Redis than the rest, and its is the newer one: the rest shows what SQL says, and nothing of the
+    Redis it is still connected to."""
+    with Stack() as stack:
+        way = stack.path_to_redis()
+        stack.gateway("gateway-1")
+        left = stack.address
+        stack.gateway("gateway-2", paths=[way])
+        led_away = stack.address
+        stack.worker("worker-1")
+        stack.wait_ready("worker-1")
+        ada, bob = stack.people("half", 2)
+        stack.address = left
+        ada.follow(bob)
+        post = bob.post("hello")
+        check("ada sees bob", eventually(lambda: ada.home() == [post]))
+        epochs_before = epochs(stack)
+        way.switch(stack.another_redis("redis-b"))
+        check("a new epoch begins there", eventually(lambda: epochs(stack) > epochs_before))
+        check("the others say that theirs is not the newest",
+              eventually(lambda: "not the newest" in stack.log("gateway-1") and "not the newest" in stack.log("worker-1")))
+        for i in range(5):
+            stack.address = led_away
+            bob.call("GraphService/Block", accountId=ada.id)
+            stack.address = left
+            try:
+                ada.call("PostService/GetPost", postId=post)
+                seen = True
+            except RuntimeError:
+                seen = False
+            check("a block through the one is heeded by the other", not seen and ada.home() == [])
+            stack.address = led_away
+            bob.call("GraphService/Unblock", accountId=ada.id)
+        number = epochs(stack)
+        time.sleep(3)
+        check("the two do not take turns", epochs(stack) == number, f"{epochs(stack) - number} more epochs")
+        stack.kill("gateway-2")
+        stack.address = left
+        check("when it is gone the rest goes on", eventually(lambda: epochs(stack) > number))
+        new = bob.post("after")
+        check("and delivers", eventually(lambda: marked(stack)) and bob.home()[0] == new)
+
+
+for part in (executed_late, gateway_cut_off, used_again, emptied, nobody_reaches_it, half_elsewhere):
     part()
 done_testing()

@@ -189,15 +189,6 @@ static int from_sql(struct fiber *self, struct filling *f) {
     return 0;
 }
 
-/* `asked` of 0: all of it. */
-static void add_range(struct redis_batch *b, struct str key, size_t asked) {
-    redis_cmd(b, 4);
-    redis_arg(b, STR("LRANGE"));
-    redis_arg(b, key);
-    redis_arg_i64(b, -(int64_t)asked);
-    redis_arg(b, STR("-1"));
-}
-
 /* Stage 2. An error other than an interrupt leaves the part as it was. */
 static int from_longer_part(struct fiber *self, struct filling *f, struct str key, int64_t epoch,
                             size_t asked, struct timeline_part *part) {
@@ -205,7 +196,7 @@ static int from_longer_part(struct fiber *self, struct filling *f, struct str ke
     g->timeline_deep->value++;
     keep_chosen(self, f);
     struct redis_batch *b = redis_batch_new();
-    add_range(b, key, asked);
+    timeline_add_range(b, key, asked);
     epoch_add_fence(b);
     int e = redis_submit(g->domain.redis, b);
     if (e == 0) e = redis_await(self, g->domain.redis, b);

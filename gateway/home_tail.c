@@ -135,14 +135,6 @@ static void keep(struct home_tails *t, struct kept_tail about, const struct home
     lru_put(&t->kept, &k->lru);
 }
 
-static void add_range(struct redis_batch *b, struct str key, size_t asked) {
-    redis_cmd(b, 4);
-    redis_arg(b, STR("LRANGE"));
-    redis_arg(b, key);
-    redis_arg_i64(b, -(int64_t)asked);
-    redis_arg(b, STR("-1"));
-}
-
 static void add_expire(struct redis_batch *b, struct str key, int64_t seconds) {
     redis_cmd(b, 3);
     redis_arg(b, STR("EXPIRE"));
@@ -158,7 +150,7 @@ static int ask(struct fiber *self, struct gateway *g, struct redis *redis, int64
     uint64_t generation = redis_generation(g->domain.redis);
     struct redis_batch *b = redis_batch_borrow(redis);
     viewer_add_token_command(b, viewer_id);
-    add_range(b, key, asked);
+    timeline_add_range(b, key, asked);
     epoch_add_fence(b);
     if (expire) add_expire(b, key, g->domain.config->timeline_ttl_s);
     int e = redis_submit(redis, b);

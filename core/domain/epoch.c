@@ -15,9 +15,7 @@
 #include "core/domain/epoch.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/base/clock.h"
 #include "core/domain/keys.h"
@@ -44,7 +42,7 @@ struct epoch_watch {
 
 /* ---- what is asked ------------------------------------------------------------------------------------- */
 
-/* How far a database has come, as of an epoch. Numbers as text, since they go through scripts. */
+/* How far a database has come, as of an epoch. */
 struct progress {
     int64_t epoch;
     struct str system, timeline;
@@ -122,20 +120,19 @@ static const struct pg_stmt ABANDON = {
            "   AND epoch = (SELECT max(epoch) FROM redis_epochs) AND NOT superseded",
 };
 
-#define LUA_GREATER "local function greater(a, b) return #a > #b or #a == #b and a > b end\n"
-
 /* ARGV: a number. Raises the key to it. */
 static const struct redis_script RAISE = {
     .name = "epoch_raise",
-    .body = LUA_GREATER "local now = redis.call('GET', KEYS[1])\n"
-                        "if not now or greater(ARGV[1], now) then redis.call('SET', KEYS[1], ARGV[1]) end\n"
-                        "return 1\n",
+    .body =
+        REDIS_LUA_GREATER "local now = redis.call('GET', KEYS[1])\n"
+                          "if not now or greater(ARGV[1], now) then redis.call('SET', KEYS[1], ARGV[1]) end\n"
+                          "return 1\n",
 };
 
 /* ARGV: epoch, system, timeline, LSN, beat. Keeps the greatest that was seen in the newest epoch. */
 static const struct redis_script NOTE = {
     .name = "epoch_note",
-    .body = LUA_GREATER
+    .body = REDIS_LUA_GREATER
     "local now = redis.call('GET', KEYS[1]) or ''\n"
     "local epoch, system, timeline, lsn, beat = string.match(now, '^(%d+) (%S+) (%S+) (%d+) (%d+)$')\n"
     "if epoch and greater(epoch, ARGV[1]) then return 0 end\n"

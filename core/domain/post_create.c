@@ -10,10 +10,7 @@
  * retry with the same key finds out, and puts the entry on the author's timeline, since the gateway that wrote it may
  * not have come to that. 3 cannot be done: an error, and the retry finds the post.
  */
-#include "core/base/clock.h"
 #include "core/base/text.h"
-#include "core/domain/epoch.h"
-#include "core/domain/keys.h"
 #include "core/domain/outbox.h"
 #include "core/domain/post_internal.h"
 

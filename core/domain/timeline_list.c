@@ -2,11 +2,9 @@
 #include "core/domain/timeline_list.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/base/clock.h"
-#include "core/domain/epoch.h"
 #include "core/domain/keys.h"
 
 /* ---- parsing ------------------------------------------------------------------------------------------- */
@@ -52,6 +50,14 @@ static void sort_unique_descending(int64_t *v, size_t *n) {
     for (size_t i = 1; i < *n; i++)
         if (v[i] != v[kept - 1]) v[kept++] = v[i];
     *n = kept;
+}
+
+void timeline_add_range(struct redis_batch *b, struct str key, size_t asked) {
+    redis_cmd(b, 4);
+    redis_arg(b, STR("LRANGE"));
+    redis_arg(b, key);
+    redis_arg_i64(b, -(int64_t)asked);
+    redis_arg(b, STR("-1"));
 }
 
 void timeline_parse(const struct redis_reply *range, size_t asked, bool whole, struct arena *a,
@@ -160,26 +166,26 @@ int timeline_rebuild(struct fiber *self, struct domain *d, int64_t epoch, int64_
  * floor was pushed. */
 static const struct redis_script PUSH_FLOOR = {
     .name = "timeline_push_floor",
-    .body = "local function greater(a, b) return #a > #b or #a == #b and a > b end\n"
-            "local left, met, most = redis.call('LLEN', KEYS[1]), 0, '0'\n"
-            "while left > 0 do\n"
-            "  local from = math.max(left - 64, 0)\n"
-            "  local part = redis.call('LRANGE', KEYS[1], from, left - 1)\n"
-            "  for i = #part, 1, -1 do\n"
-            "    local floor = string.match(part[i], '^f(%d+)$')\n"
-            "    if floor and met < tonumber(ARGV[1]) then return 0 end\n"
-            "    if floor then\n"
-            "      redis.call('RPUSH', KEYS[1], 'f' .. (greater(floor, most) and floor or most))\n"
-            "      return 1\n"
-            "    end\n"
-            "    local id = string.match(part[i], '^-?(%d+)$')\n"
-            "    if not id then return 0 end\n"
-            "    if greater(id, most) then most = id end\n"
-            "    met = met + 1\n"
-            "  end\n"
-            "  left = from\n"
-            "end\n"
-            "return 0\n",
+    .body = REDIS_LUA_GREATER
+    "local left, met, most = redis.call('LLEN', KEYS[1]), 0, '0'\n"
+    "while left > 0 do\n"
+    "  local from = math.max(left - 64, 0)\n"
+    "  local part = redis.call('LRANGE', KEYS[1], from, left - 1)\n"
+    "  for i = #part, 1, -1 do\n"
+    "    local floor = string.match(part[i], '^f(%d+)$')\n"
+    "    if floor and met < tonumber(ARGV[1]) then return 0 end\n"
+    "    if floor then\n"
+    "      redis.call('RPUSH', KEYS[1], 'f' .. (greater(floor, most) and floor or most))\n"
+    "      return 1\n"
+    "    end\n"
+    "    local id = string.match(part[i], '^-?(%d+)$')\n"
+    "    if not id then return 0 end\n"
+    "    if greater(id, most) then most = id end\n"
+    "    met = met + 1\n"
+    "  end\n"
+    "  left = from\n"
+    "end\n"
+    "return 0\n",
 };
 
 int timeline_push_floor(struct fiber *self, struct domain *d, int64_t epoch, int64_t viewer_id) {

@@ -68,6 +68,8 @@ struct timeline_part {
     bool building;  /* a rebuild is under way: bound is INT64_MAX */
 };
 
+/* Adds the command that reads the last `asked` elements; 0: all. */
+void timeline_add_range(struct redis_batch *b, struct str key, size_t asked);
 /* Parses the elements of an LRANGE -asked -1 (whole: of 0 -1) into the arena. An element that is none of the above
  * makes the
  * bound INT64_MAX. */

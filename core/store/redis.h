@@ -145,6 +145,9 @@ struct redis_script {
     const char *name;
     const char *body;
 };
+/* For scripts: is a the greater of two whole numbers, without sign or leading zeros? As text, since Lua's numbers are too small
+ * for ids. */
+#define REDIS_LUA_GREATER "local function greater(a, b) return #a > #b or #a == #b and a > b end\n"
 /* args are texts; the reply lives in the fiber's arena. Errors as redis_call. */
 int redis_eval(struct fiber *self, struct redis *r, const struct redis_script *script, struct str key,
                const struct str *args, size_t nargs, const struct redis_reply **out);

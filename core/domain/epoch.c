@@ -4,13 +4,17 @@
  *   1. Redis: what the key "database" holds, so what somebody saw of PostgreSQL before 2.
  *   2. PostgreSQL: the newest epoch and whose it is; how far the database has come. Beats, if our epoch is the newest.
  *   3. Redis: the key "epoch". (After 2: a row's number was in the key before the row was written.)
- *   4. Current: what 2 said goes to the key "database"; the epoch is adopted. Somebody else's, and in use, though our
- *      Redis had an epoch before: the connection is dropped, since the way may lead to the other by now; unknown
- *      until then. Otherwise a new one is opened; then from 1.
- * Without Redis: the beats of others are counted instead, and the epoch is abandoned when there are none. Failures: a
- * server is away or too slow: the look is tried again with backoff. What was known stays known for STALE_MS, for a
- * PostgreSQL that is away for a moment should not send every reader to it. A connection changes meanwhile: the answer
- * is for older ones, is not adopted, and the next look asks again.
+ *   4. One of three:
+ *      current: what 2 said goes to the key "database"; the epoch is adopted.
+ *      somebody else's, and in use, though our Redis had an epoch before: the connection is dropped, since the way may
+ *      lead to the other by now; unknown until then.
+ *      otherwise a new one is opened; then from 1.
+ * Without Redis: the beats of others are counted instead, and the epoch is abandoned when there are none.
+ * Failures:
+ *   - a server is away or too slow: the look is tried again with backoff. What was known stays known for STALE_MS when
+ *     it is PostgreSQL, which should not have to serve every reader because it was away for a moment.
+ *   - a connection changes meanwhile: the answer is for older ones, is not adopted, and the next look asks again.
+ *   - Redis takes no writes (it has no memory left): 4 notes nothing, and the epoch is adopted all the same.
  */
 #include "core/domain/epoch.h"
 
@@ -302,11 +306,11 @@ static int learn(struct fiber *self, struct domain *d) {
     bool back = went_back(&l), ours = is_ours(&l, run_id);
     if (ours && !back && l.key == l.now.epoch) {
         e = note(self, d, &l.now);
-        if (e == ERR_REDIS)
-            e = 0; /* it has no memory left, say: what was seen is not noted, and that is all */
-        if (e == 0 && generation != redis_generation(d->redis)) e = ERR_CONNECTION_LOST;
-        if (e == 0) adopt(d, l.now.epoch, generation, pg_generation_before, sent_ns);
-        return e;
+        if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
+        /* Any other error: it has no memory left, say. What was seen is not noted, and that is all. */
+        if (generation != redis_generation(d->redis)) return ERR_CONNECTION_LOST;
+        adopt(d, l.now.epoch, generation, pg_generation_before, sent_ns);
+        return 0;
     }
     if (!ours && !back && l.known_before && !l.unused && !l.superseded) {
         be_superseded(d, &l);

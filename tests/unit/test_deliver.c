@@ -220,6 +220,14 @@ TEST(a_round_that_ends_in_another_epoch_says_so) {
     round_close(r);
 }
 
+/* What of it is read goes on being read, and what would free memory can be done. */
+TEST(a_redis_without_memory_keeps_its_epoch) {
+    int64_t until = in_ms(LOOK_WITHIN_MS + 4 * LOOK_MS);
+    CHECK_INT(redis_call(self, w->domain->redis, NULL, "CONFIG SET maxmemory 1"), 0);
+    while (clock_mono_ns() < until && CHECK_INT(epoch_now(w->domain), EPOCH)) fiber_sleep_ms(self, 20);
+    CHECK_INT(redis_call(self, w->domain->redis, NULL, "CONFIG SET maxmemory 0"), 0);
+}
+
 TEST(an_interrupted_round_gives_way_and_the_next_one_works) {
     const int64_t account = 1;
     make_list(self, w, account);
@@ -248,6 +256,7 @@ int main(void) {
         cmocka_unit_test(a_redis_without_memory_fails_the_round_and_the_next_one_works),
         cmocka_unit_test(nothing_is_lost_or_doubled_among_many),
         cmocka_unit_test(a_round_that_ends_in_another_epoch_says_so),
+        cmocka_unit_test(a_redis_without_memory_keeps_its_epoch),
         cmocka_unit_test(an_interrupted_round_gives_way_and_the_next_one_works),
     };
     return cmocka_run_group_tests_name("deliver", tests, gateway_world_setup, gateway_world_teardown);

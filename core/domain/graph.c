@@ -140,13 +140,15 @@ static int transact(struct fiber *self, struct domain *d, const struct change *c
     struct pg_args follower;
     pg_args_init(&follower, fiber_arena(self));
     pg_i64(&follower, c->actor);
-    const struct pg_call calls[] = {{&LOCK_PAIR, &pair}, {&LOCK_FOLLOWER, &follower}, {stmt, args}};
+    struct pg_call calls[3];
     struct pg_result *results[3];
-    bool follows = stmt == &FOLLOW;
-    const struct pg_call without[] = {calls[0], calls[2]};
-    int e = pg_exec_all(self, d->pg, follows ? calls : without, follows ? 3 : 2, results, fault);
+    size_t n = 0;
+    calls[n++] = (struct pg_call){&LOCK_PAIR, &pair};
+    if (stmt == &FOLLOW) calls[n++] = (struct pg_call){&LOCK_FOLLOWER, &follower};
+    calls[n++] = (struct pg_call){stmt, args};
+    int e = pg_exec_all(self, d->pg, calls, n, results, fault);
     if (e != 0) return e;
-    *out = results[follows ? 2 : 1];
+    *out = results[n - 1];
     if (!pg_get_bool(*out, 0, 0))
         return fault_field(fault, ERR_NOT_FOUND, "account_id", "there is no account with this account_id");
     return 0;

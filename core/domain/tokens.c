@@ -31,12 +31,15 @@ static bool again(struct fiber *self, int e, unsigned attempt) {
            fiber_sleep_ms(self, backoff_ms(attempt, 10, 200)) == 0;
 }
 
-struct relation_change {
+typedef struct str token_key(char out[static KEY_MAX], int64_t account_id);
+
+struct change {
+    token_key *key; /* of the tokens that move */
     const int64_t *accounts, *rebuild;
     size_t n_accounts, n_rebuild;
 };
 
-static int announce(struct fiber *self, struct domain *d, const struct relation_change *c) {
+static int announce_once(struct fiber *self, struct domain *d, const struct change *c) {
     int64_t epoch;
     int e = epoch_wait(self, d, &epoch);
     if (e != 0) return e;
@@ -44,33 +47,24 @@ static int announce(struct fiber *self, struct domain *d, const struct relation_
     char key[KEY_MAX];
     /* Lists first: who then reads with the new token finds no list built with the old relations. */
     for (size_t i = 0; i < c->n_rebuild; i++) add_delete(b, key_timeline(key, epoch, c->rebuild[i]));
-    for (size_t i = 0; i < c->n_accounts; i++) add_set_token(b, key_relations_token(key, c->accounts[i]));
+    for (size_t i = 0; i < c->n_accounts; i++) add_set_token(b, c->key(key, c->accounts[i]));
     e = epoch_send(self, d, b, epoch);
     return e == 0 ? epoch_confirm(self, d, epoch) : e;
+}
+
+static int announce(struct fiber *self, struct domain *d, const struct change *c) {
+    int e = announce_once(self, d, c);
+    for (unsigned attempt = 0; e != 0 && again(self, e, attempt); attempt++) e = announce_once(self, d, c);
+    return e;
 }
 
 int tokens_relations_changed(struct fiber *self, struct domain *d, const int64_t *accounts, size_t n,
                              const int64_t *rebuild, size_t n_rebuild) {
-    const struct relation_change change = {accounts, rebuild, n, n_rebuild};
-    int e = announce(self, d, &change);
-    for (unsigned attempt = 0; e != 0 && again(self, e, attempt); attempt++) e = announce(self, d, &change);
-    return e;
-}
-
-static int announce_likes(struct fiber *self, struct domain *d, int64_t account) {
-    int64_t epoch;
-    char key[KEY_MAX];
-    int e = epoch_wait(self, d, &epoch);
-    if (e != 0) return e;
-    struct redis_batch *b = redis_batch_new();
-    add_set_token(b, key_likes_token(key, account));
-    e = epoch_send(self, d, b, epoch);
-    return e == 0 ? epoch_confirm(self, d, epoch) : e;
+    const struct change change = {key_relations_token, accounts, rebuild, n, n_rebuild};
+    return announce(self, d, &change);
 }
 
 int tokens_likes_changed(struct fiber *self, struct domain *d, int64_t account) {
-    int e = announce_likes(self, d, account);
-    for (unsigned attempt = 0; e != 0 && again(self, e, attempt); attempt++)
-        e = announce_likes(self, d, account);
-    return e;
+    const struct change change = {.key = key_likes_token, .accounts = &account, .n_accounts = 1};
+    return announce(self, d, &change);
 }

@@ -198,11 +198,10 @@ static int from_longer_part(struct fiber *self, struct filling *f, struct str ke
     struct redis_batch *b = redis_batch_new();
     timeline_add_range(b, key, asked);
     epoch_add_fence(b);
-    int e = redis_submit(g->domain.redis, b);
-    if (e == 0) e = redis_await(self, g->domain.redis, b);
+    int e = redis_exchange(self, g->domain.redis, b);
     if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
     if (e == 0) e = redis_batch_check(b, NULL);
-    if (e == 0 && !epoch_check_fence(&g->domain, redis_batch_reply(b, 1), epoch)) e = ERR_ABORTED;
+    if (e == 0 && !epoch_check_fence(&g->domain, b, epoch)) e = ERR_ABORTED;
     if (e == 0) timeline_parse(redis_batch_reply(b, 0), asked, asked == 0, fiber_arena(self), part);
     redis_batch_free(b);
     return e == 0 ? consider_part(self, f, part) : e;

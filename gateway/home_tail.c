@@ -151,13 +151,12 @@ static int ask(struct fiber *self, struct gateway *g, struct redis *redis, int64
     struct redis_batch *b = redis_batch_borrow(redis);
     viewer_add_token_command(b, viewer_id);
     timeline_add_range(b, key, asked);
-    epoch_add_fence(b);
     if (expire) add_expire(b, key, g->domain.config->timeline_ttl_s);
-    int e = redis_submit(redis, b);
-    if (e == 0) e = redis_await(self, redis, b);
+    epoch_add_fence(b);
+    int e = redis_exchange(self, redis, b);
     if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
     if (e == 0) e = redis_batch_check(b, NULL);
-    if (e == 0 && !epoch_check_fence(&g->domain, redis_batch_reply(b, 2), epoch)) e = ERR_ABORTED;
+    if (e == 0 && !epoch_check_fence(&g->domain, b, epoch)) e = ERR_ABORTED;
     if (e == 0) {
         struct arena *a = fiber_arena(self);
         const struct redis_reply *range = redis_batch_reply(b, 1);

@@ -121,19 +121,19 @@ static void settle_look(struct ear *ear) {
 static int begin_look(struct ear *ear, const struct redis_reply *reply, int64_t sent_ns) {
     if (!hub_place_read_look(reply, &ear->end)) return ERR_REDIS;
     ear->looked_ns = sent_ns;
-    ear->looking = !hub_place_before(&ear->end, &ear->at);
+    ear->looking = !stream_id_before(ear->end.id, ear->at.id);
     if (!ear->looking) note_missed(ear); /* the stream was deleted */
     return 0;
 }
 
 static void hear(struct ear *ear, const struct redis_reply *entry) {
     struct hub_place next = ear->at;
-    if (entry->elements < 2 || !hub_place_parse_id(entry->element[0].str, &next)) {
+    if (entry->elements < 2 || !stream_id_parse(entry->element[0].str, &next.id)) {
         ear->hub->bad_events->value++;
         return;
     }
     next.count++;
-    if (ear->looking && hub_place_before(&ear->end, &next)) settle_look(ear);
+    if (ear->looking && stream_id_before(ear->end.id, next.id)) settle_look(ear);
     ear->at = next;
     heard(ear, &entry->element[1]);
 }
@@ -158,7 +158,7 @@ static void add_read(struct ear *ear, struct redis_batch *b) {
     redis_arg_i64(b, BLOCK_MS);
     redis_arg(b, STR("STREAMS"));
     redis_arg(b, key_events(key, ear->partition));
-    redis_arg_printf(b, "%" PRId64 "-%" PRId64, ear->at.ms, ear->at.sequence);
+    redis_arg_printf(b, "%" PRId64 "-%" PRId64, ear->at.id.ms, ear->at.id.sequence);
 }
 
 static bool on_another_server(const struct ear *ear) {
@@ -193,8 +193,7 @@ static int read_once(struct fiber *self, struct ear *ear) {
     bool looks = sent_ns - ear->proved_ns >= LOOK_EVERY_NS;
     if (looks) hub_place_add_look(b, ear->partition);
     add_read(ear, b);
-    int e = redis_submit(ear->redis, b);
-    if (e == 0) e = redis_await(self, ear->redis, b);
+    int e = redis_exchange(self, ear->redis, b);
     if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
     if (e == 0) e = hear_replies(ear, b, looks, sent_ns);
     redis_batch_free(b);
@@ -223,8 +222,8 @@ static void remember(struct ear *ear, const struct redis_reply *newest) {
         const struct redis_reply *entry = &newest->element[i];
         struct hub_place at = ear->at;
         struct hub_entry read = {0};
-        if (entry->elements == 2 && hub_place_parse_id(entry->element[0].str, &at) &&
-            !hub_place_before(&ear->at, &at))
+        if (entry->elements == 2 && stream_id_parse(entry->element[0].str, &at.id) &&
+            !stream_id_before(ear->at.id, at.id))
             hub_entry_read(&entry->element[1], at.epoch, &h->scratch, &read);
         if (read.event) live_remember(h->live, ear->partition, &at, read.event);
         arena_reset(&h->scratch);
@@ -249,8 +248,7 @@ static int find_end(struct fiber *self, struct ear *ear) {
     struct redis_batch *b = redis_batch_new();
     hub_place_add_look(b, ear->partition);
     add_read_back(ear, b);
-    int e = redis_submit(ear->redis, b);
-    if (e == 0) e = redis_await(self, ear->redis, b);
+    int e = redis_exchange(self, ear->redis, b);
     if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
     if (e == 0 && !hub_place_read_look(redis_batch_reply(b, 0), &end)) e = ERR_REDIS;
     if (e == 0 && epoch_of(ear) != end.epoch) e = ERR_ABORTED;

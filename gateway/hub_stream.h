@@ -9,20 +9,14 @@
 #define ROOKERY_GATEWAY_HUB_STREAM_H
 
 #include "core/domain/outbox.h"
-#include "core/store/redis.h"
+#include "core/store/stream_id.h"
 
 /* Behind the entry with this id, which need not be there any more; 0-0 is before the first. */
 struct hub_place {
     int64_t epoch; /* of Redis; 0: no place is known */
-    int64_t ms, sequence;
+    struct stream_id id;
     int64_t count; /* entries ever added with an id up to this */
 };
-
-/* Reads "ms-sequence" into the place; false when it is nothing of the kind. */
-bool hub_place_parse_id(struct str id, struct hub_place *p);
-/* By id: is a before b? */
-bool hub_place_before(const struct hub_place *a, const struct hub_place *b);
-bool hub_place_same_id(const struct hub_place *a, const struct hub_place *b);
 
 /* Adds the command that asks for the end of a partition's stream. */
 void hub_place_add_look(struct redis_batch *b, int partition);

@@ -53,7 +53,7 @@ void places_remember(struct live_places *p, int partition, const struct hub_plac
 
 bool places_is_first(const struct live_places *p, int64_t event_id, const struct hub_place *place) {
     const struct place_heard *first = idmap_get(&p->first, event_id);
-    return !first || (first->place.epoch == place->epoch && hub_place_same_id(&first->place, place));
+    return !first || (first->place.epoch == place->epoch && stream_id_same(first->place.id, place->id));
 }
 
 void places_tell(struct live_places *p, uint64_t number) {

@@ -19,7 +19,7 @@
 
 static bool has_heard(const struct live_places *p, const struct hub_place *places) {
     for (size_t i = 0; i < p->partitions; i++)
-        if (hub_place_before(&p->heard[i], &places[i])) return false;
+        if (stream_id_before(p->heard[i].id, places[i].id)) return false;
     return true;
 }
 
@@ -56,7 +56,7 @@ static int64_t missing(const struct reading *r, size_t partition) {
 static int64_t count_missing(const struct reading *r) {
     int64_t all = 0;
     for (size_t i = 0; i < r->live->places.partitions; i++) {
-        bool ahead = hub_place_before(&r->at[i], &r->until[i]);
+        bool ahead = stream_id_before(r->at[i].id, r->until[i].id);
         if (missing(r, i) < 0 || ahead != (missing(r, i) > 0)) return -1;
         all += missing(r, i);
     }
@@ -96,7 +96,7 @@ static int take_event(struct reading *r, size_t partition, const Event *e) {
 static int take_entry(struct reading *r, size_t partition, const struct redis_reply *entry) {
     struct hub_place *at = &r->at[partition];
     struct hub_entry read = {0};
-    if (entry->elements < 2 || !hub_place_parse_id(entry->element[0].str, at)) return ERR_ABORTED;
+    if (entry->elements < 2 || !stream_id_parse(entry->element[0].str, &at->id)) return ERR_ABORTED;
     at->count++;
     hub_entry_read(&entry->element[1], at->epoch, &r->scratch, &read);
     int e = read.event && !read.settled ? take_event(r, partition, read.event) : 0;
@@ -114,8 +114,8 @@ static void ask_page(struct reading *r, struct redis_batch *b) {
         redis_cmd(b, 6);
         redis_arg(b, STR("XRANGE"));
         redis_arg(b, key_events(key, (int)i));
-        redis_arg_printf(b, "(%" PRId64 "-%" PRId64, r->at[i].ms, r->at[i].sequence);
-        redis_arg_printf(b, "%" PRId64 "-%" PRId64, r->until[i].ms, r->until[i].sequence);
+        redis_arg_printf(b, "(%" PRId64 "-%" PRId64, r->at[i].id.ms, r->at[i].id.sequence);
+        redis_arg_printf(b, "%" PRId64 "-%" PRId64, r->until[i].id.ms, r->until[i].id.sequence);
         redis_arg(b, STR("COUNT"));
         redis_arg_i64(b, r->asked[i]);
     }
@@ -141,8 +141,7 @@ static int read_page(struct fiber *self, struct reading *r) {
     if (epoch_now(d) != r->until[0].epoch) return ERR_ABORTED;
     struct redis_batch *b = redis_batch_new();
     ask_page(r, b);
-    int e = redis_submit(d->redis, b);
-    if (e == 0) e = redis_await(self, d->redis, b);
+    int e = redis_exchange(self, d->redis, b);
     if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
     /* It may have waited for a new connection, to another server. */
     if (e == 0 && epoch_now(d) == r->until[0].epoch)
@@ -177,8 +176,8 @@ int live_read_missed(struct fiber *self, struct subscriber *s, const struct live
 
 static int by_place(const void *a, const void *b) {
     const struct tell *x = a, *y = b;
-    if (hub_place_before(&x->place, &y->place)) return -1;
-    if (hub_place_before(&y->place, &x->place)) return 1;
+    if (stream_id_before(x->place.id, y->place.id)) return -1;
+    if (stream_id_before(y->place.id, x->place.id)) return 1;
     return x->partition - y->partition;
 }
 

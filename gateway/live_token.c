@@ -31,14 +31,14 @@ char *live_token_encode(struct arena *a, const unsigned char key[static PAGE_TOK
     unsigned char *end = bytes;
     int64_t newest = 0;
     for (size_t i = 0; i < partitions; i++)
-        if (places[i].ms > newest) newest = places[i].ms;
+        if (places[i].id.ms > newest) newest = places[i].id.ms;
     *end++ = VERSION;
     end = put(end, places_epoch(places, partitions));
     end = put(end, (int64_t)partitions);
     end = put(end, newest);
     for (size_t i = 0; i < partitions; i++) {
-        end = put(end, newest - places[i].ms);
-        end = put(end, places[i].sequence);
+        end = put(end, newest - places[i].id.ms);
+        end = put(end, places[i].id.sequence);
         end = put(end, places[i].count);
     }
     size_t len = (size_t)(end - bytes);
@@ -79,8 +79,8 @@ static void read_places(struct arena *a, struct reader *r, size_t partitions, st
     struct hub_place *places = ARENA_ARRAY(a, struct hub_place, partitions);
     for (size_t i = 0; i < partitions; i++) {
         places[i].epoch = epoch;
-        places[i].ms = newest - get(r);
-        places[i].sequence = get(r);
+        places[i].id.ms = newest - get(r);
+        places[i].id.sequence = get(r);
         places[i].count = get(r);
     }
     if (!r->bad) out->places = places;

@@ -101,12 +101,10 @@ static void fetch_tokens(struct fiber *self, struct gateway *g, int64_t viewer_i
     }
     viewer_add_token_command(b, viewer_id);
     epoch_add_fence(b);
-    int e = redis_submit(d->redis, b);
-    if (e == 0) e = redis_await(self, d->redis, b);
+    int e = redis_exchange(self, d->redis, b);
     if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return;
     /* Commands that waited for a new connection tell of another server's tokens, which may be older. */
-    if (e == 0 && generation == redis_generation(d->redis) &&
-        epoch_check_fence(d, redis_batch_reply(b, set_missing ? 3 : 1), epoch)) {
+    if (e == 0 && generation == redis_generation(d->redis) && epoch_check_fence(d, b, epoch)) {
         *out = viewer_read_tokens(redis_batch_reply(b, set_missing ? 2 : 0), generation);
         struct arena *a = fiber_arena(self);
         out->relations =

@@ -75,13 +75,7 @@ const struct stream EVENT_STREAM = {
 
 /* ---- Redis commands ------------------------------------------------------------------------------------ */
 
-/* Sends a batch on the lane's own or the shared connection; the replies stay in b. The caller frees b unless
- * the error says that the client has taken it. */
-static int exchange(struct fiber *self, struct redis *r, struct redis_batch *b) {
-    int e = redis_submit(r, b);
-    return e != 0 ? e : redis_await(self, r, b);
-}
-
+/* After redis_exchange: does the client have the batch? */
 static bool taken(int e) {
     return e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED;
 }
@@ -99,7 +93,7 @@ static void make_group(struct fiber *self, struct lane *l) {
     const char *words[] = {"XGROUP",      "CREATE", l->role->stream->key(key, l->partition).ptr,
                            l->role->name, "0",      "MKSTREAM"};
     struct redis_batch *b = command(words, 6);
-    if (!taken(exchange(self, l->worker->domain.redis, b))) redis_batch_free(b);
+    if (!taken(redis_exchange(self, l->worker->domain.redis, b))) redis_batch_free(b);
 }
 
 static int acknowledge(struct fiber *self, struct lane *l, const struct item *items, size_t n) {
@@ -332,7 +326,7 @@ static int read_new(struct fiber *self, struct lane *l, struct item **items, siz
                            ">"};
     struct redis_batch *b = command(words, 11);
     *n = 0;
-    int e = exchange(self, l->redis, b);
+    int e = redis_exchange(self, l->redis, b);
     if (taken(e)) return e;
     if (e == 0) e = redis_batch_check(b, NULL);
     const struct redis_reply *reply = e == 0 ? redis_batch_reply(b, 0) : NULL;
@@ -368,7 +362,7 @@ static int take_over(struct fiber *self, struct lane *l, const struct str *ids, 
     redis_arg_cstr(b, l->worker->consumer);
     redis_arg_i64(b, l->worker->domain.config->reclaim_ms);
     for (size_t i = 0; i < n_ids; i++) redis_arg(b, ids[i]);
-    int e = exchange(self, l->worker->domain.redis, b);
+    int e = redis_exchange(self, l->worker->domain.redis, b);
     if (taken(e)) return e;
     if (e == 0) e = redis_batch_check(b, NULL);
     if (e == 0 && redis_batch_reply(b, 0)->type == REDIS_ARRAY)

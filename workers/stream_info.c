@@ -2,31 +2,16 @@
  * to, so values are looked up by name. */
 #include "workers/stream_info.h"
 
-bool stream_id_parse(struct str s, struct stream_id *out) {
-    struct str ms = str_cut(&s, '-');
-    return str_to_i64(ms, &out->ms) && str_to_i64(s, &out->sequence);
-}
-
-bool stream_id_before(struct stream_id a, struct stream_id b) {
-    return a.ms != b.ms ? a.ms < b.ms : a.sequence < b.sequence;
-}
-
 /* ---- replies ------------------------------------------------------------------------------------------- */
-
-static const struct redis_reply *value_of(const struct redis_reply *flat, struct str name) {
-    for (size_t i = 0; i + 1 < flat->elements; i += 2)
-        if (str_eq(flat->element[i].str, name)) return &flat->element[i + 1];
-    return NULL;
-}
 
 /* -1 when it is nil or missing. */
 static int64_t number_of(const struct redis_reply *flat, struct str name) {
-    const struct redis_reply *r = value_of(flat, name);
+    const struct redis_reply *r = flat_value(flat, name);
     return r && r->type == REDIS_INTEGER ? r->integer : -1;
 }
 
 static bool id_of(const struct redis_reply *flat, struct str name, struct stream_id *out) {
-    const struct redis_reply *r = value_of(flat, name);
+    const struct redis_reply *r = flat_value(flat, name);
     return r && stream_id_parse(r->str, out);
 }
 
@@ -47,7 +32,7 @@ int stream_info_read(struct fiber *self, struct redis *r, struct str key, struct
     out->length = number_of(reply, STR("length"));
     out->added = number_of(reply, STR("entries-added"));
     out->exists = id_of(reply, STR("last-generated-id"), &out->last);
-    const struct redis_reply *first = value_of(reply, STR("first-entry")); /* [id, fields] or nil */
+    const struct redis_reply *first = flat_value(reply, STR("first-entry")); /* [id, fields] or nil */
     if (first && first->elements > 0 && !stream_id_parse(first->element[0].str, &out->first))
         return ERR_REDIS;
     return out->exists ? 0 : ERR_REDIS;
@@ -55,7 +40,7 @@ int stream_info_read(struct fiber *self, struct redis *r, struct str key, struct
 
 static const struct redis_reply *find_group(const struct redis_reply *groups, struct str name) {
     for (size_t i = 0; i < groups->elements; i++) {
-        const struct redis_reply *found = value_of(&groups->element[i], STR("name"));
+        const struct redis_reply *found = flat_value(&groups->element[i], STR("name"));
         if (found && str_eq(found->str, name)) return &groups->element[i];
     }
     return NULL;
@@ -98,7 +83,7 @@ int groups_read(struct fiber *self, struct redis *r, struct str key, struct str 
     if (e != 0) return e;
     *out = ARENA_ARRAY(fiber_arena(self), struct str, groups->elements);
     for (size_t i = 0; i < groups->elements; i++) {
-        const struct redis_reply *name = value_of(&groups->element[i], STR("name"));
+        const struct redis_reply *name = flat_value(&groups->element[i], STR("name"));
         if (name) (*out)[(*n)++] = name->str;
     }
     return 0;
@@ -113,7 +98,7 @@ int consumers_info_read(struct fiber *self, struct redis *r, struct str key, str
     if (e != 0) return e;
     *out = ARENA_ARRAY(fiber_arena(self), struct consumer_info, reply->elements);
     for (size_t i = 0; i < reply->elements; i++) {
-        const struct redis_reply *one = &reply->element[i], *name = value_of(one, STR("name"));
+        const struct redis_reply *one = &reply->element[i], *name = flat_value(one, STR("name"));
         if (name)
             (*out)[(*n)++] = (struct consumer_info){name->str, number_of(one, STR("pending")),
                                                     number_of(one, STR("idle"))};

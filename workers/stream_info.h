@@ -2,15 +2,7 @@
 #ifndef ROOKERY_WORKERS_STREAM_INFO_H
 #define ROOKERY_WORKERS_STREAM_INFO_H
 
-#include "core/store/redis.h"
-
-/* A stream id: milliseconds and sequence. */
-struct stream_id {
-    int64_t ms, sequence;
-};
-
-bool stream_id_parse(struct str s, struct stream_id *out);
-bool stream_id_before(struct stream_id a, struct stream_id b);
+#include "core/store/stream_id.h"
 
 struct stream_info {
     bool exists;

@@ -67,8 +67,7 @@ int domain_next_id(struct domain *d, int64_t *id, struct fault *fault) {
 }
 
 int domain_send(struct fiber *self, struct domain *d, struct redis_batch *b) {
-    int e = redis_submit(d->redis, b);
-    if (e == 0) e = redis_await(self, d->redis, b);
+    int e = redis_exchange(self, d->redis, b);
     if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e; /* the client has taken the batch */
     if (e == 0) e = redis_batch_check(b, NULL);
     redis_batch_give_back(d->redis, b);

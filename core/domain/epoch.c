@@ -446,7 +446,8 @@ void epoch_add_fence(struct redis_batch *b) {
     redis_arg(b, STR(KEY_EPOCH));
 }
 
-bool epoch_check_fence(struct domain *d, const struct redis_reply *reply, int64_t epoch) {
+bool epoch_check_fence(struct domain *d, const struct redis_batch *b, int64_t epoch) {
+    const struct redis_reply *reply = redis_batch_reply(b, redis_batch_commands(b) - 1);
     int64_t found;
     if (epoch_now(d) != epoch) return false; /* another connection, perhaps */
     if (reply->type == REDIS_STRING && str_to_i64(reply->str, &found) && found == epoch) return true;
@@ -457,12 +458,10 @@ bool epoch_check_fence(struct domain *d, const struct redis_reply *reply, int64_
 
 int epoch_send(struct fiber *self, struct domain *d, struct redis_batch *b, int64_t epoch) {
     epoch_add_fence(b);
-    int e = redis_submit(d->redis, b);
-    if (e == 0) e = redis_await(self, d->redis, b);
+    int e = redis_exchange(self, d->redis, b);
     if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e; /* the client has taken the batch */
     if (e == 0) e = redis_batch_check(b, NULL);
-    if (e == 0 && !epoch_check_fence(d, redis_batch_reply(b, redis_batch_commands(b) - 1), epoch))
-        e = ERR_ABORTED;
+    if (e == 0 && !epoch_check_fence(d, b, epoch)) e = ERR_ABORTED;
     redis_batch_give_back(d->redis, b);
     return e;
 }

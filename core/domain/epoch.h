@@ -96,10 +96,10 @@ int64_t epoch_now(const struct domain *d);
 /* Waits until it is known, a second at most. 0, or ERR_UNAVAILABLE, ERR_DEADLINE_EXCEEDED, ERR_CANCELLED. */
 int epoch_wait(struct fiber *self, struct domain *d, int64_t *epoch);
 
-/* Adds the command whose reply epoch_check_fence takes, behind the commands that it speaks for. */
+/* Ends a batch: adds the command that speaks for those before it. */
 void epoch_add_fence(struct redis_batch *b);
-/* Were the commands before the fence executed in this epoch? If not, the epoch counts as unknown until the next look. */
-bool epoch_check_fence(struct domain *d, const struct redis_reply *reply, int64_t epoch);
+/* Was the batch, which ends with a fence, executed in this epoch? If not, the epoch counts as unknown until the next look. */
+bool epoch_check_fence(struct domain *d, const struct redis_batch *b, int64_t epoch);
 /* Sends the batch with a fence, on the shared connection, and waits. Takes b. 0 when every command succeeded, in this
  * epoch;
  * ERR_ABORTED when it is not known that they did: do it again in the next. */

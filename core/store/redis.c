@@ -328,6 +328,11 @@ int redis_await(struct fiber *self, struct redis *r, struct redis_batch *b) {
     return err;
 }
 
+int redis_exchange(struct fiber *self, struct redis *r, struct redis_batch *b) {
+    int e = redis_submit(r, b);
+    return e != 0 ? e : redis_await(self, r, b);
+}
+
 /* ---- life -----------------------------------------------------------------------------------------------
  */
 

@@ -105,6 +105,8 @@ int redis_submit(struct redis *r, struct redis_batch *b);
  * ERR_CONNECTION_LOST: all, some or none were executed. ERR_UNAVAILABLE: none was. ERR_DEADLINE_EXCEEDED /
  * ERR_CANCELLED: the client TOOK the batch and frees it later; the caller must not touch it again. */
 int redis_await(struct fiber *self, struct redis *r, struct redis_batch *b);
+/* The two in one. What redis_submit did not take is the caller's, too. */
+int redis_exchange(struct fiber *self, struct redis *r, struct redis_batch *b);
 const struct redis_reply *redis_batch_reply(const struct redis_batch *b, size_t i);
 const int64_t *redis_batch_integers(const struct redis_batch *b);
 /* The error that an error reply stands for: ERR_UNAVAILABLE when the server is in a state that passes (out of memory,

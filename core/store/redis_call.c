@@ -22,8 +22,7 @@ enum error redis_reply_error(struct str reply) {
 /* Sends b, copies its last reply, frees b. redis_reply_error of that reply when it is an error. */
 static int run_batch(struct fiber *self, struct redis *r, struct redis_batch *b,
                      const struct redis_reply **out) {
-    int err = redis_submit(r, b);
-    if (err == 0) err = redis_await(self, r, b);
+    int err = redis_exchange(self, r, b);
     if (err == ERR_DEADLINE_EXCEEDED || err == ERR_CANCELLED) return err; /* the client has b */
     if (err == 0) {
         *out = redis_reply_copy(fiber_arena(self), redis_batch_reply(b, redis_batch_commands(b) - 1));

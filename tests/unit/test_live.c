@@ -17,7 +17,7 @@ enum { PARTITIONS = 64 };
 static const unsigned char KEY[PAGE_TOKEN_KEY_BYTES] = "0123456789abcde";
 
 static struct hub_place place(int64_t ms) {
-    return (struct hub_place){.epoch = 7, .ms = ms, .sequence = ms % 3, .count = ms / 10};
+    return (struct hub_place){.epoch = 7, .id = {ms, ms % 3}, .count = ms / 10};
 }
 
 /* ---- positions ----------------------------------------------------------------------------------------- */
@@ -34,21 +34,21 @@ static void what_has_been_told_follows_what_was_heard(void **state) {
     assert_true(hear(&p, 0, 100, 1));
     assert_true(hear(&p, 1, 200, 2));
     assert_true(hear(&p, 0, 300, 0));
-    assert_int_equal(p.told[0].ms, 0);
+    assert_int_equal(p.told[0].id.ms, 0);
     places_tell(&p, 1);
-    assert_int_equal(p.told[0].ms, 100);
-    assert_int_equal(p.told[1].ms, 0);
+    assert_int_equal(p.told[0].id.ms, 100);
+    assert_int_equal(p.told[1].id.ms, 0);
     places_tell(&p, 3);
-    assert_int_equal(p.told[0].ms, 300);
-    assert_int_equal(p.told[1].ms, 200);
+    assert_int_equal(p.told[0].id.ms, 300);
+    assert_int_equal(p.told[1].id.ms, 200);
     places_tell(&p, 2); /* never back */
-    assert_int_equal(p.told[0].ms, 300);
+    assert_int_equal(p.told[0].id.ms, 300);
     places_note_reset(&p);
     hear(&p, 1, 400, 0);
     places_tell_reset(&p);
-    assert_int_equal(p.told[1].ms, 200);
+    assert_int_equal(p.told[1].id.ms, 200);
     places_tell(&p, p.n_heard);
-    assert_int_equal(p.told[1].ms, 400);
+    assert_int_equal(p.told[1].id.ms, 400);
     places_free(&p);
 }
 
@@ -58,11 +58,11 @@ static void an_event_that_comes_again_is_known_by_its_first_place(void **state) 
     places_init(&p, 2);
     struct hub_place before = place(50), first = place(100), again = place(200);
     places_remember(&p, 0, &before, 4);
-    assert_int_equal(p.heard[0].ms, 0);
+    assert_int_equal(p.heard[0].id.ms, 0);
     assert_true(places_hear(&p, 0, &first, 5));
     assert_false(places_hear(&p, 0, &again, 5));
     assert_false(hear(&p, 0, 300, 4));
-    assert_int_equal(p.heard[0].ms, 300);
+    assert_int_equal(p.heard[0].id.ms, 300);
     assert_true(places_is_first(&p, 5, &first));
     assert_false(places_is_first(&p, 5, &again));
     assert_true(places_is_first(&p, 6, &again)); /* not known */
@@ -87,7 +87,7 @@ static void what_was_heard_long_ago_is_forgotten(void **state) {
 
 static void fill(struct hub_place *places) {
     for (int i = 0; i < PARTITIONS; i++) places[i] = place(i == 5 ? 0 : 1800000000000 - i * i * 977);
-    places[6].sequence = INT64_MAX;
+    places[6].id.sequence = INT64_MAX;
     places[7].count = INT64_MAX;
 }
 
@@ -104,7 +104,7 @@ static void a_token_brings_back_every_place(void **state) {
     assert_non_null(read.places);
     for (int i = 0; i < PARTITIONS; i++) {
         assert_int_equal(read.places[i].epoch, places[i].epoch);
-        assert_true(hub_place_same_id(&read.places[i], &places[i]));
+        assert_true(stream_id_same(read.places[i].id, places[i].id));
         assert_int_equal(read.places[i].count, places[i].count);
     }
     arena_free(&a);

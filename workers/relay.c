@@ -172,14 +172,15 @@ static int mark(struct fiber *self, struct worker *w, const struct pg_result *ro
     return e == 0 && pg_affected(r) == 0 ? ERR_ABORTED : e;
 }
 
-/* One batch of rows that are no older than age_ms; *n is how many there were. */
-static int relay_some(struct fiber *self, struct worker *w, struct counter *relayed, int64_t age_ms, int *n) {
+/* One batch of rows from this id on; *n is how many there were. */
+static int relay_some(struct fiber *self, struct worker *w, struct counter *relayed, int64_t from_id,
+                      int *n) {
     struct pg_args args;
     struct pg_result *rows;
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, snowflake_floor(domain_now_ms(&w->domain) - GRACE_MS));
     pg_i32(&args, BATCH);
-    pg_i64(&args, snowflake_floor(domain_now_ms(&w->domain) - age_ms));
+    pg_i64(&args, from_id);
     *n = 0;
     int64_t epoch = epoch_now(&w->domain);
     if (epoch == 0) return ERR_UNAVAILABLE; /* what is put on this Redis could not be marked */
@@ -194,12 +195,12 @@ static int relay_some(struct fiber *self, struct worker *w, struct counter *rela
 }
 
 /* Before each batch of the window that a new Redis has still to be told come the rows of the last minute: somebody
- * may wait for them
- * (core/domain/post_announce.c). */
+ * may wait for them (core/domain/post_announce.c). */
 static void relay_all(struct fiber *self, struct worker *w, struct counter *relayed) {
     for (int n = BATCH, e = 0; e == 0 && n == BATCH && !w->stopping;) {
-        for (n = BATCH; e == 0 && n == BATCH;) e = relay_some(self, w, relayed, RECENT_MS, &n);
-        if (e == 0) e = relay_some(self, w, relayed, INT64_MAX / 2, &n);
+        int64_t recent = snowflake_floor(domain_now_ms(&w->domain) - RECENT_MS);
+        e = relay_some(self, w, relayed, recent, &n);
+        if (e == 0 && n < BATCH) e = relay_some(self, w, relayed, 0, &n);
         arena_reset(fiber_arena(self));
     }
 }

@@ -49,8 +49,7 @@ struct epoch_watch {
 /* How far a database has come, as of an epoch. */
 struct progress {
     int64_t epoch;
-    struct str system, timeline;
-    int64_t lsn, beat;
+    int64_t started_us, lsn, beat; /* by PostgreSQL's clock */
 };
 
 struct look {
@@ -72,10 +71,11 @@ static const struct pg_stmt LOOK = {
            "   AND EXISTS (SELECT FROM newest WHERE run_id = $1 AND NOT superseded) RETURNING beat)"
            " SELECT coalesce((SELECT epoch FROM newest), 0), coalesce((SELECT run_id FROM newest), ''),"
            "   EXISTS (SELECT FROM redis_epochs WHERE run_id = $1), beaten_at < now() - $2 * interval '1 ms',"
-           "   system_identifier::text, left(pg_walfile_name(lsn), 8), (lsn - '0/0')::bigint,"
-           "   coalesce((SELECT beat FROM beat), pulse.beat), floor(extract(epoch FROM now()))::bigint,"
+           "   (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,"
+           "   (pg_current_wal_flush_lsn() - '0/0')::bigint, coalesce((SELECT beat FROM beat), pulse.beat), "
+           "floor(extract(epoch FROM now()))::bigint,"
            "   coalesce((SELECT superseded FROM newest), false)"
-           " FROM pulse, pg_control_system(), pg_current_wal_flush_lsn() AS lsn",
+           " FROM pulse",
 };
 
 static const struct pg_stmt OPEN = {
@@ -133,28 +133,26 @@ static const struct redis_script RAISE = {
                           "return 1\n",
 };
 
-/* ARGV: epoch, system, timeline, LSN, beat. Keeps the greatest that was seen in the newest epoch. */
+/* ARGV: epoch, start, LSN, beat. Keeps the greatest that was seen in the newest epoch. */
 static const struct redis_script NOTE = {
     .name = "epoch_note",
-    .body = REDIS_LUA_GREATER
-    "local now = redis.call('GET', KEYS[1]) or ''\n"
-    "local epoch, system, timeline, lsn, beat = string.match(now, '^(%d+) (%S+) (%S+) (%d+) (%d+)$')\n"
-    "if epoch and greater(epoch, ARGV[1]) then return 0 end\n"
-    "if epoch == ARGV[1] then\n"
-    "  if system ~= ARGV[2] or timeline ~= ARGV[3] then return 0 end\n"
-    "  if greater(lsn, ARGV[4]) then ARGV[4] = lsn end\n"
-    "  if greater(beat, ARGV[5]) then ARGV[5] = beat end\n"
-    "end\n"
-    "redis.call('SET', KEYS[1], table.concat(ARGV, ' '))\n"
-    "return 1\n",
+    .body =
+        REDIS_LUA_GREATER "local now = redis.call('GET', KEYS[1]) or ''\n"
+                          "local epoch, started, lsn, beat = string.match(now, '^(%d+) (%d+) (%d+) (%d+)$')\n"
+                          "if epoch and greater(epoch, ARGV[1]) then return 0 end\n"
+                          "if epoch == ARGV[1] then\n"
+                          "  if started ~= ARGV[2] then return 0 end\n"
+                          "  if greater(lsn, ARGV[3]) then ARGV[3] = lsn end\n"
+                          "  if greater(beat, ARGV[4]) then ARGV[4] = beat end\n"
+                          "end\n"
+                          "redis.call('SET', KEYS[1], table.concat(ARGV, ' '))\n"
+                          "return 1\n",
 };
 
 static bool parse_progress(struct str s, struct progress *out) {
     *out = (struct progress){0};
-    bool good = str_to_i64(str_cut(&s, ' '), &out->epoch);
-    out->system = str_cut(&s, ' ');
-    out->timeline = str_cut(&s, ' ');
-    return good && str_to_i64(str_cut(&s, ' '), &out->lsn) && str_to_i64(s, &out->beat);
+    return str_to_i64(str_cut(&s, ' '), &out->epoch) && str_to_i64(str_cut(&s, ' '), &out->started_us) &&
+           str_to_i64(str_cut(&s, ' '), &out->lsn) && str_to_i64(s, &out->beat);
 }
 
 static int get(struct fiber *self, struct domain *d, const char *key, struct str *out) {
@@ -179,12 +177,11 @@ static int ask_sql(struct fiber *self, struct domain *d, struct str run_id, stru
     out->newest_run_id = pg_get_str(r, 0, 1);
     out->known_before = pg_get_bool(r, 0, 2);
     out->unused = pg_get_bool(r, 0, 3);
-    out->now.system = pg_get_str(r, 0, 4);
-    out->now.timeline = pg_get_str(r, 0, 5);
-    out->now.lsn = pg_get_i64(r, 0, 6);
-    out->now.beat = pg_get_i64(r, 0, 7);
-    out->now_s = pg_get_i64(r, 0, 8);
-    out->superseded = pg_get_bool(r, 0, 9);
+    out->now.started_us = pg_get_i64(r, 0, 4);
+    out->now.lsn = pg_get_i64(r, 0, 5);
+    out->now.beat = pg_get_i64(r, 0, 6);
+    out->now_s = pg_get_i64(r, 0, 7);
+    out->superseded = pg_get_bool(r, 0, 8);
     return 0;
 }
 
@@ -207,9 +204,12 @@ static int look(struct fiber *self, struct domain *d, struct str run_id, struct 
 static bool went_back(const struct look *l) {
     const struct progress *seen = &l->seen, *now = &l->now;
     if (seen->epoch != now->epoch) return seen->epoch > now->epoch;
-    return seen->epoch != 0 &&
-           (!str_eq(seen->system, now->system) || !str_eq(seen->timeline, now->timeline) ||
-            seen->lsn > now->lsn || seen->beat > now->beat);
+    return seen->epoch != 0 && (seen->lsn > now->lsn || seen->beat > now->beat);
+}
+
+/* And may so have gone back by less than can be seen. */
+static bool was_started(const struct look *l) {
+    return l->seen.epoch != 0 && l->seen.epoch == l->now.epoch && l->seen.started_us != l->now.started_us;
 }
 
 static bool is_ours(const struct look *l, struct str run_id) {
@@ -218,11 +218,11 @@ static bool is_ours(const struct look *l, struct str run_id) {
 
 static int note(struct fiber *self, struct domain *d, const struct progress *p) {
     struct arena *a = fiber_arena(self);
-    const struct str args[] = {str_from(arena_printf(a, "%" PRId64, p->epoch)), p->system, p->timeline,
-                               str_from(arena_printf(a, "%" PRId64, p->lsn)),
-                               str_from(arena_printf(a, "%" PRId64, p->beat))};
+    const struct str args[] = {
+        str_from(arena_printf(a, "%" PRId64, p->epoch)), str_from(arena_printf(a, "%" PRId64, p->started_us)),
+        str_from(arena_printf(a, "%" PRId64, p->lsn)), str_from(arena_printf(a, "%" PRId64, p->beat))};
     const struct redis_reply *reply;
-    return redis_eval(self, d->redis, &NOTE, str_from(KEY_DATABASE), args, 5, &reply);
+    return redis_eval(self, d->redis, &NOTE, str_from(KEY_DATABASE), args, 4, &reply);
 }
 
 static int open_epoch(struct fiber *self, struct domain *d, const struct look *l, struct str run_id) {
@@ -257,13 +257,15 @@ static bool is_being_opened(struct domain *d, const struct look *l) {
 }
 
 static void tell_back(struct domain *d, const struct look *l) {
+    if (!went_back(l)) {
+        log_info(d->log, "PostgreSQL was started again: caches and timelines are discarded");
+        return;
+    }
     log_error(
         d->log,
         "PostgreSQL went back: what was acknowledged since may be lost; caches and timelines are discarded",
-        LOG_STR("system_seen", l->seen.system), LOG_STR("system", l->now.system),
-        LOG_STR("timeline_seen", l->seen.timeline), LOG_STR("timeline", l->now.timeline),
-        LOG_I("lsn_seen", l->seen.lsn), LOG_I("lsn", l->now.lsn), LOG_I("beat_seen", l->seen.beat),
-        LOG_I("beat", l->now.beat));
+        LOG_I("epoch_seen", l->seen.epoch), LOG_I("epoch", l->now.epoch), LOG_I("lsn_seen", l->seen.lsn),
+        LOG_I("lsn", l->now.lsn), LOG_I("beat_seen", l->seen.beat), LOG_I("beat", l->now.beat));
 }
 
 /* Others have left the Redis that this process is connected to. */
@@ -303,7 +305,7 @@ static int learn(struct fiber *self, struct domain *d) {
     int e = look(self, d, run_id, &l);
     if (e != 0) return e;
     if (generation != redis_generation(d->redis)) return ERR_CONNECTION_LOST;
-    bool back = went_back(&l), ours = is_ours(&l, run_id);
+    bool back = went_back(&l) || was_started(&l), ours = is_ours(&l, run_id);
     if (ours && !back && l.key == l.now.epoch) {
         e = note(self, d, &l.now);
         if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;

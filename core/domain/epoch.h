@@ -48,13 +48,15 @@
  * nothing: its fence finds another number there (or none).
  *
  * PostgreSQL that goes back: a restore, or a standby that was promoted without the last transactions. The key
- * "database" of the Redis holds the epoch, the system identifier, the timeline, the highest flushed LSN and the
- * highest beat (the table pulse) that anybody has seen. Each look compares what SQL says now with what that key held
- * *before* SQL was asked, if both are of one epoch: another system or timeline, or a lower LSN or beat, is a database
- * that went back. Then a new epoch is opened, and whoever adopts it discards its caches: posts that are gone, and
- * relations under tokens that speak of changes which are gone. (A restore into the same server leaves the LSN ahead:
- * hence the beat, which is a row like any other. A timeline that changed without any loss costs a rebuild.) What is
- * lost is lost; docs/promises.md says how much that can be.
+ * "database" of the Redis holds the epoch, when the server was started, the highest flushed LSN and the highest beat
+ * (the table pulse) that anybody has seen. Each look compares what SQL says now with what that key held *before* SQL
+ * was asked, if both are of one epoch: a server that was started at another time, or a lower LSN or beat, may have
+ * gone back. Then a new epoch is opened, and whoever adopts it discards its caches: posts that are gone, and relations
+ * under tokens that speak of changes which are gone. Other files, and another server, need a start; so this does not
+ * depend on how long before the loss somebody looked, and a restart that lost nothing costs a rebuild. LSN and beat
+ * tell of what needs no start: a virtual machine set back, and rows restored into the running server, whose log goes
+ * on (the beat is a row like any other), up to what was lost since the last look. What is lost is lost;
+ * docs/promises.md says how much that can be.
  *
  * Of the events that are told again, most need no delivery. An outbox row whose published_at is before the epoch's
  * opened_at is *settled* in that epoch and all later ones:

@@ -11,20 +11,29 @@
  * A database that went back (a restore) has lost changes whose events may still be on a stream. They are not counted: a
  * change that is there was committed with its row in the outbox, which stays for ten minutes at least (upkeep detaches an
  * hour's partition ten minutes after its end at the earliest, and deletes single rows no sooner). So a younger event without
- * a row is of a change that was lost. An older one is counted without being looked up, because its row may be gone.
+ * a row is of a change that was lost. An older one is counted without being looked up, because its row may be gone; and so is
+ * one of the newest epoch, if that was opened since the server was started: whatever went back did so before that (epoch.h).
  */
 #include "workers/counts.h"
 
+#include "core/domain/epoch.h"
+
 static const struct pg_stmt APPLY = {
     .name = "counts_apply",
-    .sql = "WITH input AS (SELECT DISTINCT * FROM unnest($1::bigint[], $2::bigint[], $3::integer[], "
+    .sql = "WITH safe AS MATERIALIZED (SELECT CASE WHEN opened_at > pg_postmaster_start_time()"
+           "     THEN ((extract(epoch FROM opened_at) * 1000)::bigint - 1704067200000 + $12 * 1000) << 22"
+           "     ELSE 9223372036854775807 END AS from_id"
+           "   FROM redis_epochs ORDER BY epoch DESC LIMIT 1),"
+           " there AS (SELECT id FROM outbox WHERE id = ANY($1) AND id BETWEEN $10 AND $11),"
+           " input AS (SELECT DISTINCT * FROM unnest($1::bigint[], $2::bigint[], $3::integer[], "
            "$4::integer[], "
            "$5::integer[],"
            "   $6::bigint[], $7::integer[], $8::integer[], $9::integer[])"
            "   AS t (event_id, post_id, likes, reposts, replies, account_id, posts, following, followers)"
            "   WHERE event_id >= (SELECT counted_below FROM upkeep)"
-           "   AND (EXISTS (SELECT FROM outbox o WHERE o.id = event_id)"
-           "     OR event_id < ((extract(epoch FROM now()) * 1000)::bigint - 1704067200000 - 600000) << 22)),"
+           "   AND (event_id > (SELECT from_id FROM safe)"
+           "     OR event_id < ((extract(epoch FROM now()) * 1000)::bigint - 1704067200000 - 600000) << 22"
+           "     OR event_id IN (SELECT id FROM there))),"
            " fresh AS (INSERT INTO counted_events (event_id) SELECT DISTINCT event_id FROM input ORDER BY "
            "event_id"
            "   ON CONFLICT DO NOTHING RETURNING event_id),"
@@ -119,6 +128,17 @@ static void rows_init(struct rows *r, struct arena *a, size_t n) {
     };
 }
 
+/* So that PostgreSQL looks into few of the outbox's partitions. */
+static void add_bounds(struct pg_args *args, const int64_t *ids, size_t n) {
+    int64_t lowest = ids[0], highest = ids[0];
+    for (size_t i = 1; i < n; i++) {
+        if (ids[i] < lowest) lowest = ids[i];
+        if (ids[i] > highest) highest = ids[i];
+    }
+    pg_i64(args, lowest);
+    pg_i64(args, highest);
+}
+
 static int handle(struct fiber *self, struct worker *w, const struct batch *b, struct fault *fault) {
     struct rows r;
     rows_init(&r, fiber_arena(self), 4 * b->n); /* a block may need four */
@@ -136,7 +156,11 @@ static int handle(struct fiber *self, struct worker *w, const struct batch *b, s
     pg_i32_array(&args, r.posts, r.n);
     pg_i32_array(&args, r.following, r.n);
     pg_i32_array(&args, r.followers, r.n);
+    add_bounds(&args, r.event, r.n);
+    pg_i64(&args, EPOCH_SLACK_S);
     return pg_exec(self, w->domain.pg, &APPLY, &args, NULL, fault);
 }
 
-const struct role COUNTS_ROLE = {.name = "counts", .stream = &EVENT_STREAM, .handle = handle};
+/* Counts are shown from caches that keep them for two seconds. */
+const struct role COUNTS_ROLE = {
+    .name = "counts", .stream = &EVENT_STREAM, .handle = handle, .linger_ms = 20};

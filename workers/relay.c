@@ -194,14 +194,17 @@ static int relay_some(struct fiber *self, struct worker *w, struct counter *rela
     return 0;
 }
 
-/* Before each batch of the window that a new Redis has still to be told come the rows of the last minute: somebody
- * may wait for them (core/domain/post_announce.c). */
+/* While there are many, as of the window that a new Redis has still to be told, each batch is followed by the rows of the
+ * last minute: somebody may wait for them (core/domain/post_announce.c). */
 static void relay_all(struct fiber *self, struct worker *w, struct counter *relayed) {
     for (int n = BATCH, e = 0; e == 0 && n == BATCH && !w->stopping;) {
-        int64_t recent = snowflake_floor(domain_now_ms(&w->domain) - RECENT_MS);
-        e = relay_some(self, w, relayed, recent, &n);
-        if (e == 0 && n < BATCH) e = relay_some(self, w, relayed, 0, &n);
+        e = relay_some(self, w, relayed, 0, &n);
         arena_reset(fiber_arena(self));
+        for (int recent = n; e == 0 && recent == BATCH && !w->stopping;) {
+            int64_t from_id = snowflake_floor(domain_now_ms(&w->domain) - RECENT_MS);
+            e = relay_some(self, w, relayed, from_id, &recent);
+            arena_reset(fiber_arena(self));
+        }
     }
 }
 

@@ -50,6 +50,7 @@ struct lane {
     int partition;
     struct redis *redis; /* its own, for blocking reads */
     int64_t count;       /* entries asked for in the next read */
+    bool lingers;        /* before it */
     int64_t next_reclaim_ns;
     const struct item *in_hand; /* what process is at work on; for the keeper */
     size_t n_in_hand;
@@ -458,8 +459,11 @@ static int turn(struct fiber *self, struct lane *l) {
         if (n == 0) l->next_reclaim_ns = clock_mono_ns() + look_back_ns(l);
     }
     if (e == 0 && n == 0) {
-        e = read_new(self, l, &items, &n);
+        if (l->lingers) e = fiber_sleep_ms(self, l->role->linger_ms);
+        int64_t asked = l->count;
+        if (e == 0) e = read_new(self, l, &items, &n);
         if (e == 0) adapt(l, n);
+        l->lingers = l->role->linger_ms > 0 && n > 0 && (int64_t)n < asked;
         look_back = false;
     }
     if (e != 0 || n == 0) return e;

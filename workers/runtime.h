@@ -67,6 +67,8 @@ struct role {
     /* Entries in a lane's first batch and in its largest, which it comes to while there is a backlog; 0: 256,
      * and ROOKERY_BATCH_MAX (which is never passed). */
     int64_t first_count, most_count;
+    /* Between a batch that was not full and the next read, for effects that may be some ms late: fewer and larger batches. */
+    int64_t linger_ms;
     /* NULL, or told of each entry that is given up, before it goes to the dead letters; maybe more than once. 0 when
      * what that means is durable; until then it is called again. */
     int (*give_up)(struct fiber *self, struct worker *w, const struct item *item, const char *reason);

@@ -48,16 +48,16 @@ TEST_PROTOS := $(shell find tests/proto -name '*.proto' 2>/dev/null | sed 's,^te
 TEST_PB_C := $(patsubst %.proto,$(BUILD)/proto/%.pb-c.c,$(TEST_PROTOS))
 
 # --- the rooms --------------------------------------------------------------------------------------------------
-CORE_C := $(sort $(wildcard core/*/*.c))
-GATEWAY_C := $(sort $(filter-out gateway/main.c,$(wildcard gateway/*.c gateway/*/*.c)))
-WORKERS_C := $(sort $(filter-out workers/main.c,$(wildcard workers/*.c workers/*/*.c)))
+CORE_C := $(sort $(wildcard core/*/*.c core/*/*/*.c))
+GATEWAY_C := $(sort $(filter-out gateway/main.c,$(wildcard gateway/*.c gateway/*/*.c gateway/*/*/*.c)))
+WORKERS_C := $(sort $(filter-out workers/main.c,$(wildcard workers/*.c workers/*/*.c workers/*/*/*.c)))
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 CORE_LIB := $(BUILD)/libcore.a
 GATEWAY_LIB := $(BUILD)/libgateway.a
 WORKERS_LIB := $(BUILD)/libworkers.a
 TEST_PB_LIB := $(BUILD)/libtestproto.a
 
-TEST_C := $(sort $(wildcard tests/unit/test_*.c tests/integration/test_*.c))
+TEST_C := $(sort $(shell find tests/unit tests/integration -name 'test_*.c'))
 TEST_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_C))
 # tests/fuzz/fuzz_X.c is a libFuzzer target (make fuzz); here it is linked with replay.c, which runs seeded mutations.
 FUZZ_C := $(sort $(wildcard tests/fuzz/fuzz_*.c))
@@ -169,7 +169,6 @@ format:
 	$(CLANG_FORMAT) -i $(SOURCES)
 lint:
 	$(CLANG_FORMAT) --dry-run -Werror $(SOURCES)
-	scripts/check-includes
 	scripts/check-protos
 clean:
 	rm -rf $(BUILD)

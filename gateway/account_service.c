@@ -1,8 +1,8 @@
 /* AccountService. */
 #include "core/domain/account.h"
 
-#include "core/base/snowflake.h"
 #include "core/domain/graph.h"
+#include "core/id/snowflake.h"
 #include "gateway/account_cache.h"
 #include "gateway/auth.h"
 #include "gateway/gateway.h"

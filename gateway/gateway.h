@@ -13,8 +13,8 @@
 #ifndef ROOKERY_GATEWAY_GATEWAY_H
 #define ROOKERY_GATEWAY_GATEWAY_H
 
-#include "core/base/page_token.h"
 #include "core/domain/domain.h"
+#include "core/id/page_token.h"
 #include "core/net/rpc.h"
 
 struct account_cache;

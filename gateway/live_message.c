@@ -1,7 +1,7 @@
 /* The messages of live feeds. */
 #include <string.h>
 
-#include "core/base/snowflake.h"
+#include "core/id/snowflake.h"
 #include "gateway/lists.h"
 #include "gateway/live_internal.h"
 

@@ -7,7 +7,7 @@
 #ifndef ROOKERY_GATEWAY_LIVE_TOKEN_H
 #define ROOKERY_GATEWAY_LIVE_TOKEN_H
 
-#include "core/base/page_token.h"
+#include "core/id/page_token.h"
 #include "gateway/hub_stream.h"
 
 /* NUL-terminated, in the arena. Places that are not all in one epoch give a token that nobody can go on from. */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/token.h"
+#include "core/id/token.h"
 #include "core/net/probe.h"
 #include "core/store/migrate.h"
 #include "gateway/auth.h"

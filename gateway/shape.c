@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#include "core/base/snowflake.h"
-#include "core/base/text.h"
+#include "core/id/snowflake.h"
 #include "core/net/codec.h"
+#include "core/text/text.h"
 
 /* ---- protobuf pieces
  * -------------------------------------------------------------------------------------------------

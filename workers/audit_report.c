@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 #include "core/base/clock.h"
-#include "core/base/snowflake.h"
 #include "core/domain/account.h"
+#include "core/id/snowflake.h"
 #include "workers/console.h"
 
 /* ---- differences --------------------------------------------------------------------------------------- */

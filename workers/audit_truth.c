@@ -3,9 +3,9 @@
 #include <stdio.h>
 
 #include "core/base/clock.h"
-#include "core/base/token.h"
 #include "core/domain/keys.h"
 #include "core/domain/tokens.h"
+#include "core/id/token.h"
 #include "workers/audit_internal.h"
 
 #define CREW 24

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "core/base/config.h"
+#include "core/config/config.h"
 #include "core/net/probe.h"
 
 extern char **environ;

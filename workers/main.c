@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
-#include "core/base/token.h"
+#include "core/id/token.h"
 #include "core/net/rpc.h"
 #include "workers/audit_command.h"
 #include "workers/backlog.h"

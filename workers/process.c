@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "core/base/clock.h"
-#include "core/base/token.h"
+#include "core/id/token.h"
 #include "core/store/migrate.h"
 
 extern char **environ;

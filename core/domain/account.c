@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/base/text.h"
-#include "core/base/token.h"
 #include "core/domain/account_internal.h"
 #include "core/domain/outbox.h"
+#include "core/id/token.h"
+#include "core/text/text.h"
 
 /* ---- passwords off the loop ---------------------------------------------------------------------------- */
 

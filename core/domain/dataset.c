@@ -16,10 +16,10 @@
 #include "core/domain/dataset.h"
 
 #include "core/base/clock.h"
-#include "core/base/text.h"
 #include "core/domain/graph.h"
 #include "core/domain/outbox.h"
 #include "core/net/codec.h"
+#include "core/text/text.h"
 
 #define NAME_MAX_CHARACTERS 100
 #define KEY_MAX_BYTES 64

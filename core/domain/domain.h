@@ -11,10 +11,10 @@
 #define ROOKERY_CORE_DOMAIN_DOMAIN_H
 
 #include "core/async/loop.h"
-#include "core/base/config.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/metrics.h"
+#include "core/config/config.h"
 #include "core/store/lease.h"
 #include "core/store/pg.h"
 #include "core/store/pg_batcher.h"

@@ -1,8 +1,8 @@
 /* Posts: reading, editing, deleting. Creating is in post_create.c, likes and reposts in post_engage.c. */
 #include "core/domain/post.h"
 
-#include "core/base/text.h"
 #include "core/domain/post_internal.h"
+#include "core/text/text.h"
 
 /* ---- loading ------------------------------------------------------------------------------------------- */
 

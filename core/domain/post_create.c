@@ -10,9 +10,9 @@
  * retry with the same key finds out, and puts the entry on the author's timeline, since the gateway that wrote it may
  * not have come to that. 3 cannot be done: an error, and the retry finds the post.
  */
-#include "core/base/text.h"
 #include "core/domain/outbox.h"
 #include "core/domain/post_internal.h"
+#include "core/text/text.h"
 
 #define IDEMPOTENCY_KEY_MAX 64
 

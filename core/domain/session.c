@@ -4,9 +4,9 @@
  * have cached (within their hub's freshness, as for deleted posts). Acknowledged when published.
  */
 #include "core/base/clock.h"
-#include "core/base/token.h"
 #include "core/domain/account_internal.h"
 #include "core/domain/outbox.h"
+#include "core/id/token.h"
 
 #define USER_AGENT_MAX 200
 #define MS_PER_DAY INT64_C(86400000)

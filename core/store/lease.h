@@ -20,7 +20,7 @@
 #ifndef ROOKERY_CORE_STORE_LEASE_H
 #define ROOKERY_CORE_STORE_LEASE_H
 
-#include "core/base/snowflake.h"
+#include "core/id/snowflake.h"
 #include "core/store/pg.h"
 
 struct lease;

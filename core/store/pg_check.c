@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/store/server_check.h"
+#include "core/base/server_check.h"
 
 /* Times on pages and in logs differ by as much; nothing that is promised hangs on it. */
 #define APART_MS 5000

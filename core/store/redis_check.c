@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "core/store/server_check.h"
+#include "core/base/server_check.h"
 
 struct facts {
     struct str version, role, policy;

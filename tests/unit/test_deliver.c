@@ -11,10 +11,10 @@
 #include <cmocka.h>
 
 #include "core/base/clock.h"
-#include "core/base/snowflake.h"
 #include "core/domain/epoch.h"
 #include "core/domain/keys.h"
 #include "core/domain/timeline_list.h"
+#include "core/id/snowflake.h"
 #include "tests/unit/support/gateway_world.h"
 #include "workers/deliver.h"
 

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "core/base/page_token.h"
+#include "core/id/page_token.h"
 
 static const unsigned char key[PAGE_TOKEN_KEY_BYTES] = "0123456789abcde";
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "core/base/config.h"
+#include "core/config/config.h"
 
 #define S(variable, member, default_value, help) "| `" variable "` | " default_value " | " help " |",
 #define N(variable, member, default_value, lowest, highest, help)                                            \

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "core/base/snowflake.h"
+#include "core/id/snowflake.h"
 #include "core/net/codec.h"
 #include "gateway/shape.h"
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "core/base/snowflake.h"
+#include "core/id/snowflake.h"
 
 #define T0 (SNOWFLAKE_EPOCH_MS + INT64_C(1000000000))
 #define FAR_LEASE (T0 + INT64_C(1000000000))

@@ -10,7 +10,7 @@
 
 #include <utf8proc.h>
 
-#include "core/base/text.h"
+#include "core/text/text.h"
 
 static int set_up(void **state) {
     static struct arena a;

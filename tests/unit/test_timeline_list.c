@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/snowflake.h"
 #include "core/domain/timeline_list.h"
+#include "core/id/snowflake.h"
 
 enum { MOST = 64 };
 

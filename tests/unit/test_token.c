@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "core/base/token.h"
+#include "core/id/token.h"
 
 /* The least that argon2id takes, so that the tests are quick. */
 enum { MEMORY_KIB = 8, PASSES = 1 };

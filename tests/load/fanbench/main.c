@@ -23,9 +23,9 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
-#include "core/base/snowflake.h"
 #include "core/domain/keys.h"
 #include "core/domain/outbox.h"
+#include "core/id/snowflake.h"
 
 /* Thirteen digits, of which redis-benchmark's random numbers are the last twelve. */
 #define FIRST_ID INT64_C(1000000000000)

@@ -22,13 +22,13 @@
 
 #include "bulk.h"
 #include "core/base/clock.h"
-#include "core/base/config.h"
 #include "core/base/log.h"
-#include "core/base/text.h"
-#include "core/base/token.h"
+#include "core/config/config.h"
 #include "core/domain/relations.h"
+#include "core/id/token.h"
 #include "core/store/lease.h"
 #include "core/store/migrate.h"
+#include "core/text/text.h"
 
 extern char **environ;
 

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 
 #include "core/base/clock.h"
-#include "core/base/snowflake.h"
-#include "core/base/token.h"
 #include "core/domain/epoch.h"
+#include "core/id/snowflake.h"
+#include "core/id/token.h"
 #include "core/store/migrate.h"
 #include "gateway/hub.h"
 

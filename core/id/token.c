@@ -1,5 +1,5 @@
 /* Session tokens and password hashes. */
-#include "core/base/token.h"
+#include "core/id/token.h"
 
 #include <sodium.h>
 #include <string.h>

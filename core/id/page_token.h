@@ -4,8 +4,8 @@
  * MAC, so that a made-up or altered token, or one of another list, is refused. Any process with the same
  * secret can read it.
  */
-#ifndef ROOKERY_CORE_BASE_PAGE_TOKEN_H
-#define ROOKERY_CORE_BASE_PAGE_TOKEN_H
+#ifndef ROOKERY_CORE_ID_PAGE_TOKEN_H
+#define ROOKERY_CORE_ID_PAGE_TOKEN_H
 
 #include "core/base/arena.h"
 #include "core/base/error.h"

@@ -3,8 +3,8 @@
  * Everything is linear in the input; results live in the arena. Inputs are UTF-8 slices; functions that say
  * so check it.
  */
-#ifndef ROOKERY_CORE_BASE_TEXT_H
-#define ROOKERY_CORE_BASE_TEXT_H
+#ifndef ROOKERY_CORE_TEXT_TEXT_H
+#define ROOKERY_CORE_TEXT_TEXT_H
 
 #include "core/base/arena.h"
 #include "core/base/str.h"

@@ -7,8 +7,8 @@
  */
 #include <utf8proc.h>
 
-#include "core/base/text.h"
-#include "core/base/text_internal.h"
+#include "core/text/text.h"
+#include "core/text/text_internal.h"
 
 enum {
     ENTITIES_MAX = 64, /* of each kind; a post has 500 characters */

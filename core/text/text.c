@@ -1,10 +1,10 @@
 /* Normal forms, counting and checking of texts. The Unicode data is utf8proc's. */
-#include "core/base/text.h"
+#include "core/text/text.h"
 
 #include <string.h>
 #include <utf8proc.h>
 
-#include "core/base/text_internal.h"
+#include "core/text/text_internal.h"
 
 enum {
     ZWNJ = 0x200C,

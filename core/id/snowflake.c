@@ -1,5 +1,5 @@
 /* Snowflake ids. */
-#include "core/base/snowflake.h"
+#include "core/id/snowflake.h"
 
 #include <assert.h>
 

@@ -5,8 +5,8 @@
  * that steps back does not make ids step back: the last millisecond is used on until time has caught up; when
  * the sequence of a millisecond is spent, the next one is borrowed (up to 1 s ahead).
  */
-#ifndef ROOKERY_CORE_BASE_SNOWFLAKE_H
-#define ROOKERY_CORE_BASE_SNOWFLAKE_H
+#ifndef ROOKERY_CORE_ID_SNOWFLAKE_H
+#define ROOKERY_CORE_ID_SNOWFLAKE_H
 
 #include <stdint.h>
 

@@ -1,7 +1,7 @@
 /* Secrets: session tokens and password hashes (libsodium). Pure CPU, no loop: hashing is for a thread pool.
  */
-#ifndef ROOKERY_CORE_BASE_TOKEN_H
-#define ROOKERY_CORE_BASE_TOKEN_H
+#ifndef ROOKERY_CORE_ID_TOKEN_H
+#define ROOKERY_CORE_ID_TOKEN_H
 
 #include "core/base/arena.h"
 #include "core/base/error.h"

@@ -4,8 +4,8 @@
  * that names the variable and what would be right; so does an unknown variable that begins with ROOKERY_ (a
  * typo is not silent). README's table is checked against this one by a test.
  */
-#ifndef ROOKERY_CORE_BASE_CONFIG_H
-#define ROOKERY_CORE_BASE_CONFIG_H
+#ifndef ROOKERY_CORE_CONFIG_CONFIG_H
+#define ROOKERY_CORE_CONFIG_CONFIG_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* Page tokens: version, three numbers, MAC; 33 bytes, 44 characters. The MAC covers the list as well, so a
  * token says nothing of it and still fits no other. */
-#include "core/base/page_token.h"
+#include "core/id/page_token.h"
 
 #include <sodium.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Tables of checks, gone through. */
-#include "core/store/server_check.h"
+#include "core/base/server_check.h"
 
 #include <assert.h>
 

@@ -1,6 +1,6 @@
 /* What text.c and text_entities.c share. */
-#ifndef ROOKERY_CORE_BASE_TEXT_INTERNAL_H
-#define ROOKERY_CORE_BASE_TEXT_INTERNAL_H
+#ifndef ROOKERY_CORE_TEXT_TEXT_INTERNAL_H
+#define ROOKERY_CORE_TEXT_TEXT_INTERNAL_H
 
 #include <stdbool.h>
 #include <stdint.h>

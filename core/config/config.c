@@ -1,6 +1,6 @@
 /* Configuration: every variable is looked up in the environment, checked by its kind, then (some texts) by
  * its own check; then the environment is searched for names that are not in the table. */
-#include "core/base/config.h"
+#include "core/config/config.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -149,8 +149,8 @@ $(DESCRIPTORS): $(addprefix proto/,$(PROTOS))
 	@mkdir -p $(@D)
 	protoc $(PROTO_INCLUDES) --include_imports --descriptor_set_out=$@ $(PROTOS) $(PROTOS_STD)
 # The descriptor set is embedded with .incbin, from the build folder.
-$(BUILD)/core/net/descriptors.o: CPPFLAGS_ALL += -DDESCRIPTORS_BIN='"$(DESCRIPTORS)"'
-$(BUILD)/core/net/descriptors.o: $(DESCRIPTORS)
+$(BUILD)/core/codec/descriptors.o: CPPFLAGS_ALL += -DDESCRIPTORS_BIN='"$(DESCRIPTORS)"'
+$(BUILD)/core/codec/descriptors.o: $(DESCRIPTORS)
 # SQL migrations are embedded the same way (core/store/migrations/*.sql).
 MIGRATIONS := $(sort $(wildcard core/store/migrations/*.sql))
 MIGRATIONS_LIST := $(BUILD)/core/store/migrations.list

@@ -1,8 +1,8 @@
 /* Event streams as gateways read them; what places are is in hub_stream.h. */
 #include "gateway/hub_stream.h"
 
+#include "core/codec/codec.h"
 #include "core/domain/keys.h"
-#include "core/net/codec.h"
 
 void hub_place_add_look(struct redis_batch *b, int partition) {
     char key[KEY_MAX];

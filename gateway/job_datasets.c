@@ -1,7 +1,7 @@
 /* JobService: datasets. */
 #include <inttypes.h>
 
-#include "core/net/codec.h"
+#include "core/codec/codec.h"
 #include "gateway/job_service.h"
 #include "gateway/lists.h"
 #include "gateway/services.h"

@@ -1,7 +1,7 @@
 /* JobService: jobs, and the method table. */
 #include "core/domain/job.h"
 
-#include "core/net/codec.h"
+#include "core/codec/codec.h"
 #include "gateway/job_rows.h"
 #include "gateway/job_service.h"
 #include "gateway/lists.h"

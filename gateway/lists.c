@@ -1,7 +1,7 @@
 /* Paginated answers. */
 #include "gateway/lists.h"
 
-#include "core/net/codec.h"
+#include "core/codec/codec.h"
 #include "gateway/account_cache.h"
 #include "gateway/shape.h"
 #include "rookery/v1/post.pb-c.h"

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
+#include "core/codec/codec.h"
 #include "core/id/snowflake.h"
-#include "core/net/codec.h"
 #include "core/text/text.h"
 
 /* ---- protobuf pieces

@@ -17,8 +17,8 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/codec/codec.h"
 #include "core/domain/outbox.h"
-#include "core/net/codec.h"
 #include "workers/console.h"
 #include "workers/process.h"
 #include "workers/roles.h"

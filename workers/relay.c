@@ -14,9 +14,9 @@
 #include "workers/relay.h"
 
 #include "core/base/clock.h"
+#include "core/codec/codec.h"
 #include "core/domain/epoch.h"
 #include "core/domain/keys.h"
-#include "core/net/codec.h"
 #include "workers/consumers.h"
 #include "workers/jobs/role_requeue.h"
 #include "workers/leader.h"

@@ -31,7 +31,7 @@
 #include <stdlib.h>
 
 #include "core/base/clock.h"
-#include "core/net/codec.h"
+#include "core/codec/codec.h"
 #include "workers/consumers.h"
 #include "workers/trial.h"
 

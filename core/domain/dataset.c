@@ -16,9 +16,9 @@
 #include "core/domain/dataset.h"
 
 #include "core/base/clock.h"
+#include "core/codec/codec.h"
 #include "core/domain/graph.h"
 #include "core/domain/outbox.h"
-#include "core/net/codec.h"
 #include "core/text/text.h"
 
 #define NAME_MAX_CHARACTERS 100

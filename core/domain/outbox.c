@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 #include "core/base/map.h"
+#include "core/codec/codec.h"
 #include "core/domain/epoch.h"
 #include "core/domain/keys.h"
-#include "core/net/codec.h"
 
 /* Ids published but not yet marked. Past the cap they are forgotten: the relay then publishes those rows once
  * more. */

@@ -6,7 +6,7 @@
 #ifndef ROOKERY_CORE_NET_REFLECTION_H
 #define ROOKERY_CORE_NET_REFLECTION_H
 
-#include "core/net/descriptors.h"
+#include "core/codec/descriptors.h"
 #include "core/net/rpc.h"
 #include "grpc/reflection/v1/reflection.pb-c.h"
 

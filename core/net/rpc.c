@@ -15,7 +15,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "core/net/codec.h"
+#include "core/codec/codec.h"
 #include "core/net/rpc_internal.h"
 
 enum { BUSY_RETRY_MS = 500 }; /* told to clients that find the server full */

@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "core/net/codec.h"
+#include "core/codec/codec.h"
 #include "core/net/rpc_internal.h"
 
 enum { FLAG_END_STREAM = 2 };

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/net/codec.h"
+#include "core/codec/codec.h"
 #include "core/net/rpc_internal.h"
 
 /* ---- in ------------------------------------------------------------------------------------------------ */

@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "core/net/codec.h"
+#include "core/codec/codec.h"
 #include "google/protobuf/duration.pb-c.h"
 #include "google/protobuf/timestamp.pb-c.h"
 #include "rookery/test/v1/codec.pb-c.h"

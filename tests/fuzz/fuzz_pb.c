@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "core/net/codec.h"
+#include "core/codec/codec.h"
 #include "grpc/reflection/v1/reflection.pb-c.h"
 #include "rookery/test/v1/codec.pb-c.h"
 #include "rookery/v1/timeline.pb-c.h"

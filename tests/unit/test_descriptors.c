@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "core/base/arena.h"
-#include "core/net/descriptors.h"
-#include "core/net/wire.h"
+#include "core/codec/descriptors.h"
+#include "core/codec/wire.h"
 
 struct bench {
     struct arena arena;

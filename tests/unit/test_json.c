@@ -12,7 +12,7 @@
 #include <float.h>
 #include <math.h>
 
-#include "core/net/codec.h"
+#include "core/codec/codec.h"
 #include "google/protobuf/duration.pb-c.h"
 #include "google/protobuf/timestamp.pb-c.h"
 #include "grpc/health/v1/health.pb-c.h"

@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "core/net/codec.h"
-#include "core/net/wire.h"
+#include "core/codec/codec.h"
+#include "core/codec/wire.h"
 #include "grpc/reflection/v1/reflection.pb-c.h"
 #include "rookery/test/v1/codec.pb-c.h"
 #include "rookery/v1/post.pb-c.h"

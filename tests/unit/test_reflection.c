@@ -8,9 +8,9 @@
 #include <cmocka.h>
 
 #include "core/base/arena.h"
-#include "core/net/codec.h"
+#include "core/codec/codec.h"
+#include "core/codec/wire.h"
 #include "core/net/reflection.h"
-#include "core/net/wire.h"
 
 typedef Grpc__Reflection__V1__ServerReflectionRequest Request;
 typedef Grpc__Reflection__V1__ServerReflectionResponse Response;

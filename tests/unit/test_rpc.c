@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "core/net/codec.h"
+#include "core/codec/codec.h"
 #include "core/net/rpc_internal.h"
 #include "grpc/health/v1/health.pb-c.h"
 #include "tests/unit/support/fibers.h"

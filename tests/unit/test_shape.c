@@ -7,8 +7,8 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "core/codec/codec.h"
 #include "core/id/snowflake.h"
-#include "core/net/codec.h"
 #include "gateway/shape.h"
 
 static struct arena arena;

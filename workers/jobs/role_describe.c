@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
-#include "core/net/codec.h"
+#include "core/codec/codec.h"
 #include "workers/jobs/describe.h"
 #include "workers/jobs/role_files.h"
 #include "workers/jobs/role_jobs.h"

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/codec/codec.h"
 #include "core/domain/dataset.h"
-#include "core/net/codec.h"
 #include "workers/jobs/role_jobs.h"
 #include "workers/jobs/spill.h"
 

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/net/codec.h"
-#include "core/net/wire.h"
+#include "core/codec/codec.h"
+#include "core/codec/wire.h"
 #include "rookery/v1/post.pb-c.h"
 #include "rookery/v1/timeline.pb-c.h"
 #include "tests/load/rpcbench/load.h"

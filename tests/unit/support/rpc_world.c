@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/net/codec.h"
+#include "core/codec/codec.h"
 #include "google/protobuf/duration.pb-c.h"
 #include "grpc/health/v1/health.pb-c.h"
 #include "tests/unit/support/fibers.h"

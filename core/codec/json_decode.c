@@ -16,8 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/net/codec.h"
-#include "core/net/json_text.h"
+#include "core/codec/codec.h"
+#include "core/codec/json_text.h"
 #include "google/protobuf/duration.pb-c.h"
 #include "google/protobuf/timestamp.pb-c.h"
 

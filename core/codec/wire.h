@@ -4,8 +4,8 @@
  * Source: the encoding chapter of the Protocol Buffers documentation. Groups (wire types 3 and 4), gone from
  * the language since proto3, are refused.
  */
-#ifndef ROOKERY_CORE_NET_WIRE_H
-#define ROOKERY_CORE_NET_WIRE_H
+#ifndef ROOKERY_CORE_CODEC_WIRE_H
+#define ROOKERY_CORE_CODEC_WIRE_H
 
 #include <stdbool.h>
 #include <stdint.h>

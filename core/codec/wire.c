@@ -1,5 +1,5 @@
 /* The protobuf wire format: see wire.h. */
-#include "core/net/wire.h"
+#include "core/codec/wire.h"
 
 static void skip(struct str *s, size_t n) {
     s->ptr += n;

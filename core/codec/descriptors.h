@@ -2,8 +2,8 @@
  *
  * build/proto/descriptors.bin (protoc --include_imports) is linked in with .incbin and indexed once at start.
  */
-#ifndef ROOKERY_CORE_NET_DESCRIPTORS_H
-#define ROOKERY_CORE_NET_DESCRIPTORS_H
+#ifndef ROOKERY_CORE_CODEC_DESCRIPTORS_H
+#define ROOKERY_CORE_CODEC_DESCRIPTORS_H
 
 #include <stdbool.h>
 #include <stddef.h>

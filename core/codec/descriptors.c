@@ -4,7 +4,7 @@
  * is our own, so what is malformed is a broken build and asserted. protoc writes files after those they
  * import.
  */
-#include "core/net/descriptors.h"
+#include "core/codec/descriptors.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/map.h"
-#include "core/net/wire.h"
+#include "core/codec/wire.h"
 
 __asm__(".pushsection .rodata\n"
         "descriptors_bin:\n"

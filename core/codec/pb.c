@@ -12,8 +12,8 @@
 #include <assert.h>
 #include <string.h>
 
-#include "core/net/codec.h"
-#include "core/net/wire.h"
+#include "core/codec/codec.h"
+#include "core/codec/wire.h"
 
 /* copy_known() writes the length of a submessage in this many bytes, padded, before it knows the length. */
 #define PADDED_LENGTH_BYTES 5

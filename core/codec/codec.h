@@ -8,8 +8,8 @@
  *
  * Types are proto3 without `optional`, maps and recursion: scripts/check-protos keeps ours so.
  */
-#ifndef ROOKERY_CORE_NET_CODEC_H
-#define ROOKERY_CORE_NET_CODEC_H
+#ifndef ROOKERY_CORE_CODEC_CODEC_H
+#define ROOKERY_CORE_CODEC_CODEC_H
 
 #include <protobuf-c/protobuf-c.h>
 

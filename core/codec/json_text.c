@@ -1,5 +1,5 @@
 /* Names, timestamps and durations of ProtoJSON: see json_text.h. */
-#include "core/net/json_text.h"
+#include "core/codec/json_text.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -4,8 +4,8 @@
  * Sources: the ProtoJSON chapter of the Protocol Buffers documentation; RFC 3339; the comments of
  * google/protobuf/timestamp.proto and duration.proto.
  */
-#ifndef ROOKERY_CORE_NET_JSON_TEXT_H
-#define ROOKERY_CORE_NET_JSON_TEXT_H
+#ifndef ROOKERY_CORE_CODEC_JSON_TEXT_H
+#define ROOKERY_CORE_CODEC_JSON_TEXT_H
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>

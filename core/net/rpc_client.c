@@ -18,8 +18,8 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/http/socket.h"
 #include "core/net/rpc_internal.h"
-#include "core/net/socket.h"
 
 enum {
     CONNECT_MS = 5000,

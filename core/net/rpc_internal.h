@@ -14,8 +14,8 @@
 
 #include "core/base/list.h"
 #include "core/base/metrics.h"
-#include "core/net/http.h"
-#include "core/net/http_conn.h"
+#include "core/http/conn.h"
+#include "core/http/http.h"
 #include "core/net/rpc.h"
 
 #define RPC_CODES 17 /* gRPC statuses 0..16 */

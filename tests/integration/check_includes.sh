@@ -24,7 +24,7 @@ lawful_tree() {
     write core/store/pg.c '<libpq-fe.h>' '"core/store/pg.h"' '"core/async/loop.h"'
     write core/store/redis.c '<hiredis/hiredis.h>' '"redis.h"'
     write core/store/redis.h
-    write core/net/http.c '<nghttp2/nghttp2.h>' '"core/async/loop.h"' '"rookery/v1/post.pb-c.h"'
+    write core/http/http.c '<nghttp2/nghttp2.h>' '"core/async/loop.h"' '"rookery/v1/post.pb-c.h"'
     write core/domain/post.c '"core/store/pg.h"' '"rookery/events/v1/event.pb-c.h"'
     write gateway/post.c '"core/domain/post.h"' '"core/net/rpc.h"' '"gateway/service.h"'
     write workers/fanout.c '"core/domain/post.h"' '"workers/runtime.h"' '"workers/jobs/fit.h"'

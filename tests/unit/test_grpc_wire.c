@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/net/http2_guard.h"
+#include "core/http/http2_guard.h"
 #include "tests/unit/support/fibers.h"
 #include "tests/unit/support/h2_peer.h"
 #include "tests/unit/support/rpc_world.h"

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/net/http1_parse.h"
+#include "core/http/http1_parse.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define TOKEN_MARKS "!#$%&'*+-.^_`|~"

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "core/base/clock.h"
-#include "core/net/http2_guard.h"
+#include "core/http/http2_guard.h"
 
 #define START_NS (1000 * NS_PER_S)
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/net/socket.h"
+#include "core/http/socket.h"
 #include "tests/unit/support/fibers.h"
 
 enum { PATIENCE_MS = 5000 };

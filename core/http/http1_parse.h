@@ -4,10 +4,10 @@
  * way (request smuggling): Content-Length with Transfer-Encoding, two Content-Lengths, folded lines, blanks
  * before a colon, bare CR or LF, transfer codings other than exactly "chunked".
  */
-#ifndef ROOKERY_CORE_NET_HTTP1_PARSE_H
-#define ROOKERY_CORE_NET_HTTP1_PARSE_H
+#ifndef ROOKERY_CORE_HTTP_HTTP1_PARSE_H
+#define ROOKERY_CORE_HTTP_HTTP1_PARSE_H
 
-#include "core/net/http.h"
+#include "core/http/http.h"
 
 struct http1_head {
     enum http_method method;

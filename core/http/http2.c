@@ -23,8 +23,8 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "core/net/http2_guard.h"
-#include "core/net/http_conn.h"
+#include "core/http/conn.h"
+#include "core/http/http2_guard.h"
 
 enum {
     FRAME_ROOM = 16384 + 16,     /* the largest piece nghttp2 hands out */

@@ -3,12 +3,12 @@
  * A connection is made by listener.c, which looks at the first bytes and hands it to a protocol. conn_close()
  * is the one way it ends: every stream is told, the protocol's state goes, then the socket.
  */
-#ifndef ROOKERY_CORE_NET_HTTP_CONN_H
-#define ROOKERY_CORE_NET_HTTP_CONN_H
+#ifndef ROOKERY_CORE_HTTP_CONN_H
+#define ROOKERY_CORE_HTTP_CONN_H
 
 #include "core/base/metrics.h"
-#include "core/net/http.h"
-#include "core/net/socket.h"
+#include "core/http/http.h"
+#include "core/http/socket.h"
 
 /* What all connections of a server share. */
 struct http_server {

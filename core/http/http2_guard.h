@@ -4,8 +4,8 @@
  * ends the connection with GOAWAY(ENHANCE_YOUR_CALM). What nghttp2 1.52 bounds by itself (rapid resets,
  * CONTINUATION floods, settings entries, unread acknowledgements) is set in http2.c's option block.
  */
-#ifndef ROOKERY_CORE_NET_HTTP2_GUARD_H
-#define ROOKERY_CORE_NET_HTTP2_GUARD_H
+#ifndef ROOKERY_CORE_HTTP_HTTP2_GUARD_H
+#define ROOKERY_CORE_HTTP_HTTP2_GUARD_H
 
 #include <stdbool.h>
 #include <stdint.h>

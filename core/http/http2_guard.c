@@ -1,5 +1,5 @@
 /* Token buckets against HTTP/2 floods: see http2_guard.h. Pure; time is a parameter. */
-#include "core/net/http2_guard.h"
+#include "core/http/http2_guard.h"
 
 #include "core/base/clock.h"
 

@@ -1,5 +1,5 @@
 /* The head of an HTTP/1.1 request: see http1_parse.h. */
-#include "core/net/http1_parse.h"
+#include "core/http/http1_parse.h"
 
 #include <string.h>
 

@@ -5,7 +5,7 @@
  * through uv_write, whose completion in the next turn goes on, so that one fast reader cannot hold the loop.
  * Short write -> the rest through uv_write, and nothing is pulled until it is done. Write error -> lost.
  */
-#include "core/net/socket.h"
+#include "core/http/socket.h"
 
 #include <assert.h>
 #include <netinet/in.h>

@@ -14,8 +14,8 @@
  * Output of a stream is bytes (s->out, appended through http_out) and then shared blobs (http_push): once a
  * blob was pushed, only blobs may follow.
  */
-#ifndef ROOKERY_CORE_NET_HTTP_H
-#define ROOKERY_CORE_NET_HTTP_H
+#ifndef ROOKERY_CORE_HTTP_HTTP_H
+#define ROOKERY_CORE_HTTP_HTTP_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,11 +1,11 @@
 /* What streams of both protocols have in common: fields, output queues, and the downcalls. See http.h. */
-#include "core/net/http.h"
+#include "core/http/http.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/net/http_conn.h"
+#include "core/http/conn.h"
 
 /* ---- fields -------------------------------------------------------------------------------------------- */
 

@@ -12,8 +12,8 @@
  * that the kernel does not reset the connection and lose our last words), until the peer closes or the
  * owner's sweep runs out of patience. events->closed() is the last event: the owner may free the memory.
  */
-#ifndef ROOKERY_CORE_NET_SOCKET_H
-#define ROOKERY_CORE_NET_SOCKET_H
+#ifndef ROOKERY_CORE_HTTP_SOCKET_H
+#define ROOKERY_CORE_HTTP_SOCKET_H
 
 #include "core/async/loop.h"
 

@@ -20,7 +20,7 @@
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
-#include "core/net/http_conn.h"
+#include "core/http/conn.h"
 
 enum {
     BACKLOG = 1024,

@@ -15,8 +15,8 @@
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/net/http1_parse.h"
-#include "core/net/http_conn.h"
+#include "core/http/conn.h"
+#include "core/http/http1_parse.h"
 
 enum {
     MAX_WAITING = 64 * 1024,  /* pipelined bytes kept while an exchange is under way */

@@ -15,7 +15,7 @@
 
 #include "core/domain/domain.h"
 #include "core/id/page_token.h"
-#include "core/net/rpc.h"
+#include "core/rpc/rpc.h"
 
 struct account_cache;
 struct home_tails;

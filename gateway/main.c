@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "core/id/token.h"
-#include "core/net/probe.h"
+#include "core/rpc/probe.h"
 #include "core/store/migrate.h"
 #include "gateway/auth.h"
 #include "gateway/services.h"

@@ -3,7 +3,7 @@
 #ifndef ROOKERY_GATEWAY_SERVICES_H
 #define ROOKERY_GATEWAY_SERVICES_H
 
-#include "core/net/rpc.h"
+#include "core/rpc/rpc.h"
 
 extern const struct rpc_method ACCOUNT_METHODS[], POST_METHODS[], GRAPH_METHODS[], TIMELINE_METHODS[],
     JOB_METHODS[];

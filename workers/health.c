@@ -1,10 +1,10 @@
-/* `rookery-worker health [ADDR:PORT]`: core/net/probe.h, with the worker's settings. */
+/* `rookery-worker health [ADDR:PORT]`: core/rpc/probe.h, with the worker's settings. */
 #include "workers/health.h"
 
 #include <stdio.h>
 
 #include "core/config/config.h"
-#include "core/net/probe.h"
+#include "core/rpc/probe.h"
 
 extern char **environ;
 

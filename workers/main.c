@@ -7,7 +7,7 @@
 
 #include "core/base/clock.h"
 #include "core/id/token.h"
-#include "core/net/rpc.h"
+#include "core/rpc/rpc.h"
 #include "workers/audit_command.h"
 #include "workers/backlog.h"
 #include "workers/backlog_command.h"

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/net/probe.h"
+#include "core/rpc/probe.h"
 #include "tests/unit/support/fibers.h"
 #include "tests/unit/support/rpc_world.h"
 

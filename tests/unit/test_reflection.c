@@ -10,7 +10,7 @@
 #include "core/base/arena.h"
 #include "core/codec/codec.h"
 #include "core/codec/wire.h"
-#include "core/net/reflection.h"
+#include "core/rpc/reflection.h"
 
 typedef Grpc__Reflection__V1__ServerReflectionRequest Request;
 typedef Grpc__Reflection__V1__ServerReflectionResponse Response;

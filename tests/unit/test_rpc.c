@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "core/codec/codec.h"
-#include "core/net/rpc_internal.h"
+#include "core/rpc/rpc_internal.h"
 #include "grpc/health/v1/health.pb-c.h"
 #include "tests/unit/support/fibers.h"
 #include "tests/unit/support/rpc_world.h"

@@ -18,7 +18,7 @@
 
 #include "core/async/loop.h"
 #include "core/base/clock.h"
-#include "core/net/rpc_client.h"
+#include "core/rpc/client.h"
 #include "latency.h"
 #include "load.h"
 #include "rookery/v1/post.pb-c.h"

@@ -3,7 +3,7 @@
 #ifndef ROOKERY_TESTS_LOAD_RPCBENCH_LOAD_H
 #define ROOKERY_TESTS_LOAD_RPCBENCH_LOAD_H
 
-#include "core/net/rpc_client.h"
+#include "core/rpc/client.h"
 
 struct load;
 

@@ -24,7 +24,7 @@
 
 #include "core/base/log.h"
 #include "core/base/metrics.h"
-#include "core/net/rpc.h"
+#include "core/rpc/rpc.h"
 #include "grpc/health/v1/health.pb-c.h"
 #include "tests/load/rpcbench/load.h"
 

@@ -7,8 +7,8 @@
 #define ROOKERY_TESTS_UNIT_SUPPORT_RPC_WORLD_H
 
 #include "core/base/metrics.h"
-#include "core/net/rpc.h"
-#include "core/net/rpc_client.h"
+#include "core/rpc/client.h"
+#include "core/rpc/rpc.h"
 
 #define TEST_SERVICE "/rookery.test.v1.TestService/"
 

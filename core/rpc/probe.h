@@ -3,8 +3,8 @@
  * It is the command `health` of both daemons, which containers and Kubernetes run every few seconds. So it
  * needs neither PostgreSQL nor Redis nor curl, and gives up after PROBE_TIMEOUT_MS.
  */
-#ifndef ROOKERY_CORE_NET_PROBE_H
-#define ROOKERY_CORE_NET_PROBE_H
+#ifndef ROOKERY_CORE_RPC_PROBE_H
+#define ROOKERY_CORE_RPC_PROBE_H
 
 #include "core/async/loop.h"
 

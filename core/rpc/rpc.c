@@ -8,7 +8,7 @@
  * status goes to nobody. The deadline passes -> the same with ERR_DEADLINE_EXCEEDED, which the client hears.
  * The server stops -> cancelled, and the client hears UNAVAILABLE.
  */
-#include "core/net/rpc.h"
+#include "core/rpc/rpc.h"
 
 #include <assert.h>
 #include <string.h>
@@ -16,7 +16,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/codec/codec.h"
-#include "core/net/rpc_internal.h"
+#include "core/rpc/rpc_internal.h"
 
 enum { BUSY_RETRY_MS = 500 }; /* told to clients that find the server full */
 

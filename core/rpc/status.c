@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "core/codec/codec.h"
-#include "core/net/rpc_internal.h"
+#include "core/rpc/rpc_internal.h"
 
 enum { FIRST_INTERNAL_ERROR = 32, MAX_MESSAGE = 1024 };
 

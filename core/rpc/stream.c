@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "core/codec/codec.h"
-#include "core/net/rpc_internal.h"
+#include "core/rpc/rpc_internal.h"
 
 /* ---- in ------------------------------------------------------------------------------------------------ */
 

@@ -12,8 +12,8 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "core/net/reflection.h"
-#include "core/net/rpc_internal.h"
+#include "core/rpc/reflection.h"
+#include "core/rpc/rpc_internal.h"
 
 enum {
     GOAWAY_MS = 100, /* at least a round trip between the two GOAWAYs */

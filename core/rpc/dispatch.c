@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/net/rpc_internal.h"
+#include "core/rpc/rpc_internal.h"
 
 enum {
     POOL_KEEP = 1024,        /* calls kept for reuse */

@@ -9,7 +9,7 @@
  * connection is lost -> every call is closed with ERR_CONNECTION_LOST. GOAWAY -> streams the server will not
  * serve close as UNAVAILABLE, the others finish. Replies beyond MAX_BUFFERED -> the stream is reset.
  */
-#include "core/net/rpc_client.h"
+#include "core/rpc/client.h"
 
 #include <assert.h>
 #include <nghttp2/nghttp2.h>
@@ -19,7 +19,7 @@
 
 #include "core/base/clock.h"
 #include "core/http/socket.h"
-#include "core/net/rpc_internal.h"
+#include "core/rpc/rpc_internal.h"
 
 enum {
     CONNECT_MS = 5000,

@@ -13,8 +13,8 @@
  *
  * A handler returns 0 or an enum error; the sentence is in rpc_fault(call).
  */
-#ifndef ROOKERY_CORE_NET_RPC_H
-#define ROOKERY_CORE_NET_RPC_H
+#ifndef ROOKERY_CORE_RPC_RPC_H
+#define ROOKERY_CORE_RPC_RPC_H
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>

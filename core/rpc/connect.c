@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "core/codec/codec.h"
-#include "core/net/rpc_internal.h"
+#include "core/rpc/rpc_internal.h"
 
 enum { FLAG_END_STREAM = 2 };
 

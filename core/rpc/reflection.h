@@ -3,11 +3,11 @@
  * Source: grpc/reflection/v1/reflection.proto. v1alpha has the same messages under another name, so one
  * handler on the v1 types serves both. Public: the .proto files are no secret.
  */
-#ifndef ROOKERY_CORE_NET_REFLECTION_H
-#define ROOKERY_CORE_NET_REFLECTION_H
+#ifndef ROOKERY_CORE_RPC_REFLECTION_H
+#define ROOKERY_CORE_RPC_REFLECTION_H
 
 #include "core/codec/descriptors.h"
-#include "core/net/rpc.h"
+#include "core/rpc/rpc.h"
 #include "grpc/reflection/v1/reflection.pb-c.h"
 
 /* For the server's table of methods. */

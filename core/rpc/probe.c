@@ -4,13 +4,13 @@
  * news, everything else a sentence that says which step it stopped at: the address, the connection, the call,
  * or the server's own word.
  */
-#include "core/net/probe.h"
+#include "core/rpc/probe.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/net/rpc_client.h"
+#include "core/rpc/client.h"
 #include "grpc/health/v1/health.pb-c.h"
 
 struct probe {

@@ -3,10 +3,10 @@
  * One HTTP/2 connection; many calls in flight on it, each from its own fiber. No reconnecting: a lost
  * connection fails its calls with ERR_CONNECTION_LOST and the caller opens another.
  */
-#ifndef ROOKERY_CORE_NET_RPC_CLIENT_H
-#define ROOKERY_CORE_NET_RPC_CLIENT_H
+#ifndef ROOKERY_CORE_RPC_CLIENT_H
+#define ROOKERY_CORE_RPC_CLIENT_H
 
-#include "core/net/rpc.h"
+#include "core/rpc/rpc.h"
 
 struct rpc_client;
 struct rpc_client_stream;

@@ -9,14 +9,14 @@
  *
  * A call is freed (back to the server's pool) when its stream is closed and its fiber has ended.
  */
-#ifndef ROOKERY_CORE_NET_RPC_INTERNAL_H
-#define ROOKERY_CORE_NET_RPC_INTERNAL_H
+#ifndef ROOKERY_CORE_RPC_RPC_INTERNAL_H
+#define ROOKERY_CORE_RPC_RPC_INTERNAL_H
 
 #include "core/base/list.h"
 #include "core/base/metrics.h"
 #include "core/http/conn.h"
 #include "core/http/http.h"
-#include "core/net/rpc.h"
+#include "core/rpc/rpc.h"
 
 #define RPC_CODES 17 /* gRPC statuses 0..16 */
 

@@ -5,7 +5,7 @@
  *   2. For each request: look up, answer, reset the scratch arena.
  *   3. The client half-closes, or goes: the index is freed and the call ends.
  */
-#include "core/net/reflection.h"
+#include "core/rpc/reflection.h"
 
 #include "core/base/arena.h"
 

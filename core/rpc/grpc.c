@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "core/net/rpc_internal.h"
+#include "core/rpc/rpc_internal.h"
 
 static void grpc_begin(struct rpc_call *call) {
     http_fields_add(&call->headers, STR("content-type"), STR("application/grpc"));

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/net/rpc_internal.h"
+#include "core/rpc/rpc_internal.h"
 #include "grpc/health/v1/health.pb-c.h"
 
 enum { WATCH_QUEUE = 4096 }; /* bytes a watcher may leave unread; changes beyond it are dropped */

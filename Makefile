@@ -151,16 +151,16 @@ $(DESCRIPTORS): $(addprefix proto/,$(PROTOS))
 # The descriptor set is embedded with .incbin, from the build folder.
 $(BUILD)/core/codec/descriptors.o: CPPFLAGS_ALL += -DDESCRIPTORS_BIN='"$(DESCRIPTORS)"'
 $(BUILD)/core/codec/descriptors.o: $(DESCRIPTORS)
-# SQL migrations are embedded the same way (core/store/migrations/*.sql).
-MIGRATIONS := $(sort $(wildcard core/store/migrations/*.sql))
-MIGRATIONS_LIST := $(BUILD)/core/store/migrations.list
+# SQL migrations are embedded the same way (core/store/migrate/migrations/*.sql).
+MIGRATIONS := $(sort $(wildcard core/store/migrate/migrations/*.sql))
+MIGRATIONS_LIST := $(BUILD)/core/store/migrate/migrations.list
 # The folder too: a file may have gone. (With "/." because make knows how to link a "migrations" from migrations.c.)
-$(MIGRATIONS_LIST): core/store/migrations/. $(MIGRATIONS)
+$(MIGRATIONS_LIST): core/store/migrate/migrations/. $(MIGRATIONS)
 	@mkdir -p $(@D)
 	@for f in $(MIGRATIONS); do n=$$(basename $$f .sql); \
 	    echo "MIGRATION($$(expr "$$n" : '0*\([0-9]*\)_'), \"$$n\", \"$$f\")"; done >$@
-$(BUILD)/core/store/migrations.o: CPPFLAGS_ALL += -DMIGRATIONS_LIST='"$(MIGRATIONS_LIST)"'
-$(BUILD)/core/store/migrations.o: $(MIGRATIONS_LIST)
+$(BUILD)/core/store/migrate/migrations.o: CPPFLAGS_ALL += -DMIGRATIONS_LIST='"$(MIGRATIONS_LIST)"'
+$(BUILD)/core/store/migrate/migrations.o: $(MIGRATIONS_LIST)
 
 SOURCES = $(shell git ls-files '*.c' '*.h' '*.cc')
 # Versions of clang-format differ in what they write; Debian 12's is the judge where it is installed.

@@ -1,7 +1,7 @@
 /* The first look of a home read: the viewer's tokens and the tail of the list, and keeping both while they stay as
  * they are.
  *
- * Keys that were read on the tails' own connection are watched by Redis (core/store/redis.h, redis_open_tracking).
+ * Keys that were read on the tails' own connection are watched by Redis (core/store/redis/redis.h, redis_open_tracking).
  * What was read is kept until Redis says that one of the three keys has changed. A read that finds it kept only waits
  * for a fence, which the reads of one turn share; if it is kept even then, it is what Redis would have answered:
  *   - Whatever was acknowledged to anybody before the read began was executed by Redis before the fence's PING, so

@@ -9,7 +9,7 @@
 #define ROOKERY_GATEWAY_HUB_STREAM_H
 
 #include "core/domain/outbox.h"
-#include "core/store/stream_id.h"
+#include "core/store/redis/stream_id.h"
 
 /* Behind the entry with this id, which need not be there any more; 0-0 is before the first. */
 struct hub_place {

@@ -8,7 +8,7 @@
 
 #include "core/id/token.h"
 #include "core/rpc/probe.h"
-#include "core/store/migrate.h"
+#include "core/store/migrate/migrate.h"
 #include "gateway/auth.h"
 #include "gateway/services.h"
 

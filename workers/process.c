@@ -5,7 +5,7 @@
 
 #include "core/base/clock.h"
 #include "core/id/token.h"
-#include "core/store/migrate.h"
+#include "core/store/migrate/migrate.h"
 
 extern char **environ;
 

@@ -2,7 +2,7 @@
 #ifndef ROOKERY_WORKERS_STREAM_INFO_H
 #define ROOKERY_WORKERS_STREAM_INFO_H
 
-#include "core/store/stream_id.h"
+#include "core/store/redis/stream_id.h"
 
 struct stream_info {
     bool exists;

@@ -15,10 +15,10 @@
 #include "core/base/log.h"
 #include "core/base/metrics.h"
 #include "core/config/config.h"
-#include "core/store/lease.h"
-#include "core/store/pg.h"
-#include "core/store/pg_batcher.h"
-#include "core/store/redis.h"
+#include "core/store/pg/batcher.h"
+#include "core/store/pg/lease.h"
+#include "core/store/pg/pg.h"
+#include "core/store/redis/redis.h"
 
 struct outbox;
 struct epoch_watch;

@@ -8,7 +8,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 from stack import Own, Person, check, done_testing, eventually, metrics, sql  # noqa: E402
 
 MIGRATIONS = sorted(glob.glob(os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                                           "../../core/store/migrations/*.sql")))
+                                           "../../core/store/migrate/migrations/*.sql")))
 HOUR = "upkeep_this_hour()"
 
 

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 
 #include "core/base/clock.h"
-#include "core/store/lease.h"
-#include "core/store/migrate.h"
+#include "core/store/migrate/migrate.h"
+#include "core/store/pg/lease.h"
 #include "tests/unit/support/fibers.h"
 #include "tests/unit/support/postgres.h"
 

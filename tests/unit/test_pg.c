@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "core/base/metrics.h"
-#include "core/store/pg.h"
+#include "core/store/pg/pg.h"
 #include "tests/unit/support/fibers.h"
 #include "tests/unit/support/postgres.h"
 

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "core/base/clock.h"
-#include "core/store/pg_batcher.h"
+#include "core/store/pg/batcher.h"
 #include "tests/unit/support/fibers.h"
 #include "tests/unit/support/postgres.h"
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/store/redis.h"
+#include "core/store/redis/redis.h"
 #include "tests/unit/support/fibers.h"
 #include "tests/unit/support/redis_server.h"
 

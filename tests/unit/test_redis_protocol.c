@@ -15,7 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "core/store/redis.h"
+#include "core/store/redis/redis.h"
 #include "tests/unit/support/fibers.h"
 #include "tests/unit/support/folder.h"
 

@@ -11,7 +11,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/metrics.h"
-#include "core/store/redis_internal.h"
+#include "core/store/redis/redis_internal.h"
 #include "tests/unit/support/fibers.h"
 #include "tests/unit/support/redis_server.h"
 

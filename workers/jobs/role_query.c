@@ -3,7 +3,7 @@
  *   1. The attempt is counted, and what an earlier one left is dropped. The count is a fence: only the latest attempt
  *      can append and complete, so two of them never mix, though a query may give other rows each time.
  *   2. Our own role lets the analysts' role read the views of the schema `analytics`, where it cannot yet.
- *   3. On a thread, the query runs (core/store/pg_reader.h) and its rows become a CSV in a file, within the limits.
+ *   3. On a thread, the query runs (core/store/pg/reader.h) and its rows become a CSV in a file, within the limits.
  *   4. The file is stored chunk by chunk, and the dataset is complete: about to be described.
  * Failures: the query is wrong, forbidden, too slow or too big: the dataset has failed, with PostgreSQL's sentence or
  * ours. The dataset was deleted: its row is gone, and what is at work on it stops.
@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "core/domain/dataset.h"
-#include "core/store/pg_reader.h"
+#include "core/store/pg/reader.h"
 #include "workers/jobs/role_files.h"
 #include "workers/jobs/role_jobs.h"
 #include "workers/jobs/text_buffer.h"

@@ -26,8 +26,8 @@
 #include "core/config/config.h"
 #include "core/domain/relations.h"
 #include "core/id/token.h"
-#include "core/store/lease.h"
-#include "core/store/migrate.h"
+#include "core/store/migrate/migrate.h"
+#include "core/store/pg/lease.h"
 #include "core/text/text.h"
 
 extern char **environ;

@@ -14,7 +14,7 @@
 #include "core/domain/epoch.h"
 #include "core/id/snowflake.h"
 #include "core/id/token.h"
-#include "core/store/migrate.h"
+#include "core/store/migrate/migrate.h"
 #include "gateway/hub.h"
 
 #define PATIENCE_MS 30000

@@ -21,8 +21,8 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "core/store/pg_check.h"
-#include "core/store/pg_internal.h"
+#include "core/store/pg/check.h"
+#include "core/store/pg/pg_internal.h"
 
 /* libuv's handle outlives the socket until its close callback. */
 struct pg_socket {

@@ -1,8 +1,8 @@
 /* Ids of entries in Redis Streams, and values in flat replies, as XINFO and entries have them. */
-#ifndef ROOKERY_CORE_STORE_STREAM_ID_H
-#define ROOKERY_CORE_STORE_STREAM_ID_H
+#ifndef ROOKERY_CORE_STORE_REDIS_STREAM_ID_H
+#define ROOKERY_CORE_STORE_REDIS_STREAM_ID_H
 
-#include "core/store/redis.h"
+#include "core/store/redis/redis.h"
 
 /* Milliseconds and sequence; 0-0 is before every entry. */
 struct stream_id {

@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/store/pg_internal.h"
+#include "core/store/pg/pg_internal.h"
 
 enum prepared_state { PREPARED_NOT, PREPARED_ASKED, PREPARED_READY };
 

@@ -16,8 +16,8 @@
  * Parameters and results are in PostgreSQL's binary format. Cast in SQL where a type is not plain:
  * $1::bigint[].
  */
-#ifndef ROOKERY_CORE_STORE_PG_H
-#define ROOKERY_CORE_STORE_PG_H
+#ifndef ROOKERY_CORE_STORE_PG_PG_H
+#define ROOKERY_CORE_STORE_PG_PG_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/store/redis_internal.h"
+#include "core/store/redis/redis_internal.h"
 
 enum error redis_reply_error(struct str reply) {
     static const char *const passing[] = {"OOM",        "LOADING",    "BUSY",        "MISCONF", "READONLY",

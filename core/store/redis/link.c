@@ -20,7 +20,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/store/redis_internal.h"
+#include "core/store/redis/redis_internal.h"
 
 /* Some ten thousand integer replies; a read is then worth its system call. */
 #define IN_BYTES ((size_t)64 * 1024)

@@ -3,7 +3,7 @@
  */
 #include <string.h>
 
-#include "core/store/redis_internal.h"
+#include "core/store/redis/redis_internal.h"
 
 /* Deeper than anything that is asked on such a connection. */
 #define DEPTH_MAX 4

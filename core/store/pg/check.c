@@ -1,5 +1,5 @@
 /* The table of what must hold of PostgreSQL. */
-#include "core/store/pg_check.h"
+#include "core/store/pg/check.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -11,14 +11,14 @@
  * place for a connection; it outlives the connections it makes. libpq's own tags are pg_conn and pg_result:
  * `struct pg_result` of pg.h is libpq's PGresult itself.
  */
-#ifndef ROOKERY_CORE_STORE_PG_INTERNAL_H
-#define ROOKERY_CORE_STORE_PG_INTERNAL_H
+#ifndef ROOKERY_CORE_STORE_PG_PG_INTERNAL_H
+#define ROOKERY_CORE_STORE_PG_PG_INTERNAL_H
 
 #include <libpq-fe.h>
 
 #include "core/base/map.h"
 #include "core/base/metrics.h"
-#include "core/store/pg.h"
+#include "core/store/pg/pg.h"
 
 /* Where calls wait for a free place in a pipeline. A few hundred ms of work: more would only wait to time
  * out. */

@@ -9,13 +9,13 @@
  *   redis_check.c  what must hold of the server
  *   redis_call.c   single commands and scripts, on top of the public calls
  */
-#ifndef ROOKERY_CORE_STORE_REDIS_INTERNAL_H
-#define ROOKERY_CORE_STORE_REDIS_INTERNAL_H
+#ifndef ROOKERY_CORE_STORE_REDIS_REDIS_INTERNAL_H
+#define ROOKERY_CORE_STORE_REDIS_REDIS_INTERNAL_H
 
 #include <stdarg.h>
 
 #include "core/base/metrics.h"
-#include "core/store/redis.h"
+#include "core/store/redis/redis.h"
 
 struct redisReader;
 

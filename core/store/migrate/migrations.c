@@ -1,6 +1,6 @@
-/* The migrations of this binary: core/store/migrations/NNNN_name.sql, embedded at build time. The Makefile
+/* The migrations of this binary: core/store/migrate/migrations/NNNN_name.sql, embedded at build time. The Makefile
  * writes MIGRATIONS_LIST, one MIGRATION(number, name, path) a line, in order. */
-#include "core/store/migrate.h"
+#include "core/store/migrate/migrate.h"
 
 /* The assembler reads the file: a variable of its bytes and a final NUL. */
 #define MIGRATION(number, name, path)                                                                        \

@@ -17,11 +17,11 @@
  *
  * Assumed: monotonic clocks run at the same rate as the database's to 1 in 100 (a lease is at most 60 s old).
  */
-#ifndef ROOKERY_CORE_STORE_LEASE_H
-#define ROOKERY_CORE_STORE_LEASE_H
+#ifndef ROOKERY_CORE_STORE_PG_LEASE_H
+#define ROOKERY_CORE_STORE_PG_LEASE_H
 
 #include "core/id/snowflake.h"
-#include "core/store/pg.h"
+#include "core/store/pg/pg.h"
 
 struct lease;
 

@@ -6,7 +6,7 @@
  */
 #include <stdlib.h>
 
-#include "core/store/redis_internal.h"
+#include "core/store/redis/redis_internal.h"
 
 struct redis_fence {
     struct redis_batch *batch;

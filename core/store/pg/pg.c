@@ -24,7 +24,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "core/store/pg_internal.h"
+#include "core/store/pg/pg_internal.h"
 
 /* ---- metrics ---- */
 

@@ -8,7 +8,7 @@
  * backoff; ids go on until the lease has run out by the monotonic clock, then stop. A renewal that finds no row means that
  * somebody else has the node: ids stop at once and the keeper takes another.
  */
-#include "core/store/lease.h"
+#include "core/store/pg/lease.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/store/pg_internal.h"
+#include "core/store/pg/pg_internal.h"
 
 /* Room left for libpq's own keywords (41 in version 15) beside ours. */
 static void set(struct pg_target *t, const char *key, const char *value) {

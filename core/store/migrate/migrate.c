@@ -8,7 +8,7 @@
  * Any failure ends the run with one sentence; the transaction it happened in is undone, earlier ones stand.
  * The lock ends with the connection.
  */
-#include "core/store/migrate.h"
+#include "core/store/migrate/migrate.h"
 
 #include <libpq-fe.h>
 #include <sodium.h>

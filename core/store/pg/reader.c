@@ -1,5 +1,5 @@
 /* Reading for somebody else: connect, see whether the role is fit, send, take row by row. */
-#include "core/store/pg_reader.h"
+#include "core/store/pg/reader.h"
 
 #include <errno.h>
 #include <libpq-fe.h>

@@ -5,7 +5,7 @@
 #include <limits.h>
 #include <string.h>
 
-#include "core/store/pg_internal.h"
+#include "core/store/pg/pg_internal.h"
 
 void pg_args_init(struct pg_args *a, struct arena *arena) {
     a->arena = arena;

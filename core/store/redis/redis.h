@@ -27,8 +27,8 @@
  * Keys are cluster-ready: every key has one {hash tag}, and a command touches one tag only. redis_open takes
  * one server today; routing by tag is the client's business and would change nothing above it.
  */
-#ifndef ROOKERY_CORE_STORE_REDIS_H
-#define ROOKERY_CORE_STORE_REDIS_H
+#ifndef ROOKERY_CORE_STORE_REDIS_REDIS_H
+#define ROOKERY_CORE_STORE_REDIS_REDIS_H
 
 #include <stdbool.h>
 #include <stdint.h>

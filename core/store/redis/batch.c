@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/store/redis_internal.h"
+#include "core/store/redis/redis_internal.h"
 
 /* What the replies of one batch may take: a server that announces an array of a billion is not believed. */
 #define REPLIES_LIMIT ((size_t)256 * 1024 * 1024)

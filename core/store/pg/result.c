@@ -4,7 +4,7 @@
 #include <endian.h>
 #include <string.h>
 
-#include "core/store/pg_internal.h"
+#include "core/store/pg/pg_internal.h"
 
 #define FIRST_USER_OID 16384                                      /* enums and other types of our own */
 #define POSTGRES_EPOCH_US (INT64_C(946684800) * INT64_C(1000000)) /* 2000-01-01 in Unix time */

@@ -23,7 +23,7 @@
 #ifndef ROOKERY_CORE_STORE_PG_BATCHER_H
 #define ROOKERY_CORE_STORE_PG_BATCHER_H
 
-#include "core/store/pg.h"
+#include "core/store/pg/pg.h"
 
 struct pg_batcher;
 

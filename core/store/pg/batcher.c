@@ -14,7 +14,7 @@
  *   no fiber for the batch            ERR_OVERLOADED to every request of the batch
  *   a fiber is interrupted            pending: its request is unlinked. Sent: it leaves the batch
  */
-#include "core/store/pg_batcher.h"
+#include "core/store/pg/batcher.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
  * for themselves (no %-escapes); an IPv6 address stands in brackets. */
 #include <string.h>
 
-#include "core/store/redis_internal.h"
+#include "core/store/redis/redis_internal.h"
 
 static bool copy(char *out, size_t size, struct str s) {
     if (s.len >= size || (s.len && memchr(s.ptr, '\0', s.len))) return false;

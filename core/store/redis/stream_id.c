@@ -1,5 +1,5 @@
 /* Ids of entries in Redis Streams, and values in flat replies. */
-#include "core/store/stream_id.h"
+#include "core/store/redis/stream_id.h"
 
 bool stream_id_parse(struct str s, struct stream_id *out) {
     struct str ms = str_cut(&s, '-');

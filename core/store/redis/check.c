@@ -1,5 +1,5 @@
 /* The table of what must hold of Redis, by what INFO says. */
-#include "core/store/redis_check.h"
+#include "core/store/redis/check.h"
 
 #include <string.h>
 

@@ -28,8 +28,8 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "core/store/redis_check.h"
-#include "core/store/redis_internal.h"
+#include "core/store/redis/check.h"
+#include "core/store/redis/redis_internal.h"
 
 #define TICK_MS 100
 #define CONNECT_TICKS (2000 / TICK_MS)

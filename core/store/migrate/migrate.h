@@ -1,12 +1,12 @@
-/* Database migrations: numbered SQL files (core/store/migrations/NNNN_name.sql), embedded in the binaries,
+/* Database migrations: numbered SQL files (core/store/migrate/migrations/NNNN_name.sql), embedded in the binaries,
  * applied in order, each in one transaction, under an advisory lock, recorded in schema_migrations with a
  * checksum.
  *
  * Blocking (plain libpq): a command's work, not the loop's. Starting daemons only check that the schema is
  * current.
  */
-#ifndef ROOKERY_CORE_STORE_MIGRATE_H
-#define ROOKERY_CORE_STORE_MIGRATE_H
+#ifndef ROOKERY_CORE_STORE_MIGRATE_MIGRATE_H
+#define ROOKERY_CORE_STORE_MIGRATE_MIGRATE_H
 
 #include <stdbool.h>
 #include <stddef.h>

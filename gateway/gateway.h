@@ -6,7 +6,7 @@
  *
  * Everything a gateway knows is a cache that may be dropped at any moment: posts (post_cache.h), account
  * summaries (account_cache.h), viewers' relations (viewer_cache.h), sessions (auth.c). They are kept true by
- * the hub (hub.h), which reads every event stream, and by the version tokens of core/domain/tokens.h. While
+ * the hub (hub.h), which reads every event stream, and by the version tokens of core/event/tokens.h. While
  * the hub is not fresh (it has not confirmed for 700 ms that it has seen everything), what it guards is not
  * believed and SQL is asked instead.
  */

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/domain/epoch.h"
-#include "core/domain/keys.h"
 #include "core/domain/timeline_list.h"
+#include "core/event/epoch.h"
+#include "core/event/keys.h"
 #include "gateway/home_tail.h"
 #include "gateway/pulled.h"
 

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/domain/epoch.h"
-#include "core/domain/keys.h"
+#include "core/event/epoch.h"
+#include "core/event/keys.h"
 #include "gateway/fill_guard.h"
 #include "gateway/lru.h"
 

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/domain/epoch.h"
-#include "core/domain/keys.h"
-#include "core/domain/outbox.h"
+#include "core/event/epoch.h"
+#include "core/event/keys.h"
+#include "core/event/outbox.h"
 #include "gateway/account_cache.h"
 #include "gateway/auth.h"
 #include "gateway/hub_stream.h"

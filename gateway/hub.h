@@ -13,7 +13,7 @@
  *      confirmed less than 700 ms ago. So what a cache guarded by the hub shows is at most 700 ms older than
  *      what was acknowledged (P3 allows 1 s), and usually as old as the event is on its way: about 1 ms.
  * Failures:
- *   - the connection is lost, Redis is away, the epoch (core/domain/epoch.h) is not known, or the connection is to
+ *   - the connection is lost, Redis is away, the epoch (core/event/epoch.h) is not known, or the connection is to
  *     another server process than the gateway's shared one: nothing is confirmed, hub_fresh() turns false, caches are
  *     bypassed. How long that lasts does not matter: reading goes on where it stopped.
  *   - the server or the epoch is another one, or a look finds that entries are missing: the hub starts over.
@@ -38,7 +38,7 @@
  * own clock, by which ids are made as well.) Should it be broken, by hand, by eviction or by a step of that clock, the
  * next look finds it out: within about a second. All times are the monotonic clock's, asked at the moment of use: a
  * process that was stopped does not believe what it knew before.
- * Assumed too: an epoch that is not the newest any more is unknown within half a second (core/domain/epoch.h).
+ * Assumed too: an epoch that is not the newest any more is unknown within half a second (core/event/epoch.h).
  * tests/models/hub.pml stands for this file.
  *
  * What a lost event costs even so: each cache bounds the age of what it keeps (post_cache.h, account_cache.h, auth.h, pulled.h).
@@ -46,7 +46,7 @@
 #ifndef ROOKERY_GATEWAY_HUB_H
 #define ROOKERY_GATEWAY_HUB_H
 
-#include "core/domain/outbox.h"
+#include "core/event/outbox.h"
 #include "gateway/gateway.h"
 
 struct live;

@@ -2,7 +2,7 @@
 #include "gateway/hub_stream.h"
 
 #include "core/codec/codec.h"
-#include "core/domain/keys.h"
+#include "core/event/keys.h"
 
 void hub_place_add_look(struct redis_batch *b, int partition) {
     char key[KEY_MAX];

@@ -8,7 +8,7 @@
 #ifndef ROOKERY_GATEWAY_HUB_STREAM_H
 #define ROOKERY_GATEWAY_HUB_STREAM_H
 
-#include "core/domain/outbox.h"
+#include "core/event/outbox.h"
 #include "core/store/redis/stream_id.h"
 
 /* Behind the entry with this id, which need not be there any more; 0-0 is before the first. */
@@ -27,7 +27,7 @@ bool hub_place_read_look(const struct redis_reply *reply, struct hub_place *p);
 struct hub_entry {
     Event *
         event; /* in the arena; NULL when the entry is for one role only (a replayed dead letter): it was heard before */
-    bool settled; /* it is told to an epoch that began after it had been published (core/domain/epoch.h) */
+    bool settled; /* it is told to an epoch that began after it had been published (core/event/epoch.h) */
 };
 /* Reads an entry's fields. False when they are no event. */
 bool hub_entry_read(const struct redis_reply *fields, int64_t epoch, struct arena *a, struct hub_entry *out);

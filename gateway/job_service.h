@@ -4,7 +4,7 @@
 
 #include "core/base/list.h"
 #include "core/domain/dataset.h"
-#include "core/domain/outbox.h"
+#include "core/event/outbox.h"
 #include "gateway/gateway.h"
 
 struct job_watch;

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 
 #include "core/base/clock.h"
-#include "core/domain/epoch.h"
-#include "core/domain/keys.h"
+#include "core/event/epoch.h"
+#include "core/event/keys.h"
 #include "gateway/live_internal.h"
 
 #define REACH_MS 2000

@@ -16,8 +16,8 @@
 #ifndef ROOKERY_GATEWAY_PULLED_H
 #define ROOKERY_GATEWAY_PULLED_H
 
-#include "core/domain/outbox.h"
 #include "core/domain/relations.h"
+#include "core/event/outbox.h"
 #include "gateway/gateway.h"
 
 struct pulled;

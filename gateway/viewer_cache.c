@@ -1,4 +1,4 @@
-/* Viewers and their relations; why they are true is in viewer_cache.h and core/domain/tokens.h. */
+/* Viewers and their relations; why they are true is in viewer_cache.h and core/event/tokens.h. */
 #include "gateway/viewer_cache.h"
 
 #include <inttypes.h>
@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/domain/epoch.h"
-#include "core/domain/keys.h"
-#include "core/domain/tokens.h"
+#include "core/event/epoch.h"
+#include "core/event/keys.h"
+#include "core/event/tokens.h"
 #include "gateway/lru.h"
 
 struct viewer_cache {

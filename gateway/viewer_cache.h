@@ -1,6 +1,6 @@
 /* What the gateway knows of the accounts that look: their relations, and what they have liked and reposted.
  *
- * Each part is true under a version token (core/domain/tokens.h) on one Redis connection; the reader fetches
+ * Each part is true under a version token (core/event/tokens.h) on one Redis connection; the reader fetches
  * the tokens, in the round trip it makes anyway, and acquires the viewer under them. Viewers are
  * reference-counted: a fiber holds one across suspensions, and always sees the state of one load.
  *

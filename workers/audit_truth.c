@@ -3,8 +3,8 @@
 #include <stdio.h>
 
 #include "core/base/clock.h"
-#include "core/domain/keys.h"
-#include "core/domain/tokens.h"
+#include "core/event/keys.h"
+#include "core/event/tokens.h"
 #include "core/id/token.h"
 #include "workers/audit_internal.h"
 

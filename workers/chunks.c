@@ -28,8 +28,8 @@
 
 #include <stdlib.h>
 
-#include "core/domain/epoch.h"
 #include "core/domain/pull.h"
+#include "core/event/epoch.h"
 #include "rookery/events/v1/chunk.pb-c.h"
 #include "workers/deliver.h"
 #include "workers/followers.h"

@@ -16,7 +16,7 @@
  */
 #include "workers/counts.h"
 
-#include "core/domain/epoch.h"
+#include "core/event/epoch.h"
 
 static const struct pg_stmt APPLY = {
     .name = "counts_apply",

@@ -20,9 +20,9 @@
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/domain/epoch.h"
-#include "core/domain/keys.h"
 #include "core/domain/timeline_list.h"
+#include "core/event/epoch.h"
+#include "core/event/keys.h"
 
 /* A piece ends here too: ids are many where commands are few. */
 #define PIECE_BYTES ((size_t)512 * 1024)

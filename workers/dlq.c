@@ -18,7 +18,7 @@
 
 #include "core/base/clock.h"
 #include "core/codec/codec.h"
-#include "core/domain/outbox.h"
+#include "core/event/outbox.h"
 #include "workers/console.h"
 #include "workers/process.h"
 #include "workers/roles.h"

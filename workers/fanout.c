@@ -24,8 +24,8 @@
 #include <stdlib.h>
 
 #include "core/base/clock.h"
-#include "core/domain/epoch.h"
-#include "core/domain/tokens.h"
+#include "core/event/epoch.h"
+#include "core/event/tokens.h"
 #include "workers/chunks.h"
 #include "workers/deliver.h"
 #include "workers/followers.h"

@@ -15,8 +15,8 @@
 
 #include "core/base/clock.h"
 #include "core/codec/codec.h"
-#include "core/domain/epoch.h"
-#include "core/domain/keys.h"
+#include "core/event/epoch.h"
+#include "core/event/keys.h"
 #include "workers/consumers.h"
 #include "workers/jobs/role_requeue.h"
 #include "workers/leader.h"

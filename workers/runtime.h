@@ -8,8 +8,8 @@
 #ifndef ROOKERY_WORKERS_RUNTIME_H
 #define ROOKERY_WORKERS_RUNTIME_H
 
-#include "core/domain/keys.h"
-#include "core/domain/outbox.h"
+#include "core/event/keys.h"
+#include "core/event/outbox.h"
 
 struct worker;
 

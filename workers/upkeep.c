@@ -32,7 +32,7 @@
 #include "workers/upkeep.h"
 
 #include "core/base/clock.h"
-#include "core/domain/epoch.h"
+#include "core/event/epoch.h"
 #include "workers/backlog.h"
 #include "workers/leader.h"
 #include "workers/stream_info.h"

@@ -9,7 +9,7 @@
 
 #include "core/base/clock.h"
 #include "core/domain/account_internal.h"
-#include "core/domain/outbox.h"
+#include "core/event/outbox.h"
 #include "core/id/token.h"
 #include "core/text/text.h"
 

@@ -18,7 +18,7 @@
 #include "core/base/clock.h"
 #include "core/codec/codec.h"
 #include "core/domain/graph.h"
-#include "core/domain/outbox.h"
+#include "core/event/outbox.h"
 #include "core/text/text.h"
 
 #define NAME_MAX_CHARACTERS 100

@@ -1,9 +1,9 @@
 /* The domain's context: starting and stopping what it runs. */
 #include "core/domain/domain.h"
 
-#include "core/domain/epoch.h"
-#include "core/domain/outbox.h"
 #include "core/domain/post_internal.h"
+#include "core/event/epoch.h"
+#include "core/event/outbox.h"
 
 int domain_start(struct fiber *self, struct domain *d, struct fault *fault) {
     int e = lease_start(self, d->pg, d->log, &d->lease);

@@ -12,9 +12,9 @@
  */
 #include "core/domain/graph.h"
 
-#include "core/domain/outbox.h"
 #include "core/domain/relations.h"
-#include "core/domain/tokens.h"
+#include "core/event/outbox.h"
+#include "core/event/tokens.h"
 
 /* MAX_FOLLOWING is counted under it, by one follow of the account at a time. After the pair's, by those who need both. */
 static const struct pg_stmt LOCK_FOLLOWER = {

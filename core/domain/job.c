@@ -8,7 +8,7 @@
 
 #include "core/codec/codec.h"
 #include "core/domain/job_spec.h"
-#include "core/domain/outbox.h"
+#include "core/event/outbox.h"
 
 #define KEY_MAX_BYTES 64
 #define SPEC_MAX_BYTES ((size_t)256 * 1024)

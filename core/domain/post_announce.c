@@ -10,9 +10,9 @@
  *     the same key finds it.
  */
 #include "core/base/clock.h"
-#include "core/domain/epoch.h"
-#include "core/domain/keys.h"
 #include "core/domain/post_internal.h"
+#include "core/event/epoch.h"
+#include "core/event/keys.h"
 
 #define ANNOUNCE_LIMIT_MS 8000
 #define PAUSE_MS 200

@@ -10,8 +10,8 @@
  * retry with the same key finds out, and puts the entry on the author's timeline, since the gateway that wrote it may
  * not have come to that. 3 cannot be done: an error, and the retry finds the post.
  */
-#include "core/domain/outbox.h"
 #include "core/domain/post_internal.h"
+#include "core/event/outbox.h"
 #include "core/text/text.h"
 
 #define IDEMPOTENCY_KEY_MAX 64

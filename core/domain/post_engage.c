@@ -7,9 +7,9 @@
  */
 #include <string.h>
 
-#include "core/domain/keys.h"
 #include "core/domain/post_internal.h"
-#include "core/domain/tokens.h"
+#include "core/event/keys.h"
+#include "core/event/tokens.h"
 
 /* $1 actor, $2 post. seen: the post, with its author, unless blocked. */
 #define SEEN                                                                                                 \

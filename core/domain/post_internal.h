@@ -2,8 +2,8 @@
 #ifndef ROOKERY_CORE_DOMAIN_POST_INTERNAL_H
 #define ROOKERY_CORE_DOMAIN_POST_INTERNAL_H
 
-#include "core/domain/outbox.h"
 #include "core/domain/post.h"
+#include "core/event/outbox.h"
 
 extern const struct pg_batch_kind POST_CREATE_BATCH;
 

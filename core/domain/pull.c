@@ -1,7 +1,7 @@
 /* Setting the flag of pulled authors; what it means is in pull.h. */
 #include "core/domain/pull.h"
 
-#include "core/domain/outbox.h"
+#include "core/event/outbox.h"
 
 static const struct pg_stmt PULL = {
     .name = "pull_author",

@@ -5,7 +5,7 @@
  */
 #include "core/base/clock.h"
 #include "core/domain/account_internal.h"
-#include "core/domain/outbox.h"
+#include "core/event/outbox.h"
 #include "core/id/token.h"
 
 #define USER_AGENT_MAX 200

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "core/base/clock.h"
-#include "core/domain/keys.h"
+#include "core/event/keys.h"
 
 /* ---- parsing ------------------------------------------------------------------------------------------- */
 

@@ -1,6 +1,6 @@
 /* epochs: two Redis servers take turns, and PostgreSQL goes back to a backup, while a post is delivered and a relation changes.
  *
- * Stands for core/domain/epoch.h.
+ * Stands for core/event/epoch.h.
  *
  * Lemma: a page of a list whose fence found the reader's epoch
  *   - has every post of before an acknowledged follow, whichever Redis it comes from (stale);

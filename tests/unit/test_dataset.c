@@ -9,7 +9,7 @@
 #include <inttypes.h>
 
 #include "core/domain/dataset.h"
-#include "core/domain/keys.h"
+#include "core/event/keys.h"
 #include "tests/unit/support/gateway_world.h"
 
 enum { ADA = 1, BOB = 2 };

@@ -11,9 +11,9 @@
 #include <cmocka.h>
 
 #include "core/base/clock.h"
-#include "core/domain/epoch.h"
-#include "core/domain/keys.h"
 #include "core/domain/timeline_list.h"
+#include "core/event/epoch.h"
+#include "core/event/keys.h"
 #include "core/id/snowflake.h"
 #include "tests/unit/support/gateway_world.h"
 #include "workers/deliver.h"

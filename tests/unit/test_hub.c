@@ -12,9 +12,9 @@
 
 #include "core/base/clock.h"
 #include "core/base/metrics.h"
-#include "core/domain/epoch.h"
-#include "core/domain/keys.h"
-#include "core/domain/outbox.h"
+#include "core/event/epoch.h"
+#include "core/event/keys.h"
+#include "core/event/outbox.h"
 #include "gateway/hub.h"
 #include "gateway/hub_stream.h"
 #include "gateway/post_cache.h"

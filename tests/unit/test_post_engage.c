@@ -6,10 +6,10 @@
 
 #include <cmocka.h>
 
-#include "core/domain/epoch.h"
-#include "core/domain/keys.h"
-#include "core/domain/outbox.h"
 #include "core/domain/post.h"
+#include "core/event/epoch.h"
+#include "core/event/keys.h"
+#include "core/event/outbox.h"
 #include "tests/unit/support/gateway_world.h"
 
 enum { ADA = 1, BOB = 2 };

@@ -10,10 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/domain/epoch.h"
 #include "core/domain/graph.h"
-#include "core/domain/keys.h"
 #include "core/domain/timeline_list.h"
+#include "core/event/epoch.h"
+#include "core/event/keys.h"
 #include "tests/unit/support/gateway_world.h"
 
 enum { STEPS = 1500, POSTS = 40, TRIM_AT = 120, TRIM_TO = 70 };

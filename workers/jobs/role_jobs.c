@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
-#include "core/domain/keys.h"
+#include "core/event/keys.h"
 
 /* Behind the event loop and behind other processes: what people wait for goes first. */
 #define COMPUTE_NICE 5

@@ -1,7 +1,7 @@
 /* Telling lost steps again. The messages have no outbox rows: if they are lost too, the next time tells them again. */
 #include "workers/jobs/role_requeue.h"
 
-#include "core/domain/outbox.h"
+#include "core/event/outbox.h"
 #include "rookery/v1/job.pb-c.h"
 #include "workers/jobs/role_store.h"
 

@@ -23,8 +23,8 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
-#include "core/domain/keys.h"
-#include "core/domain/outbox.h"
+#include "core/event/keys.h"
+#include "core/event/outbox.h"
 #include "core/id/snowflake.h"
 
 /* Thirteen digits, of which redis-benchmark's random numbers are the last twelve. */

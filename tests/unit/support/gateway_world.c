@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "core/base/clock.h"
-#include "core/domain/epoch.h"
+#include "core/event/epoch.h"
 #include "core/id/snowflake.h"
 #include "core/id/token.h"
 #include "core/store/migrate/migrate.h"

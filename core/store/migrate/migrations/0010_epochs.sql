@@ -1,5 +1,5 @@
 -- Epochs: a Redis process may come to have several (it was replaced and came back; PostgreSQL went back), and numbers are chosen by
--- whoever opens one, above any that was ever used (core/domain/epoch.h).
+-- whoever opens one, above any that was ever used (core/event/epoch.h).
 ALTER TABLE redis_epochs DROP CONSTRAINT redis_epochs_run_id_key;
 ALTER TABLE redis_epochs ALTER COLUMN epoch DROP IDENTITY;
 -- Set by whoever opens the next; what marks events as published locks the row, so that no mark straddles an opening.

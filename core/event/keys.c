@@ -1,5 +1,5 @@
 /* The names of Redis keys. */
-#include "core/domain/keys.h"
+#include "core/event/keys.h"
 
 #include <string.h>
 

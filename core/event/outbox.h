@@ -19,8 +19,8 @@
  * Assumed: now() of a marking statement is later than the commit of what it marks (it begins after it, by
  * PostgreSQL's clock); where that matters is in epoch.h. tests/models/outbox.pml stands for this file.
  */
-#ifndef ROOKERY_CORE_DOMAIN_OUTBOX_H
-#define ROOKERY_CORE_DOMAIN_OUTBOX_H
+#ifndef ROOKERY_CORE_EVENT_OUTBOX_H
+#define ROOKERY_CORE_EVENT_OUTBOX_H
 
 #include "core/domain/domain.h"
 #include "rookery/events/v1/event.pb-c.h"

@@ -13,8 +13,8 @@
  * The braces are part of the key: they are Redis Cluster's hash tag, and no command touches two of them. The last two are of a
  * whole server.
  */
-#ifndef ROOKERY_CORE_DOMAIN_KEYS_H
-#define ROOKERY_CORE_DOMAIN_KEYS_H
+#ifndef ROOKERY_CORE_EVENT_KEYS_H
+#define ROOKERY_CORE_EVENT_KEYS_H
 
 #include <stdint.h>
 

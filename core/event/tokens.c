@@ -1,12 +1,12 @@
 /* Version tokens; the argument is in tokens.h. */
-#include "core/domain/tokens.h"
+#include "core/event/tokens.h"
 
 #include <inttypes.h>
 #include <sodium.h>
 
 #include "core/base/clock.h"
-#include "core/domain/epoch.h"
-#include "core/domain/keys.h"
+#include "core/event/epoch.h"
+#include "core/event/keys.h"
 
 static void add_set_token(struct redis_batch *b, struct str key) {
     uint64_t token[2];

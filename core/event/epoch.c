@@ -16,13 +16,13 @@
  *   - a connection changes meanwhile: the answer is for older ones, is not adopted, and the next look asks again.
  *   - Redis takes no writes (it has no memory left): 4 notes nothing, and the epoch is adopted all the same.
  */
-#include "core/domain/epoch.h"
+#include "core/event/epoch.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "core/base/clock.h"
-#include "core/domain/keys.h"
+#include "core/event/keys.h"
 
 #define TICK_MS 20
 #define LOOK_LIMIT_MS 5000

@@ -13,8 +13,8 @@
  * therefore acknowledged only after SQL has said that its epoch is still the newest (epoch_confirm).
  * tests/models/rebuild.pml has tokens in it, and epochs.pml this assumption.
  */
-#ifndef ROOKERY_CORE_DOMAIN_TOKENS_H
-#define ROOKERY_CORE_DOMAIN_TOKENS_H
+#ifndef ROOKERY_CORE_EVENT_TOKENS_H
+#define ROOKERY_CORE_EVENT_TOKENS_H
 
 #include "core/domain/domain.h"
 

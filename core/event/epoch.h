@@ -73,8 +73,8 @@
  * reach (it would read from there for up to STALE_MS; docs/promises.md). A process that was stopped knows nothing
  * when it goes on: its look is too old. tests/models/epochs.pml stands for this file.
  */
-#ifndef ROOKERY_CORE_DOMAIN_EPOCH_H
-#define ROOKERY_CORE_DOMAIN_EPOCH_H
+#ifndef ROOKERY_CORE_EVENT_EPOCH_H
+#define ROOKERY_CORE_EVENT_EPOCH_H
 
 #include "core/domain/domain.h"
 

@@ -1,12 +1,12 @@
 /* The outbox's publishing side; the story is in outbox.h. The relay role is in workers/. */
-#include "core/domain/outbox.h"
+#include "core/event/outbox.h"
 
 #include <stdlib.h>
 
 #include "core/base/map.h"
 #include "core/codec/codec.h"
-#include "core/domain/epoch.h"
-#include "core/domain/keys.h"
+#include "core/event/epoch.h"
+#include "core/event/keys.h"
 
 /* Ids published but not yet marked. Past the cap they are forgotten: the relay then publishes those rows once
  * more. */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/domain/account.h"
+#include "core/domain/account/account.h"
 #include "gateway/fill_guard.h"
 #include "gateway/hub.h"
 #include "gateway/lru.h"

@@ -1,7 +1,7 @@
 /* AccountService. */
-#include "core/domain/account.h"
+#include "core/domain/account/account.h"
 
-#include "core/domain/graph.h"
+#include "core/domain/graph/graph.h"
 #include "core/id/snowflake.h"
 #include "gateway/account_cache.h"
 #include "gateway/auth.h"

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "core/base/clock.h"
-#include "core/domain/account.h"
+#include "core/domain/account/account.h"
 #include "gateway/fill_guard.h"
 #include "gateway/hub.h"
 #include "gateway/lru.h"

@@ -1,5 +1,5 @@
 /* GraphService. */
-#include "core/domain/graph.h"
+#include "core/domain/graph/graph.h"
 
 #include "gateway/gateway.h"
 #include "gateway/lists.h"

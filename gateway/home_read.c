@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/domain/timeline_list.h"
+#include "core/domain/timeline/list.h"
 #include "core/event/epoch.h"
 #include "core/event/keys.h"
 #include "gateway/home_tail.h"

@@ -14,12 +14,12 @@
  * the shared one.
  *
  * A look that finds many entries behind the tail's last floor has one pushed, by a fiber of its own, so that the
- * looks to come find it (core/domain/timeline_list.h). When that fails, longer looks are needed, and nothing else.
+ * looks to come find it (core/domain/timeline/list.h). When that fails, longer looks are needed, and nothing else.
  */
 #ifndef ROOKERY_GATEWAY_HOME_TAIL_H
 #define ROOKERY_GATEWAY_HOME_TAIL_H
 
-#include "core/domain/timeline_list.h"
+#include "core/domain/timeline/list.h"
 #include "gateway/viewer_cache.h"
 
 struct home_tail {

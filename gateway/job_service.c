@@ -1,5 +1,5 @@
 /* JobService: jobs, and the method table. */
-#include "core/domain/job.h"
+#include "core/domain/job/job.h"
 
 #include "core/codec/codec.h"
 #include "gateway/job_rows.h"

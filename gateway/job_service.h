@@ -3,7 +3,7 @@
 #define ROOKERY_GATEWAY_JOB_SERVICE_H
 
 #include "core/base/list.h"
-#include "core/domain/dataset.h"
+#include "core/domain/job/dataset.h"
 #include "core/event/outbox.h"
 #include "gateway/gateway.h"
 

@@ -8,7 +8,7 @@
  * The heart tells every stream that it is alive, and ends those whose session has been ended or has expired.
  */
 #include "core/base/clock.h"
-#include "core/domain/account.h"
+#include "core/domain/account/account.h"
 #include "gateway/live_internal.h"
 
 #define REPOSTS_AT_ONCE 1000

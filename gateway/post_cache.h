@@ -15,7 +15,7 @@
 #ifndef ROOKERY_GATEWAY_POST_CACHE_H
 #define ROOKERY_GATEWAY_POST_CACHE_H
 
-#include "core/domain/post.h"
+#include "core/domain/post/post.h"
 #include "gateway/gateway.h"
 #include "gateway/lru.h"
 

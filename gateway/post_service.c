@@ -1,7 +1,7 @@
 /* PostService. */
-#include "core/domain/post.h"
+#include "core/domain/post/post.h"
 
-#include "core/domain/account.h"
+#include "core/domain/account/account.h"
 #include "gateway/gateway.h"
 #include "gateway/lists.h"
 #include "gateway/pulled.h"

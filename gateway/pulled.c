@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "core/base/clock.h"
-#include "core/domain/home.h"
-#include "core/domain/post.h"
+#include "core/domain/post/post.h"
+#include "core/domain/timeline/home.h"
 #include "gateway/hub.h"
 
 /* Entries kept of an author: what a home timeline can show, and room to append before the oldest are let go.

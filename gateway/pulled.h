@@ -7,7 +7,7 @@
  * needed.
  *
  * An author is pulled once account_stats.pulled is set (who sets it, and why nothing is lost at the switch, is in
- * core/domain/pull.h); the flag travels with each of the author's events, so
+ * core/domain/timeline/pull.h); the flag travels with each of the author's events, so
  * a gateway learns of it no later than of the first post that was not delivered.
  *
  * Should an event be lost, what is missing here is missing for 30 s at most: who is pulled, and each ring that is read, are
@@ -16,7 +16,7 @@
 #ifndef ROOKERY_GATEWAY_PULLED_H
 #define ROOKERY_GATEWAY_PULLED_H
 
-#include "core/domain/relations.h"
+#include "core/domain/graph/relations.h"
 #include "core/event/outbox.h"
 #include "gateway/gateway.h"
 

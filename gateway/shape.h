@@ -2,8 +2,8 @@
 #ifndef ROOKERY_GATEWAY_SHAPE_H
 #define ROOKERY_GATEWAY_SHAPE_H
 
-#include "core/domain/account.h"
-#include "core/domain/post.h"
+#include "core/domain/account/account.h"
+#include "core/domain/post/post.h"
 #include "gateway/post_cache.h"
 #include "gateway/viewer_cache.h"
 #include "rookery/v1/account.pb-c.h"

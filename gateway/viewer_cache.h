@@ -9,8 +9,8 @@
 #ifndef ROOKERY_GATEWAY_VIEWER_CACHE_H
 #define ROOKERY_GATEWAY_VIEWER_CACHE_H
 
-#include "core/domain/post.h"
-#include "core/domain/relations.h"
+#include "core/domain/graph/relations.h"
+#include "core/domain/post/post.h"
 #include "gateway/gateway.h"
 
 #define VIEWER_TOKEN_MAX 40

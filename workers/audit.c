@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/domain/home.h"
+#include "core/domain/timeline/home.h"
 #include "workers/audit_internal.h"
 #include "workers/backlog.h"
 

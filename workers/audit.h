@@ -21,7 +21,7 @@
  *   gap        An entry that both readings have was committed and delivered, and was not taken away in between: a page
  *              that reaches further down without it, or that is too short, is wrong. One steady look is enough, and no
  *              entry is too young. So a gap that comes and goes counts, also at one gateway or one page size only.
- *              Entries of pulled authors (core/domain/pull.h) are not delivered; gateways hear of them within a second.
+ *              Entries of pulled authors (core/domain/timeline/pull.h) are not delivered; gateways hear of them within a second.
  *              So these need two steady looks: looks are a second apart.
  *   vanished   As a gap.
  *   duplicate, order   One page contradicts itself. One look is enough, steady or not.

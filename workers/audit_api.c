@@ -17,7 +17,7 @@
 
 #include "core/base/clock.h"
 #include "core/codec/codec.h"
-#include "core/domain/home.h"
+#include "core/domain/timeline/home.h"
 #include "core/rpc/client.h"
 #include "rookery/v1/timeline.pb-c.h"
 #include "workers/audit_internal.h"

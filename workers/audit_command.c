@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/domain/account.h"
+#include "core/domain/account/account.h"
 #include "workers/audit.h"
 #include "workers/audit_command.h"
 #include "workers/audit_report.h"

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "core/base/clock.h"
-#include "core/domain/account.h"
+#include "core/domain/account/account.h"
 #include "core/id/snowflake.h"
 #include "workers/console.h"
 

@@ -13,7 +13,7 @@
 
 /* ---- home timelines ------------------------------------------------------------------------------------ */
 
-/* The rule of the home timeline once more, as sets, and written without a look at core/domain/home.c: an audit that
+/* The rule of the home timeline once more, as sets, and written without a look at core/domain/timeline/home.c: an audit that
  * shares the code it checks would share its mistakes. One statement, so one snapshot. */
 static const struct pg_stmt EXPECTED = {
     .name = "audit_expected",

@@ -3,7 +3,7 @@
  * A batch of tasks, on the happy path:
  *   1. Each undivided task is divided: a walk over the author's followers, in the database, tells every
  *      ROOKERY_CHUNK_AUDIENCE-th id; the tasks for the ranges between go out as they are found. If they are more
- *      than ROOKERY_PULL_AUDIENCE, the author is pulled from now on (core/domain/pull.h).
+ *      than ROOKERY_PULL_AUDIENCE, the author is pulled from now on (core/domain/timeline/pull.h).
  *   2. The followers of all ranges of the batch are loaded in one query. It runs after the tasks were read, so
  *      after the posts' commits: whoever followed by then gets the post, whoever follows later finds it in SQL
  *      (their timeline is built anew).
@@ -28,7 +28,7 @@
 
 #include <stdlib.h>
 
-#include "core/domain/pull.h"
+#include "core/domain/timeline/pull.h"
 #include "core/event/epoch.h"
 #include "rookery/events/v1/chunk.pb-c.h"
 #include "workers/deliver.h"

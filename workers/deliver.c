@@ -20,7 +20,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/domain/timeline_list.h"
+#include "core/domain/timeline/list.h"
 #include "core/event/epoch.h"
 #include "core/event/keys.h"
 

@@ -1,4 +1,4 @@
-/* Delivering entries to home timelines. What a delivery owes to readers is in core/domain/timeline_list.h.
+/* Delivering entries to home timelines. What a delivery owes to readers is in core/domain/timeline/list.h.
  *
  * A *round* is a number of entries and, for each, who gets it. It is grouped by recipient, so that a timeline
  * gets one RPUSHX with all its ids, oldest first, and sent in pieces that leave others their turn. The more

@@ -183,7 +183,7 @@ static int handle_posts(struct fiber *self, struct worker *w, const struct batch
 
 /* ---- relations ---- */
 
-/* Whose tokens move and whose timelines are rebuilt: as core/domain/graph.c does it. */
+/* Whose tokens move and whose timelines are rebuilt: as core/domain/graph/graph.c does it. */
 static void note_relation(const Event *e, struct ids *accounts, struct ids *rebuild) {
     int64_t actor = e->actor_id, target = e->followed->target_id;
     switch (e->what_case) {

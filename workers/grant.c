@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/domain/account.h"
+#include "core/domain/account/account.h"
 #include "workers/console.h"
 #include "workers/process.h"
 

@@ -6,7 +6,7 @@
  *   2. A Redis that is a new server process (redis_epochs has a row not yet republished): everything
  *      published in the window, or not yet processed by every role, is marked unpublished again, so that 1
  *      publishes it once more, saying what the fan-out need not deliver (epoch.h). Only then is the epoch marked.
- * 1 also puts a new post on its author's own timeline, which its gateway did not (core/domain/post_announce.c).
+ * 1 also puts a new post on its author's own timeline, which its gateway did not (core/domain/post/announce.c).
  * Failures: the leader's Redis is not the newest: it does nothing, and the epoch watcher says so (epoch.h). The
  * leader dies: the lease runs out after 5 s and another leads. Redis or PostgreSQL is away: the next round tries
  * again. An event may be published twice: every effect is idempotent by event id.
@@ -195,7 +195,7 @@ static int relay_some(struct fiber *self, struct worker *w, struct counter *rela
 }
 
 /* While there are many, as of the window that a new Redis has still to be told, each batch is followed by the rows of the
- * last minute: somebody may wait for them (core/domain/post_announce.c). */
+ * last minute: somebody may wait for them (core/domain/post/announce.c). */
 static void relay_all(struct fiber *self, struct worker *w, struct counter *relayed) {
     for (int n = BATCH, e = 0; e == 0 && n == BATCH && !w->stopping;) {
         e = relay_some(self, w, relayed, 0, &n);

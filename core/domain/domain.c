@@ -1,7 +1,7 @@
 /* The domain's context: starting and stopping what it runs. */
 #include "core/domain/domain.h"
 
-#include "core/domain/post_internal.h"
+#include "core/domain/post/post_internal.h"
 #include "core/event/epoch.h"
 #include "core/event/outbox.h"
 

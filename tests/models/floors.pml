@@ -1,6 +1,6 @@
 /* floors: what the tail of a home timeline's list is complete for, however late and often entries are delivered.
  *
- * Stands for core/domain/timeline_list.h (the lemma of floors).
+ * Stands for core/domain/timeline/list.h (the lemma of floors).
  *
  * Lemma: of a floor f in the list, every entry with id > f whose delivery Redis has executed, or that the rebuild's SQL
  * snapshot held, stands right of f. So a part read from the tail is complete for ids above any floor in it; the leftmost says most.

@@ -1,6 +1,6 @@
 /* rebuild: a home timeline's list is built while relations change, a post is delivered and lists are lost.
  *
- * Stands for core/domain/timeline_list.h ("Rebuild" and "Invalidation") and core/event/tokens.h.
+ * Stands for core/domain/timeline/list.h ("Rebuild" and "Invalidation") and core/event/tokens.h.
  *
  * Lemma: a list whose head is a floor holds every entry that is due: those of the authors whom the viewer follows by what was
  * acknowledged last, once their fan-out is done. No page shows an author whose removal was acknowledged before the look.

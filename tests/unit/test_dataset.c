@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <inttypes.h>
 
-#include "core/domain/dataset.h"
+#include "core/domain/job/dataset.h"
 #include "core/event/keys.h"
 #include "tests/unit/support/gateway_world.h"
 

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "core/base/clock.h"
-#include "core/domain/timeline_list.h"
+#include "core/domain/timeline/list.h"
 #include "core/event/epoch.h"
 #include "core/event/keys.h"
 #include "core/id/snowflake.h"

@@ -12,8 +12,8 @@
 
 #include "core/base/clock.h"
 #include "core/base/metrics.h"
-#include "core/domain/graph.h"
-#include "core/domain/post.h"
+#include "core/domain/graph/graph.h"
+#include "core/domain/post/post.h"
 #include "core/event/epoch.h"
 #include "core/event/keys.h"
 #include "core/event/tokens.h"

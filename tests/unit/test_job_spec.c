@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/domain/job_spec.h"
+#include "core/domain/job/spec.h"
 
 static Rookery__V1__Column number = ROOKERY__V1__COLUMN__INIT, real = ROOKERY__V1__COLUMN__INIT,
                            text = ROOKERY__V1__COLUMN__INIT;

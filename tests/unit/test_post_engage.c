@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "core/domain/post.h"
+#include "core/domain/post/post.h"
 #include "core/event/epoch.h"
 #include "core/event/keys.h"
 #include "core/event/outbox.h"

@@ -1,4 +1,4 @@
-/* The lemma of core/domain/timeline_list.h against a real Redis: entries come late, twice and out of order, lists are rebuilt,
+/* The lemma of core/domain/timeline/list.h against a real Redis: entries come late, twice and out of order, lists are rebuilt,
  * trimmed and given floors by readers at any moment; no part of a list ever claims to be complete and is not. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/domain/graph.h"
-#include "core/domain/timeline_list.h"
+#include "core/domain/graph/graph.h"
+#include "core/domain/timeline/list.h"
 #include "core/event/epoch.h"
 #include "core/event/keys.h"
 #include "tests/unit/support/gateway_world.h"

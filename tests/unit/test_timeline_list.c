@@ -1,5 +1,5 @@
 /* Reading a list's tail: what is taken from it, and down to which id it is complete. Each case of the lemma in
- * core/domain/timeline_list.h is here; test_timeline_floors.c tries to contradict it. */
+ * core/domain/timeline/list.h is here; test_timeline_floors.c tries to contradict it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/domain/timeline_list.h"
+#include "core/domain/timeline/list.h"
 #include "core/id/snowflake.h"
 
 enum { MOST = 64 };

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "core/codec/codec.h"
-#include "core/domain/dataset.h"
+#include "core/domain/job/dataset.h"
 #include "workers/jobs/role_jobs.h"
 #include "workers/jobs/spill.h"
 

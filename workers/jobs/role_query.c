@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/domain/dataset.h"
+#include "core/domain/job/dataset.h"
 #include "core/store/pg/reader.h"
 #include "workers/jobs/role_files.h"
 #include "workers/jobs/role_jobs.h"

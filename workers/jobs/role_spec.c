@@ -2,7 +2,7 @@
 #include "workers/jobs/role_spec.h"
 
 #include "core/codec/codec.h"
-#include "core/domain/job_spec.h"
+#include "core/domain/job/spec.h"
 
 const Rookery__V1__JobSpec *role_spec_decode(struct arena *a, struct str encoded) {
     return (const void *)pb_decode(&rookery__v1__job_spec__descriptor, encoded, a, NULL);

@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "core/domain/job_spec.h"
+#include "core/domain/job/spec.h"
 #include "workers/jobs/role_fit.h"
 #include "workers/jobs/role_jobs.h"
 #include "workers/jobs/role_store.h"

@@ -2,7 +2,7 @@
  * changes nothing; messages go into the outbox in the same statement, and out after the commit. */
 #include "workers/jobs/role_store.h"
 
-#include "core/domain/job.h"
+#include "core/domain/job/job.h"
 #include "workers/jobs/role_jobs.h"
 
 static struct pg_args args_of(struct fiber *self, int64_t job_id) {

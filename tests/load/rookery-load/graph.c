@@ -24,7 +24,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/config/config.h"
-#include "core/domain/relations.h"
+#include "core/domain/graph/relations.h"
 #include "core/id/token.h"
 #include "core/store/migrate/migrate.h"
 #include "core/store/pg/lease.h"

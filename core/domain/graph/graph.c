@@ -10,9 +10,9 @@
  * a worker does 2 for it (workers/fanout.c). A change that was already so does 2 again as well: that is what makes a
  * retry after UNAVAILABLE mean something.
  */
-#include "core/domain/graph.h"
+#include "core/domain/graph/graph.h"
 
-#include "core/domain/relations.h"
+#include "core/domain/graph/relations.h"
 #include "core/event/outbox.h"
 #include "core/event/tokens.h"
 

@@ -3,12 +3,12 @@
  * Hashing a password takes tens of milliseconds of CPU on purpose, so it runs on the thread pool, a few at a
  * time (thread pool size), with everybody else waiting in fiber_offload's bounded queue.
  */
-#include "core/domain/account.h"
+#include "core/domain/account/account.h"
 
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/domain/account_internal.h"
+#include "core/domain/account/account_internal.h"
 #include "core/event/outbox.h"
 #include "core/id/token.h"
 #include "core/text/text.h"

@@ -3,8 +3,8 @@
  * Who may see one: its owner, and those it is shared with. To everybody else, and in every function that takes an
  * account, it is NOT_FOUND. An upload in progress is seen by nobody but through dataset_upload_find.
  */
-#ifndef ROOKERY_CORE_DOMAIN_DATASET_H
-#define ROOKERY_CORE_DOMAIN_DATASET_H
+#ifndef ROOKERY_CORE_DOMAIN_JOB_DATASET_H
+#define ROOKERY_CORE_DOMAIN_JOB_DATASET_H
 
 #include "core/domain/domain.h"
 #include "rookery/v1/job.pb-c.h"

@@ -1,7 +1,7 @@
 /* Posts: reading, editing, deleting. Creating is in post_create.c, likes and reposts in post_engage.c. */
-#include "core/domain/post.h"
+#include "core/domain/post/post.h"
 
-#include "core/domain/post_internal.h"
+#include "core/domain/post/post_internal.h"
 #include "core/text/text.h"
 
 /* ---- loading ------------------------------------------------------------------------------------------- */

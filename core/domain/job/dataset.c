@@ -13,11 +13,11 @@
  *   - the outcome of 3 is unknown: the client's retry finds the upload complete, or all bytes there.
  *   - Redis is away in 3: the relay puts the description on the stream.
  */
-#include "core/domain/dataset.h"
+#include "core/domain/job/dataset.h"
 
 #include "core/base/clock.h"
 #include "core/codec/codec.h"
-#include "core/domain/graph.h"
+#include "core/domain/graph/graph.h"
 #include "core/event/outbox.h"
 #include "core/text/text.h"
 

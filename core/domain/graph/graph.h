@@ -1,10 +1,10 @@
 /* Follows, blocks and mutes. Each write is idempotent, and is acknowledged only when the tokens of the
  * accounts whose view it changes have moved (P3): ERR_UNAVAILABLE means "committed, but try again to be sure
  * it is seen". */
-#ifndef ROOKERY_CORE_DOMAIN_GRAPH_H
-#define ROOKERY_CORE_DOMAIN_GRAPH_H
+#ifndef ROOKERY_CORE_DOMAIN_GRAPH_GRAPH_H
+#define ROOKERY_CORE_DOMAIN_GRAPH_GRAPH_H
 
-#include "core/domain/account.h"
+#include "core/domain/account/account.h"
 
 /* INVALID_ARGUMENT for oneself, NOT_FOUND for no such account; follow also PERMISSION_DENIED when blocked
  * either way and FAILED_PRECONDITION above MAX_FOLLOWING. */

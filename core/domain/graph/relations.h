@@ -1,6 +1,6 @@
 /* The relations of one viewer, as sorted id arrays. */
-#ifndef ROOKERY_CORE_DOMAIN_RELATIONS_H
-#define ROOKERY_CORE_DOMAIN_RELATIONS_H
+#ifndef ROOKERY_CORE_DOMAIN_GRAPH_RELATIONS_H
+#define ROOKERY_CORE_DOMAIN_GRAPH_RELATIONS_H
 
 #include "core/base/map.h"
 #include "core/domain/domain.h"

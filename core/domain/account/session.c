@@ -4,7 +4,7 @@
  * have cached (within their hub's freshness, as for deleted posts). Acknowledged when published.
  */
 #include "core/base/clock.h"
-#include "core/domain/account_internal.h"
+#include "core/domain/account/account_internal.h"
 #include "core/event/outbox.h"
 #include "core/id/token.h"
 

@@ -1,5 +1,5 @@
 /* Setting the flag of pulled authors; what it means is in pull.h. */
-#include "core/domain/pull.h"
+#include "core/domain/timeline/pull.h"
 
 #include "core/event/outbox.h"
 

@@ -10,7 +10,7 @@
  *     the same key finds it.
  */
 #include "core/base/clock.h"
-#include "core/domain/post_internal.h"
+#include "core/domain/post/post_internal.h"
 #include "core/event/epoch.h"
 #include "core/event/keys.h"
 

@@ -1,5 +1,5 @@
 /* Home timelines from SQL; the method is in home.h. */
-#include "core/domain/home.h"
+#include "core/domain/timeline/home.h"
 
 #include <stdlib.h>
 

@@ -10,7 +10,7 @@
  * retry with the same key finds out, and puts the entry on the author's timeline, since the gateway that wrote it may
  * not have come to that. 3 cannot be done: an error, and the retry finds the post.
  */
-#include "core/domain/post_internal.h"
+#include "core/domain/post/post_internal.h"
 #include "core/event/outbox.h"
 #include "core/text/text.h"
 

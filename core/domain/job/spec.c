@@ -1,5 +1,5 @@
 /* Checking what a job asks for. Each check names the field it is about and gives 0 or INVALID_ARGUMENT. */
-#include "core/domain/job_spec.h"
+#include "core/domain/job/spec.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* The relations of a viewer, and the rule of the home timeline. */
-#include "core/domain/relations.h"
+#include "core/domain/graph/relations.h"
 
 static const struct pg_stmt LOAD = {
     .name = "relations_load",

@@ -1,6 +1,6 @@
 /* Accounts and sessions. */
-#ifndef ROOKERY_CORE_DOMAIN_ACCOUNT_H
-#define ROOKERY_CORE_DOMAIN_ACCOUNT_H
+#ifndef ROOKERY_CORE_DOMAIN_ACCOUNT_ACCOUNT_H
+#define ROOKERY_CORE_DOMAIN_ACCOUNT_ACCOUNT_H
 
 #include "core/base/map.h"
 #include "core/domain/domain.h"

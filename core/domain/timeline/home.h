@@ -5,10 +5,10 @@
  * system), rounds of LATERAL queries take a few entries per author (8, then 4 times more for those authors
  * only whose window is used up above the merge's current cut), so the cost grows with sources + limit.
  */
-#ifndef ROOKERY_CORE_DOMAIN_HOME_H
-#define ROOKERY_CORE_DOMAIN_HOME_H
+#ifndef ROOKERY_CORE_DOMAIN_TIMELINE_HOME_H
+#define ROOKERY_CORE_DOMAIN_TIMELINE_HOME_H
 
-#include "core/domain/relations.h"
+#include "core/domain/graph/relations.h"
 
 /* A home timeline is its newest so many entries. */
 #define HOME_LENGTH 800

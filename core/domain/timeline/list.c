@@ -1,5 +1,5 @@
 /* The materialised home timeline; the format, the lemma and the rebuild's story are in timeline_list.h. */
-#include "core/domain/timeline_list.h"
+#include "core/domain/timeline/list.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -16,8 +16,8 @@
  * entries have ids, and a page drops duplicates. A gateway that writes without knowing yet that the author is
  * pulled writes entries of the first kind; one that knows, of the second; both kinds at once are no harm.
  */
-#ifndef ROOKERY_CORE_DOMAIN_PULL_H
-#define ROOKERY_CORE_DOMAIN_PULL_H
+#ifndef ROOKERY_CORE_DOMAIN_TIMELINE_PULL_H
+#define ROOKERY_CORE_DOMAIN_TIMELINE_PULL_H
 
 #include "core/domain/domain.h"
 

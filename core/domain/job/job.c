@@ -4,10 +4,10 @@
  * inserted with its outbox row while the owner's account is locked, so that the count of running jobs holds.
  * Cancelling sets the state; every step of a worker writes only while the state is the one it began with.
  */
-#include "core/domain/job.h"
+#include "core/domain/job/job.h"
 
 #include "core/codec/codec.h"
-#include "core/domain/job_spec.h"
+#include "core/domain/job/spec.h"
 #include "core/event/outbox.h"
 
 #define KEY_MAX_BYTES 64

@@ -1,8 +1,8 @@
 /* Posts, replies, likes and reposts. */
-#ifndef ROOKERY_CORE_DOMAIN_POST_H
-#define ROOKERY_CORE_DOMAIN_POST_H
+#ifndef ROOKERY_CORE_DOMAIN_POST_POST_H
+#define ROOKERY_CORE_DOMAIN_POST_POST_H
 
-#include "core/domain/relations.h"
+#include "core/domain/graph/relations.h"
 
 #define POST_MAX_CHARACTERS 500 /* grapheme clusters */
 /* Of NFC text. A character may have many code points: the longest emoji take some 60 bytes, and a page of 100 such posts

@@ -1,9 +1,9 @@
 /* Jobs, as their owners see them. What workers do with them is in workers/jobs/role_*.c. Only the owner sees a job: to
  * everybody else it is NOT_FOUND. */
-#ifndef ROOKERY_CORE_DOMAIN_JOB_H
-#define ROOKERY_CORE_DOMAIN_JOB_H
+#ifndef ROOKERY_CORE_DOMAIN_JOB_JOB_H
+#define ROOKERY_CORE_DOMAIN_JOB_JOB_H
 
-#include "core/domain/dataset.h"
+#include "core/domain/job/dataset.h"
 
 /* Results are stored and sent in pieces of at most this. */
 #define JOB_CHUNK_BYTES DATASET_CHUNK_BYTES

@@ -51,7 +51,7 @@
 #ifndef ROOKERY_CORE_DOMAIN_TIMELINE_LIST_H
 #define ROOKERY_CORE_DOMAIN_TIMELINE_LIST_H
 
-#include "core/domain/home.h"
+#include "core/domain/timeline/home.h"
 
 #define BUILD_STALE_MS 10000
 /* Entries from one floor to the next: in what a rebuild writes, and at least that many when a reader pushes one. */

@@ -1,8 +1,8 @@
 /* What the files of post.h share. */
-#ifndef ROOKERY_CORE_DOMAIN_POST_INTERNAL_H
-#define ROOKERY_CORE_DOMAIN_POST_INTERNAL_H
+#ifndef ROOKERY_CORE_DOMAIN_POST_POST_INTERNAL_H
+#define ROOKERY_CORE_DOMAIN_POST_POST_INTERNAL_H
 
-#include "core/domain/post.h"
+#include "core/domain/post/post.h"
 #include "core/event/outbox.h"
 
 extern const struct pg_batch_kind POST_CREATE_BATCH;

@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "core/domain/post_internal.h"
+#include "core/domain/post/post_internal.h"
 #include "core/event/keys.h"
 #include "core/event/tokens.h"
 

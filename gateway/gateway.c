@@ -4,16 +4,16 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "gateway/account_cache.h"
-#include "gateway/auth.h"
-#include "gateway/home_tail.h"
-#include "gateway/hub.h"
-#include "gateway/impressions.h"
-#include "gateway/job_service.h"
-#include "gateway/live.h"
-#include "gateway/post_cache.h"
-#include "gateway/pulled.h"
-#include "gateway/viewer_cache.h"
+#include "gateway/cache/account.h"
+#include "gateway/cache/post.h"
+#include "gateway/cache/viewer.h"
+#include "gateway/home/impressions.h"
+#include "gateway/home/pulled.h"
+#include "gateway/home/tail.h"
+#include "gateway/hub/hub.h"
+#include "gateway/live/live.h"
+#include "gateway/service/auth.h"
+#include "gateway/service/job/job.h"
 
 void gateway_forget(struct gateway *g) {
     post_cache_invalidate_all(g->posts);

@@ -9,8 +9,8 @@
 #include "core/id/token.h"
 #include "core/rpc/probe.h"
 #include "core/store/migrate/migrate.h"
-#include "gateway/auth.h"
-#include "gateway/services.h"
+#include "gateway/service/auth.h"
+#include "gateway/service/services.h"
 
 extern char **environ;
 

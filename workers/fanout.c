@@ -11,7 +11,7 @@
  *   3. The others are delivered (deliver.h), all of the batch together: the more posts it has, the fewer
  *      commands a delivery costs. Recipients of a post: the author's followers and the author; of a reply to
  *      somebody else: only those who also follow the one replied to, that one, and the author. Readers filter
- *      again; this only saves deliveries. A pulled author's post goes to the author alone (gateway/pulled.h).
+ *      again; this only saves deliveries. A pulled author's post goes to the author alone (gateway/home/pulled.h).
  *   4. Changes of relations that the relay published: tokens move and timelines are deleted here, since the
  *      gateway may have died before it did. One that a gateway published says that it did.
  * Failures:

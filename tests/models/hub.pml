@@ -1,6 +1,6 @@
 /* hub: a gateway hears events and guards a cache, while events are trimmed unheard and another Redis takes over.
  *
- * Stands for gateway/hub.h (both lemmas) and gateway/fill_guard.h.
+ * Stands for gateway/hub/hub.h (both lemmas) and gateway/cache/fill_guard.h.
  *
  * Lemmas: a look that finds nothing missing is right: everything that was added before it has been heard. While the hub is fresh,
  * no cached value is served whose change was acknowledged longer ago than the hub's freshness lasts.

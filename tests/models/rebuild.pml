@@ -11,7 +11,7 @@
  * any time, a FILL may be executed at any time after its claim, a delivery be repeated and a list be lost or trimmed at any
  * time: so there are no clocks, and a process that dies is one that takes no further step. A change whose process died after
  * the commit is announced by the relay: the same steps, later.
- * Cannot see: deletion of posts, epochs, the first look that a gateway keeps (gateway/home_tail.h), more than one viewer's keys.
+ * Cannot see: deletion of posts, epochs, the first look that a gateway keeps (gateway/home/tail.h), more than one viewer's keys.
  *
  * Mutants:
  *   MUTANT_RELATIONS_BEFORE_CLAIM  finds gap    the rebuild uses the relations of the look, older than its claim

@@ -17,8 +17,8 @@
 #include "core/event/epoch.h"
 #include "core/event/keys.h"
 #include "core/event/tokens.h"
-#include "gateway/home_read.h"
-#include "gateway/hub.h"
+#include "gateway/home/read.h"
+#include "gateway/hub/hub.h"
 #include "tests/unit/support/gateway_world.h"
 
 enum { AUTHORS = 5, POSTS = 60 };

@@ -15,9 +15,9 @@
 #include "core/event/epoch.h"
 #include "core/event/keys.h"
 #include "core/event/outbox.h"
-#include "gateway/hub.h"
-#include "gateway/hub_stream.h"
-#include "gateway/post_cache.h"
+#include "gateway/cache/post.h"
+#include "gateway/hub/hub.h"
+#include "gateway/hub/stream.h"
 #include "tests/unit/support/gateway_world.h"
 
 #define PATIENCE_MS 30000

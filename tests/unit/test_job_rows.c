@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/job_rows.h"
+#include "gateway/service/job/rows.h"
 
 #define COLUMNS 3
 

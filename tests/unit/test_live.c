@@ -8,9 +8,9 @@
 #include <sodium.h>
 #include <string.h>
 
-#include "gateway/lists.h"
-#include "gateway/live_places.h"
-#include "gateway/live_token.h"
+#include "gateway/answer/lists.h"
+#include "gateway/live/places.h"
+#include "gateway/live/token.h"
 
 enum { PARTITIONS = 64 };
 

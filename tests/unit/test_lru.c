@@ -7,8 +7,8 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
-#include "gateway/fill_guard.h"
-#include "gateway/lru.h"
+#include "gateway/cache/fill_guard.h"
+#include "gateway/cache/lru.h"
 
 static int dropped;
 static int64_t last_dropped;

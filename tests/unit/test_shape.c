@@ -9,7 +9,7 @@
 
 #include "core/codec/codec.h"
 #include "core/id/snowflake.h"
-#include "gateway/shape.h"
+#include "gateway/answer/shape.h"
 
 static struct arena arena;
 

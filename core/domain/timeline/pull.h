@@ -9,7 +9,7 @@
  *   - not pulled: it is delivered to everybody, whatever the author has become since (workers/fanout.c, chunks.c:
  *     they look at the event's flag only). Readers find it on their lists, or in SQL below what these cover.
  *   - pulled: it is on nobody's list but the author's. A gateway that reads merges the author's *ring*
- *     (gateway/pulled.h), in which is what SQL had when it was loaded and every entry flagged `pulled` heard since
+ *     (gateway/home/pulled.h), in which is what SQL had when it was loaded and every entry flagged `pulled` heard since
  *     the author was registered, which happens no later than hearing the first of them. An entry committed before
  *     that look at SQL is in it; one committed later is published later, and heard.
  * So an entry can be missed in neither way. It may be found in both (a ring also holds what had been delivered):

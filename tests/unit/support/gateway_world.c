@@ -15,7 +15,7 @@
 #include "core/id/snowflake.h"
 #include "core/id/token.h"
 #include "core/store/migrate/migrate.h"
-#include "gateway/hub.h"
+#include "gateway/hub/hub.h"
 
 #define PATIENCE_MS 30000
 

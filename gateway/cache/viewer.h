@@ -1,0 +1,50 @@
+/* What the gateway knows of the accounts that look: their relations, and what they have liked and reposted.
+ *
+ * Each part is true under a version token (core/event/tokens.h) on one Redis connection; the reader fetches
+ * the tokens, in the round trip it makes anyway, and acquires the viewer under them. Viewers are
+ * reference-counted: a fiber holds one across suspensions, and always sees the state of one load.
+ *
+ * Without tokens (Redis is away) relations come from SQL for this one call and are not kept.
+ */
+#ifndef ROOKERY_GATEWAY_CACHE_VIEWER_H
+#define ROOKERY_GATEWAY_CACHE_VIEWER_H
+
+#include "core/domain/graph/relations.h"
+#include "core/domain/post/post.h"
+#include "gateway/gateway.h"
+
+#define VIEWER_TOKEN_MAX 40
+
+struct viewer {
+    struct relations relations;
+    struct engagements engagements;
+    /* private */
+    int refs;
+    uint64_t generation; /* of the Redis connection the tokens came from */
+    char relations_token[VIEWER_TOKEN_MAX], likes_token[VIEWER_TOKEN_MAX];
+};
+
+/* The two tokens as Redis gave them; empty when missing. */
+struct viewer_tokens {
+    uint64_t generation; /* taken before they were fetched; 0: no Redis */
+    struct str relations, likes;
+};
+
+struct viewer_cache *viewer_cache_new(struct gateway *g);
+void viewer_cache_free(struct viewer_cache *c);
+void viewer_cache_clear(struct viewer_cache *c);
+
+/* Adds the command that fetches both tokens; its reply goes to viewer_read_tokens. */
+void viewer_add_token_command(struct redis_batch *b, int64_t viewer_id);
+struct viewer_tokens viewer_read_tokens(const struct redis_reply *reply, uint64_t generation);
+
+/* The viewer under these tokens: from the cache or from SQL. Tokens that are missing are set first (a round
+ * trip). Release it with viewer_release. */
+int viewer_acquire(struct fiber *self, struct gateway *g, int64_t viewer_id, struct viewer_tokens tokens,
+                   struct viewer **out, struct fault *fault);
+/* The same with a round trip for the tokens of its own. */
+int viewer_find(struct fiber *self, struct gateway *g, int64_t viewer_id, struct viewer **out,
+                struct fault *fault);
+void viewer_release(struct viewer *v);
+
+#endif

@@ -1,0 +1,337 @@
+/* The hub; the story is in hub.h. */
+#include "gateway/hub/hub.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/event/epoch.h"
+#include "core/event/keys.h"
+#include "core/event/outbox.h"
+#include "gateway/cache/account.h"
+#include "gateway/cache/post.h"
+#include "gateway/home/pulled.h"
+#include "gateway/hub/stream.h"
+#include "gateway/live/live.h"
+#include "gateway/service/auth.h"
+#include "gateway/service/job/job.h"
+
+#define BLOCK_MS 200
+#define READ_COUNT 512
+#define FRESH_NS (700 * NS_PER_MS - CLOCK_COARSE_NS)
+#define LOOK_EVERY_NS NS_PER_S
+/* An event's memory while it is looked at; events are small. */
+#define EVENT_ARENA_LIMIT (256 * 1024)
+
+struct ear {
+    struct hub *hub;
+    struct fiber *fiber;
+    int partition;
+    struct redis *redis;
+    struct hub_place at; /* up to where it has heard */
+    char run_id[48];     /* of the server whose stream that is */
+    /* The last look: the end that Redis named, while what is there up to it has not all been heard. */
+    bool looking;
+    struct hub_place end;
+    int64_t looked_ns;
+    bool missed;          /* a look has found that entries are missing */
+    int64_t proved_ns;    /* when that look was sent that last found nothing missing */
+    int64_t confirmed_ns; /* everything published before this has been heard; 0: nothing confirmed */
+};
+
+struct hub {
+    struct gateway *gateway;
+    struct live *live;
+    int n;
+    struct ear *ears;
+    bool stopping;
+    struct latch stopped;
+    struct arena scratch;
+    struct counter *events, *bad_events, *gaps;
+};
+
+bool hub_fresh(const struct hub *h) {
+    /* Not the loop's time: after a pause of the process that is the one from before. */
+    int64_t limit = clock_mono_coarse_ns() - FRESH_NS;
+    for (int i = 0; i < h->n; i++)
+        if (h->ears[i].confirmed_ns < limit) return false;
+    return epoch_now(&h->gateway->domain) != 0;
+}
+
+struct live *hub_live(struct hub *h) {
+    return h->live;
+}
+
+/* ---- events -------------------------------------------------------------------------------------------- */
+
+static void invalidate(struct gateway *g, const Event *e) {
+    switch (e->what_case) {
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_EDITED:
+        post_cache_invalidate(g->posts, e->post_edited->post_id);
+        break;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_DELETED:
+        post_cache_invalidate(g->posts, e->post_deleted->post_id);
+        break;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_ACCOUNT_UPDATED:
+        account_cache_invalidate(g->accounts, e->actor_id);
+        break;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_SESSIONS_REVOKED:
+        for (size_t i = 0; i < e->sessions_revoked->n_session_ids; i++)
+            session_cache_revoke(g->sessions, e->sessions_revoked->session_ids[i]);
+        break;
+    default: break;
+    }
+}
+
+/* The event of the entry at ear->at. */
+static void heard(struct ear *ear, const struct redis_reply *fields) {
+    struct hub *h = ear->hub;
+    struct hub_entry entry;
+    h->events->value++;
+    if (!hub_entry_read(fields, ear->at.epoch, &h->scratch, &entry)) h->bad_events->value++;
+    if (entry.event) {
+        invalidate(h->gateway, entry.event);
+        pulled_heard(h->gateway, entry.event);
+        job_watch_heard(h->gateway->job_watch, entry.event);
+    }
+    live_heard(h->live, ear->partition, &ear->at, entry.settled ? NULL : entry.event);
+    arena_reset(&h->scratch);
+}
+
+/* ---- what is missing ----------------------------------------------------------------------------------- */
+
+static void note_missed(struct ear *ear) {
+    ear->missed = true;
+    ear->confirmed_ns = 0;
+    log_warn(ear->hub->gateway->domain.log, "events are missing", LOG_I("partition", ear->partition),
+             LOG_I("added", ear->end.count), LOG_I("heard", ear->at.count));
+}
+
+/* Everything that is there up to the end that was looked at has been heard. */
+static void settle_look(struct ear *ear) {
+    ear->looking = false;
+    if (ear->at.count == ear->end.count)
+        ear->proved_ns = ear->looked_ns;
+    else
+        note_missed(ear);
+}
+
+static int begin_look(struct ear *ear, const struct redis_reply *reply, int64_t sent_ns) {
+    if (!hub_place_read_look(reply, &ear->end)) return ERR_REDIS;
+    ear->looked_ns = sent_ns;
+    ear->looking = !stream_id_before(ear->end.id, ear->at.id);
+    if (!ear->looking) note_missed(ear); /* the stream was deleted */
+    return 0;
+}
+
+static void hear(struct ear *ear, const struct redis_reply *entry) {
+    struct hub_place next = ear->at;
+    if (entry->elements < 2 || !stream_id_parse(entry->element[0].str, &next.id)) {
+        ear->hub->bad_events->value++;
+        return;
+    }
+    next.count++;
+    if (ear->looking && stream_id_before(ear->end.id, next.id)) settle_look(ear);
+    ear->at = next;
+    heard(ear, &entry->element[1]);
+}
+
+/* [[key, [[id, [field, value]], ...]]] */
+static size_t hear_all(struct ear *ear, const struct redis_reply *reply) {
+    if (reply->type != REDIS_ARRAY || reply->elements == 0) return 0;
+    const struct redis_reply *entries = &reply->element[0].element[1];
+    for (size_t i = 0; i < entries->elements; i++) hear(ear, &entries->element[i]);
+    return entries->elements;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------- */
+
+static void add_read(struct ear *ear, struct redis_batch *b) {
+    char key[KEY_MAX];
+    redis_cmd(b, 8);
+    redis_arg(b, STR("XREAD"));
+    redis_arg(b, STR("COUNT"));
+    redis_arg_i64(b, READ_COUNT);
+    redis_arg(b, STR("BLOCK"));
+    redis_arg_i64(b, BLOCK_MS);
+    redis_arg(b, STR("STREAMS"));
+    redis_arg(b, key_events(key, ear->partition));
+    redis_arg_printf(b, "%" PRId64 "-%" PRId64, ear->at.id.ms, ear->at.id.sequence);
+}
+
+static bool on_another_server(const struct ear *ear) {
+    return strcmp(ear->run_id, redis_run_id(ear->redis)) != 0;
+}
+
+/* The epoch of the server that this ear is connected to; 0 while it is not known. */
+static int64_t epoch_of(const struct ear *ear) {
+    const struct domain *d = &ear->hub->gateway->domain;
+    return strcmp(redis_run_id(ear->redis), redis_run_id(d->redis)) == 0 ? epoch_now(d) : 0;
+}
+
+/* What came with a read that was sent then, with a look before it or without. 0, or ERR_*. */
+static int hear_replies(struct ear *ear, const struct redis_batch *b, bool looked, int64_t sent_ns) {
+    /* It waited for the new connection: it proves nothing. */
+    if (on_another_server(ear)) return ERR_ABORTED;
+    const struct redis_reply *read = redis_batch_reply(b, looked ? 1 : 0);
+    if (read->type == REDIS_ERROR) return ERR_REDIS;
+    int e = looked ? begin_look(ear, redis_batch_reply(b, 0), sent_ns) : 0;
+    if (e != 0) return e;
+    bool all = hear_all(ear, read) < READ_COUNT;
+    if (all && ear->looking) settle_look(ear);
+    if (all && !ear->missed && epoch_of(ear) == ear->at.epoch) ear->confirmed_ns = sent_ns;
+    return 0;
+}
+
+/* Reads once and hears what came. A look replaces one that is not settled yet: that says nothing of what has been removed
+ * since. 0, or ERR_*. */
+static int read_once(struct fiber *self, struct ear *ear) {
+    struct redis_batch *b = redis_batch_new();
+    int64_t sent_ns = clock_mono_ns();
+    bool looks = sent_ns - ear->proved_ns >= LOOK_EVERY_NS;
+    if (looks) hub_place_add_look(b, ear->partition);
+    add_read(ear, b);
+    int e = redis_exchange(self, ear->redis, b);
+    if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
+    if (e == 0) e = hear_replies(ear, b, looks, sent_ns);
+    redis_batch_free(b);
+    return e;
+}
+
+/* ---- starting over ------------------------------------------------------------------------------------- */
+
+/* The stream's newest entries. */
+static void add_read_back(struct ear *ear, struct redis_batch *b) {
+    char key[KEY_MAX];
+    redis_cmd(b, 6);
+    redis_arg(b, STR("XREVRANGE"));
+    redis_arg(b, key_events(key, ear->partition));
+    redis_arg(b, STR("+"));
+    redis_arg(b, STR("-"));
+    redis_arg(b, STR("COUNT"));
+    redis_arg_i64(b, live_memory(ear->hub->live));
+}
+
+/* Live feeds learn which events were published before the place where hearing begins, so that these are not told when they
+ * are published again. What is behind that place will be heard. */
+static void remember(struct ear *ear, const struct redis_reply *newest) {
+    struct hub *h = ear->hub;
+    for (size_t i = newest->type == REDIS_ARRAY ? newest->elements : 0; i-- > 0;) {
+        const struct redis_reply *entry = &newest->element[i];
+        struct hub_place at = ear->at;
+        struct hub_entry read = {0};
+        if (entry->elements == 2 && stream_id_parse(entry->element[0].str, &at.id) &&
+            !stream_id_before(ear->at.id, at.id))
+            hub_entry_read(&entry->element[1], at.epoch, &h->scratch, &read);
+        if (read.event) live_remember(h->live, ear->partition, &at, read.event);
+        arena_reset(&h->scratch);
+    }
+}
+
+static void begin_at(struct ear *ear, const struct hub_place *end, const struct redis_reply *newest,
+                     int64_t sent_ns) {
+    ear->at = *end;
+    ear->looking = ear->missed = false;
+    ear->proved_ns = sent_ns;
+    snprintf(ear->run_id, sizeof ear->run_id, "%s", redis_run_id(ear->redis));
+    remember(ear, newest);
+    live_begin(ear->hub->live, ear->partition, &ear->at);
+}
+
+/* Moves to the stream's end, in the epoch that is known before and after. 0, or ERR_*. */
+static int find_end(struct fiber *self, struct ear *ear) {
+    struct hub_place end = {.epoch = epoch_of(ear)};
+    if (end.epoch == 0) return ERR_UNAVAILABLE;
+    int64_t sent_ns = clock_mono_ns();
+    struct redis_batch *b = redis_batch_new();
+    hub_place_add_look(b, ear->partition);
+    add_read_back(ear, b);
+    int e = redis_exchange(self, ear->redis, b);
+    if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
+    if (e == 0 && !hub_place_read_look(redis_batch_reply(b, 0), &end)) e = ERR_REDIS;
+    if (e == 0 && epoch_of(ear) != end.epoch) e = ERR_ABORTED;
+    if (e == 0) begin_at(ear, &end, redis_batch_reply(b, 1), sent_ns);
+    redis_batch_free(b);
+    return e;
+}
+
+/* Events may have been missed: nothing older is believed, and reading starts at the end. */
+static int start_over(struct fiber *self, struct ear *ear) {
+    bool first = ear->at.epoch == 0;
+    ear->confirmed_ns = 0;
+    int e = find_end(self, ear);
+    if (e != 0) return e;
+    gateway_forget(ear->hub->gateway);
+    if (first) return 0;
+    ear->hub->gaps->value++;
+    log_warn(ear->hub->gateway->domain.log, "events may have been missed: caches dropped",
+             LOG_I("partition", ear->partition), LOG_I("epoch", ear->at.epoch));
+    return 0;
+}
+
+static bool must_start_over(const struct ear *ear) {
+    int64_t epoch = epoch_of(ear);
+    return ear->at.epoch == 0 || ear->missed || on_another_server(ear) ||
+           (epoch != 0 && epoch != ear->at.epoch);
+}
+
+static void listen_to(struct fiber *self, void *arg) {
+    struct ear *ear = arg;
+    unsigned failures = 0;
+    while (!ear->hub->stopping) {
+        arena_reset(fiber_arena(self));
+        int e = redis_wait_ready(self, ear->redis);
+        if (e == 0 && must_start_over(ear)) e = start_over(self, ear);
+        if (e == 0) e = read_once(self, ear);
+        failures = e == 0 ? 0 : failures + 1;
+        if (failures > 0 && fiber_sleep_ms(self, backoff_ms(failures, 10, 250)) != 0) break;
+    }
+    redis_close(self, ear->redis);
+    latch_done(&ear->hub->stopped);
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------- */
+
+struct hub *hub_new(struct gateway *g) {
+    struct hub *h = calloc(1, sizeof *h);
+    if (!h) return NULL;
+    h->gateway = g;
+    h->n = (int)g->domain.config->partitions;
+    h->ears = calloc((size_t)h->n, sizeof *h->ears);
+    h->live = live_new(g);
+    arena_init(&h->scratch, EVENT_ARENA_LIMIT);
+    latch_init(&h->stopped, (size_t)h->n);
+    struct metrics *m = g->domain.metrics;
+    h->events = metrics_counter(m, "rookery_hub_events_total", "Events read by the hub", "");
+    h->bad_events =
+        metrics_counter(m, "rookery_hub_bad_events_total", "Stream entries that are no events", "");
+    h->gaps = metrics_counter(m, "rookery_hub_gaps_total", "Times the hub may have missed events", "");
+    return h;
+}
+
+void hub_start(struct hub *h) {
+    for (int i = 0; i < h->n; i++) {
+        struct ear *ear = &h->ears[i];
+        ear->hub = h;
+        ear->partition = i;
+        ear->redis = redis_open_blocking(h->gateway->domain.redis, "hub", BLOCK_MS);
+        struct fiber_options options = {.name = "hub"};
+        int e = fiber_spawn(h->gateway->domain.loop, &options, listen_to, ear, &ear->fiber);
+        if (e != 0) abort(); /* at start, with nothing running yet: there is no memory at all */
+    }
+    live_start(h->live);
+}
+
+void hub_stop(struct fiber *self, struct hub *h) {
+    if (!h) return;
+    h->stopping = true;
+    /* They may be waiting for a Redis that never comes. */
+    for (int i = 0; i < h->n; i++) fiber_cancel(h->ears[i].fiber);
+    latch_wait(self, &h->stopped);
+    live_free(self, h->live);
+    arena_free(&h->scratch);
+    free(h->ears);
+    free(h);
+}

@@ -1,0 +1,272 @@
+/* Live feeds: hearing, subscribing, beginning and end; the story is in live.h. */
+#include "gateway/live/live.h"
+
+#include <stdlib.h>
+
+#include "core/base/clock.h"
+#include "gateway/hub/hub.h"
+#include "gateway/live/live_internal.h"
+
+#define MEMORY_MAX 1000 /* of a partition, when hearing begins */
+
+/* ---- hearing ------------------------------------------------------------------------------------------- */
+
+static void enqueue(struct live *l, const struct tell *t) {
+    if (l->queue_len == LIVE_QUEUE_CAP) {
+        live_reset_all(l);
+        return;
+    }
+    l->queue[l->queue_len++] = *t;
+    condition_signal(&l->wake);
+}
+
+void live_reset_all(struct live *l) {
+    l->queue_len = 0;
+    if (!l->reset_due) l->reset_since_ns = clock_mono_ns();
+    l->reset_due = true;
+    places_note_reset(&l->places);
+    condition_signal(&l->wake);
+}
+
+static void tell_of_post(const Event *e, struct tell *t) {
+    const Rookery__Events__V1__PostCreated *p = e->post_created;
+    t->kind = TELL_ITEM;
+    t->post_id = p->post_id;
+    t->entry = (struct entry){p->post_id, e->actor_id, p->reply_to_account_id, p->repost_of_id,
+                              p->repost_of_author_id};
+}
+
+bool live_tell_of(const Event *e, struct tell *t) {
+    *t = (struct tell){.account_id = e->actor_id};
+    switch (e->what_case) {
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_CREATED: tell_of_post(e, t); return true;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_EDITED:
+        t->kind = TELL_EDITED;
+        t->post_id = e->post_edited->post_id;
+        return true;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_DELETED:
+        t->kind = TELL_DELETED;
+        t->is_repost = e->post_deleted->repost_of_id != 0;
+        t->post_id = e->post_deleted->post_id;
+        return true;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_SESSIONS_REVOKED: t->kind = TELL_SESSIONS; return true;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_FOLLOWED:
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_UNFOLLOWED:
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_BLOCKED:
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_UNBLOCKED:
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_MUTED:
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_UNMUTED:
+        t->kind = TELL_RELATIONS;
+        t->other_id = e->followed->target_id; /* every Related shares this place */
+        return true;
+    default: return false;
+    }
+}
+
+/* A change of relations is one of both accounts. */
+static void heard_relation(struct live *l, struct tell *t) {
+    const int64_t accounts[] = {t->account_id, t->other_id};
+    for (int i = 0; i < 2; i++) {
+        t->account_id = accounts[i];
+        if (audience_of(&l->by_account, accounts[i])) enqueue(l, t);
+    }
+}
+
+/* Queues what may concern somebody here. */
+static void queue_tell(struct live *l, struct tell *t) {
+    if (list_empty(&l->all)) return;
+    switch (t->kind) {
+    case TELL_ITEM:
+        if (audience_of(&l->by_author, t->account_id)) enqueue(l, t);
+        break;
+    /* These concern followers of whoever reposted it, too: only the feeder can find out who that is. */
+    case TELL_EDITED:
+    case TELL_DELETED: enqueue(l, t); break;
+    case TELL_SESSIONS:
+        if (audience_of(&l->by_account, t->account_id)) enqueue(l, t);
+        break;
+    case TELL_RELATIONS: heard_relation(l, t); break;
+    }
+}
+
+static bool is_idle(const struct live *l) {
+    return l->queue_len == 0 && !l->feeding && !l->reset_due;
+}
+
+void live_heard(struct live *l, int partition, const struct hub_place *place, const Event *e) {
+    struct live_places *p = &l->places;
+    struct tell t;
+    bool tells = e && live_tell_of(e, &t);
+    /* The feeder is so far behind that the places between would be forgotten. */
+    if (p->n_heard - (l->reset_due ? p->n_reset : p->n_told) >= PLACES_KEPT) live_reset_all(l);
+    if (places_hear(p, partition, place, tells ? e->id : 0) && tells) {
+        t.partition = partition;
+        t.place = *place;
+        t.number = p->n_heard;
+        queue_tell(l, &t);
+    }
+    if (is_idle(l)) places_tell(p, p->n_heard);
+}
+
+/* Not told before the reset is: a token that claims what was missed must not be sent without it. */
+void live_begin(struct live *l, int partition, const struct hub_place *place) {
+    places_hear(&l->places, partition, place, 0);
+    live_reset_all(l);
+}
+
+void live_remember(struct live *l, int partition, const struct hub_place *place, const Event *e) {
+    struct tell unused;
+    if (live_tell_of(e, &unused)) places_remember(&l->places, partition, place, e->id);
+}
+
+/* Half of what is remembered is left to what is heard. */
+int64_t live_memory(const struct live *l) {
+    int64_t share = PLACES_KEPT / 2 / (int64_t)l->places.partitions;
+    return share < MEMORY_MAX ? share : MEMORY_MAX;
+}
+
+/* ---- subscribing --------------------------------------------------------------------------------------- */
+
+/* How a stream begins. */
+struct beginning {
+    const struct live_token *from; /* NULL: now */
+    struct hub_place *joined;      /* what had been heard when it joined */
+    bool reset;                    /* what it missed cannot be told */
+    struct tell *missed;
+    size_t n_missed;
+};
+
+static void on_end(void *arg) {
+    audience_unsubscribe(arg);
+}
+
+/* From here on the feeder pushes; what it held back goes first. */
+static void go_live(struct fiber *self, struct subscriber *s, struct rpc_call *call,
+                    const struct beginning *b) {
+    struct live *l = s->live;
+    struct arena *a = fiber_arena(self);
+    char *token = live_position_token(l, a, b->joined);
+    s->stream = rpc_detach(call, on_end, s);
+    size_t n = s->n_pending;
+    struct rpc_shared **held = arena_memdup(a, s->pending, n * sizeof *held);
+    bool reset = b->reset || s->overflowed;
+    s->n_pending = 0;
+    free(s->pending);
+    s->pending = NULL;
+    struct rpc_shared *first = reset ? live_reset_message(token) : live_heartbeat(token);
+    rpc_stream_send(s->stream, first, SIZE_MAX);
+    rpc_shared_unref(first);
+    for (size_t i = 0; i < n; i++) {
+        rpc_stream_send(s->stream, held[i], SIZE_MAX);
+        l->sent->value++;
+        rpc_shared_unref(held[i]);
+    }
+}
+
+/* The subscriber is registered first: from then on a change of its relations has the feeder load them (and index it).
+ * Loaded after that, they hold every change that was heard before. */
+static int learn_relations(struct fiber *self, struct subscriber *s, struct fault *fault) {
+    struct relations r;
+    int e = relations_load(self, &s->live->gateway->domain, s->account_id, &r, fault);
+    if (e != 0) return e;
+    if (s->indexed)
+        relations_free(&r); /* the feeder's are as new */
+    else
+        audience_index(s, &r);
+    return 0;
+}
+
+/* From now on everything that is heard is pushed to it. */
+static void join(struct fiber *self, struct subscriber *s, struct beginning *b) {
+    const struct live_places *p = &s->live->places;
+    b->joined = arena_memdup(fiber_arena(self), p->heard, p->partitions * sizeof *p->heard);
+    s->joined = p->n_heard;
+}
+
+static int begin(struct fiber *self, struct subscriber *s, struct beginning *b, struct fault *fault) {
+    int e = learn_relations(self, s, fault);
+    if (e != 0) return e;
+    b->reset = b->from && !live_reaches(self, s->live, b->from);
+    join(self, s, b);
+    if (!b->from || b->reset) return 0;
+    e = live_read_missed(self, s, b->from, b->joined, &b->missed, &b->n_missed);
+    b->reset = e == ERR_ABORTED;
+    return b->reset ? 0 : e;
+}
+
+/* Only so many at once, since each reads the streams; how fast their clients read does not matter. */
+static int begin_in_turn(struct fiber *self, struct subscriber *s, struct beginning *b, struct fault *fault) {
+    struct live *l = s->live;
+    if (!b->from) return begin(self, s, b, fault);
+    int e = semaphore_acquire(self, &l->resumes);
+    if (e != 0) return fault_set(fault, (enum error)e, "too many streams are being resumed");
+    e = begin(self, s, b, fault);
+    semaphore_release(&l->resumes);
+    if (e == 0) (b->reset ? l->resumed_by_reset : l->resumed)->value++;
+    return e;
+}
+
+int live_subscribe(struct fiber *self, struct gateway *g, struct rpc_call *call, struct str resume_token) {
+    struct live *l = hub_live(g->hub);
+    struct live_token from;
+    struct beginning b = {.from = resume_token.len > 0 ? &from : NULL};
+    if (b.from && !live_token_decode(rpc_arena(call), g->page_key, resume_token, l->places.partitions, &from))
+        return fault_field(rpc_fault(call), ERR_INVALID_ARGUMENT, "resume_token",
+                           "resume_token must be empty or one that this stream has sent");
+    struct subscriber *s = audience_subscribe(l, caller_of(call), rpc_identity(call)->session_id);
+    if (!s) return fault_set(rpc_fault(call), ERR_OVERLOADED, "no memory for another stream");
+    int e = begin_in_turn(self, s, &b, rpc_fault(call));
+    if (e == 0) e = rpc_send_headers(self, call);
+    if (e == 0 && b.n_missed > 0) e = live_send_missed(self, call, s, b.from, b.missed, b.n_missed);
+    if (e != 0) {
+        audience_unsubscribe(s);
+        return e;
+    }
+    go_live(self, s, call, &b);
+    return 0;
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------- */
+
+struct live *live_new(struct gateway *g) {
+    struct live *l = calloc(1, sizeof *l);
+    if (!l) abort();
+    l->gateway = g;
+    list_init(&l->all);
+    idmap_init(&l->by_author);
+    idmap_init(&l->by_account);
+    places_init(&l->places, (size_t)g->domain.config->partitions);
+    l->queue = calloc(LIVE_QUEUE_CAP, sizeof *l->queue);
+    if (!l->queue) abort();
+    condition_init(&l->wake);
+    semaphore_init(&l->resumes, LIVE_RESUMES, LIVE_RESUMES_WAITING);
+    latch_init(&l->stopped, 2);
+    struct metrics *m = g->domain.metrics;
+    l->subscribers = metrics_gauge(m, "rookery_live_subscribers", "Open home timeline streams", "");
+    l->sent = metrics_counter(m, "rookery_live_sent_total", "Messages queued to live streams", "");
+    l->dropped = metrics_counter(m, "rookery_live_dropped_total",
+                                 "Streams ended because their client did not read", "");
+    l->resets =
+        metrics_counter(m, "rookery_live_resets_total", "Times every stream was told to read again", "");
+    const char *help = "Streams that were resumed with a token, by how";
+    l->resumed = metrics_counter(m, "rookery_live_resumed_total", help, "by=\"replay\"");
+    l->resumed_by_reset = metrics_counter(m, "rookery_live_resumed_total", help, "by=\"reset\"");
+    return l;
+}
+
+void live_start(struct live *l) {
+    struct fiber_options feed = {.name = "live feeder"}, beat = {.name = "live heart"};
+    if (fiber_spawn(l->gateway->domain.loop, &feed, live_feeder, l, NULL) != 0) abort();
+    if (fiber_spawn(l->gateway->domain.loop, &beat, live_heart, l, NULL) != 0) abort();
+}
+
+void live_free(struct fiber *self, struct live *l) {
+    l->stopping = true;
+    condition_broadcast(&l->wake);
+    latch_wait(self, &l->stopped);
+    idmap_free(&l->by_author);
+    idmap_free(&l->by_account);
+    places_free(&l->places);
+    free(l->queue);
+    free(l);
+}

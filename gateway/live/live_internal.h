@@ -1,0 +1,151 @@
+/* What the files of the live feeds share; the story is in live.h.
+ *
+ *   live.c            hearing, subscribing, beginning and end
+ *   live_audience.c   who wants to hear of whom, and pushing to them
+ *   live_message.c    the messages
+ *   live_feed.c       the fiber that turns what was heard into messages, and the one that keeps streams alive
+ *   live_resume.c     what a resuming stream missed
+ *   live_places.c     positions in the event streams
+ *   live_token.c      resume tokens
+ */
+#ifndef ROOKERY_GATEWAY_LIVE_LIVE_INTERNAL_H
+#define ROOKERY_GATEWAY_LIVE_LIVE_INTERNAL_H
+
+#include "core/base/list.h"
+#include "core/base/map.h"
+#include "gateway/answer/shape.h"
+#include "gateway/cache/post.h"
+#include "gateway/live/live.h"
+#include "gateway/live/places.h"
+#include "gateway/live/token.h"
+
+#define LIVE_QUEUE_CAP 10000         /* events that wait for the feeder: some seconds of a busy system */
+#define LIVE_STREAM_CAP (256 * 1024) /* bytes a stream may have unsent: some hundred items */
+#define LIVE_PENDING_CAP 500         /* messages for a subscriber that is still catching up */
+#define LIVE_RESUMES 16              /* streams that read what they missed at the same time */
+#define LIVE_RESUMES_WAITING 20000   /* that wait for it: all of a gateway's, when another has gone */
+
+enum tell_kind { TELL_ITEM, TELL_EDITED, TELL_DELETED, TELL_RELATIONS, TELL_SESSIONS };
+
+struct replay;
+
+/* What is to be told: by the feeder to everybody, or to one who resumes. */
+struct tell {
+    enum tell_kind kind;
+    bool is_repost;     /* TELL_DELETED: what is gone is a repost */
+    int64_t account_id; /* the author; for relations and sessions, whose */
+    int64_t other_id;   /* TELL_RELATIONS: with whom */
+    int64_t post_id;
+    struct entry entry; /* TELL_ITEM */
+    int partition;
+    struct hub_place place;
+    uint64_t number;       /* as it was heard */
+    uint64_t round;        /* live.round while it is told */
+    struct replay *replay; /* NULL: to everybody */
+};
+
+/* One resuming stream's. */
+struct replay {
+    struct subscriber *subscriber;
+    struct hub_place *told;     /* up to where it has been told */
+    struct ids liked, reposted; /* of the posts that are shown */
+    struct rpc_shared **out;    /* what a tell has made; malloc'ed */
+    size_t n_out, cap_out;
+};
+
+struct subscriber {
+    struct list_node node; /* in live.all */
+    struct live *live;
+    int64_t account_id, session_id;
+    struct relations relations;
+    bool indexed;                /* by its relations */
+    uint64_t joined;             /* what has a greater number is pushed; UINT64_MAX: not yet */
+    uint64_t told;               /* live.round in which it was last pushed something */
+    struct rpc_stream *stream;   /* NULL while catching up */
+    struct rpc_shared **pending; /* room for LIVE_PENDING_CAP while catching up, then NULL */
+    size_t n_pending;
+    bool overflowed;
+};
+
+/* An author's subscribers, or an account's own streams. */
+struct audience {
+    struct subscriber **v;
+    size_t len, cap;
+};
+
+struct live {
+    struct gateway *gateway;
+    struct list_node all;
+    size_t n_all;
+    struct idmap by_author;  /* author -> struct audience */
+    struct idmap by_account; /* viewer -> struct audience */
+    struct live_places places;
+    struct tell *queue;
+    size_t queue_len;
+    uint64_t round; /* of pushing one thing to several audiences */
+    struct condition wake;
+    bool stopping, feeding, reset_due;
+    int64_t reset_since_ns; /* when it became due */
+    struct latch stopped;
+    struct semaphore resumes;
+    struct gauge *subscribers;
+    struct counter *sent, *dropped, *resets, *resumed, *resumed_by_reset;
+};
+
+/* ---- live_audience.c ---- */
+/* NULL without memory. In by_account at once, in by_author with audience_index. */
+struct subscriber *audience_subscribe(struct live *l, int64_t account_id, int64_t session_id);
+/* Takes the relations and indexes the subscriber by them, instead of what it had. */
+void audience_index(struct subscriber *s, struct relations *r);
+void audience_unsubscribe(struct subscriber *s);
+const struct audience *audience_of(const struct idmap *map, int64_t id);
+/* Queues the message, or ends a stream that does not read: the subscriber may be gone afterwards. */
+void audience_push(struct subscriber *s, struct rpc_shared *message);
+/* To all who joined no later than what has been told: the message's token says that. */
+void audience_push_all(struct live *l, struct rpc_shared *message);
+typedef bool audience_wants(const struct subscriber *s, const struct tell *t);
+/* To those subscribers of an author who want it and have not been told in this round; of one replay, to its subscriber. */
+void audience_push_to(struct live *l, int64_t author_id, const struct tell *t, struct rpc_shared *message,
+                      audience_wants *wants);
+
+/* ---- live_message.c: each is the caller's to unref ---- */
+/* The token of a position. */
+char *live_position_token(struct live *l, struct arena *a, const struct hub_place *places);
+/* The token of messages about t: everything before it has been told; with its own place, t itself too. */
+char *live_tell_token(struct live *l, struct arena *a, const struct tell *t, bool with_own);
+struct rpc_shared *live_heartbeat(char *token);
+struct rpc_shared *live_reset_message(char *token);
+struct rpc_shared *live_deleted_message(char *token, int64_t id);
+struct rpc_shared *live_edited_message(char *token, struct arena *a, const struct cached_post *p);
+/* The item with the accounts it speaks of. May suspend, after it has read the posts. */
+struct rpc_shared *live_item_message(struct fiber *self, struct gateway *g, char *token,
+                                     const struct cached_post *entry, const struct cached_post *shown,
+                                     struct engaged by);
+
+/* ---- live.c ---- */
+/* What an event is to be told as; false when it is nothing to live feeds. */
+bool live_tell_of(const Event *e, struct tell *t);
+
+/* ---- live_feed.c ---- */
+fiber_fn live_feeder, live_heart;
+#define LIVE_BATCH 256 /* posts loaded in one statement */
+/* Brings the posts that these are about into the cache, if they are LIVE_BATCH at most. */
+void live_load_ahead(struct fiber *self, struct live *l, const struct tell *batch, size_t n);
+/* Tells one thing; tries again while SQL is away, until the feeder is to end or the fiber is interrupted. */
+void live_tell(struct fiber *self, struct live *l, struct tell *t);
+/* May this subscriber want what is to be told? (By what is known without SQL: of a change of a post, whose reposts count
+ * too, always.) */
+bool live_may_want(const struct subscriber *s, const struct tell *t);
+
+/* ---- live_resume.c ---- */
+/* Waits until this gateway has heard what the token's reader has been told; false when it must read again. */
+bool live_reaches(struct fiber *self, struct live *l, const struct live_token *token);
+/* Reads what was published between the token and `until`, both in one epoch. *tells are in the fiber's arena. 0; ERR_ABORTED
+ * when the reader must read again; or the fiber's interrupt. On an error *n is 0. */
+int live_read_missed(struct fiber *self, struct subscriber *s, const struct live_token *from,
+                     const struct hub_place *until, struct tell **tells, size_t *n);
+/* Sends it. 0, or the fiber's interrupt. */
+int live_send_missed(struct fiber *self, struct rpc_call *call, struct subscriber *s,
+                     const struct live_token *from, struct tell *tells, size_t n);
+
+#endif

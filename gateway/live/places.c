@@ -1,0 +1,80 @@
+/* Where live feeds stand in the event streams; the story is in live_places.h. */
+#include "gateway/live/places.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct hub_place *new_position(size_t partitions) {
+    struct hub_place *places = calloc(partitions, sizeof *places);
+    if (!places) abort(); /* at start */
+    return places;
+}
+
+void places_init(struct live_places *p, size_t partitions) {
+    *p = (struct live_places){.partitions = partitions};
+    p->heard = new_position(partitions);
+    p->told = new_position(partitions);
+    p->reset = new_position(partitions);
+    p->kept = calloc(PLACES_KEPT, sizeof *p->kept);
+    if (!p->kept) abort(); /* at start */
+    idmap_init(&p->first);
+}
+
+void places_free(struct live_places *p) {
+    free(p->heard);
+    free(p->told);
+    free(p->reset);
+    free(p->kept);
+    idmap_free(&p->first);
+}
+
+static void forget(struct live_places *p, const struct place_heard *old) {
+    if (old->event_id != 0) idmap_remove(&p->first, old->event_id);
+}
+
+/* Keeps it under the next number. False when the event is known. */
+static bool keep(struct live_places *p, int partition, const struct hub_place *place, int64_t event_id) {
+    struct place_heard *k = &p->kept[++p->n_heard % PLACES_KEPT];
+    forget(p, k);
+    bool known = event_id != 0 && idmap_get(&p->first, event_id);
+    *k = (struct place_heard){known ? 0 : event_id, partition, *place};
+    if (k->event_id != 0) idmap_put(&p->first, event_id, k);
+    return !known;
+}
+
+bool places_hear(struct live_places *p, int partition, const struct hub_place *place, int64_t event_id) {
+    p->heard[partition] = *place;
+    return keep(p, partition, place, event_id);
+}
+
+void places_remember(struct live_places *p, int partition, const struct hub_place *place, int64_t event_id) {
+    keep(p, partition, place, event_id);
+}
+
+bool places_is_first(const struct live_places *p, int64_t event_id, const struct hub_place *place) {
+    const struct place_heard *first = idmap_get(&p->first, event_id);
+    return !first || (first->place.epoch == place->epoch && stream_id_same(first->place.id, place->id));
+}
+
+void places_tell(struct live_places *p, uint64_t number) {
+    while (p->n_told < number) {
+        const struct place_heard *k = &p->kept[++p->n_told % PLACES_KEPT];
+        p->told[k->partition] = k->place;
+    }
+}
+
+void places_note_reset(struct live_places *p) {
+    memcpy(p->reset, p->heard, p->partitions * sizeof *p->reset);
+    p->n_reset = p->n_heard;
+}
+
+void places_tell_reset(struct live_places *p) {
+    memcpy(p->told, p->reset, p->partitions * sizeof *p->told);
+    p->n_told = p->n_reset;
+}
+
+int64_t places_epoch(const struct hub_place *places, size_t partitions) {
+    for (size_t i = 1; i < partitions; i++)
+        if (places[i].epoch != places[0].epoch) return 0;
+    return places[0].epoch;
+}

@@ -1,0 +1,35 @@
+/* JobService's handlers: datasets are in job_datasets.c, uploading in job_upload.c, jobs in job_service.c. */
+#ifndef ROOKERY_GATEWAY_SERVICE_JOB_JOB_H
+#define ROOKERY_GATEWAY_SERVICE_JOB_JOB_H
+
+#include "core/base/list.h"
+#include "core/domain/job/dataset.h"
+#include "core/event/outbox.h"
+#include "gateway/gateway.h"
+
+struct job_watch;
+
+rpc_handler upload_dataset, get_upload;
+rpc_handler create_dataset_from_query, create_dataset_from_engagement, list_datasets, describe_dataset,
+    share_dataset, unshare_dataset, delete_dataset;
+
+Rookery__V1__Dataset *job_shape_dataset(struct arena *a, const struct dataset_record *row);
+
+/* Who watches jobs. The hub tells it of JobChanged; and because such an event may be missed, everybody looks again once a
+ * second. */
+struct job_watch *job_watch_new(struct gateway *g);           /* NULL without memory */
+void job_watch_stop(struct fiber *self, struct job_watch *w); /* and frees; NULL is fine */
+void job_watch_heard(struct job_watch *w, const Event *e);
+
+/* A watching call; on its fiber's stack. */
+struct job_watcher {
+    struct list_node node;
+    struct fiber *fiber;
+    int64_t job_id, account_id;
+    bool changed;
+};
+/* RESOURCE_EXHAUSTED when there are too many, of this account or in all. */
+int job_watch_add(struct job_watch *w, struct job_watcher *watcher, struct fault *fault);
+void job_watch_remove(struct job_watch *w, struct job_watcher *watcher);
+
+#endif

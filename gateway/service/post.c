@@ -1,0 +1,370 @@
+/* PostService. */
+#include "core/domain/post/post.h"
+
+#include "core/domain/account/account.h"
+#include "gateway/answer/lists.h"
+#include "gateway/answer/shape.h"
+#include "gateway/gateway.h"
+#include "gateway/home/pulled.h"
+#include "gateway/service/services.h"
+
+/* The most a thread shows above the post asked for. */
+#define THREAD_ANCESTORS 100
+
+/* ---- writing ------------------------------------------------------------------------------------------- */
+
+/* CreatePostResponse and EditPostResponse have this one field. */
+enum { RESPONSE_POST = 1 };
+
+static void reply_fresh_post(struct rpc_call *call, const struct post *p) {
+    const struct cached_post *encoded = post_cache_wrap(rpc_arena(call), p);
+    shape_append_post(rpc_reply_open(call), RESPONSE_POST, encoded, (struct engaged){0});
+    rpc_reply_close(call);
+}
+
+static int create_post(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+    const Rookery__V1__CreatePostRequest *in = REQUEST(CreatePostRequest);
+    struct gateway *g = gateway_of(call);
+    struct post_draft draft = {
+        .author_id = caller_of(call),
+        .text = str_from(in->text),
+        .reply_to_id = in->reply_to_id,
+        .idempotency_key = str_from(in->idempotency_key),
+        .author_pulled = pulled_is(g->pulled, caller_of(call)),
+    };
+    struct post post;
+    int e = post_create(self, &g->domain, &draft, &post, rpc_fault(call));
+    if (e != 0) return e;
+    reply_fresh_post(call, &post);
+    return 0;
+}
+
+/* This gateway's copy goes at once; the others' when their hubs hear of it. */
+static int edit_post(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+    const Rookery__V1__EditPostRequest *in = REQUEST(EditPostRequest);
+    struct gateway *g = gateway_of(call);
+    struct post post;
+    int e =
+        post_edit(self, &g->domain, caller_of(call), in->post_id, str_from(in->text), &post, rpc_fault(call));
+    post_cache_invalidate(g->posts, in->post_id);
+    if (e != 0) return e;
+    reply_fresh_post(call, &post);
+    return 0;
+}
+
+static int delete_post(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+    int64_t id = REQUEST(DeletePostRequest)->post_id;
+    struct gateway *g = gateway_of(call);
+    int e = post_delete(self, &g->domain, caller_of(call), id, rpc_fault(call));
+    post_cache_invalidate(g->posts, id);
+    if (e != 0) return e;
+    Rookery__V1__DeletePostResponse reply = ROOKERY__V1__DELETE_POST_RESPONSE__INIT;
+    rpc_reply(call, &reply.base);
+    return 0;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------- */
+
+/* One post that the caller may see, as *post; its author noted. */
+static int visible_post(struct fiber *self, struct rpc_call *call, const struct viewer *v, int64_t id,
+                        Rookery__V1__Post **post, struct ids *accounts) {
+    struct gateway *g = gateway_of(call);
+    const struct cached_post *found;
+    int e = post_cache_get(self, g, &id, 1, &found, rpc_fault(call));
+    if (e != 0) return e;
+    if (!found || found->deleted || found->entry.repost_of_id != 0)
+        return fault_field(rpc_fault(call), ERR_NOT_FOUND, "post_id", "there is no post with this post_id");
+    if (!relations_may_see(&v->relations, found->entry.author_id))
+        return fault_set(rpc_fault(call), ERR_PERMISSION_DENIED,
+                         "one of the two accounts has blocked the other");
+    Rookery__V1__Post **one;
+    size_t n;
+    e = lists_posts(self, g, v, &id, 1, &one, &n, accounts, rpc_fault(call));
+    if (e == 0 && n == 0)
+        e = fault_field(rpc_fault(call), ERR_NOT_FOUND, "post_id", "there is no post with this post_id");
+    if (e == 0) *post = one[0];
+    return e;
+}
+
+/* Runs a reader with the caller's relations at hand. */
+typedef int post_reader(struct fiber *self, struct rpc_call *call, const struct viewer *v,
+                        struct ids *accounts, const ProtobufCMessage *request);
+
+static int with_viewer(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request,
+                       post_reader *reader) {
+    struct viewer *v;
+    int e = viewer_find(self, gateway_of(call), caller_of(call), &v, rpc_fault(call));
+    if (e != 0) return e;
+    struct ids accounts;
+    ids_init(&accounts);
+    e = reader(self, call, v, &accounts, request);
+    ids_free(&accounts);
+    viewer_release(v);
+    return e;
+}
+
+static int read_post(struct fiber *self, struct rpc_call *call, const struct viewer *v, struct ids *accounts,
+                     const ProtobufCMessage *request) {
+    Rookery__V1__GetPostResponse reply = ROOKERY__V1__GET_POST_RESPONSE__INIT;
+    int e = visible_post(self, call, v, REQUEST(GetPostRequest)->post_id, &reply.post, accounts);
+    if (e != 0) return e;
+    Rookery__V1__AccountSummary **authors;
+    size_t n;
+    e = lists_accounts(self, gateway_of(call), &reply.post->author_id, 1, &authors, &n, rpc_fault(call));
+    if (e != 0) return e;
+    reply.author = n > 0 ? authors[0] : NULL;
+    rpc_reply(call, &reply.base);
+    return 0;
+}
+
+static int get_post(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+    return with_viewer(self, call, request, read_post);
+}
+
+struct replies {
+    Rookery__V1__Post **posts;
+    size_t n;
+    bool more;
+    int64_t last;
+};
+
+/* Direct replies that the viewer may see, filled to the limit. */
+static int fill_replies(struct fiber *self, struct rpc_call *call, const struct viewer *v, int64_t post_id,
+                        int64_t after, int limit, struct replies *out, struct ids *accounts) {
+    struct gateway *g = gateway_of(call);
+    *out = (struct replies){.last = after};
+    out->posts = ARENA_ARRAY(rpc_arena(call), Rookery__V1__Post *, (size_t)limit);
+    for (;;) {
+        int64_t *ids;
+        size_t n, n_posts;
+        Rookery__V1__Post **posts;
+        int e = post_replies(self, &g->domain, post_id, out->last, limit + 1, &ids, &n, rpc_fault(call));
+        if (e == 0) e = lists_posts(self, g, v, ids, n, &posts, &n_posts, accounts, rpc_fault(call));
+        if (e != 0) return e;
+        for (size_t i = 0; i < n_posts; i++) {
+            if (out->n == (size_t)limit) {
+                out->more = true;
+                return 0;
+            }
+            out->posts[out->n++] = posts[i];
+            out->last = posts[i]->id;
+        }
+        if (n <= (size_t)limit) return 0;
+        out->last = ids[n - 1];
+    }
+}
+
+static int read_replies(struct fiber *self, struct rpc_call *call, const struct viewer *v,
+                        struct ids *accounts, const ProtobufCMessage *request) {
+    const Rookery__V1__ListRepliesRequest *in = REQUEST(ListRepliesRequest);
+    struct page_request page;
+    struct replies found;
+    Rookery__V1__Post *parent;
+    int e = lists_page(call, LIST_REPLIES, in->post_id, in->page_size, in->page_token, 0, &page);
+    if (e == 0) e = visible_post(self, call, v, in->post_id, &parent, accounts);
+    if (e == 0) e = fill_replies(self, call, v, in->post_id, page.position.a, page.size, &found, accounts);
+    if (e != 0) return e;
+    Rookery__V1__ListRepliesResponse reply = ROOKERY__V1__LIST_REPLIES_RESPONSE__INIT;
+    reply.posts = found.posts;
+    reply.n_posts = found.n;
+    reply.next_page_token = lists_next(call, &page, found.more, found.last, 0);
+    e = lists_accounts(self, gateway_of(call), accounts->v, accounts->len, &reply.accounts, &reply.n_accounts,
+                       rpc_fault(call));
+    if (e == 0) rpc_reply(call, &reply.base);
+    return e;
+}
+
+static int list_replies(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+    return with_viewer(self, call, request, read_replies);
+}
+
+static int read_thread(struct fiber *self, struct rpc_call *call, const struct viewer *v,
+                       struct ids *accounts, const ProtobufCMessage *request) {
+    const Rookery__V1__GetThreadRequest *in = REQUEST(GetThreadRequest);
+    struct gateway *g = gateway_of(call);
+    Rookery__V1__GetThreadResponse reply = ROOKERY__V1__GET_THREAD_RESPONSE__INIT;
+    struct page_request page;
+    struct replies below;
+    int64_t *above;
+    size_t n_above;
+    int e = lists_page(call, LIST_REPLIES, in->post_id, in->page_size, "", 0, &page);
+    if (e == 0) e = visible_post(self, call, v, in->post_id, &reply.post, accounts);
+    if (e == 0)
+        e = post_ancestors(self, &g->domain, in->post_id, THREAD_ANCESTORS, &above, &n_above,
+                           rpc_fault(call));
+    if (e == 0)
+        e = lists_posts(self, g, v, above, n_above, &reply.ancestors, &reply.n_ancestors, accounts,
+                        rpc_fault(call));
+    if (e == 0) e = fill_replies(self, call, v, in->post_id, 0, page.size, &below, accounts);
+    if (e != 0) return e;
+    reply.replies = below.posts;
+    reply.n_replies = below.n;
+    reply.next_page_token = lists_next(call, &page, below.more, below.last, 0);
+    e = lists_accounts(self, g, accounts->v, accounts->len, &reply.accounts, &reply.n_accounts,
+                       rpc_fault(call));
+    if (e == 0) rpc_reply(call, &reply.base);
+    return e;
+}
+
+static int get_thread(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+    return with_viewer(self, call, request, read_thread);
+}
+
+static int read_edits(struct fiber *self, struct rpc_call *call, const struct viewer *v, struct ids *accounts,
+                      const ProtobufCMessage *request) {
+    const Rookery__V1__ListEditsRequest *in = REQUEST(ListEditsRequest);
+    struct arena *a = rpc_arena(call);
+    struct page_request page;
+    Rookery__V1__Post *post;
+    struct post_edit_row *rows;
+    size_t n;
+    int e = lists_page(call, LIST_EDITS, in->post_id, in->page_size, in->page_token, INT32_MAX, &page);
+    if (e == 0) e = visible_post(self, call, v, in->post_id, &post, accounts);
+    if (e == 0)
+        e = post_edits(self, &gateway_of(call)->domain, in->post_id, (int32_t)page.position.a, page.size + 1,
+                       &rows, &n, rpc_fault(call));
+    if (e != 0) return e;
+    bool more = n > (size_t)page.size;
+    Rookery__V1__ListEditsResponse reply = ROOKERY__V1__LIST_EDITS_RESPONSE__INIT;
+    reply.n_edits = more ? (size_t)page.size : n;
+    reply.edits = ARENA_ARRAY(a, Rookery__V1__PostEdit *, reply.n_edits);
+    for (size_t i = 0; i < reply.n_edits; i++) {
+        reply.edits[i] = ARENA_NEW(a, Rookery__V1__PostEdit);
+        rookery__v1__post_edit__init(reply.edits[i]);
+        reply.edits[i]->text = str_to_cstr(a, rows[i].text);
+        reply.edits[i]->edit_time = shape_time(a, rows[i].edited_ms);
+    }
+    reply.next_page_token = lists_next(call, &page, more, more ? rows[reply.n_edits - 1].edit : 0, 0);
+    rpc_reply(call, &reply.base);
+    return 0;
+}
+
+static int list_edits(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+    return with_viewer(self, call, request, read_edits);
+}
+
+/* ---- likes and reposts --------------------------------------------------------------------------------- */
+
+static int like(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+    int e = post_like(self, &gateway_of(call)->domain, caller_of(call), REQUEST(LikeRequest)->post_id,
+                      rpc_fault(call));
+    Rookery__V1__LikeResponse reply = ROOKERY__V1__LIKE_RESPONSE__INIT;
+    if (e == 0) rpc_reply(call, &reply.base);
+    return e;
+}
+
+static int unlike(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+    int e = post_unlike(self, &gateway_of(call)->domain, caller_of(call), REQUEST(UnlikeRequest)->post_id,
+                        rpc_fault(call));
+    Rookery__V1__UnlikeResponse reply = ROOKERY__V1__UNLIKE_RESPONSE__INIT;
+    if (e == 0) rpc_reply(call, &reply.base);
+    return e;
+}
+
+static int repost(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+    struct gateway *g = gateway_of(call);
+    Rookery__V1__RepostResponse reply = ROOKERY__V1__REPOST_RESPONSE__INIT;
+    int e = post_repost(self, &g->domain, caller_of(call), REQUEST(RepostRequest)->post_id,
+                        pulled_is(g->pulled, caller_of(call)), &reply.repost_id, rpc_fault(call));
+    if (e == 0) rpc_reply(call, &reply.base);
+    return e;
+}
+
+static int unrepost(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+    struct gateway *g = gateway_of(call);
+    int64_t repost_id;
+    int e = post_unrepost(self, &g->domain, caller_of(call), REQUEST(UnrepostRequest)->post_id, &repost_id,
+                          rpc_fault(call));
+    if (repost_id != 0) post_cache_invalidate(g->posts, repost_id);
+    Rookery__V1__UnrepostResponse reply = ROOKERY__V1__UNREPOST_RESPONSE__INIT;
+    if (e == 0) rpc_reply(call, &reply.base);
+    return e;
+}
+
+struct actor_page {
+    Rookery__V1__AccountSummary **accounts;
+    size_t n;
+    char *next;
+};
+
+static int list_actors(struct fiber *self, struct rpc_call *call, const struct viewer *v,
+                       enum post_list which, int64_t post_id, const struct page_request *page,
+                       struct actor_page *out) {
+    struct gateway *g = gateway_of(call);
+    struct ids accounts;
+    Rookery__V1__Post *post;
+    struct post_actor *actors;
+    size_t n;
+    ids_init(&accounts);
+    int e = visible_post(self, call, v, post_id, &post, &accounts);
+    ids_free(&accounts);
+    if (e == 0)
+        e = post_actors(self, &g->domain, which, post_id, caller_of(call), page->position.a, page->size + 1,
+                        &actors, &n, rpc_fault(call));
+    if (e != 0) return e;
+    bool more = n > (size_t)page->size;
+    if (more) n = (size_t)page->size;
+    int64_t *ids = ARENA_ARRAY(rpc_arena(call), int64_t, n);
+    for (size_t i = 0; i < n; i++) ids[i] = actors[i].account_id;
+    out->next = lists_next(call, page, more, more ? actors[n - 1].id : 0, 0);
+    return lists_accounts_in_order(self, g, ids, n, &out->accounts, &out->n, rpc_fault(call));
+}
+
+static int read_likes(struct fiber *self, struct rpc_call *call, const struct viewer *v, struct ids *accounts,
+                      const ProtobufCMessage *request) {
+    (void)accounts;
+    const Rookery__V1__ListLikesRequest *in = REQUEST(ListLikesRequest);
+    Rookery__V1__ListLikesResponse reply = ROOKERY__V1__LIST_LIKES_RESPONSE__INIT;
+    struct page_request page;
+    struct actor_page found;
+    int e = lists_page(call, LIST_LIKES, in->post_id, in->page_size, in->page_token, INT64_MAX, &page);
+    if (e == 0) e = list_actors(self, call, v, POST_LIKES, in->post_id, &page, &found);
+    if (e != 0) return e;
+    reply.accounts = found.accounts;
+    reply.n_accounts = found.n;
+    reply.next_page_token = found.next;
+    rpc_reply(call, &reply.base);
+    return 0;
+}
+
+static int list_likes(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+    return with_viewer(self, call, request, read_likes);
+}
+
+static int read_reposts(struct fiber *self, struct rpc_call *call, const struct viewer *v,
+                        struct ids *accounts, const ProtobufCMessage *request) {
+    (void)accounts;
+    const Rookery__V1__ListRepostsRequest *in = REQUEST(ListRepostsRequest);
+    Rookery__V1__ListRepostsResponse reply = ROOKERY__V1__LIST_REPOSTS_RESPONSE__INIT;
+    struct page_request page;
+    struct actor_page found;
+    int e = lists_page(call, LIST_REPOSTS, in->post_id, in->page_size, in->page_token, INT64_MAX, &page);
+    if (e == 0) e = list_actors(self, call, v, POST_REPOSTS, in->post_id, &page, &found);
+    if (e != 0) return e;
+    reply.accounts = found.accounts;
+    reply.n_accounts = found.n;
+    reply.next_page_token = found.next;
+    rpc_reply(call, &reply.base);
+    return 0;
+}
+
+static int list_reposts(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+    return with_viewer(self, call, request, read_reposts);
+}
+
+const struct rpc_method POST_METHODS[] = {
+    RPC_METHOD(PostService, CreatePost, create_post, create_post),
+    RPC_METHOD(PostService, GetPost, get_post, get_post, .side_effect_free = true),
+    RPC_METHOD(PostService, EditPost, edit_post, edit_post),
+    RPC_METHOD(PostService, ListEdits, list_edits, list_edits, .side_effect_free = true),
+    RPC_METHOD(PostService, DeletePost, delete_post, delete_post),
+    RPC_METHOD(PostService, ListReplies, list_replies, list_replies, .side_effect_free = true),
+    RPC_METHOD(PostService, GetThread, get_thread, get_thread, .side_effect_free = true),
+    RPC_METHOD(PostService, Like, like, like),
+    RPC_METHOD(PostService, Unlike, unlike, unlike),
+    RPC_METHOD(PostService, Repost, repost, repost),
+    RPC_METHOD(PostService, Unrepost, unrepost, unrepost),
+    RPC_METHOD(PostService, ListLikes, list_likes, list_likes, .side_effect_free = true),
+    RPC_METHOD(PostService, ListReposts, list_reposts, list_reposts, .side_effect_free = true),
+};
+const size_t N_POST_METHODS = sizeof POST_METHODS / sizeof *POST_METHODS;

@@ -2,7 +2,7 @@
 #ifndef ROOKERY_WORKERS_ROLES_H
 #define ROOKERY_WORKERS_ROLES_H
 
-#include "workers/runtime.h"
+#include "workers/runtime/runtime.h"
 
 extern const struct role *const ROLES[]; /* NULL at the end */
 

@@ -27,9 +27,9 @@ lawful_tree() {
     write core/http/http.c '<nghttp2/nghttp2.h>' '"core/async/loop.h"' '"rookery/v1/post.pb-c.h"'
     write core/domain/post/post.c '"core/store/pg/pg.h"' '"rookery/events/v1/event.pb-c.h"'
     write gateway/post.c '"core/domain/post/post.h"' '"core/rpc/rpc.h"' '"gateway/service.h"'
-    write workers/fanout.c '"core/domain/post/post.h"' '"workers/runtime.h"' '"workers/jobs/fit.h"'
+    write workers/timeline/fanout.c '"core/domain/post/post.h"' '"workers/runtime/runtime.h"' '"workers/jobs/fit.h"'
     write workers/jobs/fit.c '<math.h>' '"workers/jobs/fit.h"' '"core/base/str.h"'
-    write workers/jobs/role_jobs.c '"core/store/redis/redis.h"' '"workers/jobs/fit.h"' '"workers/runtime.h"'
+    write workers/jobs/role_jobs.c '"core/store/redis/redis.h"' '"workers/jobs/fit.h"' '"workers/runtime/runtime.h"'
 }
 
 # refuses WHERE RULE-TEXT: the checker fails, and says where and why.
@@ -55,8 +55,8 @@ check "a tree that keeps the rules passes" "$checker" "$tree"
 check "this checkout keeps them" "$checker"
 
 breaks "core may not use the gateway" core/domain/a.c '"gateway/service.h"' 'core/domain may not use gateway'
-breaks "core may not use the workers" core/base/a.c '"workers/runtime.h"' 'core/base may not use workers'
-breaks "the gateway may not use the workers" gateway/a.c '"workers/runtime.h"' 'gateway may not use workers'
+breaks "core may not use the workers" core/base/a.c '"workers/runtime/runtime.h"' 'core/base may not use workers'
+breaks "the gateway may not use the workers" gateway/a.c '"workers/runtime/runtime.h"' 'gateway may not use workers'
 breaks "the workers may not use the gateway" workers/a.c '"gateway/service.h"' 'workers may not use gateway'
 breaks "base is the lowest layer" core/base/a.c '"core/async/loop.h"' 'core/base may not use core/async'
 breaks "async does not know the store" core/async/a.h '"core/store/pg/pg.h"' 'core/async may not use core/store'
@@ -64,15 +64,15 @@ breaks "the store does not know the net" core/store/a.c '"core/rpc/rpc.h"' 'core
 breaks "the net does not know the store" core/net/a.c '"core/store/pg/pg.h"' 'core/net may not use core/store'
 breaks "the net does not know the domain" core/net/a.c '"core/domain/post/post.h"' 'core/net may not use core/domain'
 breaks "the way around by .. is seen" workers/a.c '"../gateway/service.h"' 'workers may not use gateway'
-breaks "angle brackets hide nothing" gateway/a.c '<workers/runtime.h>' 'gateway may not use workers'
-breaks "spaces hide nothing" gateway/a.c '  "workers/runtime.h"' 'gateway may not use workers'
+breaks "angle brackets hide nothing" gateway/a.c '<workers/runtime/runtime.h>' 'gateway may not use workers'
+breaks "spaces hide nothing" gateway/a.c '  "workers/runtime/runtime.h"' 'gateway may not use workers'
 breaks "libpq stays in the store" core/domain/a.c '<libpq-fe.h>' 'wrap it'
 breaks "hiredis stays in the store" workers/a.c '<hiredis/hiredis.h>' 'wrap it'
 breaks "nghttp2 stays in the net" gateway/a.c '<nghttp2/nghttp2.h>' 'wrap it'
 breaks "the numeric core has no event loop" workers/jobs/a.c '<uv.h>' 'wrap it'
 breaks "the numeric core has no Redis" workers/jobs/a.h '<hiredis/hiredis.h>' 'wrap it'
 breaks "the numeric core has no store" workers/jobs/a.c '"core/store/pg/pg.h"' 'jobs-numeric may not use core/store'
-breaks "the numeric core knows no worker" workers/jobs/a.c '"workers/runtime.h"' 'jobs-numeric may not use workers'
+breaks "the numeric core knows no worker" workers/jobs/a.c '"workers/runtime/runtime.h"' 'jobs-numeric may not use workers'
 breaks "the program does not use its tests" core/base/a.c '"tests/lib/fake.h"' 'its tests'
 lawful_tree
 write core/extra/a.c '<stdio.h>'

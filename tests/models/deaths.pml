@@ -1,6 +1,6 @@
 /* deaths: an entry that kills its workers, and innocent ones in the hands of workers that die.
  *
- * Stands for workers/trial.h and the dead letters of workers/runtime.c.
+ * Stands for workers/runtime/trial.h and the dead letters of workers/runtime/runtime.c.
  *
  * Lemma: an innocent entry is never given up, as long as no more than MAX - SUSPECT of its trials are ended from outside while it is
  * computed or in the first 200 ms of a wait, however often workers are killed otherwise (unjust). Who is given up was

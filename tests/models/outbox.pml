@@ -1,6 +1,6 @@
 /* outbox: events are committed, published, marked and relayed, while gateways and the relay's leader die and Redis is lost.
  *
- * Stands for core/event/outbox.h and workers/relay.c.
+ * Stands for core/event/outbox.h and workers/outbox/relay.c.
  *
  * Lemma: a row that is marked as published, once the newest epoch is republished, is on the stream of that epoch's Redis; and
  * when nothing is left to do, every committed event is.

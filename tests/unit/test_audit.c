@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "core/base/str.h"
-#include "workers/audit_compare.h"
+#include "workers/audit/compare.h"
 
 /* "5 4 3" or, with edits, "5:1 4 3". */
 static struct audit_view view(const char *text) {

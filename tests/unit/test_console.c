@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "workers/console.h"
+#include "workers/operator/console.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 

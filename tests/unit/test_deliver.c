@@ -16,7 +16,7 @@
 #include "core/event/keys.h"
 #include "core/id/snowflake.h"
 #include "tests/unit/support/gateway_world.h"
-#include "workers/deliver.h"
+#include "workers/timeline/deliver.h"
 
 #define EPOCH ((int)w->epoch)
 

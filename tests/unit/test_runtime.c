@@ -1,4 +1,4 @@
-/* The consumer runtime, when workers die: who ends as a dead letter and who does not (workers/trial.h). Workers are
+/* The consumer runtime, when workers die: who ends as a dead letter and who does not (workers/runtime/trial.h). Workers are
  * processes of their own, with roles whose entries say what becomes of whoever handles them; a supervisor starts them
  * again and again, as Kubernetes would. */
 #include <setjmp.h>
@@ -19,7 +19,7 @@
 
 #include "rookery/events/v1/chunk.pb-c.h"
 #include "tests/unit/support/redis_server.h"
-#include "workers/runtime.h"
+#include "workers/runtime/runtime.h"
 
 #define GROUP "tested"
 #define MAX_DELIVERIES 3

@@ -8,7 +8,7 @@
 
 #include "tests/unit/support/fibers.h"
 #include "tests/unit/support/redis_server.h"
-#include "workers/stream_info.h"
+#include "workers/runtime/stream_info.h"
 
 #define KEY STR("{test}:stream")
 

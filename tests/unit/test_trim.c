@@ -13,8 +13,8 @@
 
 #include "tests/unit/support/fibers.h"
 #include "tests/unit/support/redis_server.h"
-#include "workers/backlog.h"
-#include "workers/trim.h"
+#include "workers/runtime/backlog.h"
+#include "workers/runtime/trim.h"
 
 struct world {
     struct redis_server *server;

@@ -8,7 +8,7 @@
 #include "rookery/v1/job.pb-c.h"
 #include "workers/jobs/csv.h"
 #include "workers/jobs/dataset.h"
-#include "workers/runtime.h"
+#include "workers/runtime/runtime.h"
 
 /* Which sequence of chunks. */
 struct role_bytes {

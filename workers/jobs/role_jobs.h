@@ -13,7 +13,7 @@
 #define ROOKERY_WORKERS_JOBS_ROLE_JOBS_H
 
 #include "rookery/v1/job.pb-c.h"
-#include "workers/runtime.h"
+#include "workers/runtime/runtime.h"
 
 extern const struct role JOBS_ROLE;
 

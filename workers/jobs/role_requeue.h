@@ -2,7 +2,7 @@
 #ifndef ROOKERY_WORKERS_JOBS_ROLE_REQUEUE_H
 #define ROOKERY_WORKERS_JOBS_ROLE_REQUEUE_H
 
-#include "workers/runtime.h"
+#include "workers/runtime/runtime.h"
 
 /* For every job and dataset for which nothing has been done for ROOKERY_JOB_STALL_S: what is to be done next goes on the
  * streams once more. The outbox covers crashes and a Redis that is replaced; this covers the rest: a Redis that was

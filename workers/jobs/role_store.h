@@ -3,7 +3,7 @@
 #define ROOKERY_WORKERS_JOBS_ROLE_STORE_H
 
 #include "rookery/v1/job.pb-c.h"
-#include "workers/runtime.h"
+#include "workers/runtime/runtime.h"
 
 /* Tasks of one job that are on the streams at a time: a short job's steps wait behind at most so many of a long
  * one's. Task n goes out when task n - ROLE_WINDOW is done. */

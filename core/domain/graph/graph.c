@@ -7,7 +7,7 @@
  *   3. The event is published: only now, so that an event which its writer published says that 2 is done.
  *   4. The answer.
  * A crash between 1 and 3, or a Redis that is away in 2, leaves the event to the relay, whose events are marked, and
- * a worker does 2 for it (workers/fanout.c). A change that was already so does 2 again as well: that is what makes a
+ * a worker does 2 for it (workers/timeline/fanout.c). A change that was already so does 2 again as well: that is what makes a
  * retry after UNAVAILABLE mean something.
  */
 #include "core/domain/graph/graph.h"

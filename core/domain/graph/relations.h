@@ -31,7 +31,7 @@ struct entry {
 };
 
 /* The rule of the home timeline (its only definition in C; the SQL definition that audit compares with is in
- * workers/audit_truth.c, written independently). Shown when
+ * workers/audit/truth.c, written independently). Shown when
  *   - the author is followed or is the viewer; and neither blocked nor muted;
  *   - a reply: the author is the viewer, or the one replied to is the author, the viewer or followed, and not
  *     blocked or muted;

@@ -45,7 +45,7 @@
  *   - the builder dies after 1: the head stays "bT:N"; a reader's claim finds it older than BUILD_STALE_MS, by
  *     Redis's time, and takes it over (its own "bT':N'" becomes the head; deliveries since are kept). A clock that is
  *     stepped only makes that earlier or later: the one who was thought dead finds another head.
- * Assumed: an event is delivered after its commit, to everybody whom SQL names then (workers/followers.h); a list of an
+ * Assumed: an event is delivered after its commit, to everybody whom SQL names then (workers/timeline/followers.h); a list of an
  * epoch is on that epoch's server only (epoch.h). tests/models/rebuild.pml and floors.pml stand for this file.
  */
 #ifndef ROOKERY_CORE_DOMAIN_TIMELINE_LIST_H

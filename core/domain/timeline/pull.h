@@ -6,7 +6,7 @@
  *
  * Why every entry of theirs reaches every reader once, before, during and after the switch: each entry's event
  * says `pulled` or not, as the gateway that wrote it saw the author, and
- *   - not pulled: it is delivered to everybody, whatever the author has become since (workers/fanout.c, chunks.c:
+ *   - not pulled: it is delivered to everybody, whatever the author has become since (workers/timeline/fanout.c, chunks.c:
  *     they look at the event's flag only). Readers find it on their lists, or in SQL below what these cover.
  *   - pulled: it is on nobody's list but the author's. A gateway that reads merges the author's *ring*
  *     (gateway/home/pulled.h), in which is what SQL had when it was loaded and every entry flagged `pulled` heard since

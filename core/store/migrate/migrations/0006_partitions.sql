@@ -2,7 +2,7 @@
 --
 -- A partition is called PARENT_until_HOUR: its ids are below that hour's first (hours since 1970; an id's upper bits are its
 -- time). What no partition covers goes to the default partition, so a missing partition costs speed, never a row.
--- The relay's leader calls the functions below (workers/upkeep.c, where the proofs are). Each is one transaction, waits at most
+-- The relay's leader calls the functions below (workers/outbox/upkeep.c, where the proofs are). Each is one transaction, waits at most
 -- 200 ms for a lock, since writers queue up behind it, and may be run by several leaders at once.
 
 CREATE TABLE upkeep (

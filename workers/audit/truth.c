@@ -1,0 +1,162 @@
+/* What the audit asks SQL and Redis, and the crew that asks for several accounts at once. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "core/base/clock.h"
+#include "core/event/keys.h"
+#include "core/event/tokens.h"
+#include "core/id/token.h"
+#include "workers/audit/audit_internal.h"
+
+#define CREW 24
+#define SESSION_LIFE_S 600
+
+/* ---- home timelines ------------------------------------------------------------------------------------ */
+
+/* The rule of the home timeline once more, as sets, and written without a look at core/domain/timeline/home.c: an audit that
+ * shares the code it checks would share its mistakes. One statement, so one snapshot. */
+static const struct pg_stmt EXPECTED = {
+    .name = "audit_expected",
+    .sql = "WITH source AS (SELECT $1::bigint AS id UNION SELECT followee_id FROM follows WHERE follower_id "
+           "= $1),"
+           " hidden AS (SELECT target_id AS id FROM blocks WHERE account_id = $1"
+           "   UNION SELECT account_id FROM blocks WHERE target_id = $1"
+           "   UNION SELECT target_id FROM mutes WHERE account_id = $1),"
+           " newest AS (SELECT e.id FROM (SELECT id FROM source EXCEPT SELECT id FROM hidden) AS author"
+           "   CROSS JOIN LATERAL (SELECT p.id FROM posts p LEFT JOIN posts original ON original.id = "
+           "p.repost_of_id"
+           "     WHERE p.author_id = author.id AND NOT p.deleted"
+           "     AND (p.repost_of_id IS NULL"
+           "       OR NOT original.deleted AND original.author_id NOT IN (SELECT id FROM hidden))"
+           "     AND (p.reply_to_account_id IS NULL OR p.author_id = $1"
+           "       OR p.reply_to_account_id NOT IN (SELECT id FROM hidden)"
+           "         AND (p.reply_to_account_id = p.author_id OR p.reply_to_account_id IN (SELECT id FROM "
+           "source)))"
+           "     ORDER BY p.id DESC LIMIT $2) AS e"
+           "   ORDER BY e.id DESC LIMIT $2)"
+           " SELECT p.id, p.author_id, coalesce(original.edit_count, p.edit_count), coalesce(s.pulled, false)"
+           " FROM newest JOIN posts p USING (id) LEFT JOIN posts original ON original.id = p.repost_of_id"
+           " LEFT JOIN account_stats s ON s.account_id = p.author_id"
+           " ORDER BY p.id DESC",
+    .read_only = true,
+};
+
+int audit_expected(struct fiber *self, struct domain *d, int64_t account_id, struct audit_view *out,
+                   struct fault *fault) {
+    struct pg_args args;
+    struct pg_result *r;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, account_id);
+    pg_i64(&args, AUDIT_DEPTH);
+    int e = pg_exec(self, d->pg, &EXPECTED, &args, &r, fault);
+    if (e != 0) return e;
+    for (int i = 0; i < pg_rows(r); i++) {
+        struct audit_entry entry = {pg_get_i64(r, i, 0), pg_get_i64(r, i, 1), (int32_t)pg_get_i64(r, i, 2),
+                                    pg_get_bool(r, i, 3)};
+        audit_view_add(out, &entry);
+    }
+    return 0;
+}
+
+/* ---- relations ----------------------------------------------------------------------------------------- */
+
+int audit_relations_token(struct fiber *self, struct domain *d, int64_t account_id, struct audit_token *out,
+                          struct fault *fault) {
+    char space[KEY_MAX];
+    struct str key = key_relations_token(space, account_id);
+    const struct redis_reply *token;
+    int e = redis_call(self, d->redis, NULL, "SET " STR_FMT " %016" PRIx64 "%016" PRIx64 " EX %d NX",
+                       STR_ARG(key), random_u64(), random_u64(), TOKEN_TTL_S);
+    if (e == 0) e = redis_call(self, d->redis, &token, "GET " STR_FMT, STR_ARG(key));
+    if (e != 0) return fault_set(fault, (enum error)e, "Redis: %s", error_text((enum error)e));
+    bool there = token->type == REDIS_STRING;
+    snprintf(out->text, sizeof out->text, STR_FMT, there ? (int)token->str.len : 0,
+             there ? token->str.ptr : "");
+    return 0;
+}
+
+/* ---- sessions ------------------------------------------------------------------------------------------ */
+
+static const struct pg_stmt OPEN_SESSIONS = {
+    .name = "audit_open_sessions",
+    .sql = "INSERT INTO sessions (id, account_id, token_hash, expires_at, user_agent)"
+           " SELECT id, account_id, token_hash, now() + $4 * interval '1 second', 'rookery-worker audit'"
+           " FROM unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS t (id, account_id, token_hash)",
+};
+
+static const struct pg_stmt CLOSE_SESSIONS = {
+    .name = "audit_close_sessions",
+    .sql = "DELETE FROM sessions WHERE id = ANY($1)",
+};
+
+int audit_sessions_open(struct fiber *self, struct domain *d, struct audit_session *sessions, size_t n,
+                        struct fault *fault) {
+    struct arena *a = fiber_arena(self);
+    int64_t *ids = ARENA_ARRAY(a, int64_t, n), *accounts = ARENA_ARRAY(a, int64_t, n);
+    struct str *hashes = ARENA_ARRAY(a, struct str, n);
+    for (size_t i = 0; i < n; i++) {
+        int e = domain_next_id(d, &sessions[i].id, fault);
+        if (e != 0) return e;
+        sessions[i].token = token_new(a);
+        unsigned char *hash = arena_alloc(a, TOKEN_HASH_BYTES);
+        token_hash(hash, sessions[i].token);
+        ids[i] = sessions[i].id;
+        accounts[i] = sessions[i].account_id;
+        hashes[i] = (struct str){(const char *)hash, TOKEN_HASH_BYTES};
+    }
+    struct pg_args args;
+    pg_args_init(&args, a);
+    pg_i64_array(&args, ids, n);
+    pg_i64_array(&args, accounts, n);
+    pg_bytes_array(&args, hashes, n);
+    pg_i32(&args, SESSION_LIFE_S);
+    return pg_exec(self, d->pg, &OPEN_SESSIONS, &args, NULL, fault);
+}
+
+void audit_sessions_close(struct fiber *self, struct domain *d, const struct audit_session *sessions,
+                          size_t n) {
+    int64_t *ids = ARENA_ARRAY(fiber_arena(self), int64_t, n);
+    for (size_t i = 0; i < n; i++) ids[i] = sessions[i].id;
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64_array(&args, ids, n);
+    pg_exec(self, d->pg, &CLOSE_SESSIONS, &args, NULL, NULL);
+}
+
+/* ---- the crew ------------------------------------------------------------------------------------------ */
+
+struct crew {
+    audit_step *step;
+    void *context;
+    size_t next, n;
+    int error;
+    struct fault *fault; /* of the first that failed */
+    struct latch done;
+};
+
+static void member(struct fiber *self, void *arg) {
+    struct crew *c = arg;
+    while (c->error == 0 && c->next < c->n) {
+        struct fault fault = {0};
+        int e = c->step(self, c->context, c->next++, &fault);
+        if (e != 0 && c->error == 0) {
+            c->error = e;
+            *c->fault = fault;
+        }
+        arena_reset(fiber_arena(self));
+    }
+    latch_done(&c->done);
+}
+
+int audit_each(struct fiber *self, size_t n, audit_step *step, void *context, struct fault *fault) {
+    struct crew c = {.step = step, .context = context, .n = n, .fault = fault};
+    size_t members = n < CREW ? n : CREW;
+    latch_init(&c.done, members);
+    for (size_t i = 0; i < members; i++)
+        if (fiber_spawn(fiber_loop(self), NULL, member, &c, NULL) != 0) {
+            c.error = fault_set(fault, ERR_OVERLOADED, "not enough memory");
+            latch_done(&c.done);
+        }
+    latch_wait(self, &c.done);
+    return c.error;
+}

@@ -1,9 +1,0 @@
-/* rookery-worker audit. Its --help says what it does. */
-#ifndef ROOKERY_WORKERS_AUDIT_COMMAND_H
-#define ROOKERY_WORKERS_AUDIT_COMMAND_H
-
-#include "workers/command.h"
-
-extern const struct command COMMAND_AUDIT;
-
-#endif

@@ -1,0 +1,166 @@
+/* Counts.
+ *
+ * Each event adds fixed amounts to at most one post's and two accounts' counts. A batch is one statement: the
+ * ids of its events go into counted_events, and only the amounts of those that were not there yet are added,
+ * in the same transaction. An event that is in the batch twice has the same rows twice, of which one is taken.
+ * So an event may come any number of times, in any order, to any number of workers at once. Which events are in
+ * the counts is forgotten hour by hour: below upkeep.counted_below everything has been counted, and nothing is
+ * counted any more (the proof is in upkeep.c). Rows are written in order of their ids, so that two batches
+ * cannot wait for each other; if they do after all, the runtime tries again.
+ *
+ * A database that went back (a restore) has lost changes whose events may still be on a stream. They are not counted: a
+ * change that is there was committed with its row in the outbox, which stays for ten minutes at least (upkeep detaches an
+ * hour's partition ten minutes after its end at the earliest, and deletes single rows no sooner). So a younger event without
+ * a row is of a change that was lost. An older one is counted without being looked up, because its row may be gone; and so is
+ * one of the newest epoch, if that was opened since the server was started: whatever went back did so before that (epoch.h).
+ */
+#include "workers/counts/counts.h"
+
+#include "core/event/epoch.h"
+
+static const struct pg_stmt APPLY = {
+    .name = "counts_apply",
+    .sql = "WITH safe AS MATERIALIZED (SELECT CASE WHEN opened_at > pg_postmaster_start_time()"
+           "     THEN ((extract(epoch FROM opened_at) * 1000)::bigint - 1704067200000 + $12 * 1000) << 22"
+           "     ELSE 9223372036854775807 END AS from_id"
+           "   FROM redis_epochs ORDER BY epoch DESC LIMIT 1),"
+           " there AS (SELECT id FROM outbox WHERE id = ANY($1) AND id BETWEEN $10 AND $11),"
+           " input AS (SELECT DISTINCT * FROM unnest($1::bigint[], $2::bigint[], $3::integer[], "
+           "$4::integer[], "
+           "$5::integer[],"
+           "   $6::bigint[], $7::integer[], $8::integer[], $9::integer[])"
+           "   AS t (event_id, post_id, likes, reposts, replies, account_id, posts, following, followers)"
+           "   WHERE event_id >= (SELECT counted_below FROM upkeep)"
+           "   AND (event_id > (SELECT from_id FROM safe)"
+           "     OR event_id < ((extract(epoch FROM now()) * 1000)::bigint - 1704067200000 - 600000) << 22"
+           "     OR event_id IN (SELECT id FROM there))),"
+           " fresh AS (INSERT INTO counted_events (event_id) SELECT DISTINCT event_id FROM input ORDER BY "
+           "event_id"
+           "   ON CONFLICT DO NOTHING RETURNING event_id),"
+           " counted AS (SELECT input.* FROM input JOIN fresh USING (event_id)),"
+           " to_posts AS (INSERT INTO post_counts AS c (post_id, likes, reposts, replies)"
+           "   SELECT post_id, sum(likes), sum(reposts), sum(replies) FROM counted WHERE post_id <> 0"
+           "   GROUP BY post_id ORDER BY post_id"
+           "   ON CONFLICT (post_id) DO UPDATE SET likes = c.likes + excluded.likes,"
+           "     reposts = c.reposts + excluded.reposts, replies = c.replies + excluded.replies)"
+           " UPDATE account_stats s SET post_count = s.post_count + d.posts,"
+           "   following_count = s.following_count + d.following, follower_count = s.follower_count + "
+           "d.followers"
+           " FROM (SELECT account_id, sum(posts) AS posts, sum(following) AS following, sum(followers) AS "
+           "followers"
+           "       FROM counted WHERE account_id <> 0 GROUP BY account_id ORDER BY account_id) d"
+           " WHERE s.account_id = d.account_id",
+};
+
+/* The rows of a statement: an event may need two (its two accounts). */
+struct rows {
+    int64_t *event, *post, *account;
+    int32_t *likes, *reposts, *replies, *posts, *following, *followers;
+    size_t n;
+};
+
+static size_t next_row(struct rows *r, int64_t event_id) {
+    r->event[r->n] = event_id;
+    return r->n++;
+}
+
+static void count_post(struct rows *r, const Event *e, int32_t sign, int64_t reply_to, int64_t repost_of) {
+    size_t i = next_row(r, e->id);
+    r->account[i] = e->actor_id;
+    r->posts[i] = repost_of != 0 ? 0 : sign;
+    r->post[i] = repost_of != 0 ? repost_of : reply_to;
+    if (repost_of != 0)
+        r->reposts[i] = sign;
+    else if (reply_to != 0)
+        r->replies[i] = sign;
+}
+
+static void count_like(struct rows *r, const Event *e, int32_t sign) {
+    size_t i = next_row(r, e->id);
+    r->post[i] = e->liked->post_id; /* unliked shares this place */
+    r->likes[i] = sign;
+}
+
+static void count_follow(struct rows *r, const Event *e, int64_t follower, int64_t followee, int32_t sign) {
+    size_t i = next_row(r, e->id);
+    r->account[i] = follower;
+    r->following[i] = sign;
+    i = next_row(r, e->id);
+    r->account[i] = followee;
+    r->followers[i] = sign;
+}
+
+static void count_event(struct rows *r, const Event *e) {
+    switch (e->what_case) {
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_CREATED:
+        count_post(r, e, 1, e->post_created->reply_to_id, e->post_created->repost_of_id);
+        break;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_DELETED:
+        count_post(r, e, -1, e->post_deleted->reply_to_id, e->post_deleted->repost_of_id);
+        break;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_LIKED: count_like(r, e, 1); break;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_UNLIKED: count_like(r, e, -1); break;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_FOLLOWED:
+        count_follow(r, e, e->actor_id, e->followed->target_id, 1);
+        break;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_UNFOLLOWED:
+        count_follow(r, e, e->actor_id, e->unfollowed->target_id, -1);
+        break;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_BLOCKED:
+        if (e->blocked->ended_following) count_follow(r, e, e->actor_id, e->blocked->target_id, -1);
+        if (e->blocked->ended_being_followed) count_follow(r, e, e->blocked->target_id, e->actor_id, -1);
+        break;
+    default: break;
+    }
+}
+
+static void rows_init(struct rows *r, struct arena *a, size_t n) {
+    *r = (struct rows){
+        .event = ARENA_ARRAY(a, int64_t, n),
+        .post = ARENA_ARRAY(a, int64_t, n),
+        .account = ARENA_ARRAY(a, int64_t, n),
+        .likes = ARENA_ARRAY(a, int32_t, n),
+        .reposts = ARENA_ARRAY(a, int32_t, n),
+        .replies = ARENA_ARRAY(a, int32_t, n),
+        .posts = ARENA_ARRAY(a, int32_t, n),
+        .following = ARENA_ARRAY(a, int32_t, n),
+        .followers = ARENA_ARRAY(a, int32_t, n),
+    };
+}
+
+/* So that PostgreSQL looks into few of the outbox's partitions. */
+static void add_bounds(struct pg_args *args, const int64_t *ids, size_t n) {
+    int64_t lowest = ids[0], highest = ids[0];
+    for (size_t i = 1; i < n; i++) {
+        if (ids[i] < lowest) lowest = ids[i];
+        if (ids[i] > highest) highest = ids[i];
+    }
+    pg_i64(args, lowest);
+    pg_i64(args, highest);
+}
+
+static int handle(struct fiber *self, struct worker *w, const struct batch *b, struct fault *fault) {
+    struct rows r;
+    rows_init(&r, fiber_arena(self), 4 * b->n); /* a block may need four */
+    for (size_t i = 0; i < b->n; i++)
+        if (!b->items[i].event->repeat) count_event(&r, b->items[i].event);
+    if (r.n == 0) return 0;
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64_array(&args, r.event, r.n);
+    pg_i64_array(&args, r.post, r.n);
+    pg_i32_array(&args, r.likes, r.n);
+    pg_i32_array(&args, r.reposts, r.n);
+    pg_i32_array(&args, r.replies, r.n);
+    pg_i64_array(&args, r.account, r.n);
+    pg_i32_array(&args, r.posts, r.n);
+    pg_i32_array(&args, r.following, r.n);
+    pg_i32_array(&args, r.followers, r.n);
+    add_bounds(&args, r.event, r.n);
+    pg_i64(&args, EPOCH_SLACK_S);
+    return pg_exec(self, w->domain.pg, &APPLY, &args, NULL, fault);
+}
+
+/* Counts are shown from caches that keep them for two seconds. */
+const struct role COUNTS_ROLE = {
+    .name = "counts", .stream = &EVENT_STREAM, .handle = handle, .linger_ms = 20};

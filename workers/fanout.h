@@ -1,9 +1,0 @@
-/* Fan-out: a post reaches the home timelines of its author's followers. Story: fanout.c. */
-#ifndef ROOKERY_WORKERS_FANOUT_H
-#define ROOKERY_WORKERS_FANOUT_H
-
-#include "workers/runtime.h"
-
-extern const struct role FANOUT_ROLE;
-
-#endif

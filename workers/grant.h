@@ -1,9 +1,0 @@
-/* `rookery-worker grant HANDLE analyst` and `rookery-worker revoke HANDLE analyst`: who may do more than others. */
-#ifndef ROOKERY_WORKERS_GRANT_H
-#define ROOKERY_WORKERS_GRANT_H
-
-#include "workers/command.h"
-
-extern const struct command COMMAND_GRANT, COMMAND_REVOKE;
-
-#endif

@@ -1,9 +1,0 @@
-/* The command `health`: asks a running worker's ROOKERY_METRICS_LISTEN whether it serves. */
-#ifndef ROOKERY_WORKERS_HEALTH_H
-#define ROOKERY_WORKERS_HEALTH_H
-
-#include "workers/command.h"
-
-extern const struct command COMMAND_HEALTH;
-
-#endif

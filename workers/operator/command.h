@@ -1,0 +1,16 @@
+/* The commands of rookery-worker besides working: `rookery-worker NAME ...`.
+ *
+ * Each has a file of its own; main.c lists them. run gets the words from the command's name on, prints what
+ * was asked for on standard output and what is wrong on standard error, and returns the exit status: 0, 1 for
+ * trouble with the data or the servers, 2 for a usage error. Every command answers --help.
+ */
+#ifndef ROOKERY_WORKERS_OPERATOR_COMMAND_H
+#define ROOKERY_WORKERS_OPERATOR_COMMAND_H
+
+struct command {
+    const char *name;
+    const char *summary; /* a line for --help */
+    int (*run)(int argc, char **argv);
+};
+
+#endif

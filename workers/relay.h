@@ -1,9 +1,0 @@
-/* The relay: publishes what crashed or cut-off gateways left in the outbox. Story: relay.c. */
-#ifndef ROOKERY_WORKERS_RELAY_H
-#define ROOKERY_WORKERS_RELAY_H
-
-#include "workers/runtime.h"
-
-int relay_start(struct worker *w);
-
-#endif

@@ -1,0 +1,338 @@
+/* The backlog; what it is, is in backlog.h.
+ *
+ * Measuring asks one question after the other, some for each partition: it is for people and for scrapes every few
+ * seconds. Figures of different questions are of slightly different moments.
+ *
+ * Settling:
+ *   1. The newest outbox row is noted; what was committed before has no greater id.
+ *   2. Wait until no row up to there is unpublished: its event is on its stream (rows are marked after that).
+ *   3. Every stream that a role which feeds timelines reads: its newest entry is noted; wait until the role's
+ *      group has been given everything up to there, and nothing up to there is pending.
+ *   4. Again 3: a role may have passed work on to another's stream before it acknowledged its own.
+ * Failures: a server that is away, or a group that does not exist yet: looked at again until the time is over. A Redis
+ * that has lost its streams lets 3 pass at once, which is right: timelines then are built anew from SQL.
+ */
+#include "workers/runtime/backlog.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "core/base/clock.h"
+#include "workers/roles.h"
+#include "workers/runtime/stream_info.h"
+
+#define LOOK_EVERY_MS 20
+/* Outbox rows younger than this are still their gateway's to publish (as the relay has it). */
+#define GRACE_MS 2000
+#define COUNT_PAGE 1000
+
+/* ---- measuring ----------------------------------------------------------------------------------------- */
+
+static const struct pg_stmt UNPUBLISHED = {
+    .name = "backlog_unpublished",
+    .sql = "SELECT stream, count(*), min(id) FROM (SELECT stream, id FROM outbox"
+           "   WHERE published_at IS NULL AND id < $1 ORDER BY id LIMIT 1000000) AS waiting GROUP BY stream",
+    .read_only = true,
+};
+
+/* By enum outbox_stream. */
+struct unpublished {
+    int64_t rows, oldest_ms;
+};
+#define OUTBOX_STREAMS 2
+
+/* Which outbox rows end on this stream; -1: none, it is fed by roles. */
+static int outbox_stream_of(const struct stream *s) {
+    if (s->key == key_events) return OUTBOX_EVENTS;
+    return s->key == key_jobs ? OUTBOX_JOBS : -1;
+}
+
+static int measure_outbox(struct fiber *self, struct domain *d,
+                          struct unpublished out[static OUTBOX_STREAMS]) {
+    struct pg_args args;
+    struct pg_result *r;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, snowflake_floor(domain_now_ms(d) - GRACE_MS));
+    for (int i = 0; i < OUTBOX_STREAMS; i++) out[i] = (struct unpublished){.oldest_ms = INT64_MAX};
+    int e = pg_exec(self, d->pg, &UNPUBLISHED, &args, &r, NULL);
+    if (e != 0) return e;
+    for (int row = 0; row < pg_rows(r); row++) {
+        int64_t stream = pg_get_i64(r, row, 0);
+        if (stream < 0 || stream >= OUTBOX_STREAMS) continue;
+        out[stream].rows = pg_get_i64(r, row, 1);
+        out[stream].oldest_ms = snowflake_time_ms(pg_get_i64(r, row, 2));
+    }
+    return 0;
+}
+
+/* One role's backlog in the making; oldest is INT64_MAX while there is none. */
+struct measuring {
+    struct domain *domain;
+    struct role_backlog *out;
+    int64_t oldest_ms;
+};
+
+static void older(struct measuring *m, int64_t ms) {
+    if (ms < m->oldest_ms) m->oldest_ms = ms;
+}
+
+/* How many entries follow one, up to BACKLOG_COUNT_MAX; -1 when there are more. */
+static int count_after(struct fiber *self, struct redis *r, struct str key, struct stream_id after,
+                       int64_t *out) {
+    *out = 0;
+    while (*out < BACKLOG_COUNT_MAX) {
+        const struct redis_reply *entries;
+        int e = redis_call(self, r, &entries, "XRANGE " STR_FMT " (%" PRId64 "-%" PRId64 " + COUNT %d",
+                           STR_ARG(key), after.ms, after.sequence, COUNT_PAGE);
+        if (e != 0) return e;
+        *out += (int64_t)entries->elements;
+        if (entries->elements < COUNT_PAGE) return 0;
+        if (!stream_id_parse(entries->element[COUNT_PAGE - 1].element[0].str, &after)) return ERR_REDIS;
+    }
+    *out = -1;
+    return 0;
+}
+
+/* The group stands among the entries that are there. */
+static int lag_between(struct fiber *self, struct measuring *m, struct str key,
+                       const struct stream_info *stream, const struct group_info *group, int64_t *lag) {
+    struct redis *r = m->domain->redis;
+    const struct stream_id last = group->last_delivered;
+    const struct redis_reply *next;
+    struct stream_id id;
+    int e = redis_call(self, r, &next, "XRANGE " STR_FMT " (%" PRId64 "-%" PRId64 " + COUNT 1", STR_ARG(key),
+                       last.ms, last.sequence);
+    if (e != 0 || next->elements == 0) return e;
+    if (!stream_id_parse(next->element[0].element[0].str, &id)) return ERR_REDIS;
+    older(m, id.ms);
+    *lag = group->lag;
+    if (*lag < 0) e = count_after(self, r, key, last, lag);
+    if (*lag < 0) m->out->exact = false;
+    if (*lag < 0 || *lag > stream->length) *lag = stream->length;
+    return e;
+}
+
+static int lag_of(struct fiber *self, struct measuring *m, struct str key, const struct stream_info *stream,
+                  const struct group_info *group, int64_t *lag) {
+    *lag = 0;
+    if (stream->length == 0) return 0;
+    /* A group that does not exist yet will begin at the beginning. */
+    if (!group->exists || stream_id_before(group->last_delivered, stream->first)) {
+        *lag = stream->length;
+        older(m, stream->first.ms);
+        return 0;
+    }
+    if (!stream_id_before(group->last_delivered, stream->last)) return 0;
+    return lag_between(self, m, key, stream, group, lag);
+}
+
+static int measure_partition(struct fiber *self, struct measuring *m, int partition) {
+    char space[KEY_MAX];
+    struct redis *r = m->domain->redis;
+    struct str key = m->out->role->stream->key(space, partition);
+    struct stream_info stream;
+    struct group_info group;
+    int64_t lag;
+    int e = stream_info_read(self, r, key, &stream);
+    if (e != 0 || !stream.exists) return e;
+    e = group_info_read(self, r, key, str_from(m->out->role->name), &group);
+    if (e == 0) e = lag_of(self, m, key, &stream, &group, &lag);
+    if (e != 0) return e;
+    m->out->lag += lag;
+    m->out->pending += group.pending;
+    if (group.pending > 0) older(m, group.oldest_pending.ms);
+    return 0;
+}
+
+static int measure_role(struct fiber *self, struct domain *d, const struct unpublished *outbox,
+                        struct role_backlog *out) {
+    struct measuring m = {.domain = d, .out = out, .oldest_ms = INT64_MAX};
+    for (int p = 0; p < (int)d->config->partitions; p++) {
+        int e = measure_partition(self, &m, p);
+        if (e != 0) return e;
+    }
+    int stream = outbox_stream_of(out->role->stream);
+    if (stream >= 0) {
+        out->unpublished = outbox[stream].rows;
+        older(&m, outbox[stream].oldest_ms);
+    }
+    out->entries = out->lag + out->pending + out->unpublished;
+    int64_t age_ms = m.oldest_ms == INT64_MAX ? 0 : domain_now_ms(d) - m.oldest_ms;
+    out->oldest_age_ms = age_ms > 0 ? age_ms : 0;
+    return 0;
+}
+
+static int measure_dead_letters(struct fiber *self, struct domain *d, int64_t *out) {
+    char space[KEY_MAX];
+    *out = 0;
+    for (int p = 0; p < (int)d->config->partitions; p++) {
+        const struct redis_reply *length;
+        struct str key = key_dead(space, p);
+        int e = redis_call(self, d->redis, &length, "XLEN " STR_FMT, STR_ARG(key));
+        if (e != 0) return e;
+        *out += length->integer;
+    }
+    return 0;
+}
+
+static size_t count_roles(void) {
+    size_t n = 0;
+    while (ROLES[n]) n++;
+    return n;
+}
+
+int backlog_measure(struct fiber *self, struct domain *d, struct backlog *out, struct fault *fault) {
+    struct unpublished outbox[OUTBOX_STREAMS];
+    *out = (struct backlog){.n = count_roles()};
+    out->roles = ARENA_ARRAY(fiber_arena(self), struct role_backlog, out->n);
+    int e = measure_outbox(self, d, outbox);
+    if (e != 0) return fault_set(fault, (enum error)e, "PostgreSQL: %s", error_text((enum error)e));
+    for (int i = 0; i < OUTBOX_STREAMS; i++) out->unpublished += outbox[i].rows;
+    for (size_t i = 0; i < out->n && e == 0; i++) {
+        out->roles[i] = (struct role_backlog){.role = ROLES[i], .exact = true};
+        e = measure_role(self, d, outbox, &out->roles[i]);
+    }
+    if (e == 0) e = measure_dead_letters(self, d, &out->dead_letters);
+    return e == 0 ? 0 : fault_set(fault, (enum error)e, "Redis: %s", error_text((enum error)e));
+}
+
+/* ---- settling ------------------------------------------------------------------------------------------ */
+
+static const struct pg_stmt NEWEST = {
+    .name = "backlog_newest",
+    .sql = "SELECT coalesce(max(id), 0) FROM outbox",
+    .read_only = true,
+};
+
+static const struct pg_stmt UNPUBLISHED_UP_TO = {
+    .name = "backlog_unpublished_up_to",
+    .sql = "SELECT EXISTS (SELECT FROM outbox WHERE published_at IS NULL AND id <= $1)",
+    .read_only = true,
+};
+
+struct settling {
+    struct domain *domain;
+    int64_t give_up_ns;
+    int64_t newest; /* outbox row */
+    bool newest_known;
+    /* 3: where the group must have come */
+    struct str group, key;
+    struct stream_id target;
+    bool target_known;
+};
+
+/* Is it so? False also while it cannot be told. */
+typedef bool settled_fn(struct fiber *self, struct settling *s);
+
+static int wait_for(struct fiber *self, struct settling *s, settled_fn *fn) {
+    while (!fn(self, s)) {
+        if (clock_mono_ns() > s->give_up_ns) return ERR_DEADLINE_EXCEEDED;
+        int e = fiber_sleep_ms(self, LOOK_EVERY_MS);
+        if (e != 0) return e;
+    }
+    return 0;
+}
+
+static bool all_published(struct fiber *self, struct settling *s) {
+    struct pg *pg = s->domain->pg;
+    struct pg_args args;
+    struct pg_result *r;
+    pg_args_init(&args, fiber_arena(self));
+    if (!s->newest_known) {
+        if (pg_exec(self, pg, &NEWEST, &args, &r, NULL) != 0) return false;
+        s->newest = pg_get_i64(r, 0, 0);
+        s->newest_known = true;
+    }
+    pg_i64(&args, s->newest);
+    return pg_exec(self, pg, &UNPUBLISHED_UP_TO, &args, &r, NULL) == 0 && !pg_get_bool(r, 0, 0);
+}
+
+static bool group_passed(struct fiber *self, struct settling *s) {
+    struct redis *redis = s->domain->redis;
+    if (!s->target_known) {
+        struct stream_info stream;
+        if (stream_info_read(self, redis, s->key, &stream) != 0) return false;
+        if (!stream.exists) return true;
+        s->target = stream.last;
+        s->target_known = true;
+    }
+    struct group_info group;
+    if (group_info_read(self, redis, s->key, s->group, &group) != 0) return false;
+    if (!group.exists) { /* workers have not begun, or Redis has lost it: then the stream is another */
+        s->target_known = false;
+        return s->target.ms == 0; /* nothing was ever in it */
+    }
+    if (stream_id_before(group.last_delivered, s->target)) return false;
+    return stream_id_before(s->target, group_info_needs(&group));
+}
+
+typedef bool role_choice(const struct role *role);
+
+static bool feeds_timelines(const struct role *role) {
+    return role->feeds_timelines;
+}
+
+static bool is_fed_by_outbox(const struct role *role) {
+    return outbox_stream_of(role->stream) >= 0;
+}
+
+static int wait_for_group(struct fiber *self, struct settling *s, struct str group, struct str key) {
+    s->group = group;
+    s->key = key;
+    s->target_known = false;
+    return wait_for(self, s, group_passed);
+}
+
+static int wait_for_roles(struct fiber *self, struct settling *s, role_choice *chosen) {
+    char space[KEY_MAX];
+    for (const struct role *const *r = ROLES; *r; r++) {
+        if (!chosen(*r)) continue;
+        for (int p = 0; p < (int)s->domain->config->partitions; p++) {
+            int e = wait_for_group(self, s, str_from((*r)->name), (*r)->stream->key(space, p));
+            if (e != 0) return e;
+        }
+    }
+    return 0;
+}
+
+/* Those that are no roles of this program among them. */
+static int wait_for_all_groups(struct fiber *self, struct settling *s, const struct stream *stream) {
+    char space[KEY_MAX];
+    for (int p = 0; p < (int)s->domain->config->partitions; p++) {
+        struct str key = stream->key(space, p), *names;
+        size_t n;
+        int e = groups_read(self, s->domain->redis, key, &names, &n);
+        for (size_t i = 0; i < n && e == 0; i++) e = wait_for_group(self, s, names[i], key);
+        if (e != 0) return e;
+    }
+    return 0;
+}
+
+static int late(int e, struct fault *fault, const char *what) {
+    if (e != ERR_DEADLINE_EXCEEDED) return e;
+    return fault_set(fault, ERR_DEADLINE_EXCEEDED,
+                     "the backlog does not empty: %s; see rookery-worker backlog", what);
+}
+
+int backlog_settle(struct fiber *self, struct domain *d, int64_t limit_ms, struct fault *fault) {
+    struct settling s = {.domain = d, .give_up_ns = clock_mono_ns() + limit_ms * NS_PER_MS};
+    int e = wait_for(self, &s, all_published);
+    if (e != 0) return late(e, fault, "events wait in the outbox");
+    for (int round = 0; round < 2; round++) {
+        e = wait_for_roles(self, &s, feeds_timelines);
+        if (e != 0)
+            return late(
+                e, fault,
+                arena_printf(fiber_arena(self), "events wait for the role " STR_FMT, STR_ARG(s.group)));
+    }
+    return 0;
+}
+
+int backlog_await_processed(struct fiber *self, struct domain *d, int64_t limit_ms) {
+    struct settling s = {.domain = d, .give_up_ns = clock_mono_ns() + limit_ms * NS_PER_MS};
+    int e = wait_for_roles(self, &s, is_fed_by_outbox);
+    for (const struct role *const *r = ROLES; *r && e == 0; r++)
+        if (is_fed_by_outbox(*r) && role_is_first_of_stream(r))
+            e = wait_for_all_groups(self, &s, (*r)->stream);
+    return e;
+}

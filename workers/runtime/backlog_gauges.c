@@ -1,0 +1,73 @@
+/* The backlog on /metrics: measured when somebody asks, by whichever worker is asked. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/base/clock.h"
+#include "workers/roles.h"
+#include "workers/runtime/backlog.h"
+
+#define REFRESH_NS NS_PER_S
+#define LIMIT_NS NS_PER_S
+#define MAX_ROLES 16
+
+struct role_gauges {
+    struct gauge *entries, *age, *lag, *pending;
+};
+
+struct backlog_gauges {
+    struct role_gauges roles[MAX_ROLES];
+    size_t n;
+    struct gauge *unpublished, *dead_letters;
+    int64_t measured_ns;
+};
+
+struct backlog_gauges *backlog_gauges_new(struct metrics *m) {
+    struct backlog_gauges *g = calloc(1, sizeof *g);
+    if (!g) return NULL;
+    for (; ROLES[g->n] && g->n < MAX_ROLES; g->n++) {
+        char labels[64];
+        snprintf(labels, sizeof labels, "role=\"%s\"", ROLES[g->n]->name);
+        g->roles[g->n] = (struct role_gauges){
+            .entries = metrics_gauge(m, "rookery_backlog_entries",
+                                     "Of the whole system: lag, pending and unpublished together", labels),
+            .age = metrics_gauge(m, "rookery_backlog_oldest_age_seconds",
+                                 "Of the whole system: age of the oldest entry of the backlog", labels),
+            .lag = metrics_gauge(m, "rookery_backlog_lag_entries",
+                                 "Of the whole system: entries not yet given to a worker", labels),
+            .pending =
+                metrics_gauge(m, "rookery_backlog_pending_entries",
+                              "Of the whole system: entries given to a worker, not acknowledged", labels),
+        };
+    }
+    g->unpublished = metrics_gauge(m, "rookery_backlog_unpublished_entries",
+                                   "Of the whole system: outbox rows that no stream has yet", "");
+    g->dead_letters = metrics_gauge(m, "rookery_dead_letters_kept",
+                                    "Of the whole system: dead letters that wait for an operator", "");
+    return g;
+}
+
+void backlog_gauges_free(struct backlog_gauges *g) {
+    free(g);
+}
+
+static void set(struct backlog_gauges *g, const struct backlog *b) {
+    for (size_t i = 0; i < g->n; i++) {
+        g->roles[i].entries->value = b ? (double)b->roles[i].entries : NAN;
+        g->roles[i].age->value = b ? (double)b->roles[i].oldest_age_ms / 1000 : NAN;
+        g->roles[i].lag->value = b ? (double)b->roles[i].lag : NAN;
+        g->roles[i].pending->value = b ? (double)b->roles[i].pending : NAN;
+    }
+    g->unpublished->value = b ? (double)b->unpublished : NAN;
+    g->dead_letters->value = b ? (double)b->dead_letters : NAN;
+}
+
+void backlog_gauges_refresh(struct fiber *self, struct domain *d, struct backlog_gauges *g) {
+    int64_t now_ns = clock_mono_ns(), own_ns = fiber_deadline_ns(self);
+    struct backlog b;
+    if (g->measured_ns != 0 && now_ns - g->measured_ns < REFRESH_NS) return;
+    g->measured_ns = now_ns;
+    if (own_ns == 0 || now_ns + LIMIT_NS < own_ns) fiber_set_deadline_ns(self, now_ns + LIMIT_NS);
+    set(g, backlog_measure(self, d, &b, NULL) == 0 ? &b : NULL);
+    fiber_set_deadline_ns(self, own_ns);
+}

@@ -1,0 +1,562 @@
+/* The consumer runtime.
+ *
+ * A lane, on the happy path:
+ *   1. XREADGROUP ... BLOCK: a batch of new entries; after a full batch the next may be much larger, so that
+ *      catching up coalesces.
+ *   2. Payloads are decoded; the role handles the whole batch.
+ *   3. XACK. Only now is the batch done with.
+ *   4. From time to time it takes over (XPENDING, XCLAIM) what consumers that died left pending; then 2 and 3.
+ * Failures:
+ *   - a backend is away (a retryable error), or a role is slow: the same batch is tried again with backoff,
+ *     for as long as it takes. The lane's keeper claims it again and again for this consumer, so that it is
+ *     not taken for dead.
+ *   - the role refuses the batch (any other error): its items are tried one by one. One that fails
+ *     max_deliveries times goes to the dead letters with the reason, and is acknowledged; its neighbours are
+ *     unharmed.
+ *   - a payload that is no event goes to the dead letters at once.
+ *   - this process is asked to stop: no more is read, what is in hand is finished; what is not finished when
+ *     drain_ms are over is interrupted and handed back, for others to take at once, and the consumer's name
+ *     goes when nothing is left under it.
+ *   - this process dies before 3: the entries stay pending; another lane takes them over after reclaim_ms.
+ *   - the acknowledgement is lost: the entries come again by 4.
+ *   - an entry kills every process that handles it: the number of its deliveries grows with each death. From
+ *     SUSPECT_DELIVERIES on such entries are taken over one at a time, so that only the guilty one's number
+ *     goes on growing; past max_deliveries it goes to the dead letters untried. Why no innocent one does: trial.h.
+ *   - Redis has lost the stream or the group (NOGROUP): the group is made again from the stream's beginning.
+ */
+#include "workers/runtime/runtime.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/base/clock.h"
+#include "core/codec/codec.h"
+#include "workers/runtime/consumers.h"
+#include "workers/runtime/trial.h"
+
+#define BLOCK_MS 500
+#define FIRST_COUNT 256
+/* A full batch says that there is a backlog, not how long it is; in large ones it goes fastest. */
+#define GROWTH 16
+/* How often a lane looks for what others left, at least: what a stopping process hands back should not wait. */
+#define LOOK_BACK_MS 1000
+/* For handing back, once the lanes have left. */
+#define HAND_BACK_MS 3000
+
+struct lane {
+    struct worker *worker;
+    const struct role *role;
+    int partition;
+    struct redis *redis; /* its own, for blocking reads */
+    int64_t count;       /* entries asked for in the next read */
+    bool lingers;        /* before it */
+    int64_t next_reclaim_ns;
+    const struct item *in_hand; /* what process is at work on; for the keeper */
+    size_t n_in_hand;
+    uint64_t batches;   /* that were in hand so far */
+    struct trial trial; /* of a suspect in hand */
+    struct fiber *keeper;
+    struct latch keeper_left;
+    struct counter *handled, *retries, *reclaimed, *dead;
+    struct histogram *sizes;
+};
+
+static bool says_something(const ProtobufCMessage *message) {
+    const Event *e = (const Event *)(const void *)message;
+    return e->what_case != ROOKERY__EVENTS__V1__EVENT__WHAT__NOT_SET;
+}
+
+const struct stream EVENT_STREAM = {
+    .name = "events",
+    .key = key_events,
+    .message = &rookery__events__v1__event__descriptor,
+    .valid = says_something,
+};
+
+/* ---- Redis commands ------------------------------------------------------------------------------------ */
+
+/* After redis_exchange: does the client have the batch? */
+static bool taken(int e) {
+    return e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED;
+}
+
+static struct redis_batch *command(const char *const *words, size_t n) {
+    struct redis_batch *b = redis_batch_new();
+    redis_cmd(b, (int)n);
+    for (size_t i = 0; i < n; i++) redis_arg_cstr(b, words[i]);
+    return b;
+}
+
+/* BUSYGROUP is as good as done. */
+static void make_group(struct fiber *self, struct lane *l) {
+    char key[KEY_MAX];
+    const char *words[] = {"XGROUP",      "CREATE", l->role->stream->key(key, l->partition).ptr,
+                           l->role->name, "0",      "MKSTREAM"};
+    struct redis_batch *b = command(words, 6);
+    if (!taken(redis_exchange(self, l->worker->domain.redis, b))) redis_batch_free(b);
+}
+
+static int acknowledge(struct fiber *self, struct lane *l, const struct item *items, size_t n) {
+    char key[KEY_MAX];
+    struct redis_batch *b = redis_batch_new();
+    redis_cmd(b, (int)n + 3);
+    redis_arg(b, STR("XACK"));
+    redis_arg(b, l->role->stream->key(key, l->partition));
+    redis_arg_cstr(b, l->role->name);
+    for (size_t i = 0; i < n; i++) redis_arg(b, items[i].stream_id);
+    return domain_send(self, &l->worker->domain, b);
+}
+
+/* ---- dead letters -------------------------------------------------------------------------------------- */
+
+/* Is there room for one more? Lanes that ask at the same time may overdo it by their number. */
+static int check_room(struct fiber *self, struct lane *l) {
+    char key[KEY_MAX];
+    const struct redis_reply *length;
+    struct str name = key_dead(key, l->partition);
+    int e = redis_call(self, l->worker->domain.redis, &length, "XLEN " STR_FMT, STR_ARG(name));
+    if (e != 0 || length->integer < DEAD_LETTERS_MAX) return e;
+    log_error(l->worker->domain.log,
+              "the partition waits: it has as many dead letters as it may keep; see rookery-worker dlq",
+              LOG_S("role", l->role->name), LOG_I("partition", l->partition));
+    return ERR_RESOURCE_EXHAUSTED;
+}
+
+static int bury(struct fiber *self, struct lane *l, const struct item *item, int64_t tries,
+                const char *reason) {
+    char key[KEY_MAX], count[24];
+    snprintf(count, sizeof count, "%" PRId64, tries);
+    int e = check_room(self, l);
+    if (e != 0) return e;
+    const struct str role = str_from(l->role->name), stream = str_from(l->role->stream->name),
+                     entry = item->stream_id, deliveries = str_from(count), e_ = item->payload,
+                     why = str_from(reason);
+    struct redis_batch *b = redis_batch_new();
+    redis_cmd(b, 15);
+    redis_arg(b, STR("XADD"));
+    redis_arg(b, key_dead(key, l->partition));
+    redis_arg(b, STR("*"));
+    const struct str fields[] = {STR("role"),       role,       STR("stream"), stream, STR("entry"), entry,
+                                 STR("deliveries"), deliveries, STR("reason"), why,    STR("e"),     e_};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) redis_arg(b, fields[i]);
+    e = domain_send(self, &l->worker->domain, b);
+    if (e != 0) return e;
+    l->dead->value++;
+    log_warn(l->worker->domain.log, "dead letter", LOG_S("role", l->role->name),
+             LOG_STR("entry", item->stream_id), LOG_S("reason", reason));
+    return 0;
+}
+
+static int give_up(struct fiber *self, struct lane *l, const struct item *item, int64_t tries,
+                   const char *reason) {
+    int e = item->message && l->role->give_up ? l->role->give_up(self, l->worker, item, reason) : 0;
+    return e != 0 ? e : bury(self, l, item, tries, reason);
+}
+
+/* Until Redis takes it: giving up would lose an event. False when the process is asked to stop first. */
+static bool bury_surely(struct fiber *self, struct lane *l, const struct item *item, int64_t tries,
+                        const char *reason) {
+    for (unsigned attempt = 0; give_up(self, l, item, tries, reason) != 0; attempt++)
+        if (l->worker->stopping || fiber_sleep_ms(self, backoff_ms(attempt, 50, 2000)) != 0) return false;
+    return true;
+}
+
+/* ---- handling ------------------------------------------------------------------------------------------ */
+
+/* Tries while the trouble is a backend's. Returns 0, or an error that is the batch's own fault, or
+ * ERR_CANCELLED. */
+static int handle_patiently(struct fiber *self, struct lane *l, struct batch *b, struct fault *fault) {
+    for (unsigned attempt = 0;; attempt++) {
+        *fault = (struct fault){0};
+        int e = l->role->handle(self, l->worker, b, fault);
+        if (e == 0 || !error_retryable((enum error)e)) return e;
+        b->late = true;
+        l->retries->value++;
+        if (l->worker->stopping || fiber_sleep_ms(self, backoff_ms(attempt, 20, 2000)) != 0)
+            return ERR_CANCELLED;
+    }
+}
+
+/* The batch was refused: which item is guilty? Returns false when the process is asked to stop before all is
+ * settled. */
+static bool handle_one_by_one(struct fiber *self, struct lane *l, const struct batch *b) {
+    for (size_t i = 0; i < b->n; i++) {
+        struct batch one = {.items = &b->items[i], .n = 1, .late = true};
+        struct fault fault;
+        int e = ERR_UNKNOWN;
+        int64_t most = l->worker->domain.config->max_deliveries;
+        for (int64_t tries = 0; e != 0 && tries < most; tries++) {
+            if (tries > 0 && fiber_sleep_ms(self, backoff_ms((unsigned)tries, 20, 1000)) != 0) return false;
+            e = handle_patiently(self, l, &one, &fault);
+            if (e == ERR_CANCELLED) return false;
+        }
+        if (e == 0) continue;
+        const char *reason = fault.text[0] ? fault.text : error_text((enum error)e);
+        if (!bury_surely(self, l, &b->items[i], most, arena_strdup(fiber_arena(self), reason))) return false;
+    }
+    return true;
+}
+
+static bool settle(struct fiber *self, struct lane *l, struct batch *b) {
+    struct fault fault;
+    if (b->n == 0) return true;
+    int e = handle_patiently(self, l, b, &fault);
+    if (e == ERR_CANCELLED) return false;
+    return e == 0 || handle_one_by_one(self, l, b);
+}
+
+/* Splits what is no event off to the dead letters, and settles the rest. */
+static void process(struct fiber *self, struct lane *l, struct item *items, size_t n, bool late) {
+    struct item *good = ARENA_ARRAY(fiber_arena(self), struct item, n);
+    struct batch b = {.items = good, .late = late};
+    for (size_t i = 0; i < n; i++) {
+        if (items[i].for_another) continue;
+        if (items[i].message)
+            good[b.n++] = items[i];
+        else if (!bury_surely(self, l, &items[i], 1, "the payload is not a message of this stream"))
+            return;
+    }
+    histogram_observe(l->sizes, (double)n, l->worker->domain.metrics);
+    l->in_hand = items;
+    l->n_in_hand = n;
+    l->batches++;
+    bool settled = settle(self, l, &b);
+    l->n_in_hand = 0;
+    if (!settled) return;
+    l->handled->value += n;
+    acknowledge(self, l, items, n); /* lost: the entries come again, and change nothing */
+}
+
+/* ---- keeping ------------------------------------------------------------------------------------------- */
+
+/* Takes over from ourselves what is in hand, which sets its idle time back to nothing. */
+static void say_still_at_work(struct fiber *self, struct lane *l) {
+    char key[KEY_MAX];
+    struct redis_batch *b = redis_batch_new();
+    redis_cmd(b, (int)l->n_in_hand + 6);
+    redis_arg(b, STR("XCLAIM"));
+    redis_arg(b, l->role->stream->key(key, l->partition));
+    redis_arg_cstr(b, l->role->name);
+    redis_arg_cstr(b, l->worker->consumer);
+    redis_arg_i64(b, l->worker->domain.config->reclaim_ms / 8);
+    for (size_t i = 0; i < l->n_in_hand; i++) redis_arg(b, l->in_hand[i].stream_id);
+    redis_arg(b, STR("JUSTID"));
+    domain_send(self, &l->worker->domain, b); /* failing: it may be done twice, which changes nothing */
+}
+
+static void keep(struct fiber *self, void *arg) {
+    struct lane *l = arg;
+    uint64_t seen = 0;
+    while (fiber_sleep_ms(self, l->worker->domain.config->reclaim_ms / 4) == 0) {
+        if (l->n_in_hand > 0 && l->batches == seen) say_still_at_work(self, l);
+        seen = l->batches;
+        arena_reset(fiber_arena(self));
+    }
+    latch_done(&l->keeper_left);
+}
+
+/* Also by a lane that was interrupted: the keeper must not outlive it. */
+static void end_keeper(struct fiber *self, struct lane *l) {
+    fiber_cancel(l->keeper);
+    l->keeper_left.waiter = self;
+    while (l->keeper_left.left > 0) fiber_park_uninterruptible(self);
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------- */
+
+static struct str copy(struct arena *a, struct str s) {
+    return (struct str){arena_memdup(a, s.ptr ? s.ptr : "", s.len), s.len};
+}
+
+/* Further fields say what else to know of the entry. */
+static void read_mark(const struct role *role, struct str field, struct str value, struct item *item) {
+    if (str_eq(field, STR(OUTBOX_ADDRESSED))) {
+        item->for_another = !str_eq(value, str_from(role->name));
+        item->relayed = true;
+    } else if (str_eq(field, STR(OUTBOX_RELAYED))) {
+        item->relayed = true;
+    } else if (str_eq(field, STR(OUTBOX_SETTLED)) && !str_to_i64(value, &item->settled_epoch)) {
+        item->settled_epoch = 0;
+    }
+}
+
+/* entries: [[id, [field, value]], ...]; a trimmed entry that is still pending has nil fields: it is long done
+ * with. */
+static struct item *read_items(const struct role *role, struct arena *a, const struct redis_reply *entries,
+                               size_t *n) {
+    const struct stream *stream = role->stream;
+    struct item *items = ARENA_ARRAY(a, struct item, entries->elements);
+    *n = 0;
+    for (size_t i = 0; i < entries->elements; i++) {
+        const struct redis_reply *entry = &entries->element[i];
+        if (entry->type != REDIS_ARRAY || entry->elements < 2) continue;
+        const struct redis_reply *fields = &entry->element[1];
+        struct item *item = &items[(*n)++];
+        item->stream_id = copy(a, entry->element[0].str);
+        if (fields->type != REDIS_ARRAY || fields->elements < 2) continue;
+        item->payload = copy(a, fields->element[1].str);
+        for (size_t f = 2; f + 1 < fields->elements; f += 2)
+            read_mark(role, fields->element[f].str, fields->element[f + 1].str, item);
+        item->message = pb_decode(stream->message, item->payload, a, NULL);
+        if (item->message && stream->valid && !stream->valid(item->message)) item->message = NULL;
+    }
+    return items;
+}
+
+/* What a lane asks for at first, and while there is no backlog. */
+static int64_t first_count(const struct worker *w, const struct role *role) {
+    int64_t first = role->first_count > 0 ? role->first_count : FIRST_COUNT;
+    return first < w->domain.config->batch_max ? first : w->domain.config->batch_max;
+}
+
+static int read_new(struct fiber *self, struct lane *l, struct item **items, size_t *n) {
+    char key[KEY_MAX], count[24], block[24];
+    snprintf(count, sizeof count, "%" PRId64, l->count);
+    snprintf(block, sizeof block, "%d", BLOCK_MS);
+    const char *words[] = {"XREADGROUP",
+                           "GROUP",
+                           l->role->name,
+                           l->worker->consumer,
+                           "COUNT",
+                           count,
+                           "BLOCK",
+                           block,
+                           "STREAMS",
+                           l->role->stream->key(key, l->partition).ptr,
+                           ">"};
+    struct redis_batch *b = command(words, 11);
+    *n = 0;
+    int e = redis_exchange(self, l->redis, b);
+    if (taken(e)) return e;
+    if (e == 0) e = redis_batch_check(b, NULL);
+    const struct redis_reply *reply = e == 0 ? redis_batch_reply(b, 0) : NULL;
+    if (reply && reply->type == REDIS_ARRAY && reply->elements > 0)
+        *items = read_items(l->role, fiber_arena(self), &reply->element[0].element[1], n);
+    redis_batch_free(b);
+    return e;
+}
+
+/* What dead consumers left, oldest first: some of it. */
+static int look_for_abandoned(struct fiber *self, struct lane *l, const struct redis_reply **pending) {
+    char key[KEY_MAX];
+    struct str name = l->role->stream->key(key, l->partition);
+    int e = redis_call(self, l->worker->domain.redis, pending,
+                       "XPENDING " STR_FMT " %s IDLE %" PRId64 " - + %" PRId64, STR_ARG(name), l->role->name,
+                       l->worker->domain.config->reclaim_ms, first_count(l->worker, l->role));
+    return e == 0 && (*pending)->type != REDIS_ARRAY ? ERR_REDIS : e;
+}
+
+static int64_t deliveries_of(const struct redis_reply *pending) {
+    return pending->elements < 4 ? 0 : pending->element[3].integer;
+}
+
+/* Takes over those of these that still are as long idle: another lane may have been quicker. */
+static int take_over(struct fiber *self, struct lane *l, const struct str *ids, size_t n_ids,
+                     struct item **items, size_t *n) {
+    char key[KEY_MAX];
+    struct redis_batch *b = redis_batch_new();
+    redis_cmd(b, (int)n_ids + 5);
+    redis_arg(b, STR("XCLAIM"));
+    redis_arg(b, l->role->stream->key(key, l->partition));
+    redis_arg_cstr(b, l->role->name);
+    redis_arg_cstr(b, l->worker->consumer);
+    redis_arg_i64(b, l->worker->domain.config->reclaim_ms);
+    for (size_t i = 0; i < n_ids; i++) redis_arg(b, ids[i]);
+    int e = redis_exchange(self, l->worker->domain.redis, b);
+    if (taken(e)) return e;
+    if (e == 0) e = redis_batch_check(b, NULL);
+    if (e == 0 && redis_batch_reply(b, 0)->type == REDIS_ARRAY)
+        *items = read_items(l->role, fiber_arena(self), redis_batch_reply(b, 0), n);
+    redis_batch_free(b);
+    l->reclaimed->value += *n;
+    return e;
+}
+
+/* The one that has been delivered least: what kills must not keep the others from being settled. */
+static const struct redis_reply *least_suspect(const struct redis_reply *pending) {
+    const struct redis_reply *least = &pending->element[0];
+    for (size_t i = 1; i < pending->elements; i++)
+        if (deliveries_of(&pending->element[i]) < deliveries_of(least)) least = &pending->element[i];
+    return least;
+}
+
+/* A suspect comes alone; *n is 1 when l->trial is open. */
+static int take_suspect(struct fiber *self, struct lane *l, const struct redis_reply *suspect,
+                        struct item **items, size_t *n) {
+    if (!trial_open(&l->trial, l->worker)) return 0;
+    int e = take_over(self, l, &suspect->element[0].str, 1, items, n);
+    if (*n == 1)
+        (*items)->deliveries = deliveries_of(suspect);
+    else
+        trial_close(self, &l->trial);
+    return e;
+}
+
+/* What dead consumers left: at most one batch a time; a suspect when there is nothing else. */
+static int read_abandoned(struct fiber *self, struct lane *l, struct item **items, size_t *n) {
+    const struct redis_reply *pending;
+    *n = 0;
+    int e = look_for_abandoned(self, l, &pending);
+    if (e != 0 || pending->elements == 0) return e;
+    struct str *ids = ARENA_ARRAY(fiber_arena(self), struct str, pending->elements);
+    size_t n_ids = 0;
+    for (size_t i = 0; i < pending->elements; i++)
+        if (deliveries_of(&pending->element[i]) < SUSPECT_DELIVERIES)
+            ids[n_ids++] = pending->element[i].element[0].str;
+    return n_ids > 0 ? take_over(self, l, ids, n_ids, items, n)
+                     : take_suspect(self, l, least_suspect(pending), items, n);
+}
+
+static void adapt(struct lane *l, size_t got) {
+    int64_t most = l->worker->domain.config->batch_max;
+    if (l->role->most_count > 0 && l->role->most_count < most) most = l->role->most_count;
+    if ((int64_t)got < l->count)
+        l->count = first_count(l->worker, l->role);
+    else
+        l->count = GROWTH * l->count < most ? GROWTH * l->count : most;
+}
+
+/* Its handling has ended so many processes that it is not tried once more. */
+static void convict(struct fiber *self, struct lane *l, const struct item *item) {
+    char reason[96];
+    snprintf(reason, sizeof reason, "%" PRId64 " workers died while processing it", item->deliveries);
+    if (bury_surely(self, l, item, item->deliveries, reason)) acknowledge(self, l, item, 1);
+}
+
+/* l->trial is open. */
+static void try_suspect(struct fiber *self, struct lane *l, struct item *item) {
+    struct worker *w = l->worker;
+    char space[KEY_MAX];
+    struct str key = l->role->stream->key(space, l->partition);
+    bool over = trial_is_over(w, item);
+    if (over && trial_has_evidence(self, w, key, l->role->name, item)) {
+        convict(self, l, item);
+    } else {
+        log_warn(w->domain.log,
+                 over ? "a suspect is tried again: nothing after it has been settled"
+                      : "a suspect is tried alone",
+                 LOG_S("role", l->role->name), LOG_STR("entry", item->stream_id),
+                 LOG_I("deliveries", item->deliveries));
+        trial_watch(self, &l->trial, key, l->role->name, item);
+        process(self, l, item, 1, true);
+    }
+    trial_close(self, &l->trial);
+}
+
+static int64_t look_back_ns(const struct lane *l) {
+    int64_t ms = l->worker->domain.config->reclaim_ms / 3;
+    return (ms < LOOK_BACK_MS ? ms : LOOK_BACK_MS) * NS_PER_MS;
+}
+
+static int turn(struct fiber *self, struct lane *l) {
+    struct item *items = NULL;
+    size_t n = 0;
+    int e = 0;
+    bool look_back = clock_mono_ns() >= l->next_reclaim_ns;
+    if (look_back) {
+        e = read_abandoned(self, l, &items, &n);
+        if (n == 0) l->next_reclaim_ns = clock_mono_ns() + look_back_ns(l);
+    }
+    if (e == 0 && n == 0) {
+        if (l->lingers) e = fiber_sleep_ms(self, l->role->linger_ms);
+        int64_t asked = l->count;
+        if (e == 0) e = read_new(self, l, &items, &n);
+        if (e == 0) adapt(l, n);
+        l->lingers = l->role->linger_ms > 0 && n > 0 && (int64_t)n < asked;
+        look_back = false;
+    }
+    if (e != 0 || n == 0) return e;
+    if (items->deliveries > 0)
+        try_suspect(self, l, items);
+    else
+        process(self, l, items, n, look_back);
+    return 0;
+}
+
+static void run_lane(struct fiber *self, void *arg) {
+    struct lane *l = arg;
+    unsigned failures = 0;
+    struct lane_fiber running = {.fiber = self};
+    list_push_back(&l->worker->lanes, &running.node);
+    while (!l->worker->stopping) {
+        int e = turn(self, l);
+        arena_reset(fiber_arena(self));
+        if (e == ERR_REDIS) make_group(self, l); /* NOGROUP, at the first turn and after a wipe */
+        failures = e == 0 ? 0 : failures + 1;
+        if (failures > 1 && fiber_sleep_ms(self, backoff_ms(failures, 10, 500)) != 0) break;
+    }
+    struct worker *w = l->worker;
+    end_keeper(self, l);
+    redis_close(self, l->redis);
+    free(l);
+    list_remove(&running.node);
+    latch_done(&w->lanes_left);
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------- */
+
+static void lane_metrics(struct lane *l) {
+    struct metrics *m = l->worker->domain.metrics;
+    char labels[64];
+    snprintf(labels, sizeof labels, "role=\"%s\"", l->role->name);
+    l->handled = metrics_counter(m, "rookery_events_handled_total", "Events whose effect is durable", labels);
+    l->retries = metrics_counter(m, "rookery_batch_retries_total", "Batches tried again", labels);
+    l->reclaimed =
+        metrics_counter(m, "rookery_events_reclaimed_total", "Events taken over from dead consumers", labels);
+    l->dead = metrics_counter(m, "rookery_dead_letters_total", "Events given up", labels);
+    l->sizes = metrics_size_histogram(m, "rookery_event_batch_size", "Events in a batch", labels);
+}
+
+static int start_lane(struct worker *w, const struct role *role, int partition) {
+    struct lane *l = calloc(1, sizeof *l);
+    if (!l) return ERR_OVERLOADED;
+    *l = (struct lane){.worker = w, .role = role, .partition = partition, .count = first_count(w, role)};
+    lane_metrics(l);
+    l->redis = redis_open_blocking(w->domain.redis, role->name, BLOCK_MS);
+    struct fiber_options options = {.name = role->name};
+    latch_init(&l->keeper_left, 1);
+    int e = fiber_spawn(w->domain.loop, &options, keep, l, &l->keeper);
+    if (e != 0) return e;
+    return fiber_spawn(w->domain.loop, &options, run_lane, l, NULL);
+}
+
+int runtime_start(struct worker *w, const struct role *const *roles, size_t n) {
+    int partitions = (int)w->domain.config->partitions;
+    w->roles = roles;
+    w->n_roles = n;
+    w->started_ns = clock_mono_ns();
+    list_init(&w->lanes);
+    latch_init(&w->lanes_left, 0);
+    for (size_t i = 0; i < n; i++)
+        for (int p = 0; p < partitions; p++) {
+            int e = start_lane(w, roles[i], p);
+            if (e != 0) return e;
+            w->lanes_left.left++;
+        }
+    return 0;
+}
+
+static void interrupt_lanes(struct fiber *self, struct worker *w) {
+    log_warn(w->domain.log, "work in hand is interrupted", LOG_I("drain_ms", w->domain.config->drain_ms));
+    list_each (&w->lanes, n) fiber_cancel(list_entry(n, struct lane_fiber, node)->fiber);
+    latch_wait(self, &w->lanes_left);
+}
+
+static void hand_back(struct fiber *self, struct worker *w) {
+    int64_t n = 0;
+    if (w->n_roles == 0 || !redis_ready(w->domain.redis)) return;
+    fiber_set_deadline_ns(self, clock_mono_ns() + HAND_BACK_MS * NS_PER_MS);
+    for (size_t i = 0; i < w->n_roles; i++) n += consumers_leave(self, w, w->roles[i]);
+    fiber_set_deadline_ns(self, 0);
+    if (n > 0) log_info(w->domain.log, "entries are handed back", LOG_I("entries", n));
+}
+
+void runtime_stop(struct fiber *self, struct worker *w) {
+    w->stopping = true;
+    fiber_set_deadline_ns(self, clock_mono_ns() + w->domain.config->drain_ms * NS_PER_MS);
+    int e = latch_wait(self, &w->lanes_left);
+    fiber_set_deadline_ns(self, 0);
+    if (e != 0) interrupt_lanes(self, w);
+    hand_back(self, w);
+}

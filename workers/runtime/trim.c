@@ -1,0 +1,82 @@
+/* Trimming: what every group has acknowledged may go.
+ *
+ * A group needs everything from its oldest pending entry on, or, with none pending, everything after the last
+ * entry it was given. The lowest of these over all groups is where the stream may begin, and nothing of the last
+ * KEEP_MS goes. One script looks and trims, so nothing happens in between.
+ *
+ * Whose groups: all that exist on the stream. The table of roles of this program says only which must exist before anything
+ * goes; while a newer program's workers run beside an older one's, the leader may be the older.
+ * Whose time: Redis's own, from which the ids of the entries are. No clock of ours has a part in it. While
+ * Redis's clock stands or steps back, less is trimmed. A step forward by more than KEEP_MS can trim what a gateway has not heard
+ * yet, when every group was quicker; the gateway then counts that it missed something (the hub).
+ * Failures: any error leaves the stream as it is until the next time.
+ */
+#include "workers/runtime/trim.h"
+
+#include "workers/roles.h"
+
+#define KEEP_MS "60000"
+/* Roles of one stream. */
+#define GROUPS_MAX 32
+
+/* ARGV: ms to keep, names of groups that must exist. Returns the names of the groups that do. */
+static const struct redis_script TRIM = {
+    .name = "trim",
+    .body = "local function before(a, b)\n"
+            "  local a_ms, a_seq = string.match(a, '(%d+)-(%d+)')\n"
+            "  local b_ms, b_seq = string.match(b, '(%d+)-(%d+)')\n"
+            "  if a_ms ~= b_ms then return tonumber(a_ms) < tonumber(b_ms) end\n"
+            "  return tonumber(a_seq) < tonumber(b_seq)\n"
+            "end\n"
+            "if redis.call('EXISTS', KEYS[1]) == 0 then return {} end\n"
+            "local time = redis.call('TIME')\n"
+            "local ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) - tonumber(ARGV[1])\n"
+            "local from, names, exists = string.format('%.0f-0', math.max(ms, 0)), {}, {}\n"
+            "for i, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do\n"
+            "  local info = {}\n"
+            "  for k = 1, #group, 2 do info[group[k]] = group[k + 1] end\n"
+            "  names[i], exists[info['name']] = info['name'], true\n"
+            "  local needs = info['last-delivered-id']\n"
+            "  if info['pending'] > 0 then needs = redis.call('XPENDING', KEYS[1], info['name'])[2] end\n"
+            "  if before(needs, from) then from = needs end\n"
+            "end\n"
+            "for i = 2, #ARGV do if not exists[ARGV[i]] then return names end end\n"
+            "redis.call('XTRIM', KEYS[1], 'MINID', '~', from)\n"
+            "return names\n",
+};
+
+static bool is_role_of(const struct stream *stream, struct str group) {
+    const struct role *role = role_find(group);
+    return role && role->stream == stream;
+}
+
+/* Once for a process: the operator has to look at all of them anyway. */
+static void warn_of_foreign_groups(struct worker *w, const struct stream *stream, struct str key,
+                                   const struct redis_reply *names) {
+    for (size_t i = 0; i < names->elements && !w->warned_of_groups; i++) {
+        if (is_role_of(stream, names->element[i].str)) continue;
+        log_warn(w->domain.log,
+                 "role tables differ: a consumer group is no role of this program, and what it has not "
+                 "acknowledged is "
+                 "kept; when no worker has that role any more, end it with XGROUP DESTROY",
+                 LOG_STR("stream", key), LOG_STR("group", names->element[i].str));
+        w->warned_of_groups = true;
+    }
+}
+
+static void trim_partition(struct fiber *self, struct worker *w, const struct stream *stream, int partition) {
+    char space[KEY_MAX];
+    struct str key = stream->key(space, partition), args[GROUPS_MAX] = {STR(KEEP_MS)};
+    const struct redis_reply *names;
+    size_t n = 1;
+    for (const struct role *const *r = ROLES; *r && n < GROUPS_MAX; r++)
+        if ((*r)->stream == stream) args[n++] = str_from((*r)->name);
+    if (redis_eval(self, w->domain.redis, &TRIM, key, args, n, &names) == 0)
+        warn_of_foreign_groups(w, stream, key, names);
+}
+
+void trim_streams(struct fiber *self, struct worker *w) {
+    for (const struct role *const *r = ROLES; *r; r++)
+        for (int p = 0; role_is_first_of_stream(r) && p < (int)w->domain.config->partitions; p++)
+            trim_partition(self, w, (*r)->stream, p);
+}

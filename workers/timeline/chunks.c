@@ -1,0 +1,241 @@
+/* Chunks.
+ *
+ * A batch of tasks, on the happy path:
+ *   1. Each undivided task is divided: a walk over the author's followers, in the database, tells every
+ *      ROOKERY_CHUNK_AUDIENCE-th id; the tasks for the ranges between go out as they are found. If they are more
+ *      than ROOKERY_PULL_AUDIENCE, the author is pulled from now on (core/domain/timeline/pull.h).
+ *   2. The followers of all ranges of the batch are loaded in one query. It runs after the tasks were read, so
+ *      after the posts' commits: whoever followed by then gets the post, whoever follows later finds it in SQL
+ *      (their timeline is built anew).
+ *   3. They are delivered like any other entries (deliver.h): by recipient, so that several posts to one
+ *      audience share their commands.
+ *   Between the tasks, and with every small piece that goes to Redis, the lane gives way: the fan-out's lanes in
+ *   this process, and in others at the same Redis, come in between.
+ *
+ * Ranges divide all ids there are, not the followers of one moment, so it does not matter that some come and go
+ * between 1 and 2: nobody is in two ranges, and nobody in none.
+ *
+ * Failures:
+ *   - this worker dies or Redis goes away in 1: the undivided task comes again and is divided once more, at worst
+ *     along other ids; what is then delivered twice, readers drop.
+ *   - the same in 2 and 3: only the tasks of the batch come again.
+ *   - a task of an older epoch: dropped. The fan-out's fence (epoch.h) found that epoch behind it, so it was put on the stream
+ *     before any list of a newer epoch began; these are built from SQL: they have the post. (If the fence did not, the fan-out
+ *     put another task there.)
+ *   - a task of a newer epoch than this process knows: it tries again, until it knows.
+ */
+#include "workers/timeline/chunks.h"
+
+#include <stdlib.h>
+
+#include "core/domain/timeline/pull.h"
+#include "core/event/epoch.h"
+#include "rookery/events/v1/chunk.pb-c.h"
+#include "workers/timeline/deliver.h"
+#include "workers/timeline/followers.h"
+
+typedef Rookery__Events__V1__Chunk Chunk;
+
+/* Small pieces, one at a time: about a millisecond of Redis. */
+static const struct pace PACE = {.commands = 1024, .under_way = 1};
+#define AUDIENCES_AT_ONCE ((size_t)16)
+/* Found in the first step of dividing. */
+#define FIRST_RANGES 4
+
+static bool makes_sense(const ProtobufCMessage *message) {
+    const Chunk *c = (const Chunk *)(const void *)message;
+    return c->epoch > 0 && c->entry_id > 0 && c->author_id > 0 && c->first_follower_id <= c->last_follower_id;
+}
+
+const struct stream CHUNK_STREAM = {
+    .name = "chunks",
+    .key = key_chunks,
+    .message = &rookery__events__v1__chunk__descriptor,
+    .valid = makes_sense,
+};
+
+/* ---- putting tasks on the streams ---- */
+
+static void add_task(struct redis_batch *b, int partition, const Chunk *c) {
+    char key[KEY_MAX];
+    uint8_t bytes[128]; /* seven numbers of at most 11 bytes */
+    size_t n = rookery__events__v1__chunk__pack(c, bytes);
+    redis_cmd(b, 5);
+    redis_arg(b, STR("XADD"));
+    redis_arg(b, key_chunks(key, partition));
+    redis_arg(b, STR("*"));
+    redis_arg(b, STR("e"));
+    redis_arg(b, (struct str){(const char *)bytes, n});
+}
+
+void chunks_add_undivided(struct redis_batch *b, int64_t epoch, const Event *e, int64_t partitions) {
+    Chunk c = ROOKERY__EVENTS__V1__CHUNK__INIT;
+    c.epoch = epoch;
+    c.entry_id = e->post_created->post_id;
+    c.author_id = e->actor_id;
+    if (e->post_created->reply_to_account_id != e->actor_id)
+        c.reply_to_account_id = e->post_created->reply_to_account_id;
+    c.last_follower_id = INT64_MAX;
+    c.undivided = true;
+    add_task(b, event_partition(c.entry_id, partitions), &c);
+}
+
+/* ---- step 1 ---- */
+
+/* The last id of each full range behind an id, ascending: so many at most. */
+static const struct pg_stmt RANGES = {
+    .name = "chunks_ranges",
+    .sql = "SELECT follower_id FROM (SELECT follower_id, row_number() OVER (ORDER BY follower_id) AS n"
+           "   FROM follows WHERE followee_id = $1 AND follower_id > $2 ORDER BY follower_id LIMIT $3 * $4) f"
+           " WHERE n % $3 = 0 ORDER BY n",
+    .read_only = true,
+};
+
+static int next_ranges(struct fiber *self, struct domain *d, int64_t author_id, int64_t behind, int64_t limit,
+                       struct pg_result **out, struct fault *fault) {
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, author_id);
+    pg_i64(&args, behind);
+    pg_i64(&args, d->config->chunk_audience);
+    pg_i64(&args, limit);
+    return pg_exec(self, d->pg, &RANGES, &args, out, fault);
+}
+
+/* Step by step, each twice as long as the one before: others deliver the first ranges while the next are found. */
+static int divide(struct fiber *self, struct worker *w, const Chunk *whole, struct fault *fault) {
+    struct domain *d = &w->domain;
+    int partitions = (int)d->config->partitions, n = 0, found = 0;
+    Chunk part = *whole;
+    part.undivided = false;
+    int64_t step = FIRST_RANGES;
+    for (bool more = true; more; step *= 2) {
+        struct pg_result *r;
+        int e = next_ranges(self, d, whole->author_id, part.first_follower_id - 1, step, &r, fault);
+        if (e != 0) return e;
+        struct redis_batch *b = redis_batch_new();
+        more = pg_rows(r) == step;
+        found += pg_rows(r);
+        for (int i = 0; i < pg_rows(r) + !more; i++, n++) {
+            part.last_follower_id = i < pg_rows(r) ? pg_get_i64(r, i, 0) : whole->last_follower_id;
+            add_task(b, (event_partition(whole->entry_id, partitions) + n) % partitions, &part);
+            if (i < pg_rows(r)) part.first_follower_id = part.last_follower_id + 1;
+        }
+        e = domain_send(self, d, b);
+        if (e != 0) return e;
+    }
+    bool pull = found * d->config->chunk_audience > d->config->pull_audience;
+    return pull ? pull_author(self, d, whole->author_id, fault) : 0;
+}
+
+/* ---- steps 2 and 3 ---- */
+
+/* The tasks of a batch that are to be delivered: ascending by entry, none twice. */
+struct tasks {
+    const Chunk **v;
+    size_t n;
+    struct audience *audiences; /* those they are for, each once */
+    size_t n_audiences;
+    size_t *audience_of; /* of each task */
+};
+
+static int by_entry(const void *a, const void *b) {
+    const Chunk *x = *(const Chunk *const *)a, *y = *(const Chunk *const *)b;
+    if (x->entry_id != y->entry_id) return x->entry_id < y->entry_id ? -1 : 1;
+    return (x->first_follower_id > y->first_follower_id) - (x->first_follower_id < y->first_follower_id);
+}
+
+static bool is_audience(const struct audience *a, const Chunk *c) {
+    return a->author_id == c->author_id && a->hears_too == c->reply_to_account_id &&
+           a->first == c->first_follower_id && a->last == c->last_follower_id;
+}
+
+/* A batch is small: it is searched from front to back. */
+static size_t note_audience(struct tasks *t, const Chunk *c) {
+    for (size_t i = 0; i < t->n_audiences; i++)
+        if (is_audience(&t->audiences[i], c)) return i;
+    t->audiences[t->n_audiences] = (struct audience){
+        .author_id = c->author_id,
+        .hears_too = c->reply_to_account_id,
+        .first = c->first_follower_id,
+        .last = c->last_follower_id,
+    };
+    return t->n_audiences++;
+}
+
+static void arrange(struct tasks *t, struct arena *a) {
+    size_t n = t->n;
+    t->audiences = ARENA_ARRAY(a, struct audience, n);
+    t->audience_of = ARENA_ARRAY(a, size_t, n);
+    qsort(t->v, n, sizeof(const Chunk *), by_entry);
+    t->n = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (t->n > 0 && by_entry(&t->v[t->n - 1], &t->v[i]) == 0) continue; /* it came twice */
+        t->v[t->n] = t->v[i];
+        t->audience_of[t->n++] = note_audience(t, t->v[i]);
+    }
+}
+
+/* Others get their turn between two tasks: a round belongs to one lane, whatever runs meanwhile. */
+static int fill(struct fiber *self, struct round *r, const struct tasks *t) {
+    int e = 0;
+    for (size_t i = 0; i < t->n && e == 0; i++) {
+        const struct audience *a = &t->audiences[t->audience_of[i]];
+        if (i == 0 || t->v[i - 1]->entry_id != t->v[i]->entry_id) round_entry(r, t->v[i]->entry_id);
+        round_deliver(r, a->ids, a->n);
+        e = fiber_sleep_ms(self, 0);
+    }
+    return e;
+}
+
+/* Some at a time, so that no answer is too long to be taken apart in passing. */
+static int load_audiences(struct fiber *self, struct worker *w, struct tasks *t, struct fault *fault) {
+    int e = 0;
+    for (size_t i = 0; i < t->n_audiences && e == 0; i += AUDIENCES_AT_ONCE) {
+        size_t left = t->n_audiences - i, n = left < AUDIENCES_AT_ONCE ? left : AUDIENCES_AT_ONCE;
+        e = followers_audiences(self, w->followers, t->audiences + i, n, fault);
+    }
+    return e;
+}
+
+static int deliver(struct fiber *self, struct worker *w, struct tasks *t, int64_t epoch,
+                   struct fault *fault) {
+    if (t->n == 0) return 0;
+    arrange(t, fiber_arena(self));
+    int e = load_audiences(self, w, t, fault);
+    if (e != 0) return e;
+    struct round *r = round_open(w->deliverer);
+    e = fill(self, r, t);
+    if (e == 0) e = round_send(self, r, epoch, &PACE);
+    round_close(r);
+    return e;
+}
+
+/* ---- the role ---- */
+
+static int handle(struct fiber *self, struct worker *w, const struct batch *b, struct fault *fault) {
+    struct tasks t = {.v = ARENA_ARRAY(fiber_arena(self), const Chunk *, b->n)};
+    int64_t epoch;
+    int e = epoch_wait(self, &w->domain, &epoch);
+    for (size_t i = 0; i < b->n && e == 0; i++) {
+        const Chunk *c = (const Chunk *)(const void *)b->items[i].message;
+        if (c->epoch > epoch)
+            e = ERR_ABORTED;
+        else if (c->epoch == epoch && c->undivided)
+            e = divide(self, w, c, fault);
+        else if (c->epoch == epoch)
+            t.v[t.n++] = c;
+    }
+    return e == 0 ? deliver(self, w, &t, epoch, fault) : e;
+}
+
+/* Few at a time, since another worker may take the rest; many when there is a backlog, since posts to the same
+ * followers then share their commands (a million deliveries at most). */
+const struct role CHUNKS_ROLE = {
+    .name = "chunks",
+    .stream = &CHUNK_STREAM,
+    .handle = handle,
+    .feeds_timelines = true,
+    .first_count = 4,
+    .most_count = 256,
+};

@@ -1,0 +1,9 @@
+/* Fan-out: a post reaches the home timelines of its author's followers. Story: fanout.c. */
+#ifndef ROOKERY_WORKERS_TIMELINE_FANOUT_H
+#define ROOKERY_WORKERS_TIMELINE_FANOUT_H
+
+#include "workers/runtime/runtime.h"
+
+extern const struct role FANOUT_ROLE;
+
+#endif

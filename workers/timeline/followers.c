@@ -1,0 +1,217 @@
+/* Follower lists; why they are true is in followers.h.
+ *
+ * Lanes of several partitions share the lists and suspend while they use them, so a list is held by whoever
+ * uses it, and only lists that nobody holds are let go. Two lanes may load the same list at once: the answer
+ * with the newer version stays. One that turns out to be big keeps what it had while others hold it, since they
+ * may have decided to use it. An account that has no row (it never existed here) has no followers.
+ */
+#include "workers/timeline/followers.h"
+
+#include <stdlib.h>
+
+#include "core/base/list.h"
+
+/* Follower ids kept in all: 256 MiB. */
+#define CACHED_IDS_MAX (32 * 1024 * 1024)
+
+struct follower_list {
+    struct list_node used;
+    int64_t account_id, version;
+    struct ids ids; /* ascending */
+    bool big;
+    unsigned holders;
+};
+
+struct followers {
+    struct domain *domain;
+    struct idmap lists;
+    struct list_node used; /* most recent last */
+    size_t cached;
+    struct counter *loads;
+};
+
+struct followers *followers_new(struct domain *d) {
+    struct followers *f = calloc(1, sizeof *f);
+    if (!f) return NULL;
+    f->domain = d;
+    idmap_init(&f->lists);
+    list_init(&f->used);
+    f->loads = metrics_counter(d->metrics, "rookery_follower_list_loads_total",
+                               "Follower lists loaded from SQL", "");
+    return f;
+}
+
+static void forget_ids(struct followers *f, struct follower_list *l) {
+    f->cached -= l->ids.len;
+    ids_free(&l->ids);
+}
+
+static void let_go(struct followers *f, struct follower_list *l) {
+    idmap_remove(&f->lists, l->account_id);
+    list_remove(&l->used);
+    forget_ids(f, l);
+    free(l);
+}
+
+void followers_free(struct followers *f) {
+    if (!f) return;
+    while (!list_empty(&f->used)) let_go(f, list_entry(f->used.next, struct follower_list, used));
+    idmap_free(&f->lists);
+    free(f);
+}
+
+/* ---- holding ---- */
+
+static struct follower_list *list_new(struct followers *f, int64_t account_id) {
+    struct follower_list *l = calloc(1, sizeof *l);
+    if (!l) abort();
+    l->account_id = account_id;
+    l->version = -1;
+    ids_init(&l->ids);
+    list_init(&l->used);
+    idmap_put(&f->lists, account_id, l);
+    return l;
+}
+
+static void hold_all(struct followers *f, const struct ids *accounts) {
+    for (size_t i = 0; i < accounts->len; i++) {
+        struct follower_list *l = idmap_get(&f->lists, accounts->v[i]);
+        if (!l) l = list_new(f, accounts->v[i]);
+        list_remove(&l->used);
+        list_push_back(&f->used, &l->used);
+        l->holders++;
+    }
+}
+
+static void shrink(struct followers *f) {
+    list_each_safe (&f->used, n) {
+        struct follower_list *l = list_entry(n, struct follower_list, used);
+        if (f->cached <= CACHED_IDS_MAX) return;
+        if (l->holders == 0) let_go(f, l);
+    }
+}
+
+void followers_release(struct followers *f, const struct ids *accounts) {
+    for (size_t i = 0; i < accounts->len; i++) {
+        struct follower_list *l = idmap_get(&f->lists, accounts->v[i]);
+        if (--l->holders > 0) continue;
+        if (l->big) forget_ids(f, l);
+        if (l->version < 0) let_go(f, l);
+    }
+    shrink(f);
+}
+
+const struct ids *followers_of(const struct followers *f, int64_t account_id, bool *big) {
+    const struct follower_list *l = idmap_get(&f->lists, account_id);
+    *big = l->big;
+    return &l->ids;
+}
+
+/* ---- loading ---- */
+
+static const struct pg_stmt VERSIONS = {
+    .name = "followers_versions",
+    .sql = "SELECT account_id, follower_version FROM account_stats WHERE account_id = ANY($1)",
+    .read_only = true,
+};
+
+/* Version and list in one snapshot; one id more than are kept tells a big audience. */
+static const struct pg_stmt LISTS = {
+    .name = "followers_lists",
+    .sql = "SELECT s.account_id, s.follower_version,"
+           "       ARRAY(SELECT follower_id FROM follows WHERE followee_id = s.account_id"
+           "             ORDER BY follower_id LIMIT $2 + 1)"
+           " FROM account_stats s WHERE s.account_id = ANY($1)",
+    .read_only = true,
+};
+
+static void store(struct followers *f, const struct pg_result *r, int row, struct arena *a) {
+    struct follower_list *l = idmap_get(&f->lists, pg_get_i64(r, row, 0));
+    int64_t version = pg_get_i64(r, row, 1), *v;
+    if (version < l->version) return;
+    size_t n = pg_get_i64_array(r, row, 2, a, &v);
+    f->loads->value++;
+    l->version = version;
+    l->big = n > (size_t)f->domain->config->chunk_audience;
+    if (l->big && l->holders > 1) return;
+    f->cached -= l->ids.len;
+    l->ids.len = 0;
+    if (!l->big) ids_append(&l->ids, v, n);
+    f->cached += l->ids.len;
+}
+
+static int load(struct fiber *self, struct followers *f, const int64_t *accounts, size_t n,
+                struct fault *fault) {
+    struct pg_args args;
+    struct arena *a = fiber_arena(self);
+    pg_args_init(&args, a);
+    pg_i64_array(&args, accounts, n);
+    pg_i64(&args, f->domain->config->chunk_audience);
+    struct pg_result *r;
+    int e = pg_exec(self, f->domain->pg, &LISTS, &args, &r, fault);
+    for (int row = 0; e == 0 && row < pg_rows(r); row++) store(f, r, row, a);
+    return e;
+}
+
+int followers_hold(struct fiber *self, struct followers *f, const struct ids *accounts, struct fault *fault) {
+    struct pg_args args;
+    struct arena *a = fiber_arena(self);
+    hold_all(f, accounts);
+    if (accounts->len == 0) return 0;
+    pg_args_init(&args, a);
+    pg_i64_array(&args, accounts->v, accounts->len);
+    struct pg_result *r;
+    int e = pg_exec(self, f->domain->pg, &VERSIONS, &args, &r, fault);
+    if (e != 0) return e;
+    int64_t *stale = ARENA_ARRAY(a, int64_t, accounts->len);
+    size_t n_stale = 0;
+    for (int row = 0; row < pg_rows(r); row++) {
+        const struct follower_list *l = idmap_get(&f->lists, pg_get_i64(r, row, 0));
+        if (l->version < pg_get_i64(r, row, 1)) stale[n_stale++] = l->account_id;
+    }
+    return n_stale == 0 ? 0 : load(self, f, stale, n_stale, fault);
+}
+
+/* ---- audiences ---- */
+
+static const struct pg_stmt AUDIENCES = {
+    .name = "followers_audiences",
+    .sql = "SELECT a.place, ARRAY(SELECT f.follower_id FROM follows f"
+           "   WHERE f.followee_id = a.author_id AND f.follower_id BETWEEN a.first AND a.last"
+           "     AND (a.hears_too = 0 OR f.follower_id = a.hears_too OR EXISTS (SELECT FROM follows g"
+           "           WHERE g.followee_id = a.hears_too AND g.follower_id = f.follower_id))"
+           "   ORDER BY f.follower_id)"
+           " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY"
+           "   AS a (author_id, hears_too, first, last, place)",
+    .read_only = true,
+};
+
+static void audience_args(struct pg_args *args, const struct audience *v, size_t n) {
+    int64_t *columns[4];
+    for (int c = 0; c < 4; c++) columns[c] = ARENA_ARRAY(args->arena, int64_t, n);
+    for (size_t i = 0; i < n; i++) {
+        columns[0][i] = v[i].author_id;
+        columns[1][i] = v[i].hears_too;
+        columns[2][i] = v[i].first;
+        columns[3][i] = v[i].last;
+    }
+    for (int c = 0; c < 4; c++) pg_i64_array(args, columns[c], n);
+}
+
+int followers_audiences(struct fiber *self, struct followers *f, struct audience *audiences, size_t n,
+                        struct fault *fault) {
+    struct pg_args args;
+    struct arena *a = fiber_arena(self);
+    if (n == 0) return 0;
+    pg_args_init(&args, a);
+    audience_args(&args, audiences, n);
+    struct pg_result *r;
+    int e = pg_exec(self, f->domain->pg, &AUDIENCES, &args, &r, fault);
+    for (int row = 0; e == 0 && row < pg_rows(r); row++) {
+        struct audience *to = &audiences[pg_get_i64(r, row, 0) - 1];
+        int64_t *v;
+        to->n = pg_get_i64_array(r, row, 1, a, &v);
+        to->ids = v;
+    }
+    return e;
+}

@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "tests/fuzz/fuzz.h"
-#include "workers/jobs/csv.h"
-#include "workers/jobs/dataset.h"
-#include "workers/jobs/decimal.h"
+#include "workers/jobs/table/csv.h"
+#include "workers/jobs/table/dataset.h"
+#include "workers/jobs/table/decimal.h"
 
 static const char delimiters[] = {',', ';', '\t', '|', ' ', ',', ',', ','};
 

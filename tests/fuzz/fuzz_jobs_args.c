@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "tests/fuzz/fuzz.h"
-#include "workers/jobs/jobs_args.h"
+#include "workers/jobs/command/args.h"
 
 #define WORDS_MAX 64
 

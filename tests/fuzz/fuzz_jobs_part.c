@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "tests/fuzz/fuzz.h"
-#include "workers/jobs/intern.h"
-#include "workers/jobs/steps.h"
+#include "workers/jobs/fit/steps.h"
+#include "workers/jobs/table/intern.h"
 
 #define HEAD (STEPS_MAGIC_LENGTH + 4)
 #define RECORD_HEAD 5

@@ -27,9 +27,9 @@ lawful_tree() {
     write core/http/http.c '<nghttp2/nghttp2.h>' '"core/async/loop.h"' '"rookery/v1/post.pb-c.h"'
     write core/domain/post/post.c '"core/store/pg/pg.h"' '"rookery/events/v1/event.pb-c.h"'
     write gateway/post.c '"core/domain/post/post.h"' '"core/rpc/rpc.h"' '"gateway/service.h"'
-    write workers/timeline/fanout.c '"core/domain/post/post.h"' '"workers/runtime/runtime.h"' '"workers/jobs/fit.h"'
-    write workers/jobs/fit.c '<math.h>' '"workers/jobs/fit.h"' '"core/base/str.h"'
-    write workers/jobs/role_jobs.c '"core/store/redis/redis.h"' '"workers/jobs/fit.h"' '"workers/runtime/runtime.h"'
+    write workers/timeline/fanout.c '"core/domain/post/post.h"' '"workers/runtime/runtime.h"' '"workers/jobs/model/model.h"'
+    write workers/jobs/model/model.c '<math.h>' '"workers/jobs/model/model.h"' '"core/base/str.h"'
+    write workers/jobs/role/jobs.c '"core/store/redis/redis.h"' '"workers/jobs/model/model.h"' '"workers/runtime/runtime.h"'
 }
 
 # refuses WHERE RULE-TEXT: the checker fails, and says where and why.

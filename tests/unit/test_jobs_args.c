@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "tests/unit/support/failing_malloc.h"
-#include "workers/jobs/jobs_args.h"
+#include "workers/jobs/command/args.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 

@@ -1,6 +1,6 @@
 /* Variant frequencies among the diseased and the healthy. */
 #include "tests/unit/jobs_reference.h"
-#include "workers/jobs/association.h"
+#include "workers/jobs/model/association.h"
 
 enum { MAX_ROWS = 1024 };
 

@@ -3,7 +3,7 @@
 
 #include "tests/unit/support/failing_malloc.h"
 #include "tests/unit/support/jobs_table.h"
-#include "workers/jobs/table.h"
+#include "workers/jobs/table/table.h"
 
 static struct text_source source;
 static struct dataset d;

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "workers/jobs/decimal.h"
+#include "workers/jobs/table/decimal.h"
 
 static uint64_t random_state = 20071115;
 static uint64_t next_random(void) {

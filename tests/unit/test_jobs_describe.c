@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "workers/jobs/describe.h"
+#include "workers/jobs/model/describe.h"
 
 struct text {
     const char *at;

@@ -1,6 +1,6 @@
 /* Tails, quantiles and Fisher's test against 40-digit arithmetic. */
 #include "tests/unit/jobs_reference.h"
-#include "workers/jobs/distributions.h"
+#include "workers/jobs/model/distributions.h"
 
 static void check_tail(struct tail tail, double p, double log10_p) {
     assert_close(tail.p, p, 1e-13);

@@ -6,10 +6,10 @@
 #include "core/base/str.h"
 #include "tests/unit/support/failing_malloc.h"
 #include "tests/unit/support/jobs_table.h"
-#include "workers/jobs/display.h"
-#include "workers/jobs/impute.h"
-#include "workers/jobs/spill.h"
-#include "workers/jobs/steps.h"
+#include "workers/jobs/fit/impute.h"
+#include "workers/jobs/fit/steps.h"
+#include "workers/jobs/report/display.h"
+#include "workers/jobs/table/spill.h"
 
 static const char *const by_g[] = {"g"}, *const by_two[] = {"g", "h"}, *const x1[] = {"x"},
                          *const x2[] = {"x", "z"};

@@ -4,7 +4,7 @@
 
 #include "tests/unit/jobs_reference.h"
 #include "tests/unit/support/fit_fixture.h"
-#include "workers/jobs/linear.h"
+#include "workers/jobs/model/linear.h"
 
 static struct slice slice;
 static struct linear_result result;

@@ -2,7 +2,7 @@
  * conditions. */
 #include "tests/unit/jobs_reference.h"
 #include "tests/unit/support/fit_fixture.h"
-#include "workers/jobs/logistic.h"
+#include "workers/jobs/model/logistic.h"
 
 static struct slice slice;
 static struct logistic_result result;

@@ -4,7 +4,7 @@
 #include "tests/unit/support/failing_malloc.h"
 #include "tests/unit/support/fit_fixture.h"
 #include "tests/unit/support/jobs_table.h"
-#include "workers/jobs/missing.h"
+#include "workers/jobs/missing/missing.h"
 
 static struct text_source source;
 static struct dataset d;

@@ -2,8 +2,8 @@
 #include "core/base/str.h"
 #include "tests/unit/jobs_reference.h"
 #include "tests/unit/support/fit_fixture.h"
-#include "workers/jobs/plot.h"
-#include "workers/jobs/svg.h"
+#include "workers/jobs/report/plot.h"
+#include "workers/jobs/report/svg.h"
 
 static struct slice slice;
 static struct linear_result linear;

@@ -2,8 +2,8 @@
  * collector, which brings slices that come in any order into that one. */
 #include "tests/unit/support/failing_malloc.h"
 #include "tests/unit/support/jobs_table.h"
-#include "workers/jobs/collector.h"
-#include "workers/jobs/intern.h"
+#include "workers/jobs/missing/collector.h"
+#include "workers/jobs/table/intern.h"
 
 #define CELL(s) ((struct slice_cell){s, sizeof(s) - 1, false})
 #define MISSING ((struct slice_cell){"", 0, true})

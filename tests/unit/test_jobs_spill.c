@@ -14,7 +14,7 @@
 
 #include "tests/unit/support/folder.h"
 #include "tests/unit/support/jobs_table.h"
-#include "workers/jobs/spill.h"
+#include "workers/jobs/table/spill.h"
 
 /* ---- a system that misbehaves ---- */
 

@@ -17,7 +17,7 @@
 #include "core/codec/codec.h"
 #include "core/event/epoch.h"
 #include "core/event/keys.h"
-#include "workers/jobs/role_requeue.h"
+#include "workers/jobs/role/requeue.h"
 #include "workers/outbox/upkeep.h"
 #include "workers/runtime/consumers.h"
 #include "workers/runtime/leader.h"

@@ -2,7 +2,7 @@
 #ifndef ROOKERY_TESTS_UNIT_SUPPORT_FIT_FIXTURE_H
 #define ROOKERY_TESTS_UNIT_SUPPORT_FIT_FIXTURE_H
 
-#include "workers/jobs/fit.h"
+#include "workers/jobs/model/model.h"
 
 static struct fit_scratch *scratch;
 

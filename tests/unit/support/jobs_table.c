@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#include "workers/jobs/steps.h"
+#include "workers/jobs/fit/steps.h"
 
 #define PARTS_MAX 256
 

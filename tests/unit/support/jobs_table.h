@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "workers/jobs/grouped.h"
+#include "workers/jobs/fit/grouped.h"
 
 /* Bytes that come in pieces of at most `step` (0: as wanted), and an error (EIO) after `fail_at` of them (0: never). */
 struct text_source {

@@ -1,0 +1,73 @@
+/*
+ * jobs_args: the words of `rookery-worker jobs COMMAND ...` as options. Nothing is opened or read here.
+ */
+#ifndef ROOKERY_WORKERS_JOBS_COMMAND_ARGS_H
+#define ROOKERY_WORKERS_JOBS_COMMAND_ARGS_H
+
+#include <stdio.h>
+
+#include "workers/jobs/fit/grouped.h"
+
+/* Flags, so that an option can say whose it is. */
+enum jobs_command {
+    JOBS_FIT = 1,
+    JOBS_IMPUTE = 2,
+    JOBS_ASSOCIATE = 4,
+    JOBS_EXPRESSION = 8,
+    JOBS_SLICE = 16,
+    JOBS_COMBINE = 32,
+};
+
+/* Texts of a list option; a name that holds a comma stands in quotes, as in CSV. */
+struct text_list {
+    const char **items; /* owned, as are their texts */
+    size_t n;
+};
+
+struct jobs_args {
+    enum jobs_command command;
+    bool help;
+    struct text_list files;
+
+    /* what to fit: the lists' items, names and policies are those of spec */
+    struct grouped_spec spec;
+    struct text_list slice_by, x, predictors;
+    struct text_list missing_columns;
+    enum missing_policy *missing_of;
+    bool has_missing; /* --missing was given */
+
+    /* how to read */
+    struct dataset_options dataset;
+    struct text_list na_columns, na_of;
+
+    /* where to write */
+    const char *output;     /* NULL: standard output */
+    const char *output_dir; /* of jobs slice */
+    bool has_format;        /* --format was given */
+    bool quiet;
+    size_t part_rows;
+
+    /* associate */
+    const char *variant, *status, *patient, *diseased, *healthy;
+    size_t top, min_patients;
+    /* expression */
+    const char *map, *symbols, *transcript, *tpm;
+    bool null_as_zero;
+
+    /* The last option given that says what to fit or how to read, or NULL: a part says so itself. */
+    const char *about_model;
+};
+
+/* argv[0] is the command's name. Texts are borrowed from argv. False with *error set (a usage fault); args then
+ * needs no freeing. Whether all that a command needs is there is checked too, but for what depends on the file. */
+bool jobs_args_parse(struct jobs_args *args, int argc, char **argv, struct jobs_error *error);
+void jobs_args_free(struct jobs_args *args);
+
+/* The text of --help: of a command, or of jobs as a whole. */
+void jobs_args_help(enum jobs_command command, FILE *out);
+void jobs_args_overview(FILE *out);
+/* 0 when there is no such command. */
+enum jobs_command jobs_command_find(const char *name);
+const char *jobs_command_name(enum jobs_command command);
+
+#endif

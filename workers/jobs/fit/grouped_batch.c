@@ -1,0 +1,55 @@
+/* grouped_batch: rows in memory with the number of each row's slice. See grouped_internal.h. */
+#include <stdlib.h>
+
+#include "workers/jobs/fit/grouped_internal.h"
+
+#define FIRST_ROWS 1024
+/* What a row takes besides its cells: its slice's number, and its place in the index. */
+#define ROW_OVERHEAD (2 * sizeof(uint32_t))
+/* What a slice takes in the index while its keys are sorted. */
+#define SLICE_OVERHEAD 64
+
+bool grouped_batch_open(struct grouped_batch *batch, const struct dataset *d, size_t n_keys,
+                        struct jobs_error *error) {
+    *batch = (struct grouped_batch){.keys = slice_keys_new(n_keys)};
+    if (batch->keys && table_open(&batch->table, d)) return true;
+    slice_keys_free(batch->keys);
+    *batch = (struct grouped_batch){0};
+    return jobs_fail_memory(error, "the rows");
+}
+
+void grouped_batch_close(struct grouped_batch *batch) {
+    table_close(&batch->table);
+    slice_keys_free(batch->keys);
+    slice_index_free(&batch->index);
+    free(batch->row_slice);
+    *batch = (struct grouped_batch){0};
+}
+
+static bool grow(struct grouped_batch *batch) {
+    size_t room = batch->rows_room ? batch->rows_room + batch->rows_room / 2 : FIRST_ROWS;
+    uint32_t *bigger = realloc(batch->row_slice, room * sizeof *bigger);
+    if (!bigger) return false;
+    batch->row_slice = bigger;
+    batch->rows_room = room;
+    return true;
+}
+
+bool grouped_batch_add(struct grouped_batch *batch, const struct dataset_row *row, uint32_t slice,
+                       struct jobs_error *error) {
+    size_t n = batch->table.n_rows;
+    if (n == TABLE_ROWS_MAX) {
+        return jobs_fail(error, JOBS_FAULT_DATA,
+                         "more than %u rows are in memory, which is the limit; lower --memory",
+                         TABLE_ROWS_MAX);
+    }
+    if (n == batch->rows_room && !grow(batch)) return jobs_fail_memory(error, "the rows; lower --memory");
+    if (!table_append(&batch->table, row)) return jobs_fail_memory(error, "the rows; lower --memory");
+    batch->row_slice[n] = slice;
+    return true;
+}
+
+size_t grouped_batch_size(const struct grouped_batch *batch) {
+    return table_size(&batch->table) + batch->table.n_rows * ROW_OVERHEAD + slice_keys_size(batch->keys) +
+           slice_keys_count(batch->keys) * SLICE_OVERHEAD;
+}

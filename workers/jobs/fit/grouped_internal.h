@@ -1,0 +1,108 @@
+/* grouped_internal: what the files of the grouped fit share. The story is in grouped.h. */
+#ifndef ROOKERY_WORKERS_JOBS_FIT_GROUPED_INTERNAL_H
+#define ROOKERY_WORKERS_JOBS_FIT_GROUPED_INTERNAL_H
+
+#include "workers/jobs/fit/grouped.h"
+#include "workers/jobs/table/spill.h"
+
+/* Rows in memory, with the number of each row's slice key. */
+struct grouped_batch {
+    struct table table;
+    struct slice_keys *keys;
+    uint32_t *row_slice;
+    size_t rows_room;
+    struct slice_index index; /* once all rows are there */
+};
+bool grouped_batch_open(struct grouped_batch *batch, const struct dataset *d, size_t n_keys,
+                        struct jobs_error *error);
+bool grouped_batch_add(struct grouped_batch *batch, const struct dataset_row *row, uint32_t slice,
+                       struct jobs_error *error);
+size_t grouped_batch_size(const struct grouped_batch *batch);
+void grouped_batch_close(struct grouped_batch *batch);
+
+/* Where formatted slices go, in key order. text is the slice's rows. */
+struct grouped_sink {
+    bool (*put)(void *context, struct slice_key key, const char *text, size_t length,
+                struct jobs_error *error);
+    void *context;
+};
+
+#define GROUPED_STATUSES (FIT_PARSE_ERROR + 1)
+
+/* What all of a run's threads read, once the rows are known. */
+struct grouped_state {
+    const struct grouped *job;
+    struct slice_kinds kinds;
+    struct missing_plan plan;
+    struct missing_result fills; /* of the whole table; nothing known when filling slice by slice */
+    char **fill_texts;           /* per column, owned: the text of fills[column], where batches come and go */
+    bool fills_any;              /* some policy fills cells of the model */
+    const char *positive;        /* a text response's value for 1; NULL: the response is a number */
+    struct grouped_plots *plots; /* NULL: none */
+    uint64_t *imputed;           /* so far, over all slices: per x, then the response */
+    uint64_t statuses[GROUPED_STATUSES];
+};
+bool grouped_state_open(struct grouped_state *state, const struct grouped *job, struct jobs_error *error);
+void grouped_state_close(struct grouped_state *state);
+
+/* Sums of what has been read, for means: per dataset column. */
+struct grouped_sums {
+    long double *sum;
+    uint64_t *n;
+};
+
+/* All rows of a job: in memory, or in spill files when they outgrew it. */
+struct grouped_rows {
+    struct grouped_batch batch; /* while spill is NULL */
+    struct spill *spill;
+    struct grouped_sums sums;
+    uint64_t n_rows, n_left_out; /* taken; without a slice key */
+};
+/* Reads the job's dataset to its end, settles what only all rows can tell (types, the response's classes, the
+ * predictors of policies) and computes fills over the whole table. False: nothing is owned. */
+bool grouped_read(struct grouped_state *state, struct grouped_rows *rows, struct jobs_error *error);
+void grouped_rows_close(struct grouped_rows *rows);
+
+/* Calls each with batches that hold every slice whole, one after the other; their tables are finished and state's
+ * fills fit them. A batch is in no order but its own, and gone when each returns. */
+typedef bool grouped_batch_fn(void *context, struct grouped_batch *batch, struct jobs_error *error);
+bool grouped_each_batch(struct grouped_state *state, struct grouped_rows *rows, grouped_batch_fn *each,
+                        void *context, struct jobs_error *error);
+/* Fits them all and writes the table. */
+bool grouped_fit_rows(struct grouped_state *state, struct grouped_rows *rows, FILE *out,
+                      struct jobs_error *error);
+
+/* Fits every slice of a batch whose rows are all there (it is indexed here). */
+bool grouped_fit_batch(struct grouped_state *state, struct grouped_batch *batch, struct grouped_sink sink,
+                       struct jobs_error *error);
+
+/* Asks whether to go on, when rows is a multiple of some thousands. False with *error set. */
+bool grouped_go_on(const struct grouped_spec *spec, uint64_t rows, struct jobs_error *error);
+/* Gives the fills' texts (state->fill_texts) the numbers they have in this batch. False: no memory. */
+bool grouped_number_fill_texts(struct grouped_state *state, struct grouped_batch *batch);
+/* Sets the table's shape and names from the job's spec. */
+bool grouped_shape(struct grouped *job, struct jobs_error *error);
+/* Says that the table could not be written, and why (errno). Returns false. */
+bool grouped_write_failed(struct jobs_error *error);
+
+/* ---- rows in spill files (grouped_spilled.c) ----------------------------------------------------------- */
+
+/* Fills over a whole table that is in spill files; spill may be NULL for a job of sums_only. */
+bool grouped_spilled_fills(struct grouped_state *state, struct spill *spill, const struct grouped_sums *sums,
+                           struct jobs_error *error);
+bool grouped_spilled_each(struct grouped_state *state, struct spill *spill, grouped_batch_fn *each,
+                          void *context, struct jobs_error *error);
+
+/* ---- pictures (grouped_plots.c) ------------------------------------------------------------------------ */
+
+struct grouped_plots;
+/* Makes the folder when it is not there. */
+struct grouped_plots *grouped_plots_new(const struct grouped *job, struct jobs_error *error);
+bool grouped_plots_add(struct grouped_plots *plots, struct slice_key key, const struct linear_input *input,
+                       const struct fit_term *terms, const struct linear_result *linear,
+                       const struct logistic_result *logistic, struct jobs_error *error);
+/* Writes the overview. */
+bool grouped_plots_finish(struct grouped_plots *plots, struct jobs_error *error);
+void grouped_plots_free(struct grouped_plots *plots);
+
+#endif

@@ -1,0 +1,282 @@
+/*
+ * impute_find: the first pass of impute.h. It is a grouped read (grouped_internal.h) of a job without a model: the
+ * policies are those of all columns, and fills over the whole table come with it. Within slices each batch is indexed
+ * and its slices are filled one by one. Either way the fills end up by slice, gaps with values of their own by row.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "workers/jobs/fit/impute_internal.h"
+
+struct finding {
+    struct impute_fills *fills;
+    struct grouped_state *state;
+    struct fit_scratch *scratch;
+    uint32_t *place; /* dataset column → place in columns; SLICE_NONE: not filled */
+};
+
+void impute_fills_free(struct impute_fills *f) {
+    free(f->columns);
+    slice_keys_free(f->keys);
+    free(f->values);
+    free(f->slices);
+    free(f->cells);
+    intern_free(f->texts);
+    *f = (struct impute_fills){0};
+}
+
+/* --- what the request says of columns ---------------------------------------------------------------------
+ */
+
+enum missing_policy impute_policy(const struct grouped_spec *spec, const char *name) {
+    for (size_t i = 0; i < spec->n_missing_columns; i++) {
+        if (strcmp(spec->missing_columns[i], name) == 0) return spec->missing_of[i];
+    }
+    for (size_t i = 0; i < spec->n_slice_by; i++) {
+        if (strcmp(spec->slice_by[i], name) == 0) return MISSING_DROP_ANY;
+    }
+    return spec->missing == MISSING_DROP ? MISSING_DROP_ANY : spec->missing;
+}
+
+static bool is_fill(enum missing_policy policy) {
+    return policy != MISSING_DROP && policy != MISSING_DROP_ANY;
+}
+
+static unsigned use_for(enum missing_policy policy) {
+    if (policy == MISSING_MODE || policy == MISSING_LOGISTIC) return USE_TYPE | USE_SPELL;
+    return is_fill(policy) ? USE_TYPE : 0;
+}
+
+static bool use_columns(struct grouped *job, struct jobs_error *error) {
+    struct dataset *d = job->dataset;
+    bool go_by = false;
+    for (size_t i = 0; i < job->spec->n_slice_by; i++) {
+        if (!dataset_use(d, job->spec->slice_by[i], USE_KEY, "--slice-by", error)) return false;
+        job->columns.keys[i] = dataset_find(d, job->spec->slice_by[i]);
+    }
+    for (size_t i = 0; i < job->spec->n_missing_columns; i++) {
+        if (!dataset_use(d, job->spec->missing_columns[i], 0, "--missing-column", error)) return false;
+    }
+    for (size_t i = 0; i < d->n_columns; i++) {
+        enum missing_policy policy = impute_policy(job->spec, d->columns[i].name);
+        job->policy[i] = is_fill(policy) ? policy : MISSING_DROP;
+        go_by |= policy == MISSING_KNN || policy == MISSING_LOGISTIC;
+        if (!dataset_use(d, d->columns[i].name, use_for(policy), "", error)) return false;
+    }
+    for (size_t i = 0; i < job->spec->n_predictors; i++) {
+        if (!dataset_use(d, job->spec->predictors[i], USE_NUMBER, "--predictors", error)) return false;
+    }
+    for (size_t i = 0; i < d->n_columns && go_by && job->spec->n_predictors == 0; i++) {
+        if (!(d->columns[i].use & USE_KEY)) dataset_use(d, d->columns[i].name, USE_TYPE, "", error);
+    }
+    return true;
+}
+
+/* A policy for numbers that was asked for by name, of a column that holds text, would do nothing. */
+static bool check_types(const struct grouped *job, struct jobs_error *error) {
+    for (size_t i = 0; i < job->spec->n_missing_columns; i++) {
+        const char *name = job->spec->missing_columns[i];
+        enum missing_policy policy = job->spec->missing_of[i];
+        size_t at = dataset_find(job->dataset, name);
+        if (!is_fill(policy) || missing_fills(policy, job->dataset->columns[at].type)) continue;
+        return jobs_fail(
+            error, JOBS_FAULT_DATA,
+            "--missing-column %s=%s: that is for numbers, and the column holds text; choose mode, logistic "
+            "or indicator",
+            name, missing_policy_name(policy));
+    }
+    return true;
+}
+
+/* --- keeping fills ----------------------------------------------------------------------------------------
+ */
+
+static bool keep_columns(struct finding *f) {
+    const struct grouped *job = f->state->job;
+    struct impute_fills *fills = f->fills;
+    fills->columns = calloc(job->dataset->n_columns + 1, sizeof *fills->columns);
+    f->place = malloc((job->dataset->n_columns + 1) * sizeof *f->place);
+    if (!fills->columns || !f->place) return false;
+    for (size_t i = 0; i < job->dataset->n_columns; i++) {
+        const struct dataset_column *column = &job->dataset->columns[i];
+        f->place[i] = SLICE_NONE;
+        if (!missing_fills(job->policy[i], column->type)) continue;
+        f->place[i] = (uint32_t)fills->n_columns;
+        fills->columns[fills->n_columns++] =
+            (struct impute_column){i, job->policy[i], column->type == COLUMN_TEXT, column->n_missing > 0};
+    }
+    return true;
+}
+
+/* Room for the fills of a new slice, which is the last. */
+static bool grow_slices(struct impute_fills *f) {
+    size_t n = slice_keys_count(f->keys);
+    if (n > f->slices_room) {
+        size_t room = f->slices_room ? f->slices_room * 2 : 64;
+        struct impute_slice *slices = realloc(f->slices, room * sizeof *slices);
+        if (slices) f->slices = slices;
+        struct impute_value *values = realloc(f->values, (room * f->n_columns + 1) * sizeof *values);
+        if (values) f->values = values;
+        if (!slices || !values) return false;
+        f->slices_room = room;
+    }
+    f->slices[n - 1] = (struct impute_slice){f->n_cells, f->n_cells, 0};
+    return true;
+}
+
+/* A text of the table, by our own number; INTERN_NONE: no memory. */
+static uint32_t keep_text(struct impute_fills *f, const struct table_column *column, uint32_t id) {
+    size_t length;
+    const char *text = intern_text(column->spelling, id, &length);
+    return intern_add(f->texts, text, length);
+}
+
+static bool keep_value(struct finding *f, const struct table *t, size_t at, const struct missing_fill *fill,
+                       struct impute_value *value) {
+    const struct impute_column *column = &f->fills->columns[f->place[at]];
+    *value = (struct impute_value){fill->known, 0, fill->number};
+    if (!fill->known || !column->text) return true;
+    if (fill->text == INTERN_NONE) {
+        value->text = intern_add(f->fills->texts, MISSING_LEVEL, strlen(MISSING_LEVEL));
+    } else if (f->state->fill_texts[at]) {
+        value->text = intern_add(f->fills->texts, f->state->fill_texts[at], strlen(f->state->fill_texts[at]));
+    } else {
+        value->text = keep_text(f->fills, &t->columns[at], fill->text);
+    }
+    return value->text != INTERN_NONE;
+}
+
+static int compare_cells(const void *a, const void *b) {
+    const struct impute_cell *x = a, *y = b;
+    if (x->row != y->row) return x->row < y->row ? -1 : 1;
+    return (x->column > y->column) - (x->column < y->column);
+}
+
+/* A row's place among the ascending rows of its slice. */
+static uint32_t row_in_slice(const uint32_t *rows, size_t n, uint32_t row) {
+    size_t low = 0, high = n;
+    while (rows && low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (rows[middle] < row) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return rows ? (uint32_t)low : row;
+}
+
+static bool keep_cells(struct finding *f, const struct table *t, const struct missing_result *result,
+                       const uint32_t *rows, size_t n_rows, struct impute_slice *slice) {
+    struct impute_fills *fills = f->fills;
+    if (fills->n_cells + result->n_cells > fills->cells_room) {
+        size_t room = (fills->n_cells + result->n_cells) * 2;
+        struct impute_cell *bigger = realloc(fills->cells, room * sizeof *bigger);
+        if (!bigger) return false;
+        fills->cells = bigger;
+        fills->cells_room = room;
+    }
+    for (size_t i = 0; i < result->n_cells; i++) {
+        const struct missing_cell *from = &result->cells[i];
+        struct missing_fill fill = {true, from->number, from->text};
+        struct impute_cell *cell = &fills->cells[fills->n_cells];
+        *cell = (struct impute_cell){.row = row_in_slice(rows, n_rows, from->row),
+                                     .column = f->place[from->column]};
+        if (!keep_value(f, t, from->column, &fill, &cell->value)) return false;
+        fills->n_cells++;
+    }
+    slice->end_cell = fills->n_cells;
+    if (result->n_cells)
+        qsort(fills->cells + slice->next_cell, result->n_cells, sizeof *fills->cells, compare_cells);
+    return true;
+}
+
+/* Keeps what a slice's gaps are filled with. result has nothing when there is nothing to fill. */
+static bool keep_slice(struct finding *f, const struct table *t, struct slice_key key,
+                       const struct missing_result *result, const uint32_t *rows, size_t n_rows) {
+    struct impute_fills *fills = f->fills;
+    if (slice_keys_add_encoded(fills->keys, key) == SLICE_NONE || !grow_slices(fills)) return false;
+    size_t slice = slice_keys_count(fills->keys) - 1;
+    for (size_t c = 0; c < fills->n_columns; c++) {
+        const struct missing_fill none = {0};
+        const struct missing_fill *fill = result->fills ? &result->fills[fills->columns[c].at] : &none;
+        struct impute_value *value = &fills->values[slice * fills->n_columns + c];
+        if (!keep_value(f, t, fills->columns[c].at, fill, value)) return false;
+    }
+    return !result->fills || keep_cells(f, t, result, rows, n_rows, &fills->slices[slice]);
+}
+
+/* --- the pass ---------------------------------------------------------------------------------------------
+ */
+
+/* Fills slice by slice. */
+static bool find_in_batch(void *context, struct grouped_batch *batch, struct jobs_error *error) {
+    struct finding *f = context;
+    struct slice_index *index = &batch->index;
+    const struct grouped_state *state = f->state;
+    if (!slice_index_build(index, batch->keys, &state->kinds, batch->row_slice, batch->table.n_rows)) {
+        return jobs_fail_memory(error, "the slices");
+    }
+    for (size_t i = 0; i < index->n_slices; i++) {
+        const uint32_t *rows = index->rows + index->start[i];
+        size_t n = index->start[i + 1] - index->start[i];
+        struct missing_result result;
+        if (!missing_run(&batch->table, &state->plan, rows, n, "", true, f->scratch, &result, error))
+            return false;
+        bool good =
+            keep_slice(f, &batch->table, slice_keys_key(batch->keys, index->ids[i]), &result, rows, n);
+        missing_result_free(&result);
+        if (!good) return jobs_fail_memory(error, "the fills");
+        if (!grouped_go_on(state->job->spec, 0, error)) return false;
+    }
+    return true;
+}
+
+static bool find_fills(struct finding *f, struct grouped_rows *rows, struct jobs_error *error) {
+    const struct grouped_spec *spec = f->state->job->spec;
+    if (!check_types(f->state->job, error)) return false;
+    f->fills->keys = slice_keys_new(spec->n_slice_by);
+    f->fills->texts = intern_new();
+    if (!f->fills->keys || !f->fills->texts || !keep_columns(f)) return jobs_fail_memory(error, "the fills");
+    if (spec->within_slice) return grouped_each_batch(f->state, rows, find_in_batch, f, error);
+    struct slice_key all = {"", 0};
+    return keep_slice(f, &rows->batch.table, all, &f->state->fills, NULL, 0) ||
+           jobs_fail_memory(error, "the fills");
+}
+
+static bool job_open(struct grouped *job, const struct grouped_spec *spec, struct dataset *dataset,
+                     struct jobs_error *error) {
+    *job = (struct grouped){.spec = spec, .dataset = dataset};
+    job->columns.keys = calloc(spec->n_slice_by + 1, sizeof *job->columns.keys);
+    job->policy = calloc(dataset->n_columns + 1, sizeof *job->policy);
+    job->shape.imputed = true; /* sums are wanted */
+    if (!job->columns.keys || !job->policy) return jobs_fail_memory(error, "the job");
+    if (!use_columns(job, error)) return false;
+    job->sums_only = !spec->within_slice;
+    for (size_t i = 0; i < dataset->n_columns; i++) {
+        enum missing_policy policy = job->policy[i];
+        job->sums_only &= policy == MISSING_DROP || policy == MISSING_MEAN || policy == MISSING_INDICATOR;
+    }
+    return true;
+}
+
+bool impute_find(struct impute_fills *fills, const struct grouped_spec *spec, struct dataset *dataset,
+                 struct jobs_error *error) {
+    struct grouped_state state = {0};
+    struct grouped_rows rows = {0};
+    struct grouped job;
+    struct finding f = {fills, &state, fit_scratch_new(), NULL};
+    *fills = (struct impute_fills){0};
+    bool good = f.scratch || jobs_fail_memory(error, "the fills");
+    good = good && job_open(&job, spec, dataset, error) && grouped_state_open(&state, &job, error) &&
+           grouped_read(&state, &rows, error) && find_fills(&f, &rows, error);
+    if (f.scratch) {
+        grouped_rows_close(&rows);
+        if (state.job) grouped_state_close(&state);
+        grouped_close(&job);
+    }
+    fit_scratch_free(f.scratch);
+    free(f.place);
+    if (!good) impute_fills_free(fills);
+    return good;
+}

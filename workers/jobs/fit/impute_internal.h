@@ -1,0 +1,55 @@
+/* impute_internal: the fills that the first pass of impute.h finds and the second applies. */
+#ifndef ROOKERY_WORKERS_JOBS_FIT_IMPUTE_INTERNAL_H
+#define ROOKERY_WORKERS_JOBS_FIT_IMPUTE_INTERNAL_H
+
+#include "workers/jobs/fit/grouped_internal.h"
+#include "workers/jobs/fit/impute.h"
+
+/* A column that is filled. */
+struct impute_column {
+    size_t at; /* in the dataset */
+    enum missing_policy policy;
+    bool text;
+    bool has_gaps;
+};
+
+/* A value: a number, or the number of a text. */
+struct impute_value {
+    bool known;
+    uint32_t text;
+    double number;
+};
+
+/* A gap with a value of its own: the row counts within its slice. */
+struct impute_cell {
+    uint32_t row, column; /* place in columns */
+    struct impute_value value;
+};
+
+/* The fills of one slice: n_columns values at slice * n_columns, and its cells, by row and column. */
+struct impute_slice {
+    size_t next_cell, end_cell;
+    uint64_t rows; /* seen in the second pass */
+};
+
+struct impute_fills {
+    struct impute_column *columns;
+    size_t n_columns;
+    struct slice_keys *keys; /* one slice for all rows when filling over the whole table */
+    struct impute_value *values;
+    struct impute_slice *slices;
+    size_t slices_room;
+    struct impute_cell *cells;
+    size_t n_cells, cells_room;
+    struct intern *texts;
+};
+
+/* Reads the dataset (all columns named, none used yet) and finds the fills. */
+bool impute_find(struct impute_fills *fills, const struct grouped_spec *spec, struct dataset *dataset,
+                 struct jobs_error *error);
+void impute_fills_free(struct impute_fills *fills);
+
+/* The policy the request has for a column. */
+enum missing_policy impute_policy(const struct grouped_spec *spec, const char *name);
+
+#endif

@@ -1,0 +1,107 @@
+/*
+ * steps: a grouped fit (grouped.h) in three steps that may run on different machines.
+ *
+ *   1. steps_plan reads the dataset, fills missing values over the whole table where the job wants that, and writes
+ *      parts: every slice is whole in one of them; tiny slices share a part, a huge one has its own.
+ *   2. steps_fit reads one part and writes the table of its slices, as CSV. It needs nothing but the part, and a part
+ *      always gives the same bytes.
+ *   3. steps_combine merges such tables in the order of slice keys.
+ *
+ * The final table is the one grouped_run writes, byte for byte, whatever the number of parts and the order in which
+ * they were fitted and are combined.
+ *
+ * Nothing here knows a path, except scratch space for what does not fit in memory. Parts go to FILE streams that a
+ * sink opens (open_memstream will do); parts and tables are read through sources, a piece at a time.
+ *
+ * A part carries what only all rows can tell, so that no worker has to guess from its own: types, the response's
+ * classes, predictors and fills of the missing-value policies, which rows had a gap in a column that is not part of
+ * the model, and how slice keys are ordered. Its bytes, with the notation of pack.h:
+ *
+ *   "RKPART1\n"
+ *   u32 length, the job (steps_job.c says which fields, in which order)
+ *   records: u8 kind, u32 length, that many bytes
+ *     SLICE  the encoded slice key (slices.c); the rows that follow are its rows
+ *     ROW    u8 marks (table.h), then per column of the job: u8 state
+ *              0 observed: the value    1 missing    2 missing, filled: the value
+ *            a value is an f64 unless the column is text; then the text, when the column's spelling is kept
+ *     END    u64 slices, u64 rows, u64 hash of all that came before
+ *
+ * A part that is cut short or changed is refused with a sentence; any bytes at all may be given.
+ */
+#ifndef ROOKERY_WORKERS_JOBS_FIT_STEPS_H
+#define ROOKERY_WORKERS_JOBS_FIT_STEPS_H
+
+#include "workers/jobs/fit/grouped.h"
+
+/* Rows that a part of several slices holds at most: about a tenth of a second of work. */
+#define STEPS_PART_ROWS 100000
+#define STEPS_MAGIC "RKPART1\n"
+#define STEPS_MAGIC_LENGTH 8
+
+/* --- 1: plan ----------------------------------------------------------------------------------------------
+ */
+
+struct steps_part {
+    size_t number; /* from 0 */
+    uint64_t slices, rows;
+    const char *name; /* fit for a file: the number and, of a slice alone, its key; borrowed for the call */
+};
+
+/* Where parts go. open gives the stream of a new part, or NULL with *error set. close is called once for every
+ * stream opened; whole is false when the part could not be finished. False with *error set ends the plan. */
+struct steps_sink {
+    FILE *(*open)(void *context, const struct steps_part *part, struct jobs_error *error);
+    bool (*close)(void *context, const struct steps_part *part, FILE *file, bool whole,
+                  struct jobs_error *error);
+    void *context;
+};
+
+struct steps_planned {
+    size_t parts;
+    uint64_t slices, rows;
+    uint64_t left_out; /* rows without a slice key, where the job leaves them out */
+};
+
+/* Reads the job's dataset to its end. part_rows: 0 for STEPS_PART_ROWS; SIZE_MAX for as few parts as memory allows;
+ * 1 for one slice per part. The same dataset and options give the same parts. Uses the spec's memory, scratch_dir,
+ * notes and go_on; its format, plots and threads are the business of the later steps. */
+bool steps_plan(struct grouped *job, size_t part_rows, const struct steps_sink *sink,
+                struct steps_planned *planned, struct jobs_error *error);
+
+/* --- 2: fit -----------------------------------------------------------------------------------------------
+ */
+
+/* Zeros are the defaults; as in grouped_spec. */
+struct steps_fit_options {
+    unsigned threads;
+    const char *plot_dir;
+    FILE *notes;
+    bool (*go_on)(void *context, uint64_t rows);
+    void *context;
+    enum results_format format; /* steps_combine takes CSV only */
+};
+
+/* name: what errors call the part. Holds the part's rows in memory. */
+bool steps_fit(const char *name, struct csv_source part, const struct steps_fit_options *options, FILE *out,
+               struct jobs_error *error);
+
+/* --- 3: combine -------------------------------------------------------------------------------------------
+ */
+
+/* A table as steps_fit (or grouped_run, as CSV) writes it. */
+struct steps_table {
+    const char *name; /* what errors call it */
+    struct csv_source source;
+};
+
+struct steps_combine_options {
+    enum results_format format;
+    size_t memory;           /* bytes of table held in memory; 0: an eighth of GROUPED_MEMORY */
+    const char *scratch_dir; /* as in grouped_spec */
+};
+
+/* Reads the tables one after the other. Tables of different jobs, and a slice that comes twice, are refused. */
+bool steps_combine(const struct steps_table *tables, size_t n, const struct steps_combine_options *options,
+                   FILE *out, struct jobs_error *error);
+
+#endif

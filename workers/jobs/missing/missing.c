@@ -1,0 +1,278 @@
+/* missing: the plan, the policies with one value per column, and applying a result. knn and logistic have
+ * files. */
+#include "workers/jobs/missing/missing.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const policy_names[] = {"drop", "drop_any", "mean",     "median",
+                                           "mode", "knn",      "logistic", "indicator"};
+
+bool missing_policy_parse(const char *name, enum missing_policy *policy) {
+    for (size_t i = 0; i < sizeof policy_names / sizeof *policy_names; i++) {
+        if (strcmp(name, policy_names[i]) != 0) continue;
+        *policy = (enum missing_policy)i;
+        return true;
+    }
+    return false;
+}
+
+const char *missing_policy_name(enum missing_policy policy) {
+    return policy_names[policy];
+}
+
+/* --- the plan ---------------------------------------------------------------------------------------------
+ */
+
+bool missing_plan_open(struct missing_plan *plan, size_t n_columns, const struct missing_options *options) {
+    *plan = (struct missing_plan){.n_columns = n_columns, .options = *options};
+    if (plan->options.k == 0) plan->options.k = MISSING_K;
+    plan->policy = calloc(n_columns + 1, sizeof *plan->policy);
+    plan->predictors = calloc(n_columns + 1, sizeof *plan->predictors);
+    if (plan->policy && plan->predictors) return true;
+    missing_plan_close(plan);
+    return false;
+}
+
+void missing_plan_close(struct missing_plan *plan) {
+    free(plan->policy);
+    free(plan->predictors);
+    *plan = (struct missing_plan){0};
+}
+
+static void take_predictors(struct missing_plan *plan, const struct dataset *d, bool with_gaps) {
+    plan->n_predictors = 0;
+    for (size_t i = 0; i < d->n_columns; i++) {
+        const struct dataset_column *column = &d->columns[i];
+        bool number = (column->use & (USE_NUMBER | USE_TYPE)) && column->type != COLUMN_TEXT;
+        bool observed = column->n_missing < d->n_rows;
+        if (!number || !observed || (column->use & USE_KEY)) continue;
+        if (column->n_missing > 0 || !with_gaps) plan->predictors[plan->n_predictors++] = i;
+    }
+}
+
+void missing_plan_predictors(struct missing_plan *plan, const struct dataset *d) {
+    take_predictors(plan, d, true);
+    if (plan->n_predictors == 0) take_predictors(plan, d, false);
+}
+
+bool missing_fills(enum missing_policy policy, enum column_type type) {
+    switch (policy) {
+    case MISSING_DROP:
+    case MISSING_DROP_ANY: return false;
+    case MISSING_MEAN:
+    case MISSING_MEDIAN:
+    case MISSING_KNN: return type != COLUMN_TEXT;
+    case MISSING_MODE:
+    case MISSING_LOGISTIC:
+    case MISSING_INDICATOR: return true;
+    }
+    return false;
+}
+
+/* --- one value per column ---------------------------------------------------------------------------------
+ */
+
+bool missing_mean(const struct table_column *column, const uint32_t *rows, size_t n_rows, double *mean) {
+    long double sum = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < n_rows; i++) {
+        size_t row = missing_row(rows, i);
+        if (table_is_missing(column, row)) continue;
+        sum += table_number(column, row);
+        n++;
+    }
+    if (n) *mean = (double)(sum / n);
+    return n > 0;
+}
+
+static int compare_numbers(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The observed numbers, ascending; malloc'd. NULL: no memory. */
+static double *sorted_numbers(const struct table_column *column, const uint32_t *rows, size_t n_rows,
+                              size_t *n) {
+    double *values = malloc((n_rows + 1) * sizeof *values);
+    if (!values) return NULL;
+    *n = 0;
+    for (size_t i = 0; i < n_rows; i++) {
+        size_t row = missing_row(rows, i);
+        if (!table_is_missing(column, row)) values[(*n)++] = table_number(column, row);
+    }
+    qsort(values, *n, sizeof *values, compare_numbers);
+    return values;
+}
+
+double missing_midpoint(double low, double high) {
+    if (low == high) return low + 0.0; /* never -0: which of the two zeros came first would show */
+    return isfinite(low + high) ? (low + high) / 2 : low / 2 + high / 2;
+}
+
+static double sorted_median(const double *values, size_t n) {
+    return missing_midpoint(values[(n - 1) / 2], values[n / 2]);
+}
+
+/* The longest run; the first of several, which is the smallest value. */
+static double sorted_mode(const double *values, size_t n) {
+    size_t best = 0, best_length = 0;
+    for (size_t i = 0, end; i < n; i = end) {
+        for (end = i + 1; end < n && values[end] == values[i];) end++;
+        if (end - i > best_length) best = i, best_length = end - i;
+    }
+    return values[best] + 0.0; /* never -0 */
+}
+
+/* The most frequent observed text. INTERN_NONE: nothing observed. False: no memory. */
+static bool text_mode(const struct table_column *column, const uint32_t *rows, size_t n_rows,
+                      uint32_t *mode) {
+    uint32_t n_levels = intern_count(column->spelling), best = INTERN_NONE;
+    size_t *counts = calloc((size_t)n_levels + 1, sizeof *counts);
+    if (!counts) return false;
+    for (size_t i = 0; i < n_rows; i++) {
+        size_t row = missing_row(rows, i);
+        if (!table_is_missing(column, row)) counts[column->text[row]]++;
+    }
+    for (uint32_t level = 0; level < n_levels; level++) {
+        if (counts[level] == 0) continue;
+        if (best != INTERN_NONE && counts[level] < counts[best]) continue;
+        if (best != INTERN_NONE && counts[level] == counts[best]) {
+            size_t a_length, b_length;
+            const char *a = intern_text(column->spelling, level, &a_length);
+            const char *b = intern_text(column->spelling, best, &b_length);
+            if (intern_compare(a, a_length, b, b_length) > 0) continue;
+        }
+        best = level;
+    }
+    free(counts);
+    *mode = best;
+    return true;
+}
+
+/* fill->known stays false when nothing is observed. False: no memory. */
+static bool fill_text(const struct table_column *column, enum missing_policy policy, const uint32_t *rows,
+                      size_t n_rows, struct missing_fill *fill) {
+    fill->text = INTERN_NONE;
+    if (policy != MISSING_INDICATOR && !text_mode(column, rows, n_rows, &fill->text)) return false;
+    fill->known = policy == MISSING_INDICATOR || fill->text != INTERN_NONE;
+    return true;
+}
+
+static bool fill_number(const struct table_column *column, enum missing_policy policy, const uint32_t *rows,
+                        size_t n_rows, struct missing_fill *fill) {
+    if (policy != MISSING_MEDIAN && policy != MISSING_MODE) {
+        fill->known = missing_mean(column, rows, n_rows, &fill->number);
+        return true;
+    }
+    size_t n;
+    double *values = sorted_numbers(column, rows, n_rows, &n);
+    if (!values) return false;
+    fill->known = n > 0;
+    if (n > 0) fill->number = policy == MISSING_MEDIAN ? sorted_median(values, n) : sorted_mode(values, n);
+    free(values);
+    return true;
+}
+
+/* --- the whole plan ---------------------------------------------------------------------------------------
+ */
+
+static bool any_missing(const struct table_column *column, const uint32_t *rows, size_t n_rows) {
+    if (!rows || column->n_missing == 0) return column->n_missing > 0;
+    for (size_t i = 0; i < n_rows; i++) {
+        if (table_is_missing(column, rows[i])) return true;
+    }
+    return false;
+}
+
+static bool run_column(const struct table *t, const struct missing_plan *plan, size_t at,
+                       const uint32_t *rows, size_t n_rows, struct fit_scratch *scratch,
+                       struct missing_result *result, struct jobs_error *error) {
+    const struct table_column *column = &t->columns[at];
+    enum missing_policy policy = plan->policy[at];
+    bool text = column->type == COLUMN_TEXT;
+    if (text && policy == MISSING_LOGISTIC) {
+        return missing_logistic(t, plan, at, rows, n_rows, scratch, result, error);
+    }
+    bool good = text ? fill_text(column, policy, rows, n_rows, &result->fills[at])
+                     : fill_number(column, policy, rows, n_rows, &result->fills[at]);
+    return good || jobs_fail_memory(error, "filling missing values");
+}
+
+bool missing_unfillable(const char *column, const char *where, enum missing_policy policy,
+                        struct jobs_error *error) {
+    return jobs_fail(error, JOBS_FAULT_DATA,
+                     "column \"%s\"%s has no observed value, so %s cannot fill it; drop it or choose drop",
+                     column, where, missing_policy_name(policy));
+}
+
+/* Whether knn has to run; its columns need their means too, where there is no donor. */
+static bool run_columns(const struct table *t, const struct missing_plan *plan, const uint32_t *rows,
+                        size_t n_rows, const char *where, bool lenient, struct fit_scratch *scratch,
+                        struct missing_result *result, struct jobs_error *error) {
+    bool knn = false;
+    for (size_t i = 0; i < plan->n_columns; i++) {
+        const struct table_column *column = &t->columns[i];
+        if (!column->use || !missing_fills(plan->policy[i], column->type)) continue;
+        if (!any_missing(column, rows, n_rows)) continue;
+        size_t cells = result->n_cells;
+        if (!run_column(t, plan, i, rows, n_rows, scratch, result, error)) return false;
+        bool filled = result->fills[i].known || result->n_cells > cells;
+        if (!filled && !lenient) {
+            return missing_unfillable(column->name, where, plan->policy[i], error);
+        }
+        knn |= filled && plan->policy[i] == MISSING_KNN;
+    }
+    return !knn || missing_knn(t, plan, rows, n_rows, result, error);
+}
+
+static int compare_cells(const void *a, const void *b) {
+    const struct missing_cell *x = a, *y = b;
+    if (x->column != y->column) return x->column < y->column ? -1 : 1;
+    return (x->row > y->row) - (x->row < y->row);
+}
+
+bool missing_run(const struct table *t, const struct missing_plan *plan, const uint32_t *rows, size_t n_rows,
+                 const char *where, bool lenient, struct fit_scratch *scratch, struct missing_result *result,
+                 struct jobs_error *error) {
+    *result = (struct missing_result){.n_columns = plan->n_columns};
+    result->fills = calloc(plan->n_columns + 1, sizeof *result->fills);
+    if (!result->fills) return jobs_fail_memory(error, "filling missing values");
+    if (!run_columns(t, plan, rows, n_rows, where, lenient, scratch, result, error)) {
+        missing_result_free(result);
+        return false;
+    }
+    missing_result_sort(result);
+    return true;
+}
+
+void missing_result_sort(struct missing_result *result) {
+    if (result->n_cells) qsort(result->cells, result->n_cells, sizeof *result->cells, compare_cells);
+}
+
+void missing_result_free(struct missing_result *result) {
+    free(result->fills);
+    free(result->cells);
+    *result = (struct missing_result){0};
+}
+
+bool missing_add_cell(struct missing_result *result, struct missing_cell cell) {
+    if (result->n_cells == result->cells_room) {
+        size_t room = result->cells_room ? result->cells_room * 2 : 64;
+        struct missing_cell *cells = realloc(result->cells, room * sizeof *cells);
+        if (!cells) return false;
+        result->cells = cells;
+        result->cells_room = room;
+    }
+    result->cells[result->n_cells++] = cell;
+    return true;
+}
+
+const struct missing_cell *missing_result_cell(const struct missing_result *result, size_t column,
+                                               size_t row) {
+    struct missing_cell wanted = {.column = (uint32_t)column, .row = (uint32_t)row};
+    if (result->n_cells == 0) return NULL;
+    return bsearch(&wanted, result->cells, result->n_cells, sizeof wanted, compare_cells);
+}

@@ -1,0 +1,130 @@
+/*
+ * missing: what is done about missing cells.
+ *
+ *   drop       rows where a column of the model is missing are left out (by the fit; nothing is filled here)
+ *   drop_any   rows where any column of the table is missing are left out
+ *   mean       numbers: the mean of the observed
+ *   median     numbers: the middle of the observed, the midpoint of the two middle ones
+ *   mode       numbers and text: the most frequent; of several the smallest (text by bytes)
+ *   knn        numbers: the (weighted) mean over the k nearest rows that have the column, by (distance, row)
+ *   logistic   text: the likeliest level by a penalised logistic model of the predictors; numbers: the mean
+ *   indicator  numbers: the mean, and a 0/1 column missingindicator_<name>; text: a level __missing__
+ *
+ * A policy that says nothing about text leaves text missing. A column without an observed value cannot be
+ * filled: that is an error, never a silent drop. Everything is computed from the table as it was read, then
+ * applied.
+ *
+ * knn measures d(a, b) = sqrt(m / m_common * sum over common coordinates of (a - b)^2) over the m predictors;
+ * a row with no coordinate in common is no donor, and where there is no donor the column's mean is taken.
+ * Distance weights are 1/d; where some d is 0 only those rows count. Predictors (of knn and logistic) are the
+ * numeric columns that have gaps, unless named: ids, years and counters are complete, and would drown the
+ * measurements. When no numeric column has gaps they are all the numeric columns.
+ */
+#ifndef ROOKERY_WORKERS_JOBS_MISSING_MISSING_H
+#define ROOKERY_WORKERS_JOBS_MISSING_MISSING_H
+
+#include "workers/jobs/model/model.h"
+#include "workers/jobs/table/table.h"
+
+enum missing_policy {
+    MISSING_DROP,
+    MISSING_DROP_ANY,
+    MISSING_MEAN,
+    MISSING_MEDIAN,
+    MISSING_MODE,
+    MISSING_KNN,
+    MISSING_LOGISTIC,
+    MISSING_INDICATOR,
+};
+#define MISSING_POLICIES "drop, drop_any, mean, median, mode, knn, logistic, indicator"
+bool missing_policy_parse(const char *name, enum missing_policy *policy);
+const char *missing_policy_name(enum missing_policy policy);
+
+#define MISSING_INDICATOR_PREFIX "missingindicator_"
+#define MISSING_LEVEL "__missing__"
+#define MISSING_K 5
+#define MISSING_K_MAX 1000000
+
+struct missing_options {
+    size_t k;         /* of knn; 0: MISSING_K */
+    bool distance;    /* weigh donors by 1/d */
+    bool standardise; /* divide coordinates by their population standard deviation first */
+};
+
+/* What to do with a table, column by column. */
+struct missing_plan {
+    enum missing_policy *policy; /* one per table column; DROP fills nothing */
+    size_t n_columns;
+    size_t *predictors; /* table columns */
+    size_t n_predictors;
+    struct missing_options options;
+};
+/* Everything MISSING_DROP, no predictors. False: no memory. */
+bool missing_plan_open(struct missing_plan *plan, size_t n_columns, const struct missing_options *options);
+void missing_plan_close(struct missing_plan *plan);
+/* The default predictors of a dataset that has been read to its end (see above), leaving out columns that are
+ * USE_KEY. */
+void missing_plan_predictors(struct missing_plan *plan, const struct dataset *d);
+/* Whether the policy fills this column's gaps. */
+bool missing_fills(enum missing_policy policy, enum column_type type);
+
+/* One value for all of a column's gaps. */
+struct missing_fill {
+    bool known;
+    double number;
+    uint32_t text; /* in the column's spelling; INTERN_NONE: MISSING_LEVEL */
+};
+
+/* A gap with a value of its own. */
+struct missing_cell {
+    uint32_t column, row;
+    double number;
+    uint32_t text;
+};
+
+/* What filling a set of rows comes to. */
+struct missing_result {
+    struct missing_fill *fills; /* per table column */
+    struct missing_cell *cells; /* by column, then row */
+    size_t n_cells, cells_room;
+    size_t n_columns;
+};
+void missing_result_free(struct missing_result *result);
+
+/* Computes fills for the rows rows[0 .. n_rows) (NULL: rows 0 .. n_rows-1), reading nothing else of the
+ * table, which must be finished. Safe for several threads on one table. `where` is added to
+ * errors (" of slice a=1", or ""). With lenient, a column that cannot be filled is left alone instead. False
+ * with *error set, owning nothing. */
+bool missing_run(const struct table *t, const struct missing_plan *plan, const uint32_t *rows, size_t n_rows,
+                 const char *where, bool lenient, struct fit_scratch *scratch, struct missing_result *result,
+                 struct jobs_error *error);
+/* The cell of a column and row in the result, or NULL. */
+const struct missing_cell *missing_result_cell(const struct missing_result *result, size_t column,
+                                               size_t row);
+
+/* Brings the cells of a result that was put together elsewhere into their order. */
+void missing_result_sort(struct missing_result *result);
+
+/* Says that a column has no observed value; `where` as above. Returns false. */
+bool missing_unfillable(const char *column, const char *where, enum missing_policy policy,
+                        struct jobs_error *error);
+/* The middle of two numbers, in the way medians are formed. */
+double missing_midpoint(double low, double high);
+
+/* ---- for the files of this module ---------------------------------------------------------------------- */
+
+static inline size_t missing_row(const uint32_t *rows, size_t i) {
+    return rows ? rows[i] : i;
+}
+/* The mean of the observed cells of a numeric column, summed in long double in row order; false when none is.
+ */
+bool missing_mean(const struct table_column *column, const uint32_t *rows, size_t n_rows, double *mean);
+bool missing_add_cell(struct missing_result *result, struct missing_cell cell);
+/* The policies with files of their own: they add cells to the result. */
+bool missing_knn(const struct table *t, const struct missing_plan *plan, const uint32_t *rows, size_t n_rows,
+                 struct missing_result *result, struct jobs_error *error);
+bool missing_logistic(const struct table *t, const struct missing_plan *plan, size_t target,
+                      const uint32_t *rows, size_t n_rows, struct fit_scratch *scratch,
+                      struct missing_result *result, struct jobs_error *error);
+
+#endif

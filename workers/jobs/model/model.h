@@ -1,0 +1,67 @@
+/* What every model of the jobs lane shares: how a fit ended, what is said of one term, and working memory.
+ *
+ * A fit is a pure function of its inputs: same numbers in, same bits out, on any thread and in any order. One
+ * bad slice never fails a job: whatever is wrong with its data is a status of its row, and a fit function
+ * returns false only when the machine has no memory.
+ *
+ * Numbers that are undefined (the standard error of a saturated fit, say) are NAN: print them as empty.
+ */
+#ifndef ROOKERY_WORKERS_JOBS_MODEL_MODEL_H
+#define ROOKERY_WORKERS_JOBS_MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* How a fit ended. When several apply, the first of: parse_error, too_few_rows, separation, not_converged,
+ * rank_deficient, saturated, constant_response. */
+enum fit_status {
+    FIT_OK,
+    FIT_SATURATED,         /* as many rows as coefficients: the estimates stand, errors are undefined */
+    FIT_TOO_FEW_ROWS,      /* fewer rows than coefficients: the leftmost estimable terms stand, if any */
+    FIT_RANK_DEFICIENT,    /* some terms are combinations of terms left of them; they are marked dropped */
+    FIT_CONSTANT_RESPONSE, /* y does not vary: R squared is undefined */
+    FIT_SEPARATION,        /* logistic: a combination of the predictors tells the classes apart (all rows, or
+                              all but ties), so that no finite estimate exists; none is given */
+    FIT_NOT_CONVERGED,     /* logistic: 50 steps were not enough; no estimates are given */
+    FIT_PARSE_ERROR,       /* a number is not finite, a weight is negative, a class is not 0 or 1 */
+};
+
+/* "ok", "saturated", ... as in the output's status column. */
+const char *fit_status_name(enum fit_status status);
+
+enum { FIT_HC0, FIT_HC1, FIT_HC2, FIT_HC3, FIT_HC_COUNT };
+
+/* One coefficient. */
+struct fit_term {
+    bool dropped; /* not estimable; all numbers are NAN */
+    double estimate;
+    double std_error;
+    double statistic; /* t (linear) or z (logistic) */
+    double p_value;   /* two-sided; may underflow to 0, then log10_p still tells */
+    double log10_p;
+    double conf_low, conf_high;
+    double se_hc[FIT_HC_COUNT]; /* heteroscedasticity-consistent standard errors, when asked for */
+};
+
+/* All NAN, and not dropped. */
+extern const struct fit_term fit_term_undefined;
+
+/* Working memory of fits. It grows to the largest slice and is reused, so that a million small slices
+ * allocate once. One per thread: it may not be used by two fits at a time. */
+struct fit_scratch;
+struct fit_scratch *fit_scratch_new(void);            /* NULL when there is no memory */
+void fit_scratch_free(struct fit_scratch *s);         /* NULL is fine */
+size_t fit_scratch_size(const struct fit_scratch *s); /* bytes held: for the caller's memory accounting */
+
+/* For the models: forgets what was taken, then hands out 64-byte aligned pieces of one block. reserve makes
+ * the block at least that big (and may move it: call it first); false when there is no memory. take never
+ * fails within what was reserved; fit_scratch_round gives what a piece really takes. */
+bool fit_scratch_reserve(struct fit_scratch *s, size_t bytes);
+void *fit_scratch_take(struct fit_scratch *s, size_t bytes);
+size_t fit_scratch_round(size_t bytes);
+
+/* student_quantile (distributions.h), remembered: slices of a job share few degrees of freedom, and
+ * inverting the distribution costs as much as a small fit. */
+double fit_student_quantile(struct fit_scratch *s, double p, size_t df);
+
+#endif

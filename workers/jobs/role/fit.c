@@ -1,0 +1,216 @@
+/* The computing of a job's steps. The three of them are steps.h's; here are their files and limits. */
+#include "workers/jobs/role/fit.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "workers/jobs/command/genomics.h"
+#include "workers/jobs/fit/steps.h"
+
+/* Rows in memory of one step: a process has a few steps at work. */
+#define STEP_MEMORY ((size_t)512 << 20)
+
+static bool go_on(void *context, uint64_t rows) {
+    struct role_run *run = context;
+    (void)rows;
+    return !run->stop;
+}
+
+/* A stream of its own on the file, so that closing it leaves the file open. */
+static FILE *open_out(struct role_run *run) {
+    int copy = dup(run->out);
+    FILE *file = copy >= 0 ? fdopen(copy, "wb") : NULL;
+    if (!file && copy >= 0) close(copy);
+    if (!file)
+        jobs_fail(&run->error, JOBS_FAULT_DATA, "a temporary file cannot be opened: %s", strerror(errno));
+    return file;
+}
+
+/* Everything is on the file, and not too much of it. */
+static bool close_out(struct role_run *run, FILE *file, const char *what) {
+    run->out_bytes = (int64_t)ftello(file);
+    bool good = !ferror(file);
+    good = fclose(file) == 0 && good;
+    if (!good)
+        return jobs_fail(&run->error, JOBS_FAULT_DATA, "a temporary file cannot be written: %s",
+                         strerror(errno));
+    if (run->out_bytes > run->most_bytes)
+        return jobs_fail(&run->error, JOBS_FAULT_DATA,
+                         "%s of %lld bytes is larger than the %lld that are allowed here", what,
+                         (long long)run->out_bytes, (long long)run->most_bytes);
+    return true;
+}
+
+/* ---- planning ------------------------------------------------------------------------------------------ */
+
+static FILE *open_part(void *context, const struct steps_part *part, struct jobs_error *error) {
+    struct role_planning *p = context;
+    if (part->number >= p->most_parts) {
+        jobs_fail(error, JOBS_FAULT_USAGE, "the job would have more than %zu tasks, which are allowed here",
+                  p->most_parts);
+        return NULL;
+    }
+    FILE *file = open_out(&p->run);
+    if (!file) *error = p->run.error;
+    return file;
+}
+
+static bool note_end(struct role_planning *p, int64_t end) {
+    if (p->n_parts == p->parts_room) {
+        size_t room = 2 * p->parts_room + 64;
+        int64_t *bigger = realloc(p->part_ends, room * sizeof *bigger);
+        if (!bigger) return false;
+        p->part_ends = bigger;
+        p->parts_room = room;
+    }
+    p->part_ends[p->n_parts++] = end;
+    return true;
+}
+
+static bool close_part(void *context, const struct steps_part *part, FILE *file, bool whole,
+                       struct jobs_error *error) {
+    struct role_planning *p = context;
+    (void)part;
+    if (!whole) {
+        fclose(file);
+        return false;
+    }
+    bool good = close_out(&p->run, file, "a plan");
+    if (!good) *error = p->run.error;
+    return good && (note_end(p, p->run.out_bytes) || jobs_fail_memory(error, "planning"));
+}
+
+static bool plan_dataset(struct role_planning *p, struct dataset *dataset) {
+    struct steps_sink sink = {open_part, close_part, p};
+    struct steps_planned planned;
+    struct grouped job;
+    if (!grouped_open(&job, &p->spec, dataset, &p->run.error)) return false;
+    bool good = steps_plan(&job, p->part_rows, &sink, &planned, &p->run.error);
+    grouped_close(&job);
+    if (good && planned.left_out && p->spec.notes)
+        fprintf(p->spec.notes, "%llu rows without a slice key left out\n",
+                (unsigned long long)planned.left_out);
+    return good;
+}
+
+/* Closes the stream of notes; at most so much of it is kept, ending at a character. */
+static void take_notes(FILE *notes, char **text, const size_t *length, char out[ROLE_NOTES_MAX]) {
+    if (!notes || fclose(notes) != 0) return;
+    size_t n = *length < ROLE_NOTES_MAX ? *length : ROLE_NOTES_MAX - 1;
+    while (n > 0 && ((unsigned char)(*text)[n] & 0xC0) == 0x80) n--;
+    memcpy(out, *text, n);
+    out[n] = '\0';
+    free(*text);
+}
+
+bool role_plan_on_thread(void *arg) {
+    struct role_planning *p = arg;
+    char *notes = NULL;
+    size_t length = 0;
+    struct dataset dataset;
+    p->spec.memory = STEP_MEMORY;
+    p->spec.go_on = go_on;
+    p->spec.context = &p->run;
+    p->spec.notes = open_memstream(&notes, &length);
+    if (dataset_open(&dataset, p->name, role_range_source(&p->dataset), &p->options, &p->run.error)) {
+        plan_dataset(p, &dataset);
+        dataset_close(&dataset);
+    }
+    take_notes(p->spec.notes, &notes, &length, p->notes);
+    return false;
+}
+
+void role_plan_free(struct role_planning *p) {
+    free(p->part_ends);
+    p->part_ends = NULL;
+}
+
+/* ---- fitting and combining ----------------------------------------------------------------------------- */
+
+bool role_fit_on_thread(void *arg) {
+    struct role_fitting *f = arg;
+    struct steps_fit_options options = {.threads = 1, .go_on = go_on, .context = &f->run};
+    FILE *out = open_out(&f->run);
+    if (!out) return false;
+    bool good = steps_fit(f->name, role_range_source(&f->part), &options, out, &f->run.error);
+    if (good)
+        close_out(&f->run, out, "a table");
+    else
+        fclose(out);
+    return false;
+}
+
+bool role_combine_on_thread(void *arg) {
+    struct role_combining *c = arg;
+    struct steps_combine_options options = {.format = c->format};
+    struct steps_table *tables = calloc(c->n_tables + 1, sizeof *tables);
+    FILE *out = tables ? open_out(&c->run) : NULL;
+    if (!tables) jobs_fail_memory(&c->run.error, "combining the results");
+    for (size_t i = 0; out && i < c->n_tables; i++)
+        tables[i] = (struct steps_table){"a task's result", role_range_source(&c->tables[i])};
+    bool good = out && steps_combine(tables, c->n_tables, &options, out, &c->run.error);
+    if (good)
+        close_out(&c->run, out, "a table");
+    else if (out)
+        fclose(out);
+    free(tables);
+    return false;
+}
+
+/* ---- association and log2_sum -------------------------------------------------------------------------- */
+
+static const char *or_none(const char *text) {
+    return text[0] ? text : NULL;
+}
+
+static void set_association(const Rookery__V1__AssociationModel *m, struct jobs_args *args) {
+    args->variant = m->variant;
+    args->status = m->status;
+    args->patient = m->patient;
+    args->diseased = or_none(m->diseased);
+    args->healthy = or_none(m->healthy);
+    args->top = (size_t)m->top;
+    args->min_patients = (size_t)m->min_patients;
+}
+
+static void set_log2_sum(const Rookery__V1__Log2SumModel *m, struct jobs_args *args) {
+    args->patient = m->patient;
+    args->transcript = m->transcript;
+    args->tpm = m->tpm;
+    args->null_as_zero = m->null_as_zero;
+}
+
+static struct input input_of(const struct role_table_file *file) {
+    return (struct input){.path = file->name, .name = file->name, .fd = file->fd};
+}
+
+static bool run_genomics(struct role_genomics *g, FILE *out, FILE *notes) {
+    struct jobs_args args = {.spec = {.format = g->format}};
+    struct input rows = input_of(&g->rows), map = input_of(&g->map), symbols = input_of(&g->symbols);
+    struct genomics_file rows_file = {&rows, g->rows.options}, map_file = {&map, g->map.options},
+                         symbols_file = {g->symbols.fd >= 0 ? &symbols : NULL, g->symbols.options};
+    if (g->spec->model_case == ROOKERY__V1__JOB_SPEC__MODEL_ASSOCIATION) {
+        set_association(g->spec->association, &args);
+        return genomics_associate(&args, &rows_file, out, &g->run.error);
+    }
+    set_log2_sum(g->spec->log2_sum, &args);
+    return genomics_express(&args, &rows_file, &map_file, &symbols_file, out, notes, &g->run.error);
+}
+
+bool role_genomics_on_thread(void *arg) {
+    struct role_genomics *g = arg;
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_out(&g->run), *notes = open_memstream(&text, &length);
+    bool good = out && run_genomics(g, out, notes);
+    if (good)
+        close_out(&g->run, out, "a table");
+    else if (out)
+        fclose(out);
+    take_notes(notes, &text, &length, g->notes);
+    return false;
+}

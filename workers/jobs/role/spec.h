@@ -1,0 +1,17 @@
+/* A job's spec as the grouped fit takes it. */
+#ifndef ROOKERY_WORKERS_JOBS_ROLE_SPEC_H
+#define ROOKERY_WORKERS_JOBS_ROLE_SPEC_H
+
+#include "core/base/arena.h"
+#include "core/base/str.h"
+#include "rookery/v1/job.pb-c.h"
+#include "workers/jobs/fit/grouped.h"
+
+/* NULL when the bytes are no spec, which they are: they were checked before they were stored. */
+const Rookery__V1__JobSpec *role_spec_decode(struct arena *a, struct str encoded);
+
+/* A linear or logistic model; memory is the arena's and the spec's. Also sets what the job asks of the dataset. */
+void role_spec_grouped(struct arena *a, const Rookery__V1__JobSpec *spec, struct grouped_spec *out,
+                       struct dataset_options *dataset);
+
+#endif

@@ -1,0 +1,264 @@
+/* The SQL of jobs' steps. Every statement that changes a job names the state it is in, so that what comes late or twice
+ * changes nothing; messages go into the outbox in the same statement, and out after the commit. */
+#include "workers/jobs/role/store.h"
+
+#include "core/domain/job/job.h"
+#include "workers/jobs/role/jobs.h"
+
+static struct pg_args args_of(struct fiber *self, int64_t job_id) {
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_i64(&args, job_id);
+    return args;
+}
+
+/* ---- beginning ----------------------------------------------------------------------------------------- */
+
+static const struct pg_stmt BEGIN_PLAN = {
+    .name = "role_begin_plan",
+    .sql = "UPDATE jobs j SET attempts = attempts + 1, touched_at = now() WHERE id = $1 AND state = 1"
+           " RETURNING attempts, tasks, spec, dataset_id, (SELECT name FROM datasets d WHERE d.id = "
+           "j.dataset_id),"
+           " (SELECT dialect FROM datasets d WHERE d.id = j.dataset_id)",
+};
+
+int role_begin_plan(struct fiber *self, struct worker *w, int64_t job_id, struct role_job *out,
+                    struct fault *fault) {
+    struct pg_args args = args_of(self, job_id);
+    struct pg_result *r;
+    int e = pg_exec(self, w->domain.pg, &BEGIN_PLAN, &args, &r, fault);
+    *out = (struct role_job){0};
+    if (e != 0 || pg_rows(r) == 0) return e;
+    *out = (struct role_job){
+        .wanted = true,
+        .attempts = pg_get_i64(r, 0, 0),
+        .tasks = pg_get_i64(r, 0, 1),
+        .spec = pg_get_str(r, 0, 2),
+        .dataset_id = pg_get_i64(r, 0, 3),
+        .dataset_name = pg_is_null(r, 0, 4) ? (struct str){0} : pg_get_str(r, 0, 4),
+        .dialect = pg_get_str(r, 0, 5),
+    };
+    return 0;
+}
+
+static const struct pg_stmt BEGIN_TASK = {
+    .name = "role_begin_task",
+    .sql = "UPDATE job_tasks t SET attempts = t.attempts + 1 FROM jobs j"
+           " WHERE j.id = $1 AND j.state = 2 AND t.job_id = $1 AND t.task = $2 AND NOT t.done"
+           " RETURNING t.attempts, j.tasks",
+};
+
+int role_begin_task(struct fiber *self, struct worker *w, int64_t job_id, int32_t task, struct role_job *out,
+                    struct fault *fault) {
+    struct pg_args args = args_of(self, job_id);
+    struct pg_result *r;
+    pg_i32(&args, task);
+    int e = pg_exec(self, w->domain.pg, &BEGIN_TASK, &args, &r, fault);
+    *out = (struct role_job){0};
+    if (e == 0 && pg_rows(r) == 1)
+        *out =
+            (struct role_job){.wanted = true, .attempts = pg_get_i64(r, 0, 0), .tasks = pg_get_i64(r, 0, 1)};
+    return e;
+}
+
+static const struct pg_stmt BEGIN_COMBINE = {
+    .name = "role_begin_combine",
+    .sql = "UPDATE jobs SET attempts = attempts + 1, touched_at = now() WHERE id = $1 AND state = 3"
+           " RETURNING attempts, tasks, spec",
+};
+
+int role_begin_combine(struct fiber *self, struct worker *w, int64_t job_id, struct role_job *out,
+                       struct fault *fault) {
+    struct pg_args args = args_of(self, job_id);
+    struct pg_result *r;
+    int e = pg_exec(self, w->domain.pg, &BEGIN_COMBINE, &args, &r, fault);
+    *out = (struct role_job){0};
+    if (e == 0 && pg_rows(r) == 1)
+        *out = (struct role_job){.wanted = true,
+                                 .attempts = pg_get_i64(r, 0, 0),
+                                 .tasks = pg_get_i64(r, 0, 1),
+                                 .spec = pg_get_str(r, 0, 2)};
+    return e;
+}
+
+static const struct pg_stmt FIND_DATASET = {
+    .name = "role_find_dataset",
+    .sql = "SELECT name, dialect FROM datasets WHERE id = $1",
+    .read_only = true,
+};
+
+int role_find_dataset(struct fiber *self, struct worker *w, int64_t dataset_id, struct str *name,
+                      struct str *dialect, struct fault *fault) {
+    struct pg_args args = args_of(self, dataset_id);
+    struct pg_result *r;
+    int e = pg_exec(self, w->domain.pg, &FIND_DATASET, &args, &r, fault);
+    *name = *dialect = (struct str){0};
+    if (e != 0 || pg_rows(r) == 0) return e;
+    *name = pg_get_str(r, 0, 0);
+    *dialect = pg_get_str(r, 0, 1);
+    return 0;
+}
+
+/* ---- messages ------------------------------------------------------------------------------------------ */
+
+static int task_message(struct fiber *self, struct worker *w, int64_t job_id, int64_t task,
+                        struct event_record *out, struct fault *fault) {
+    Rookery__Events__V1__RunTask run = ROOKERY__EVENTS__V1__RUN_TASK__INIT;
+    JobMessage m = ROOKERY__EVENTS__V1__JOB_MESSAGE__INIT;
+    int e = domain_next_id(&w->domain, &m.id, fault);
+    run.job_id = job_id;
+    run.task = (int32_t)task;
+    m.what_case = ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_RUN_TASK;
+    m.run_task = &run;
+    if (e == 0) *out = job_message_encode(fiber_arena(self), &m, w->domain.config->partitions);
+    return e;
+}
+
+static int combine_message(struct fiber *self, struct worker *w, int64_t job_id, struct event_record *out,
+                           struct fault *fault) {
+    Rookery__Events__V1__CombineJob combine = ROOKERY__EVENTS__V1__COMBINE_JOB__INIT;
+    JobMessage m = ROOKERY__EVENTS__V1__JOB_MESSAGE__INIT;
+    int e = domain_next_id(&w->domain, &m.id, fault);
+    combine.job_id = job_id;
+    m.what_case = ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_COMBINE_JOB;
+    m.combine_job = &combine;
+    if (e == 0) *out = job_message_encode(fiber_arena(self), &m, w->domain.config->partitions);
+    return e;
+}
+
+/* ---- ending -------------------------------------------------------------------------------------------- */
+
+static const struct pg_stmt END_PLAN = {
+    .name = "role_end_plan",
+    .sql =
+        "WITH moved AS (UPDATE jobs SET state = 2, tasks = $2, notes = $3, attempts = 0, touched_at = now()"
+        "   WHERE id = $1 AND state = 1 RETURNING id),"
+        " made AS (INSERT INTO job_tasks (job_id, task) SELECT id, generate_series(0, $2 - 1) FROM moved)"
+        " INSERT INTO outbox (id, partition, payload, stream)"
+        " SELECT m.id, m.partition, m.payload, 1 FROM moved,"
+        "   unnest($4::bigint[], $5::integer[], $6::bytea[]) AS m (id, partition, payload)",
+};
+
+static void message_arrays(struct pg_args *args, const struct event_record *m, size_t n) {
+    int64_t *ids = ARENA_ARRAY(args->arena, int64_t, n);
+    int32_t *partitions = ARENA_ARRAY(args->arena, int32_t, n);
+    struct str *payloads = ARENA_ARRAY(args->arena, struct str, n);
+    for (size_t i = 0; i < n; i++) {
+        ids[i] = m[i].id;
+        partitions[i] = m[i].partition;
+        payloads[i] = m[i].payload;
+    }
+    pg_i64_array(args, ids, n);
+    pg_i32_array(args, partitions, n);
+    pg_bytes_array(args, payloads, n);
+}
+
+int role_end_plan(struct fiber *self, struct worker *w, int64_t job_id, int64_t tasks, const char *notes,
+                  struct fault *fault) {
+    size_t n = tasks < ROLE_WINDOW ? (size_t)tasks : ROLE_WINDOW;
+    struct event_record first[ROLE_WINDOW];
+    for (size_t i = 0; i < n; i++) {
+        int e = task_message(self, w, job_id, (int64_t)i, &first[i], fault);
+        if (e != 0) return e;
+    }
+    struct pg_args args = args_of(self, job_id);
+    struct pg_result *r;
+    pg_i32(&args, (int32_t)tasks);
+    pg_text(&args, role_clean_text(fiber_arena(self), notes));
+    message_arrays(&args, first, n);
+    int e = pg_exec(self, w->domain.pg, &END_PLAN, &args, &r, fault);
+    if (e != 0 || pg_affected(r) == 0) return e;
+    outbox_publish(self, &w->domain, first, n);
+    job_tell_watchers(self, &w->domain, job_id);
+    return 0;
+}
+
+/* Tasks of a job end one after the other, so that the last one sees that it is the last. Parts stay until the job has
+ * ended: another worker may be reading them, for the same task. */
+static const struct pg_stmt LOCK_JOB = {
+    .name = "role_lock_job",
+    .sql = "SELECT id FROM jobs WHERE id = $1 FOR NO KEY UPDATE",
+};
+
+static const struct pg_stmt END_TASK = {
+    .name = "role_end_task",
+    .sql = "WITH ended AS (UPDATE job_tasks t SET done = true FROM jobs j"
+           "   WHERE j.id = $1 AND j.state = 2 AND t.job_id = $1 AND t.task = $2 AND NOT t.done RETURNING "
+           "t.task),"
+           " next AS (INSERT INTO outbox (id, partition, payload, stream) SELECT $3, $4, $5, 1 FROM ended "
+           "WHERE $6)"
+           " SELECT count(*) FROM ended",
+};
+
+static const struct pg_stmt END_TASKS = {
+    .name = "role_end_tasks",
+    .sql = "WITH moved AS (UPDATE jobs SET state = CASE WHEN EXISTS (SELECT FROM job_tasks WHERE job_id = $1 "
+           "AND NOT done)"
+           "     THEN 2 ELSE 3 END, touched_at = now() WHERE id = $1 AND state = 2 RETURNING state),"
+           " next AS (INSERT INTO outbox (id, partition, payload, stream) SELECT $2, $3, $4, 1 FROM moved "
+           "WHERE state = 3)"
+           " SELECT count(*) FROM moved WHERE state = 3",
+};
+
+int role_end_task(struct fiber *self, struct worker *w, int64_t job_id, int32_t task, int64_t tasks,
+                  struct fault *fault) {
+    struct event_record next, combine;
+    int e = task_message(self, w, job_id, (int64_t)task + ROLE_WINDOW, &next, fault);
+    if (e == 0) e = combine_message(self, w, job_id, &combine, fault);
+    if (e != 0) return e;
+    bool more = (int64_t)task + ROLE_WINDOW < tasks;
+    struct pg_args lock = args_of(self, job_id), one = args_of(self, job_id), all = args_of(self, job_id);
+    pg_i32(&one, task);
+    outbox_args(&one, &next);
+    pg_bool(&one, more);
+    outbox_args(&all, &combine);
+    const struct pg_call calls[] = {{&LOCK_JOB, &lock}, {&END_TASK, &one}, {&END_TASKS, &all}};
+    struct pg_result *r[3];
+    e = pg_exec_all(self, w->domain.pg, calls, 3, r, fault);
+    if (e != 0) return e;
+    if (more && pg_get_i64(r[1], 0, 0) == 1) outbox_publish(self, &w->domain, &next, 1);
+    if (pg_get_i64(r[2], 0, 0) == 1) outbox_publish(self, &w->domain, &combine, 1);
+    job_tell_watchers(self, &w->domain, job_id);
+    return 0;
+}
+
+/* The statement ends the job; then what it leaves behind goes. */
+static int end_job(struct fiber *self, struct worker *w, int64_t job_id, const struct pg_stmt *stmt,
+                   const struct pg_args *args, struct fault *fault) {
+    struct pg_args drop = args_of(self, job_id);
+    const struct pg_call calls[] = {{stmt, args}, {&JOB_DROP_WORK, &drop}};
+    int e = pg_exec_all(self, w->domain.pg, calls, 2, NULL, fault);
+    if (e == 0) job_tell_watchers(self, &w->domain, job_id);
+    return e;
+}
+
+static const struct pg_stmt END_JOB = {
+    .name = "role_end_job",
+    .sql = "UPDATE jobs SET state = 4, result_bytes = $3, notes = coalesce($4, notes), tasks = "
+           "greatest(tasks, 1),"
+           " ended_at = now() WHERE id = $1 AND state = $2",
+};
+
+int role_end_job(struct fiber *self, struct worker *w, int64_t job_id, Rookery__V1__JobState from,
+                 int64_t result_bytes, const char *notes, struct fault *fault) {
+    struct pg_args args = args_of(self, job_id);
+    pg_i32(&args, (int32_t)from);
+    pg_i64(&args, result_bytes);
+    if (notes)
+        pg_text(&args, role_clean_text(fiber_arena(self), notes));
+    else
+        pg_null(&args);
+    return end_job(self, w, job_id, &END_JOB, &args, fault);
+}
+
+static const struct pg_stmt FAIL = {
+    .name = "role_job_fail",
+    .sql = "UPDATE jobs SET state = 5, error = $2, ended_at = now() WHERE id = $1 AND ended_at IS NULL",
+};
+
+int role_job_fail(struct fiber *self, struct worker *w, int64_t job_id, const char *sentence,
+                  struct fault *fault) {
+    struct pg_args args = args_of(self, job_id);
+    pg_text(&args, role_clean_text(fiber_arena(self), sentence));
+    return end_job(self, w, job_id, &FAIL, &args, fault);
+}

@@ -1,0 +1,92 @@
+/*
+ * csv: a strict RFC 4180 reader.
+ *
+ * Bytes go in as they arrive (csv_reader_room, csv_reader_commit), or from a file descriptor
+ * (csv_reader_read); records come out one at a time. A record may be cut anywhere between two reads, inside
+ * quotes too. Memory is one buffer that holds at least one record, whatever the size of the input.
+ *
+ * The dialect: fields are separated by the delimiter (a comma unless told otherwise) and records by LF or
+ * CRLF; the last newline may be missing; a leading UTF-8 byte order mark is skipped; spaces belong to the
+ * field; a field that starts with a quote ends with one, quotes inside are doubled, and it may hold
+ * delimiters and newlines. The first record is the header. Everything else is an error that names line and
+ * column and says what would be right, never a guess: a row of another length than the header, an empty or
+ * repeated name, NUL, bad UTF-8, a quote inside an unquoted field, text behind a closing quote, a quote that
+ * is never closed, a lone carriage return.
+ */
+#ifndef ROOKERY_WORKERS_JOBS_TABLE_CSV_H
+#define ROOKERY_WORKERS_JOBS_TABLE_CSV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* A record longer than this is refused: an opening quote that nothing closes would otherwise take in the
+ * file. */
+#define CSV_RECORD_MAX (16u << 20)
+/* Fields in a record. Wide genomics tables have twenty thousand or so. */
+#define CSV_COLUMNS_MAX 65536
+/* How much is read at a time, and the buffer to begin with. */
+#define CSV_BUFFER (256u << 10)
+
+/* One cell, unquoted and undoubled: bytes, not a string. Valid until the next call on the reader. */
+struct csv_field {
+    const char *at;
+    uint32_t length;
+    bool quoted;  /* stood in quotes, so it is text whatever it says ("NA" is Namibia) */
+    bool doubled; /* private: quotes inside are still doubled */
+};
+
+/* What was wrong, and where: line and column count from 1, columns in bytes from the start of the line. */
+struct csv_error {
+    uint64_t line, column;
+    char text[240];
+};
+
+enum csv_status {
+    CSV_RECORD, /* *fields holds a record */
+    CSV_MORE,   /* more bytes are needed */
+    CSV_END,    /* the input ended after the last record */
+    CSV_ERROR   /* csv_reader_error says what; every later call returns CSV_ERROR again */
+};
+
+struct csv_reader;
+
+/* delimiter: one ASCII byte that is no quote, CR or LF; 0 means a comma. NULL when there is no memory. */
+struct csv_reader *csv_reader_new(char delimiter);
+void csv_reader_free(struct csv_reader *reader);
+
+/* Where the next input goes: *room bytes (at least 1) at the address returned, then commit what was written
+ * there. NULL (and CSV_ERROR from then on) when the record would pass CSV_RECORD_MAX or there is no memory.
+ * Invalidates the fields of the last record. Committing 0 bytes says that the input has ended. */
+char *csv_reader_room(struct csv_reader *reader, size_t *room);
+void csv_reader_commit(struct csv_reader *reader, size_t n);
+
+/* The next record of what was committed. The header comes first and has been checked. */
+enum csv_status csv_reader_next(struct csv_reader *reader, const struct csv_field **fields, size_t *n);
+
+/* Where input comes from: fills at most room bytes (at least 1) and returns how many, 0 at the end, -1 with
+ * errno. */
+struct csv_source {
+    ssize_t (*read)(void *context, char *at, size_t room);
+    void *context;
+};
+/* The source that reads *fd (blocking). fd is borrowed as long as the source is used. */
+struct csv_source csv_source_fd(const int *fd);
+
+/* The same over a source, reading as needed: never CSV_MORE. A read error is CSV_ERROR. */
+enum csv_status csv_reader_read(struct csv_reader *reader, const struct csv_source *source,
+                                const struct csv_field **fields, size_t *n);
+
+/* The line on which the last record began, counting from 1. */
+uint64_t csv_reader_line(const struct csv_reader *reader);
+/* Bytes taken in so far. */
+uint64_t csv_reader_bytes(const struct csv_reader *reader);
+/* Meaningful after CSV_ERROR. Borrowed; lives as long as the reader. */
+const struct csv_error *csv_reader_error(const struct csv_reader *reader);
+
+/* Whether bytes are well-formed UTF-8 (no surrogates, no overlong forms); *bad is the offset of the first
+ * that are not. */
+bool csv_utf8_valid(const char *bytes, size_t length, size_t *bad);
+
+#endif

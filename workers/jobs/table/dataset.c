@@ -1,0 +1,264 @@
+/* dataset: see the header. The hot path is read_number: a missing cell and a short decimal are told first. */
+#include "workers/jobs/table/dataset.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "workers/jobs/table/decimal.h"
+
+/* How much of a value or of a list of names a sentence shows. */
+#define SHOWN 60
+#define SHOWN_NAMES 400
+
+const char *column_type_name(enum column_type type) {
+    static const char *const names[] = {"integer", "double", "text"};
+    return names[type];
+}
+
+/* --- missing tokens ---------------------------------------------------------------------------------------
+ */
+
+static bool na_list_add(struct na_list *list, const char *text, size_t length) {
+    char **tokens = realloc(list->tokens, (list->n + 1) * sizeof *tokens);
+    if (!tokens) return false;
+    list->tokens = tokens;
+    tokens[list->n] = strndup(text, length);
+    if (!tokens[list->n]) return false;
+    list->n++;
+    double value;
+    list->empty |= length == 0;
+    list->numeric |= decimal_parse(text, length, &value) != DECIMAL_NOT;
+    return true;
+}
+
+bool na_list_parse(struct na_list *list, const char *text) {
+    *list = (struct na_list){0};
+    while (*text) {
+        size_t length = strcspn(text, ",");
+        if (!na_list_add(list, text, length)) {
+            na_list_free(list);
+            return false;
+        }
+        text += length;
+        if (*text == ',' && text[1] == '\0' && length > 0) return na_list_add(list, "", 0);
+        text += *text == ',';
+    }
+    return true;
+}
+
+void na_list_free(struct na_list *list) {
+    for (size_t i = 0; i < list->n; i++) free(list->tokens[i]);
+    free(list->tokens);
+    *list = (struct na_list){0};
+}
+
+bool na_list_has(const struct na_list *list, const char *text, size_t length) {
+    if (length == 0) return list->empty;
+    for (size_t i = 0; i < list->n; i++) {
+        const char *token = list->tokens[i];
+        if (token[0] == text[0] && strncmp(token, text, length) == 0 && token[length] == '\0') return true;
+    }
+    return false;
+}
+
+/* --- life -------------------------------------------------------------------------------------------------
+ */
+
+static bool csv_failed(const struct dataset *d, struct jobs_error *error) {
+    const struct csv_error *e = csv_reader_error(d->csv);
+    return jobs_fail(error, JOBS_FAULT_DATA, "%s, line %llu, column %llu: %s", d->name,
+                     (unsigned long long)e->line, (unsigned long long)e->column, e->text);
+}
+
+static bool read_header(struct dataset *d, struct jobs_error *error) {
+    const struct csv_field *fields;
+    size_t n;
+    if (csv_reader_read(d->csv, &d->source, &fields, &n) != CSV_RECORD) return csv_failed(d, error);
+    d->columns = calloc(n, sizeof *d->columns);
+    d->cells = calloc(n, sizeof *d->cells);
+    d->used = calloc(n, sizeof *d->used);
+    if (!d->columns || !d->cells || !d->used) return jobs_fail_memory(error, "the header");
+    d->n_columns = n;
+    for (size_t i = 0; i < n; i++) {
+        d->columns[i].name = strndup(fields[i].at, fields[i].length);
+        if (!d->columns[i].name ||
+            !na_list_parse(&d->columns[i].na, d->options.na ? d->options.na : NA_DEFAULT)) {
+            return jobs_fail_memory(error, "the header");
+        }
+    }
+    return true;
+}
+
+static bool unknown_column(const struct dataset *d, const char *name, const char *wanted_by,
+                           struct jobs_error *error) {
+    char names[SHOWN_NAMES] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < d->n_columns; i++) {
+        size_t length = strlen(d->columns[i].name);
+        if (used + length + 8 > sizeof names) {
+            memcpy(names + used, ", …", sizeof ", …");
+            break;
+        }
+        if (i > 0) memcpy(names + used, ", ", 2), used += 2;
+        memcpy(names + used, d->columns[i].name, length + 1);
+        used += length;
+    }
+    return jobs_fail(error, JOBS_FAULT_USAGE, "%s: %s has no column \"%.*s\"; it has %s", wanted_by, d->name,
+                     SHOWN, name, names);
+}
+
+static bool set_column_tokens(struct dataset *d, struct jobs_error *error) {
+    for (size_t i = 0; i < d->options.n_na_columns; i++) {
+        size_t at = dataset_find(d, d->options.na_columns[i]);
+        if (at == DATASET_NO_COLUMN) return unknown_column(d, d->options.na_columns[i], "--na-column", error);
+        na_list_free(&d->columns[at].na);
+        if (!na_list_parse(&d->columns[at].na, d->options.na_of[i]))
+            return jobs_fail_memory(error, "the header");
+    }
+    return true;
+}
+
+bool dataset_open(struct dataset *d, const char *name, struct csv_source source,
+                  const struct dataset_options *options, struct jobs_error *error) {
+    *d = (struct dataset){.name = name, .source = source, .options = *options};
+    d->csv = csv_reader_new(options->delimiter);
+    if (!d->csv) return jobs_fail_memory(error, "reading the file");
+    if (read_header(d, error) && set_column_tokens(d, error)) return true;
+    dataset_close(d);
+    return false;
+}
+
+void dataset_close(struct dataset *d) {
+    for (size_t i = 0; d->columns && i < d->n_columns; i++) {
+        free(d->columns[i].name);
+        na_list_free(&d->columns[i].na);
+    }
+    free(d->used);
+    free(d->cells);
+    free(d->columns);
+    csv_reader_free(d->csv);
+    *d = (struct dataset){0};
+}
+
+/* --- columns ----------------------------------------------------------------------------------------------
+ */
+
+size_t dataset_find(const struct dataset *d, const char *name) {
+    for (size_t i = 0; i < d->n_columns; i++) {
+        if (strcmp(d->columns[i].name, name) == 0) return i;
+    }
+    return DATASET_NO_COLUMN;
+}
+
+static void use_column(struct dataset *d, size_t at, unsigned use) {
+    if (!d->columns[at].use && use) d->used[d->n_used++] = at;
+    d->columns[at].use |= use;
+}
+
+bool dataset_use(struct dataset *d, const char *name, unsigned use, const char *wanted_by,
+                 struct jobs_error *error) {
+    size_t at = dataset_find(d, name);
+    if (at == DATASET_NO_COLUMN) return unknown_column(d, name, wanted_by, error);
+    use_column(d, at, use);
+    return true;
+}
+
+void dataset_use_all(struct dataset *d, unsigned use) {
+    for (size_t i = 0; i < d->n_columns; i++) use_column(d, i, use);
+}
+
+/* --- rows -------------------------------------------------------------------------------------------------
+ */
+
+static bool text_where_number(const struct dataset *d, const struct dataset_column *column,
+                              const struct csv_field *field, struct jobs_error *error) {
+    double value;
+    bool number = decimal_parse(field->at, field->length, &value) != DECIMAL_NOT;
+    int shown = field->length < SHOWN ? (int)field->length : SHOWN;
+    const char *why =
+        field->quoted && number
+            ? "is in quotes, and a quoted cell is text; drop the quotes or allow quoted numbers"
+            : "is not a number; write a decimal such as -12.5, or name it as a missing-value text";
+    return jobs_fail(error, JOBS_FAULT_DATA, "%s, line %llu, column \"%s\": \"%.*s%s\" %s", d->name,
+                     (unsigned long long)csv_reader_line(d->csv), column->name, shown, field->at,
+                     field->length > SHOWN ? "…" : "", why);
+}
+
+static void note_kind(struct dataset *d, struct dataset_column *column, enum decimal_kind kind) {
+    if (kind == DECIMAL_INTEGER) return;
+    if (kind == DECIMAL_BIG_INTEGER && !column->big_line) column->big_line = csv_reader_line(d->csv);
+    enum column_type type = kind == DECIMAL_NOT    ? COLUMN_TEXT
+                            : kind == DECIMAL_REAL ? COLUMN_DOUBLE
+                                                   : COLUMN_INTEGER;
+    if (type > column->type) column->type = type;
+}
+
+/* Fills the number of a cell whose column wants one. */
+static bool read_number(struct dataset *d, struct dataset_column *column, const struct csv_field *field,
+                        struct dataset_cell *cell, struct jobs_error *error) {
+    bool may_miss = !field->quoted, may_parse = !field->quoted || d->options.quoted_numbers;
+    enum decimal_kind kind = DECIMAL_NOT;
+    if (may_miss && column->na.numeric) cell->missing = na_list_has(&column->na, field->at, field->length);
+    if (may_parse && !cell->missing) kind = decimal_parse(field->at, field->length, &cell->number);
+    if (kind == DECIMAL_NOT) {
+        cell->number = NAN;
+        if (may_miss && !cell->missing) cell->missing = na_list_has(&column->na, field->at, field->length);
+        if (cell->missing) return true;
+        if (column->use & USE_NUMBER) {
+            if (d->options.text == TEXT_IS_ERROR) return text_where_number(d, column, field, error);
+            cell->missing = true;
+            cell->bad = d->options.text == TEXT_IS_MARKED;
+            return true;
+        }
+    }
+    note_kind(d, column, kind);
+    return true;
+}
+
+static bool row_has_gap(const struct dataset *d, const struct csv_field *fields) {
+    for (size_t i = 0; i < d->n_columns; i++) {
+        if (!fields[i].quoted && !d->columns[i].no_gap &&
+            na_list_has(&d->columns[i].na, fields[i].at, fields[i].length))
+            return true;
+    }
+    return false;
+}
+
+static bool read_cells(struct dataset *d, const struct csv_field *fields, struct dataset_row *row,
+                       struct jobs_error *error) {
+    for (size_t u = 0; u < d->n_used; u++) {
+        size_t at = d->used[u];
+        const struct csv_field *field = &fields[at];
+        struct dataset_column *column = &d->columns[at];
+        struct dataset_cell *cell = &d->cells[at];
+        cell->text = field->at;
+        cell->length = field->length;
+        cell->quoted = field->quoted;
+        cell->missing = cell->bad = false;
+        if (column->use & (USE_NUMBER | USE_TYPE)) {
+            if (!read_number(d, column, field, cell, error)) return false;
+            row->bad |= cell->bad;
+        } else {
+            cell->missing = !field->quoted && na_list_has(&column->na, field->at, field->length);
+        }
+        column->n_missing += cell->missing;
+    }
+    return true;
+}
+
+enum dataset_status dataset_next(struct dataset *d, struct dataset_row *row, struct jobs_error *error) {
+    const struct csv_field *fields;
+    size_t n;
+    enum csv_status status = csv_reader_read(d->csv, &d->source, &fields, &n);
+    if (status == CSV_END) return DATASET_END;
+    if (status != CSV_RECORD) {
+        csv_failed(d, error);
+        return DATASET_ERROR;
+    }
+    *row = (struct dataset_row){.cells = d->cells, .line = csv_reader_line(d->csv)};
+    if (!read_cells(d, fields, row, error)) return DATASET_ERROR;
+    row->gap = (d->options.want_gaps && row_has_gap(d, fields)) || row->bad;
+    d->n_rows++;
+    return DATASET_ROW;
+}

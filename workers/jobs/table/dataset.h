@@ -1,0 +1,118 @@
+/*
+ * dataset: the rows of a CSV as typed cells, one row at a time, so that a file of any size passes through.
+ *
+ * Types come from all rows: a column is INTEGER until a cell has a point or an exponent, DOUBLE until a cell
+ * is no number, then TEXT. A cell is missing when it stands unquoted and says one of the column's missing
+ * tokens (the empty cell and NA unless told otherwise). A quoted cell is text whatever it says, unless
+ * quoted_numbers.
+ */
+#ifndef ROOKERY_WORKERS_JOBS_TABLE_DATASET_H
+#define ROOKERY_WORKERS_JOBS_TABLE_DATASET_H
+
+#include "workers/jobs/table/csv.h"
+#include "workers/jobs/table/error.h"
+
+/* In the order of widening. A column without an observed cell is INTEGER. */
+enum column_type { COLUMN_INTEGER, COLUMN_DOUBLE, COLUMN_TEXT };
+const char *column_type_name(enum column_type type);
+
+/* What a column is wanted for; the flags may be combined, 0 skips it. */
+enum column_use {
+    USE_NUMBER = 1, /* every cell must be a number or missing */
+    USE_TYPE = 2,   /* a number where it is one: the column's type is found out */
+    USE_SPELL = 4,  /* the text as it was written is kept by a table (table.h) */
+    USE_KEY = 8,    /* the text is part of the slice key */
+};
+
+/* What to do with text where USE_NUMBER wants a number. */
+enum dataset_text {
+    TEXT_IS_ERROR,   /* stop, naming line, column and value */
+    TEXT_IS_MISSING, /* as if the cell said NA */
+    TEXT_IS_MARKED,  /* the cell is missing and marked bad: its slice will say parse_error */
+};
+
+/* The texts that mean "missing". An empty list: nothing does. */
+struct na_list {
+    char **tokens;
+    size_t n;
+    bool empty;   /* the empty cell is one of them */
+    bool numeric; /* one of them is a number, as -999 */
+};
+/* Splits a comma-separated list: "" is the empty list, "," is the empty cell alone, ",NA" the default. False
+ * when there is no memory. */
+bool na_list_parse(struct na_list *list, const char *text);
+void na_list_free(struct na_list *list);
+/* Whether an unquoted cell of this text is missing. */
+bool na_list_has(const struct na_list *list, const char *text, size_t length);
+#define NA_DEFAULT ",NA"
+
+struct dataset_options {
+    char delimiter;                /* 0: a comma */
+    const char *na;                /* NULL: NA_DEFAULT */
+    const char *const *na_columns; /* names with a list of their own … */
+    const char *const *na_of;      /* … and those lists */
+    size_t n_na_columns;
+    enum dataset_text text;
+    bool quoted_numbers; /* a quoted cell may be a number (but is never missing) */
+    bool want_gaps;      /* fill dataset_row.gap */
+};
+
+struct dataset_column {
+    char *name;
+    unsigned use; /* enum column_use flags; set by dataset_use before the first row */
+    bool no_gap;  /* its missing cells make no gap of a row (dataset_row.gap): something fills them */
+    struct na_list na;
+    enum column_type type; /* so far; meaningful with USE_NUMBER or USE_TYPE */
+    uint64_t n_missing;    /* so far; of used columns */
+    uint64_t big_line;     /* the first line with an integer past 2^53, which was rounded; 0: none */
+};
+
+struct dataset_cell {
+    double number;    /* NAN when missing or not a number */
+    const char *text; /* as written, unquoted; borrowed until the next row */
+    uint32_t length;
+    bool missing;
+    bool quoted;
+    bool bad; /* TEXT_IS_MARKED and it is text */
+};
+
+/* One row: cells[i] belongs to column i and is filled when the column is used. */
+struct dataset_row {
+    const struct dataset_cell *cells;
+    uint64_t line;
+    bool gap; /* some cell of the row is missing, unused columns included, those with no_gap not */
+    bool bad; /* some cell is bad */
+};
+
+struct dataset {
+    const char *name; /* borrowed: what errors call it */
+    struct dataset_column *columns;
+    size_t n_columns;
+    uint64_t n_rows; /* so far */
+    /* private */
+    struct csv_reader *csv;
+    struct csv_source source;
+    struct dataset_options options;
+    struct dataset_cell *cells;
+    size_t *used;
+    size_t n_used;
+};
+
+/* Opens a dataset over a source and reads its header. The name, the source's context and the options' strings
+ * are borrowed until dataset_close. False with *error set; *d then needs no closing. */
+bool dataset_open(struct dataset *d, const char *name, struct csv_source source,
+                  const struct dataset_options *options, struct jobs_error *error);
+void dataset_close(struct dataset *d);
+
+#define DATASET_NO_COLUMN SIZE_MAX
+size_t dataset_find(const struct dataset *d, const char *name);
+/* Adds flags to a column's use, by name; an unknown name is the user's fault and lists what there is.
+ * `wanted_by` names the option ("--x"). */
+bool dataset_use(struct dataset *d, const char *name, unsigned use, const char *wanted_by,
+                 struct jobs_error *error);
+void dataset_use_all(struct dataset *d, unsigned use);
+
+enum dataset_status { DATASET_ROW, DATASET_END, DATASET_ERROR };
+enum dataset_status dataset_next(struct dataset *d, struct dataset_row *row, struct jobs_error *error);
+
+#endif

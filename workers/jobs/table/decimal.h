@@ -1,0 +1,39 @@
+/*
+ * decimal: numbers as text, both ways, exactly and fast.
+ *
+ * Reading gives the double nearest to the decimal written (ties to even), as strtod does in the C locale, but
+ * without asking the process's locale. Printing gives the shortest decimal that reads back as the same
+ * double, and of those the nearest to it: 39.1, never 39.100000000000001.
+ */
+#ifndef ROOKERY_WORKERS_JOBS_TABLE_DECIMAL_H
+#define ROOKERY_WORKERS_JOBS_TABLE_DECIMAL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* What a cell's text turned out to be. The order is the order of type widening. */
+enum decimal_kind {
+    DECIMAL_INTEGER,     /* [+-]digits, within ±2^53: exact */
+    DECIMAL_BIG_INTEGER, /* [+-]digits past 2^53: the value was rounded, a caller should warn */
+    DECIMAL_REAL,        /* a decimal point or an exponent */
+    DECIMAL_NOT          /* anything else, and what overflows a double: "inf", "0x1p3", " 1", "1e999" */
+};
+
+/* Room for any double decimal_print writes, its terminating NUL included ("-2.2250738585072014e-308"). */
+#define DECIMAL_PRINT_ROOM 32
+
+/*
+ * Reads the whole of text[0..length) as one number: sign, digits with at most one point, exponent. No spaces,
+ * no grouping, no hexadecimal, no infinities. *value is written unless the answer is DECIMAL_NOT. What
+ * underflows is zero or subnormal, as strtod has it. Never reads past length; text needs no terminator.
+ */
+enum decimal_kind decimal_parse(const char *text, size_t length, double *value);
+
+/*
+ * Writes the shortest decimal of a finite value and a NUL into out (DECIMAL_PRINT_ROOM bytes) and returns its
+ * length. Plain notation from 0.0001 to below 1e16, otherwise d.ddde±XX.
+ * Method: Giulietti, "The Schubfach way to render doubles" (2020).
+ */
+size_t decimal_print(double value, char *out);
+
+#endif

@@ -1,7 +1,7 @@
 /* Logistic regression against R and scikit-learn; separation; the penalised fits against their optimality
  * conditions. */
-#include "tests/unit/jobs_reference.h"
 #include "tests/unit/support/fit_fixture.h"
+#include "tests/unit/support/jobs_reference.h"
 #include "workers/jobs/model/logistic.h"
 
 static struct slice slice;

@@ -2,8 +2,8 @@
  * against one another. */
 #include <jansson.h>
 
-#include "tests/unit/jobs_reference.h"
 #include "tests/unit/support/fit_fixture.h"
+#include "tests/unit/support/jobs_reference.h"
 #include "workers/jobs/model/linear.h"
 
 static struct slice slice;

@@ -1,5 +1,5 @@
 /* Tails, quantiles and Fisher's test against 40-digit arithmetic. */
-#include "tests/unit/jobs_reference.h"
+#include "tests/unit/support/jobs_reference.h"
 #include "workers/jobs/model/distributions.h"
 
 static void check_tail(struct tail tail, double p, double log10_p) {

@@ -1,8 +1,8 @@
 /* Reference tables for the tests of the jobs lane: small CSV files without quotes, from the folder named by
  * ROOKERY_SHARED or from ../shared. Where that folder is absent, the tests that need it are skipped.
  */
-#ifndef ROOKERY_TESTS_UNIT_JOBS_REFERENCE_H
-#define ROOKERY_TESTS_UNIT_JOBS_REFERENCE_H
+#ifndef ROOKERY_TESTS_UNIT_SUPPORT_JOBS_REFERENCE_H
+#define ROOKERY_TESTS_UNIT_SUPPORT_JOBS_REFERENCE_H
 
 #include <math.h>
 #include <setjmp.h>

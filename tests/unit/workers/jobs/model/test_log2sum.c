@@ -1,5 +1,5 @@
 /* Expression per patient and gene. */
-#include "tests/unit/jobs_reference.h"
+#include "tests/unit/support/jobs_reference.h"
 #include "workers/jobs/model/log2sum.h"
 
 /* Transcripts 0 and 1 are gene 0's, 2 is gene 1's and gene 2's, 3 has no gene. One pair is repeated. */

@@ -1,5 +1,5 @@
 /* Variant frequencies among the diseased and the healthy. */
-#include "tests/unit/jobs_reference.h"
+#include "tests/unit/support/jobs_reference.h"
 #include "workers/jobs/model/association.h"
 
 enum { MAX_ROWS = 1024 };

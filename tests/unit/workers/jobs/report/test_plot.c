@@ -1,7 +1,7 @@
 /* The pictures of fits: well-formed whatever the data, bounded, and drawn where the data are. */
 #include "core/base/str.h"
-#include "tests/unit/jobs_reference.h"
 #include "tests/unit/support/fit_fixture.h"
+#include "tests/unit/support/jobs_reference.h"
 #include "workers/jobs/report/plot.h"
 #include "workers/jobs/report/svg.h"
 

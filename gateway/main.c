@@ -10,7 +10,7 @@
 #include "core/rpc/probe.h"
 #include "core/store/migrate/migrate.h"
 #include "gateway/service/auth.h"
-#include "gateway/service/services.h"
+#include "gateway/service/service.h"
 
 extern char **environ;
 

@@ -2,7 +2,7 @@
 #include "workers/roles.h"
 
 #include "workers/counts/counts.h"
-#include "workers/jobs/role/jobs.h"
+#include "workers/jobs/role/role.h"
 #include "workers/timeline/chunks.h"
 #include "workers/timeline/fanout.h"
 

@@ -8,7 +8,7 @@
 #include "gateway/cache/account.h"
 #include "gateway/gateway.h"
 #include "gateway/service/auth.h"
-#include "gateway/service/services.h"
+#include "gateway/service/service.h"
 
 static struct str user_agent(struct rpc_call *call) {
     struct str value;

@@ -4,7 +4,7 @@
 #include "gateway/answer/lists.h"
 #include "gateway/answer/shape.h"
 #include "gateway/gateway.h"
-#include "gateway/service/services.h"
+#include "gateway/service/service.h"
 #include "rookery/v1/graph.pb-c.h"
 
 typedef int graph_write(struct fiber *self, struct domain *d, int64_t actor, int64_t target,

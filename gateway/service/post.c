@@ -6,7 +6,7 @@
 #include "gateway/answer/shape.h"
 #include "gateway/gateway.h"
 #include "gateway/home/pulled.h"
-#include "gateway/service/services.h"
+#include "gateway/service/service.h"
 
 /* The most a thread shows above the post asked for. */
 #define THREAD_ANCESTORS 100

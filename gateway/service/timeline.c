@@ -2,10 +2,10 @@
 #include "gateway/answer/lists.h"
 #include "gateway/answer/shape.h"
 #include "gateway/cache/account.h"
+#include "gateway/home/home.h"
 #include "gateway/home/impressions.h"
-#include "gateway/home/read.h"
 #include "gateway/live/live.h"
-#include "gateway/service/services.h"
+#include "gateway/service/service.h"
 
 /* GetHomeTimelineResponse and GetUserTimelineResponse have the same fields. */
 enum { RESPONSE_ITEMS = 1, RESPONSE_NEXT = 2, RESPONSE_ACCOUNTS = 3 };

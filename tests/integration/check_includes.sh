@@ -29,7 +29,7 @@ lawful_tree() {
     write gateway/post.c '"core/domain/post/post.h"' '"core/rpc/rpc.h"' '"gateway/service.h"'
     write workers/timeline/fanout.c '"core/domain/post/post.h"' '"workers/runtime/runtime.h"' '"workers/jobs/model/model.h"'
     write workers/jobs/model/model.c '<math.h>' '"workers/jobs/model/model.h"' '"core/base/str.h"'
-    write workers/jobs/role/jobs.c '"core/store/redis/redis.h"' '"workers/jobs/model/model.h"' '"workers/runtime/runtime.h"'
+    write workers/jobs/role/role.c '"core/store/redis/redis.h"' '"workers/jobs/model/model.h"' '"workers/runtime/runtime.h"'
 }
 
 # refuses WHERE RULE-TEXT: the checker fails, and says where and why.

@@ -2,7 +2,7 @@
 #ifndef ROOKERY_WORKERS_OPERATOR_DLQ_H
 #define ROOKERY_WORKERS_OPERATOR_DLQ_H
 
-#include "workers/operator/command.h"
+#include "workers/operator/operator.h"
 
 extern const struct command COMMAND_DLQ;
 

@@ -5,7 +5,7 @@
 #include "gateway/answer/lists.h"
 #include "gateway/answer/shape.h"
 #include "gateway/service/job/job.h"
-#include "gateway/service/services.h"
+#include "gateway/service/service.h"
 
 Rookery__V1__Dataset *job_shape_dataset(struct arena *a, const struct dataset_record *row) {
     Rookery__V1__Dataset *out = ARENA_NEW(a, Rookery__V1__Dataset);

@@ -6,7 +6,7 @@
 #include "gateway/answer/shape.h"
 #include "gateway/service/job/job.h"
 #include "gateway/service/job/rows.h"
-#include "gateway/service/services.h"
+#include "gateway/service/service.h"
 
 static int shape_job(struct rpc_call *call, const struct job_record *job, Rookery__V1__Job **out) {
     struct arena *a = rpc_arena(call);

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "gateway/service/job/job.h"
-#include "gateway/service/services.h"
+#include "gateway/service/service.h"
 
 struct upload {
     struct dataset_record row;

@@ -11,7 +11,7 @@
 #include "core/codec/codec.h"
 #include "workers/jobs/model/describe.h"
 #include "workers/jobs/role/files.h"
-#include "workers/jobs/role/jobs.h"
+#include "workers/jobs/role/role.h"
 
 #define PIECE_NS (50 * NS_PER_MS)
 #define PIECE_ROWS 1000

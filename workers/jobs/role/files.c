@@ -8,7 +8,7 @@
 
 #include "core/codec/codec.h"
 #include "core/domain/job/dataset.h"
-#include "workers/jobs/role/jobs.h"
+#include "workers/jobs/role/role.h"
 #include "workers/jobs/table/spill.h"
 
 int role_temporary(struct fault *fault) {

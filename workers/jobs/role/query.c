@@ -18,7 +18,7 @@
 #include "core/domain/job/dataset.h"
 #include "core/store/pg/reader.h"
 #include "workers/jobs/role/files.h"
-#include "workers/jobs/role/jobs.h"
+#include "workers/jobs/role/role.h"
 #include "workers/jobs/table/text_buffer.h"
 
 #define WRITE_BYTES (64u << 10)

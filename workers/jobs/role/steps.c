@@ -18,7 +18,7 @@
 
 #include "core/domain/job/spec.h"
 #include "workers/jobs/role/fit.h"
-#include "workers/jobs/role/jobs.h"
+#include "workers/jobs/role/role.h"
 #include "workers/jobs/role/store.h"
 
 #define PLANNING ROOKERY__V1__JOB_STATE__JOB_STATE_PLANNING

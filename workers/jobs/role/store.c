@@ -3,7 +3,7 @@
 #include "workers/jobs/role/store.h"
 
 #include "core/domain/job/job.h"
-#include "workers/jobs/role/jobs.h"
+#include "workers/jobs/role/role.h"
 
 static struct pg_args args_of(struct fiber *self, int64_t job_id) {
     struct pg_args args;

@@ -4,8 +4,8 @@
  * was asked for on standard output and what is wrong on standard error, and returns the exit status: 0, 1 for
  * trouble with the data or the servers, 2 for a usage error. Every command answers --help.
  */
-#ifndef ROOKERY_WORKERS_OPERATOR_COMMAND_H
-#define ROOKERY_WORKERS_OPERATOR_COMMAND_H
+#ifndef ROOKERY_WORKERS_OPERATOR_OPERATOR_H
+#define ROOKERY_WORKERS_OPERATOR_OPERATOR_H
 
 struct command {
     const char *name;

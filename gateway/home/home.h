@@ -11,8 +11,8 @@
  * (deleted, no longer followed, muted, blocked, ...) are passed over, and the page is filled from behind: a
  * page is short only at the end.
  */
-#ifndef ROOKERY_GATEWAY_HOME_READ_H
-#define ROOKERY_GATEWAY_HOME_READ_H
+#ifndef ROOKERY_GATEWAY_HOME_HOME_H
+#define ROOKERY_GATEWAY_HOME_HOME_H
 
 #include "gateway/cache/post.h"
 #include "gateway/cache/viewer.h"

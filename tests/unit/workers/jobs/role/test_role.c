@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "core/base/arena.h"
-#include "workers/jobs/role/jobs.h"
+#include "workers/jobs/role/role.h"
 
 #define GONE "\xEF\xBF\xBD"
 

@@ -1,7 +1,7 @@
 /* The services' method tables; main.c puts them together. One file each: account_service.c, post_service.c
  * ... */
-#ifndef ROOKERY_GATEWAY_SERVICE_SERVICES_H
-#define ROOKERY_GATEWAY_SERVICE_SERVICES_H
+#ifndef ROOKERY_GATEWAY_SERVICE_SERVICE_H
+#define ROOKERY_GATEWAY_SERVICE_SERVICE_H
 
 #include "core/rpc/rpc.h"
 

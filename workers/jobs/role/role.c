@@ -1,5 +1,5 @@
 /* The jobs role: which message is for which step. Story: role_jobs.h. */
-#include "workers/jobs/role/jobs.h"
+#include "workers/jobs/role/role.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Reading home timelines; the story is in home_read.h. */
-#include "gateway/home/read.h"
+#include "gateway/home/home.h"
 
 #include <stdlib.h>
 #include <string.h>

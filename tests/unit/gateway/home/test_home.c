@@ -17,7 +17,7 @@
 #include "core/event/epoch.h"
 #include "core/event/keys.h"
 #include "core/event/tokens.h"
-#include "gateway/home/read.h"
+#include "gateway/home/home.h"
 #include "gateway/hub/hub.h"
 #include "tests/unit/support/gateway_world.h"
 

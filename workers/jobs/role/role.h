@@ -9,8 +9,8 @@
  * outbox rows of the steps that follow from it. So it may run any number of times, on several workers at once, and be
  * killed at any moment.
  */
-#ifndef ROOKERY_WORKERS_JOBS_ROLE_JOBS_H
-#define ROOKERY_WORKERS_JOBS_ROLE_JOBS_H
+#ifndef ROOKERY_WORKERS_JOBS_ROLE_ROLE_H
+#define ROOKERY_WORKERS_JOBS_ROLE_ROLE_H
 
 #include "rookery/v1/job.pb-c.h"
 #include "workers/runtime/runtime.h"

@@ -18,6 +18,7 @@ COPY proto proto
 COPY core core
 COPY gateway gateway
 COPY workers workers
+COPY scripts/generate scripts/generate
 RUN make -j"$(nproc)" daemons \
  && install -D -s -t /out/usr/local/bin build/rookery-gateway build/rookery-worker
 

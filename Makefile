@@ -40,7 +40,9 @@ endif
 PROTOS := $(shell find proto -name '*.proto' 2>/dev/null | sed 's,^proto/,,' | sort)
 PROTOS_STD := google/protobuf/timestamp.proto google/protobuf/duration.proto grpc/health/v1/health.proto \
               grpc/reflection/v1/reflection.proto grpc/reflection/v1alpha/reflection.proto
-PB_C := $(patsubst %.proto,$(BUILD)/proto/%.pb-c.c,$(PROTOS) $(PROTOS_STD))
+# What methods say of themselves is for the generator of the table of services, and for nobody else's C.
+PROTO_OPTIONS := rookery/v1/options.proto
+PB_C := $(patsubst %.proto,$(BUILD)/proto/%.pb-c.c,$(filter-out $(PROTO_OPTIONS),$(PROTOS)) $(PROTOS_STD))
 PB_O := $(PB_C:.c=.o)
 DESCRIPTORS := $(BUILD)/proto/descriptors.bin
 # Messages of the tests' own: tests/proto, linked into the tests and the fuzz targets only.
@@ -129,10 +131,10 @@ $(BUILD)/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c | $(PB_C) $(TEST_PB_C)
 # Services are left out: protoc-c's glue for them is of no use to us, and chokes on a method called Register.
 # Files import one another, so all of them are there before the first is compiled. The header is named too, so that what
 # includes it is compiled again.
-MESSAGES := $(addprefix $(BUILD)/messages/,$(PROTOS))
+MESSAGES := $(addprefix $(BUILD)/messages/,$(filter-out $(PROTO_OPTIONS),$(PROTOS)))
 $(BUILD)/messages/%.proto: proto/%.proto
 	@mkdir -p $(@D)
-	sed '/^service /,/^}/d' $< >$@
+	sed -e '/^service /,/^}/d' -e '\,^import "$(PROTO_OPTIONS)",d' $< >$@
 $(BUILD)/proto/%.pb-c.c $(BUILD)/proto/%.pb-c.h: $(BUILD)/messages/%.proto | $(MESSAGES)
 	@mkdir -p $(BUILD)/proto
 	protoc-c -I$(BUILD)/messages $(PROTO_INCLUDES) --c_out=$(BUILD)/proto $<
@@ -151,6 +153,16 @@ $(DESCRIPTORS): $(addprefix proto/,$(PROTOS))
 # The descriptor set is embedded with .incbin, from the build folder.
 $(BUILD)/core/codec/descriptors.o: CPPFLAGS_ALL += -DDESCRIPTORS_BIN='"$(DESCRIPTORS)"'
 $(BUILD)/core/codec/descriptors.o: $(DESCRIPTORS)
+# The table of the API's methods is made of the descriptor set.
+SERVICES := $(BUILD)/proto/services.def
+$(BUILD)/generate/%: $(BUILD)/scripts/generate/%.o $(BUILD)/core/codec/wire.o $(BUILD)/core/base/str.o $(BUILD)/core/base/arena.o
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ -lm
+$(SERVICES): $(BUILD)/generate/services $(DESCRIPTORS)
+	$^ >$@.new
+	mv $@.new $@
+$(call objects,$(wildcard gateway/*.c) $(GATEWAY_C)): | $(SERVICES)
+$(BUILD)/gateway/service/service.o: $(SERVICES)
 # SQL migrations are embedded the same way (core/store/migrate/migrations/*.sql).
 MIGRATIONS := $(sort $(wildcard core/store/migrate/migrations/*.sql))
 MIGRATIONS_LIST := $(BUILD)/core/store/migrate/migrations.list
@@ -167,8 +179,10 @@ SOURCES = $(shell git ls-files '*.c' '*.h' '*.cc')
 CLANG_FORMAT ?= $(shell command -v clang-format-14 || echo clang-format)
 format:
 	$(CLANG_FORMAT) -i $(SOURCES)
-lint:
+lint: daemons
 	$(CLANG_FORMAT) --dry-run -Werror $(SOURCES)
+	scripts/check-includes
+	scripts/check-circles $(BUILD)
 	scripts/check-protos
 clean:
 	rm -rf $(BUILD)

@@ -6,25 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/id/token.h"
+#include "core/process/process.h"
+#include "core/process/routes.h"
 #include "core/rpc/probe.h"
 #include "core/store/migrate/migrate.h"
+#include "gateway/parts.h"
 #include "gateway/service/auth.h"
 #include "gateway/service/service.h"
 
-extern char **environ;
-
-#define START_TIMEOUT_MS 30000
-#define MAX_METHODS 64
+#define PROGRAM "rookery-gateway"
 
 struct process {
     struct gateway gateway;
     struct config config;
-    uv_signal_t term, interrupt;
-    struct fiber *serving;
-    struct rpc_method methods[MAX_METHODS];
-    size_t n_methods;
-    int status;
 };
 
 /* ---- plain routes -------------------------------------------------------------------------------------- */
@@ -34,16 +28,10 @@ static bool ready(void *context) {
     return !g->draining && pg_ready(g->domain.pg);
 }
 
-static void text_reply(struct http_reply *out, int status, const char *text) {
-    out->status = status;
-    out->content_type = "text/plain; charset=utf-8";
-    buf_append_cstr(&out->body, text);
-}
-
 static void healthz(struct fiber *self, void *context, struct str path, struct str query,
                     struct http_reply *out) {
     (void)self, (void)context, (void)path, (void)query;
-    text_reply(out, 200, "ok\n");
+    route_text(out, 200, "ok\n");
 }
 
 static void readyz(struct fiber *self, void *context, struct str path, struct str query,
@@ -51,30 +39,22 @@ static void readyz(struct fiber *self, void *context, struct str path, struct st
     (void)self, (void)path, (void)query;
     struct gateway *g = context;
     if (ready(g))
-        text_reply(out, 200, "ready\n");
+        route_text(out, 200, "ready\n");
     else
-        text_reply(out, 503, g->draining ? "draining\n" : "waiting for PostgreSQL\n");
+        route_text(out, 503, g->draining ? "draining\n" : "waiting for PostgreSQL\n");
 }
 
 static void metrics_page(struct fiber *self, void *context, struct str path, struct str query,
                          struct http_reply *out) {
     (void)self, (void)path, (void)query;
     struct gateway *g = context;
-    out->status = 200;
-    out->content_type = "text/plain; version=0.0.4; charset=utf-8";
-    metrics_write(g->domain.metrics, &out->body);
+    route_metrics(out, g->domain.metrics);
 }
 
 static const struct http_route ROUTES[] = {
     {"/healthz", healthz}, {"/readyz", readyz}, {"/metrics", metrics_page}};
 
 /* ---- start and stop ------------------------------------------------------------------------------------ */
-
-static void add_methods(struct process *p, const struct rpc_method *methods, size_t n) {
-    if (p->n_methods + n > MAX_METHODS) abort(); /* a service was added: raise MAX_METHODS */
-    memcpy(p->methods + p->n_methods, methods, n * sizeof *methods);
-    p->n_methods += n;
-}
 
 /* Every gateway must read every other's page tokens: the first to start makes the secret. */
 static const struct pg_stmt PAGE_SECRET = {
@@ -104,15 +84,12 @@ static int load_page_key(struct fiber *self, struct gateway *g, struct fault *fa
 
 static int listen_for_calls(struct process *p, struct fault *fault) {
     struct gateway *g = &p->gateway;
-    add_methods(p, ACCOUNT_METHODS, N_ACCOUNT_METHODS);
-    add_methods(p, POST_METHODS, N_POST_METHODS);
-    add_methods(p, GRAPH_METHODS, N_GRAPH_METHODS);
-    add_methods(p, TIMELINE_METHODS, N_TIMELINE_METHODS);
-    add_methods(p, JOB_METHODS, N_JOB_METHODS);
+    size_t n_methods;
+    const struct rpc_method *methods = service_methods(&n_methods);
     struct rpc_server_options o = {
         .listen = p->config.listen,
-        .methods = p->methods,
-        .n_methods = p->n_methods,
+        .methods = methods,
+        .n_methods = n_methods,
         .routes = ROUTES,
         .n_routes = sizeof ROUTES / sizeof *ROUTES,
         .authenticate = auth_authenticate,
@@ -127,16 +104,22 @@ static int listen_for_calls(struct process *p, struct fault *fault) {
     return g->server ? 0 : (int)fault->error;
 }
 
-static int start(struct fiber *self, struct process *p, struct fault *fault) {
+static int start(struct fiber *self, void *context, struct fault *fault) {
+    struct process *p = context;
     struct gateway *g = &p->gateway;
-    int e = domain_connect(self, &g->domain, "rookery-gateway", fault);
+    int e = domain_connect(self, &g->domain, PROGRAM, fault);
     if (e == 0) e = load_page_key(self, g, fault);
     if (e != 0) return e;
     gateway_open(g);
-    return listen_for_calls(p, fault);
+    e = listen_for_calls(p, fault);
+    if (e == 0)
+        log_info(g->domain.log, "ready", LOG_S("listen", p->config.listen),
+                 LOG_I("port", rpc_server_port(g->server)));
+    return e;
 }
 
-static void stop(struct fiber *self, struct process *p) {
+static void stop(struct fiber *self, void *context) {
+    struct process *p = context;
     struct gateway *g = &p->gateway;
     g->draining = true;
     if (g->server) rpc_server_stop(self, g->server, p->config.drain_ms);
@@ -144,66 +127,18 @@ static void stop(struct fiber *self, struct process *p) {
     domain_disconnect(self, &g->domain);
 }
 
-/* The process as a fiber: start, serve until a signal, drain. */
-static void serve(struct fiber *self, void *arg) {
-    struct process *p = arg;
-    struct fault fault = {0};
-    fiber_set_deadline_ns(self, loop_now_ns(fiber_loop(self)) + START_TIMEOUT_MS * INT64_C(1000000));
-    int e = start(self, p, &fault);
-    fiber_set_deadline_ns(self, 0);
-    if (e == 0) {
-        log_info(p->gateway.domain.log, "ready", LOG_S("listen", p->config.listen),
-                 LOG_I("port", rpc_server_port(p->gateway.server)));
-        while (fiber_park(self) == 0 && !p->gateway.draining) {
-        }
-    } else if (!p->gateway.draining) {
-        log_error(p->gateway.domain.log, "cannot start", LOG_S("why", fault.text));
-        p->status = 1;
-    }
-    stop(self, p);
-    uv_close((uv_handle_t *)&p->term, NULL);
-    uv_close((uv_handle_t *)&p->interrupt, NULL);
-    loop_stop(p->gateway.domain.loop);
-}
-
-static void on_signal(uv_signal_t *handle, int number) {
-    (void)number;
-    struct process *p = handle->data;
-    p->gateway.draining = true;
-    fiber_wake(p->serving);
-}
-
-static void watch_signals(struct process *p) {
-    uv_loop_t *uv = loop_uv(p->gateway.domain.loop);
-    uv_signal_init(uv, &p->term);
-    uv_signal_init(uv, &p->interrupt);
-    p->term.data = p->interrupt.data = p;
-    uv_signal_start(&p->term, on_signal, SIGTERM);
-    uv_signal_start(&p->interrupt, on_signal, SIGINT);
-    signal(SIGPIPE, SIG_IGN);
-}
-
-static int run(struct process *p) {
-    struct domain *d = &p->gateway.domain;
-    char wrong[512];
-    if (!migrate_check(p->config.database_url, (int)p->config.partitions, wrong, sizeof wrong)) {
-        fprintf(stderr, "rookery-gateway: %s\n", wrong);
-        return 1;
-    }
-    d->config = &p->config;
-    enum log_level level = LOG_INFO;
-    log_level_from(str_from(p->config.log_level), &level);
-    d->log = log_new("gateway", level, 2);
-    d->metrics = metrics_new();
-    d->loop = loop_new(NULL, d->log);
-    struct fiber_options options = {.name = "main"};
-    if (!d->loop || fiber_spawn(d->loop, &options, serve, p, &p->serving) != 0) return 1;
-    watch_signals(p);
-    loop_run(d->loop);
-    loop_free(d->loop);
-    metrics_free(d->metrics);
-    log_free(d->log);
-    return p->status;
+static int serve_until_signal(struct process *p) {
+    const struct daemon daemon = {
+        .program = PROGRAM,
+        .config = &p->config,
+        .domain = &p->gateway.domain,
+        .stopping = &p->gateway.draining,
+        .context = p,
+        .start = start,
+        .stop = stop,
+    };
+    int e = process_check_database(PROGRAM, &p->config);
+    return e != 0 ? e : process_serve(&daemon);
 }
 
 static int migrate(const struct config *c) {
@@ -217,6 +152,8 @@ static int usage(FILE *out, int status) {
     fputs("Usage: rookery-gateway                       serve the API until SIGTERM\n"
           "       rookery-gateway migrate               bring the database up to date\n"
           "       rookery-gateway health [ADDR:PORT]    ask a running gateway whether it serves\n"
+          "       rookery-gateway methods               list the API's methods, who may call them and their "
+          "cost\n"
           "       rookery-gateway --help                this text\n\nSettings, from the environment:\n",
           out);
     config_print(out);
@@ -231,6 +168,10 @@ static bool is_help(const char *word) {
 static int help_or_complain(int argc, char **argv) {
     bool migrates = strcmp(argv[1], "migrate") == 0;
     if (is_help(argv[1]) || (migrates && argc > 2 && is_help(argv[2]))) return usage(stdout, 0);
+    if (strcmp(argv[1], "methods") == 0 && argc == 2) {
+        service_print(stdout);
+        return 0;
+    }
     if (strcmp(argv[1], "health") == 0 || (migrates && argc == 2)) return -1;
     if (migrates)
         fprintf(stderr, "rookery-gateway: migrate takes nothing more, not \"%s\"\n\n", argv[2]);
@@ -239,28 +180,19 @@ static int help_or_complain(int argc, char **argv) {
     return usage(stderr, 2);
 }
 
-static int with_servers(struct process *p, bool up) {
-    if (token_init()) return up ? migrate(&p->config) : run(p);
-    fprintf(stderr, "rookery-gateway: libsodium cannot be initialised\n");
-    return 1;
-}
-
 int main(int argc, char **argv) {
     static struct process process;
     struct config *config = &process.config;
-    char wrong[512];
     const char *command = argc > 1 ? argv[1] : "";
+    signal(SIGPIPE, SIG_IGN);
     int status = argc > 1 ? help_or_complain(argc, argv) : -1;
     if (status >= 0) return status;
-    bool health = strcmp(command, "health") == 0, up = strcmp(command, "migrate") == 0;
-    if (!config_load(config, environ, wrong, sizeof wrong)) {
-        fprintf(stderr, "rookery-gateway: %s\n", wrong);
-        return 2;
-    }
-    if (health)
-        status = probe_command("rookery-gateway", argc - 1, argv + 1, config->listen, "ROOKERY_LISTEN");
+    status = process_configure(PROGRAM, config);
+    if (status != 0) return status;
+    if (strcmp(command, "health") == 0)
+        status = probe_command(PROGRAM, argc - 1, argv + 1, config->listen, "ROOKERY_LISTEN");
     else
-        status = with_servers(&process, up);
+        status = strcmp(command, "migrate") == 0 ? migrate(config) : serve_until_signal(&process);
     config_free(config);
     return status;
 }

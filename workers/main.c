@@ -7,6 +7,8 @@
 
 #include "core/base/clock.h"
 #include "core/id/token.h"
+#include "core/process/process.h"
+#include "core/process/routes.h"
 #include "core/rpc/rpc.h"
 #include "workers/audit/command.h"
 #include "workers/jobs/command/command.h"
@@ -17,12 +19,12 @@
 #include "workers/operator/health.h"
 #include "workers/operator/operator.h"
 #include "workers/outbox/relay.h"
-#include "workers/process.h"
 #include "workers/roles.h"
 #include "workers/runtime/backlog.h"
 #include "workers/timeline/deliver.h"
 #include "workers/timeline/followers.h"
 
+#define PROGRAM "rookery-worker"
 #define MAX_ROLES 16
 
 struct process {
@@ -31,12 +33,9 @@ struct process {
     const struct role *roles[MAX_ROLES];
     size_t n_roles;
     bool is_relay; /* a role, but no reader of streams */
-    uv_signal_t term, interrupt;
-    struct fiber *main;
     struct backlog_gauges *backlog;
     struct rpc_server *http; /* metrics; NULL without ROOKERY_METRICS_LISTEN */
     char consumer[96];
-    int status;
 };
 
 /* ---- roles --------------------------------------------------------------------------------------------- */
@@ -82,9 +81,7 @@ static void healthz(struct fiber *self, void *context, struct str path, struct s
                     struct http_reply *out) {
     (void)self, (void)path, (void)query;
     bool well = is_well(context);
-    out->status = well ? 200 : 503;
-    out->content_type = "text/plain; charset=utf-8";
-    buf_append_cstr(&out->body, well ? "ok\n" : "waiting for PostgreSQL or Redis\n");
+    route_text(out, well ? 200 : 503, well ? "ok\n" : "waiting for PostgreSQL or Redis\n");
 }
 
 static void metrics_page(struct fiber *self, void *context, struct str path, struct str query,
@@ -92,9 +89,7 @@ static void metrics_page(struct fiber *self, void *context, struct str path, str
     (void)path, (void)query;
     struct process *p = context;
     backlog_gauges_refresh(self, &p->worker.domain, p->backlog);
-    out->status = 200;
-    out->content_type = "text/plain; version=0.0.4; charset=utf-8";
-    metrics_write(p->worker.domain.metrics, &out->body);
+    route_metrics(out, p->worker.domain.metrics);
 }
 
 static const struct http_route ROUTES[] = {
@@ -122,21 +117,34 @@ static int serve_metrics(struct process *p, struct fault *fault) {
 
 /* ---- start and stop ------------------------------------------------------------------------------------ */
 
-static int start(struct fiber *self, struct process *p, struct fault *fault) {
+/* Host, process and a random part: never the name of another consumer, dead or alive. */
+static void name_consumer(struct process *p) {
+    char host[40] = "";
+    gethostname(host, sizeof host - 1);
+    snprintf(p->consumer, sizeof p->consumer, "%s-%d-%08x", host, (int)getpid(), (unsigned)random_u64());
+    p->worker.consumer = p->consumer;
+}
+
+static int start(struct fiber *self, void *context, struct fault *fault) {
+    struct process *p = context;
     struct worker *w = &p->worker;
     w->followers = followers_new(&w->domain);
     w->deliverer = deliverer_new(&w->domain);
     w->jobs = jobs_lane_new();
     if (!w->followers || !w->deliverer || !w->jobs)
         return fault_set(fault, ERR_OVERLOADED, "not enough memory");
-    int e = process_connect(self, &w->domain, fault);
+    int e = domain_connect(self, &w->domain, PROGRAM, fault);
     if (e == 0) e = serve_metrics(p, fault);
     if (e == 0) e = runtime_start(w, p->roles, p->n_roles);
     if (e == 0 && p->is_relay) e = relay_start(w);
+    if (e == 0)
+        log_info(w->domain.log, "ready", LOG_S("roles", p->config.roles), LOG_S("consumer", p->consumer),
+                 LOG_I("metrics_port", p->http ? rpc_server_port(p->http) : 0));
     return e;
 }
 
-static void stop(struct fiber *self, struct process *p) {
+static void stop(struct fiber *self, void *context) {
+    struct process *p = context;
     struct worker *w = &p->worker;
     runtime_stop(self, w);
     if (p->http) rpc_server_stop(self, p->http, 1000);
@@ -147,67 +155,25 @@ static void stop(struct fiber *self, struct process *p) {
     jobs_lane_free(w->jobs);
 }
 
-static void work(struct fiber *self, void *arg) {
-    struct process *p = arg;
-    struct fault fault = {0};
-    p->main = self;
-    int e = start(self, p, &fault);
-    if (e == 0) {
-        log_info(p->worker.domain.log, "ready", LOG_S("roles", p->config.roles),
-                 LOG_S("consumer", p->consumer),
-                 LOG_I("metrics_port", p->http ? rpc_server_port(p->http) : 0));
-        while (!p->worker.stopping && fiber_park(self) == 0) {
-        }
-    } else if (!p->worker.stopping) {
-        log_error(p->worker.domain.log, "cannot start", LOG_S("why", fault.text));
-        p->status = 1;
-    }
-    stop(self, p);
-    uv_close((uv_handle_t *)&p->term, NULL);
-    uv_close((uv_handle_t *)&p->interrupt, NULL);
-    loop_stop(p->worker.domain.loop);
-}
-
-static void on_signal(uv_signal_t *handle, int number) {
-    (void)number;
-    struct process *p = handle->data;
-    p->worker.stopping = true;
-    if (p->main) fiber_wake(p->main);
-}
-
-static void watch_signals(void *arg) {
-    struct process *p = arg;
-    uv_loop_t *uv = loop_uv(p->worker.domain.loop);
-    uv_signal_init(uv, &p->term);
-    uv_signal_init(uv, &p->interrupt);
-    p->term.data = p->interrupt.data = p;
-    uv_signal_start(&p->term, on_signal, SIGTERM);
-    uv_signal_start(&p->interrupt, on_signal, SIGINT);
-}
-
-/* Host, process and a random part: never the name of another consumer, dead or alive. */
-static void name_consumer(struct process *p) {
-    char host[40] = "";
-    gethostname(host, sizeof host - 1);
-    snprintf(p->consumer, sizeof p->consumer, "%s-%d-%08x", host, (int)getpid(), (unsigned)random_u64());
-    p->worker.consumer = p->consumer;
-}
-
 static int work_until_signal(void) {
     static struct process process;
     struct process *p = &process;
-    int e = process_configure(&p->config);
+    const struct daemon daemon = {
+        .program = PROGRAM,
+        .config = &p->config,
+        .domain = &p->worker.domain,
+        .stopping = &p->worker.stopping,
+        .context = p,
+        .start = start,
+        .stop = stop,
+    };
+    int e = process_configure(PROGRAM, &p->config);
     if (e != 0) return e;
-    if (!parse_roles(p)) {
-        config_free(&p->config);
-        return 2;
-    }
-    enum log_level level = LOG_INFO;
-    log_level_from(str_from(p->config.log_level), &level);
     name_consumer(p);
-    e = process_loop(&p->worker.domain, &p->config, level, work, watch_signals, p);
+    e = parse_roles(p) ? process_check_database(PROGRAM, &p->config) : 2;
+    if (e == 0) e = process_serve(&daemon);
     config_free(&p->config);
-    return e != 0 ? e : p->status;
+    return e;
 }
 
 /* ---- commands ------------------------------------------------------------------------------------------ */
@@ -231,6 +197,7 @@ static int usage(FILE *out, int status) {
 
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
+    role_table_set(ROLES);
     if (argc == 1) return work_until_signal();
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) return usage(stdout, 0);
     for (const struct command *const *c = COMMANDS; *c; c++)

@@ -1,4 +1,4 @@
-/* The loop's turn, and fibers: spawn, park, wake, cancel.
+/* The loop's turn, and the beginning and end of fibers.
  *
  * 1. libuv's callbacks wake fibers: fiber_wake puts them on `ready`, in order.
  * 2. settle() runs before libuv polls (prepare) and right after (check): it runs what is ready, including
@@ -128,6 +128,7 @@ static void init_handles(struct loop *l) {
     uv_unref((uv_handle_t *)&l->prepare);
     uv_unref((uv_handle_t *)&l->check);
     deadline_init(l);
+    sleep_init(l);
 }
 
 struct loop *loop_new(const struct loop_options *options, struct log *log) {
@@ -173,6 +174,7 @@ void loop_free(struct loop *l) {
     uv_close((uv_handle_t *)&l->check, NULL);
     uv_close((uv_handle_t *)&l->idle, NULL);
     deadline_close(l);
+    sleep_close(l);
     /* Delivers the closing. After a loop_stop from outside uv_run the first call only takes note of the stop. */
     for (int i = 0; i < 2; i++) uv_run(&l->uv, UV_RUN_NOWAIT);
     int busy = uv_loop_close(&l->uv);
@@ -204,10 +206,8 @@ struct log *loop_log(struct loop *l) {
     return l->log;
 }
 
-/* libuv refreshes its own time (whole ms, of the same clock) when it wakes up, before it calls anybody. */
 int64_t loop_now_ns(const struct loop *l) {
-    int64_t uv_ns = (int64_t)uv_now(&l->uv) * NS_PER_MS;
-    return uv_ns > l->now_ns ? uv_ns : l->now_ns;
+    return loop_time_ns(l);
 }
 
 size_t loop_fibers(const struct loop *l) {
@@ -278,94 +278,4 @@ struct loop *fiber_loop(const struct fiber *self) {
 
 struct arena *fiber_arena(struct fiber *self) {
     return &self->arena;
-}
-
-int64_t fiber_deadline_ns(const struct fiber *self) {
-    return self->deadline_ns;
-}
-
-void fiber_set_deadline_ns(struct fiber *self, int64_t deadline_ns) {
-    deadline_unwatch(self);
-    self->deadline_ns = deadline_ns;
-    if (self->state == FIBER_PARKED && !self->deaf && deadline_ns != 0) deadline_watch(self);
-}
-
-int64_t fiber_time_left_ms(const struct fiber *self) {
-    if (self->deadline_ns == 0) return INT64_MAX;
-    int64_t left_ns = self->deadline_ns - loop_now_ns(self->loop);
-    return left_ns > 0 ? left_ns / NS_PER_MS : 0;
-}
-
-int fiber_interrupted(const struct fiber *f) {
-    if (f->cancelled) return ERR_CANCELLED;
-    if (f->deadline_ns != 0 && loop_now_ns(f->loop) >= f->deadline_ns) return ERR_DEADLINE_EXCEEDED;
-    return 0;
-}
-
-/* Away until somebody wakes it: why it goes on. */
-static int suspend(struct fiber *self, bool deaf) {
-    self->state = FIBER_PARKED;
-    self->deaf = deaf;
-    self->parks++;
-    if (!deaf && self->deadline_ns != 0) deadline_watch(self);
-    coroutine_yield(self->coroutine);
-    int result = self->park_result;
-    fiber_fn *fn = self->on_resume;
-    self->on_resume = NULL;
-    if (fn) fn(self, self->on_resume_arg);
-    return result;
-}
-
-int fiber_park(struct fiber *self) {
-    assert(self->loop->current == self);
-    if (self->wake_pending) {
-        self->wake_pending = false;
-        return 0;
-    }
-    int err = fiber_interrupted(self);
-    return err ? err : suspend(self, false);
-}
-
-void fiber_park_uninterruptible(struct fiber *self) {
-    assert(self->loop->current == self);
-    if (self->wake_pending)
-        self->wake_pending = false;
-    else
-        suspend(self, true);
-}
-
-uint64_t fiber_wait_number(const struct fiber *f) {
-    return f->state == FIBER_PARKED && !f->offloaded ? f->parks : 0;
-}
-
-void fiber_on_resume(struct fiber *f, fiber_fn *fn, void *arg) {
-    assert(f->state == FIBER_PARKED);
-    f->on_resume = fn;
-    f->on_resume_arg = arg;
-}
-
-void fiber_unpark(struct fiber *f, int result) {
-    assert(f->state == FIBER_PARKED);
-    deadline_unwatch(f);
-    f->park_result = result;
-    f->state = FIBER_READY;
-    list_push_back(&f->loop->ready, &f->ready);
-}
-
-void fiber_wake(struct fiber *f) {
-    if (f->state == FIBER_PARKED)
-        fiber_unpark(f, 0);
-    else if (f->state == FIBER_READY && f->park_result != 0)
-        f->park_result = 0; /* interrupted but not gone on yet: what it waited for came after all */
-    else
-        f->wake_pending = true;
-}
-
-void fiber_cancel(struct fiber *f) {
-    f->cancelled = true;
-    if (f->state == FIBER_PARKED && !f->deaf) fiber_unpark(f, ERR_CANCELLED);
-}
-
-bool fiber_cancelled(const struct fiber *self) {
-    return self->cancelled;
 }

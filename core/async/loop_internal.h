@@ -4,6 +4,7 @@
 
 #include "core/async/fiber.h"
 #include "core/async/loop.h"
+#include "core/base/clock.h"
 
 /* RUNNING: it is the current fiber. READY: on loop.ready. YIELDED: on loop.yielded. PARKED: somebody holds a
  * pointer to it and will wake it. */
@@ -67,10 +68,17 @@ int fiber_interrupted(const struct fiber *f);
 /* Ends f's park with result and puts it on the ready list. f must be parked. */
 void fiber_unpark(struct fiber *f, int result);
 
-/* deadline.c: deadlines of parked fibers, and sleep. */
+/* libuv refreshes its own time (whole ms, of the same clock) when it wakes up, before it calls anybody. */
+static inline int64_t loop_time_ns(const struct loop *l) {
+    int64_t uv_ns = (int64_t)uv_now(&l->uv) * NS_PER_MS;
+    return uv_ns > l->now_ns ? uv_ns : l->now_ns;
+}
+void loop_arm_timer(struct loop *l, uv_timer_t *timer, uv_timer_cb cb, int64_t then_ns);
+
+/* park.c: deadlines of parked fibers; sleep.c: sleepers. */
 void deadline_init(struct loop *l);
 void deadline_close(struct loop *l);
-void deadline_watch(struct fiber *f);   /* f is parked and has a deadline */
-void deadline_unwatch(struct fiber *f); /* harmless when it is not watched */
+void sleep_init(struct loop *l);
+void sleep_close(struct loop *l);
 
 #endif

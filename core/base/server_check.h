@@ -1,5 +1,5 @@
 /* What must hold of a server before it is used: a table, each row a condition and a sentence for the operator, which names the
- * setting and what would be right. PostgreSQL's is pg_check.c, Redis's redis_check.c; both are gone through at each new
+ * setting and what would be right. PostgreSQL's is core/store/pg/check.c, Redis's core/store/redis/check.c; both are gone through at each new
  * connection, because another server may be behind the same address. */
 #ifndef ROOKERY_CORE_BASE_SERVER_CHECK_H
 #define ROOKERY_CORE_BASE_SERVER_CHECK_H

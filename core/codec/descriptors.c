@@ -31,6 +31,9 @@ enum {
     FILE_MESSAGE = 4,
     FILE_ENUM = 5,
     FILE_SERVICE = 6,
+    FILE_EXTENSION = 7,
+    FIELD_EXTENDEE = 2,
+    FIELD_NUMBER = 3,
     MESSAGE_NESTED = 3,
     MESSAGE_ENUM = 4,
     SERVICE_METHOD = 2,
@@ -41,12 +44,20 @@ struct file {
     struct str name, bytes;
 };
 
+struct extension {
+    struct str type; /* that is extended, without the dot in front */
+    int32_t number;
+    const struct file *file;
+};
+
 struct descriptors {
     struct arena arena; /* everything below, and the names */
     struct file *files; /* dependencies first */
     size_t n_files;
     struct str *services;
     size_t n_services;
+    struct extension *extensions;
+    size_t n_extensions;
     struct strmap by_name, by_symbol; /* -> struct file */
 };
 
@@ -105,6 +116,14 @@ static void add_message(struct descriptors *d, struct file *file, struct str sco
     }
 }
 
+static void add_extension(struct descriptors *d, const struct file *file, struct str bytes) {
+    struct str type = text_of(bytes, FIELD_EXTENDEE), number = text_of(bytes, FIELD_NUMBER);
+    uint64_t n = 0;
+    for (size_t i = 0; i < number.len; i++) n |= (uint64_t)((unsigned char)number.ptr[i] & 0x7f) << (7 * i);
+    str_cut(&type, '.'); /* fully qualified: it begins with one */
+    d->extensions[d->n_extensions++] = (struct extension){type, (int32_t)n, file};
+}
+
 static void add_file(struct descriptors *d, struct file *file, struct str bytes) {
     struct wire_field f;
     struct str package = text_of(bytes, FILE_PACKAGE);
@@ -114,13 +133,14 @@ static void add_file(struct descriptors *d, struct file *file, struct str bytes)
         if (f.number == FILE_MESSAGE) add_message(d, file, package, f.payload);
         if (f.number == FILE_ENUM) add_symbol(d, file, package, f.payload);
         if (f.number == FILE_SERVICE) add_service(d, file, package, f.payload);
+        if (f.number == FILE_EXTENSION) add_extension(d, file, f.payload);
     }
 }
 
-static size_t count_services(struct str set) {
+static size_t count_in_files(struct str set, uint32_t number) {
     struct wire_field f;
     size_t n = 0;
-    while (next(&set, &f)) n += count(f.payload, FILE_SERVICE);
+    while (next(&set, &f)) n += count(f.payload, number);
     return n;
 }
 
@@ -133,7 +153,8 @@ struct descriptors *descriptors_load(void) {
     strmap_init(&d->by_name);
     strmap_init(&d->by_symbol);
     d->files = ARENA_ARRAY(&d->arena, struct file, count(set, SET_FILE));
-    d->services = ARENA_ARRAY(&d->arena, struct str, count_services(set));
+    d->services = ARENA_ARRAY(&d->arena, struct str, count_in_files(set, FILE_SERVICE));
+    d->extensions = ARENA_ARRAY(&d->arena, struct extension, count_in_files(set, FILE_EXTENSION));
     while (next(&set, &f)) add_file(d, &d->files[d->n_files++], f.payload);
     return d;
 }
@@ -189,5 +210,14 @@ size_t descriptors_closure(const struct descriptors *d, struct str filename, str
 bool descriptors_service(const struct descriptors *d, size_t i, struct str *name) {
     if (i >= d->n_services) return false;
     *name = d->services[i];
+    return true;
+}
+
+bool descriptors_extension(const struct descriptors *d, size_t i, struct str *type, int32_t *number,
+                           struct str *filename) {
+    if (i >= d->n_extensions) return false;
+    *type = d->extensions[i].type;
+    *number = d->extensions[i].number;
+    *filename = d->extensions[i].file->name;
     return true;
 }

@@ -29,5 +29,8 @@ size_t descriptors_closure(const struct descriptors *d, struct str filename, str
                            struct str **out);
 /* The i-th service's full name; false past the end. */
 bool descriptors_service(const struct descriptors *d, size_t i, struct str *name);
+/* The i-th extension: the message it extends, its field number, and the file that defines it; false past the end. */
+bool descriptors_extension(const struct descriptors *d, size_t i, struct str *type, int32_t *number,
+                           struct str *filename);
 
 #endif

@@ -1,6 +1,8 @@
 /* The protobuf wire format: see wire.h. */
 #include "core/codec/wire.h"
 
+#include <string.h>
+
 static void skip(struct str *s, size_t n) {
     s->ptr += n;
     s->len -= n;
@@ -52,4 +54,15 @@ bool wire_next(struct str *rest, struct wire_field *f) {
     skip(rest, len);
     f->whole = (struct str){start, (size_t)(rest->ptr - start)};
     return true;
+}
+
+char *wire_put_bytes(char *p, uint32_t field, struct str bytes) {
+    p = wire_put_length(p, field, bytes.len);
+    if (bytes.len > 0) memcpy(p, bytes.ptr, bytes.len);
+    return p + bytes.len;
+}
+
+void wire_append_bytes(struct buf *out, uint32_t field, struct str bytes) {
+    char *start = buf_reserve(out, bytes.len + 2 * WIRE_FIELD_MAX);
+    out->len += (size_t)(wire_put_bytes(start, field, bytes) - start);
 }

@@ -25,4 +25,42 @@ struct wire_field {
  * not): *rest is then unspecified. */
 bool wire_next(struct str *rest, struct wire_field *f);
 
+/* ---- writing fields by hand ----
+ *
+ * Room is reserved once for a message whose size is known before it is written; the put functions then write without
+ * looking at the end, and return where they stopped. A number of 0 is not written, as proto3 has it. */
+
+/* A tag of a field below 2048 and a varint take at most this. */
+#define WIRE_FIELD_MAX 12
+
+static inline char *wire_put_varint(char *p, uint64_t v) {
+    for (; v >= 0x80; v >>= 7) *p++ = (char)(v | 0x80);
+    *p++ = (char)v;
+    return p;
+}
+
+static inline size_t wire_varint_size(uint64_t v) {
+    return (size_t)(63 - __builtin_clzll(v | 1)) / 7 + 1;
+}
+
+static inline char *wire_put_number(char *p, uint32_t field, int64_t value) {
+    return value == 0 ? p : wire_put_varint(wire_put_varint(p, (uint64_t)field << 3), (uint64_t)value);
+}
+
+static inline size_t wire_number_size(uint32_t field, int64_t value) {
+    return value == 0 ? 0 : wire_varint_size((uint64_t)field << 3) + wire_varint_size((uint64_t)value);
+}
+
+static inline char *wire_put_length(char *p, uint32_t field, size_t length) {
+    return wire_put_varint(wire_put_varint(p, (uint64_t)field << 3 | 2), length);
+}
+
+static inline size_t wire_bytes_size(uint32_t field, size_t length) {
+    return wire_varint_size((uint64_t)field << 3) + wire_varint_size(length) + length;
+}
+
+char *wire_put_bytes(char *p, uint32_t field, struct str bytes);
+/* Appends the field to the buffer. */
+void wire_append_bytes(struct buf *out, uint32_t field, struct str bytes);
+
 #endif

@@ -39,18 +39,6 @@ struct domain {
         struct domain *d); /* NULL, or called when another epoch than the last is adopted: discard caches */
 };
 
-/* For main, which has set loop, config, log and metrics: opens PostgreSQL and Redis under this name, waits for PostgreSQL
- * (Redis may come later; but a server that is there and refused, pg_check.h, redis_check.h, is an error), and starts. 0, or
- * ERR_* with a sentence; undo with domain_disconnect in either case, which gives
- * statements under way drain_ms. */
-int domain_connect(struct fiber *self, struct domain *d, const char *application, struct fault *fault);
-void domain_disconnect(struct fiber *self, struct domain *d);
-
-/* Opens nothing itself: the members above the lease are there already; this starts the outbox's marker fiber,
- * the post batcher and the epoch watcher. 0, or ERR_* with a sentence. */
-int domain_start(struct fiber *self, struct domain *d, struct fault *fault);
-void domain_stop(struct fiber *self, struct domain *d);
-
 /* The time as ids and the database have it, Unix ms (store/lease.h). */
 int64_t domain_now_ms(const struct domain *d);
 

@@ -27,7 +27,7 @@
  * look. A process without a Redis watches the beats: when there was none for PULSE_STALE_MS by its own clock, in
  * which PostgreSQL answered it, it abandons the epoch, by marking its row as superseded, if there is no further beat.
  * Then nobody has a Redis, and everybody reads from SQL; and whoever reaches one again opens a new epoch. So an entry
- * whose event is not published can be acknowledged while the newest row is superseded (post_announce.c): its commit <
+ * whose event is not published can be acknowledged while the newest row is superseded (core/domain/post/announce.c): its commit <
  * that look < the next opening < any claim < any snapshot.
  *
  * Fences. Between an opening and the last process's look, some processes still use the epoch before. On the same

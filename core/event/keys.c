@@ -1,10 +1,11 @@
 /* The names of Redis keys. */
 #include "core/event/keys.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* By hand: a call makes several, the fan-out millions a second. "NAME{ID}", or "NAMEEPOCH:{ID}". */
-static struct str key(char out[static KEY_MAX], struct str name, const int64_t *epoch, int64_t id) {
+static struct str key(char *out, struct str name, const int64_t *epoch, int64_t id) {
     char *p = out;
     memcpy(p, name.ptr, name.len);
     p += name.len;
@@ -37,18 +38,13 @@ int64_t key_account(struct str key) {
     return str_to_i64(str_cut(&key, '}'), &id) ? id : 0;
 }
 
-struct str key_events(char out[static KEY_MAX], int partition) {
-    return key(out, STR("events:"), NULL, partition);
-}
-
-struct str key_chunks(char out[static KEY_MAX], int partition) {
-    return key(out, STR("chunks:"), NULL, partition);
-}
-
-struct str key_jobs(char out[static KEY_MAX], int partition) {
-    return key(out, STR("jobs:"), NULL, partition);
+struct str key_of_partition(char out[static KEY_MAX], const char *name, int partition) {
+    size_t n = strlen(name);
+    assert(n < KEY_MAX / 2);
+    memcpy(out, name, n);
+    return (struct str){out, n + key(out + n, STR(":"), NULL, partition).len};
 }
 
 struct str key_dead(char out[static KEY_MAX], int partition) {
-    return key(out, STR("dead:"), NULL, partition);
+    return key_of_partition(out, "dead", partition);
 }

@@ -1,6 +1,6 @@
 /* Every Redis key, in one place. All of it can be rebuilt from SQL.
  *
- *   tl:E:{A}     list    home timeline of account A in epoch E (timeline_list.h)
+ *   tl:E:{A}     list    home timeline of account A in epoch E (core/domain/timeline/list.h)
  *   rv:{A}       string  relations token of A (tokens.h): moves with whom A follows, blocks, mutes, is blocked by
  *   lv:{A}       string  likes token of A: moves with what A likes and reposts
  *   events:{P}   stream  events of partition P, field "e" = rookery.events.v1.Event
@@ -31,9 +31,8 @@ struct str key_relations_token(char out[static KEY_MAX], int64_t account_id);
 struct str key_likes_token(char out[static KEY_MAX], int64_t account_id);
 /* The account whose key this is, one of the three above; 0 when it is another's. */
 int64_t key_account(struct str key);
-struct str key_events(char out[static KEY_MAX], int partition);
-struct str key_chunks(char out[static KEY_MAX], int partition);
-struct str key_jobs(char out[static KEY_MAX], int partition);
+/* name:{P}, for streams (stream.h). */
+struct str key_of_partition(char out[static KEY_MAX], const char *name, int partition);
 struct str key_dead(char out[static KEY_MAX], int partition);
 
 #endif

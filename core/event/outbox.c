@@ -48,7 +48,7 @@ struct event_record job_message_encode(struct arena *a, const JobMessage *m, int
         .id = m->id,
         .partition = event_partition(m->id, partitions),
         .payload = pb_encode_arena(&m->base, a),
-        .stream = OUTBOX_JOBS,
+        .stream = STREAM_JOBS,
     };
 }
 
@@ -63,7 +63,7 @@ void outbox_add_command(struct redis_batch *b, const struct event_record *e, boo
     bool settled = relayed && e->settled_epoch > 0;
     redis_cmd(b, settled ? 9 : relayed ? 7 : 5);
     redis_arg(b, STR("XADD"));
-    redis_arg(b, e->stream == OUTBOX_JOBS ? key_jobs(key, e->partition) : key_events(key, e->partition));
+    redis_arg(b, stream_key(key, &STREAMS[e->stream], e->partition));
     redis_arg(b, STR("*"));
     redis_arg(b, STR("e"));
     redis_arg(b, e->payload);

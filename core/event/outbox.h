@@ -23,21 +23,19 @@
 #define ROOKERY_CORE_EVENT_OUTBOX_H
 
 #include "core/domain/domain.h"
+#include "core/event/stream.h"
 #include "rookery/events/v1/event.pb-c.h"
 #include "rookery/events/v1/job.pb-c.h"
 
 typedef Rookery__Events__V1__Event Event; /* the generated names are long and used everywhere */
 typedef Rookery__Events__V1__JobMessage JobMessage;
 
-/* Which kind of stream a row leaves on; the numbers are in the table. */
-enum outbox_stream { OUTBOX_EVENTS = 0, OUTBOX_JOBS = 1 };
-
 struct event_record {
     int64_t id;
     int partition;
-    struct str payload; /* encoded Event, or JobMessage */
-    enum outbox_stream stream;
-    int64_t settled_epoch; /* from this epoch on timelines are built with it (epoch.h); 0: not known */
+    struct str payload;        /* encoded Event, or JobMessage */
+    enum stream_number stream; /* of those in_outbox */
+    int64_t settled_epoch;     /* from this epoch on timelines are built with it (epoch.h); 0: not known */
 };
 
 /* The partition of an actor: a hash, so that neighbouring ids spread. */
@@ -75,7 +73,7 @@ void outbox_add_own_delivery(struct redis_batch *b, struct str timeline_key, int
 void outbox_add_command(struct redis_batch *b, const struct event_record *e, bool relayed);
 
 /* Adds the outbox row's parameters (id, partition, payload) in that order; the stream is the statement's to
- * say, and OUTBOX_EVENTS by default. */
+ * say, and STREAM_EVENTS by default. */
 void outbox_args(struct pg_args *args, const struct event_record *e);
 
 #endif

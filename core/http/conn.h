@@ -38,7 +38,7 @@ struct http_server {
 enum http_phase { HTTP_SNIFFING, HTTP_SPEAKING };
 
 struct http_protocol {
-    const char *name;
+    bool multiplexed; /* HTTP/2 */
     /* The first bytes were seen to be this protocol's. False without memory. */
     bool (*begin)(struct http_conn *c);
     void (*read)(struct http_conn *c, const char *bytes, size_t n);

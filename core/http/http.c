@@ -237,7 +237,7 @@ const char *http_peer(const struct http_stream *s) {
 }
 
 bool http_is_h2(const struct http_stream *s) {
-    return s->conn && s->conn->protocol == &http2_protocol;
+    return s->conn && s->conn->protocol->multiplexed;
 }
 
 /* ---- life ---------------------------------------------------------------------------------------------- */

@@ -416,7 +416,6 @@ static void h1_end(struct http_conn *c) {
 }
 
 const struct http_protocol http1_protocol = {
-    .name = "http1",
     .begin = h1_begin,
     .read = h1_read,
     .fill = h1_fill,

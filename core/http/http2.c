@@ -457,7 +457,7 @@ static void h2_end(struct http_conn *c) {
 }
 
 const struct http_protocol http2_protocol = {
-    .name = "http2",
+    .multiplexed = true,
     .begin = h2_begin,
     .read = h2_read,
     .fill = h2_fill,

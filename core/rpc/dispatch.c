@@ -14,12 +14,6 @@
 #include "core/base/clock.h"
 #include "core/rpc/rpc_internal.h"
 
-enum {
-    POOL_KEEP = 1024,        /* calls kept for reuse */
-    BUFFER_KEEP = 16 * 1024, /* and of each buffer of theirs */
-    BODY_KEEP = 4 * 1024
-};
-
 static struct rpc_call *call_of(struct http_stream *s) {
     return (struct rpc_call *)(void *)s;
 }
@@ -44,97 +38,13 @@ static struct http_stream *on_open(void *context) {
     return &call->http;
 }
 
-void rpc_call_dispose(struct rpc_call *call) {
-    http_stream_dispose(&call->http);
-    http_fields_free(&call->headers);
-    buf_free(&call->body);
-    arena_free(&call->messages);
-    free(call);
-}
-
-void rpc_body_take(struct rpc_call *call, size_t n) {
-    assert(n <= call->body.len);
-    buf_consume(&call->body, n);
-    call->server->body_bytes -= n;
-}
-
-void rpc_body_free(struct rpc_call *call) {
-    call->server->body_bytes -= call->body.len;
-    buf_clear(&call->body);
-    if (call->body.cap > BODY_KEEP) buf_free(&call->body);
-}
-
-static void recycle(struct rpc_call *call) {
-    struct rpc_server *s = call->server;
-    rpc_body_free(call);
-    arena_free(&call->messages);
-    if (s->n_pool >= POOL_KEEP) {
-        rpc_call_dispose(call);
-        return;
-    }
-    http_stream_recycle(&call->http, BUFFER_KEEP);
-    http_fields_clear(&call->headers);
-    struct rpc_call clean = {
-        .http = call->http, .headers = call->headers, .body = call->body, .messages = call->messages};
-    *call = clean;
-    list_init(&call->http.node);
-    list_init(&call->node);
-    list_push_front(&s->pool, &call->node);
-    s->n_pool++;
-}
-
-void rpc_call_release_if_done(struct rpc_call *call) {
-    struct rpc_server *s = call->server;
-    if (call->fiber || call->http.conn) return;
-    if (call->detached) rpc_stream_ended(call);
-    if (call->listed_detached) {
-        list_remove(&call->node);
-        s->n_detached--;
-        s->streams_detached->value = (double)s->n_detached;
-    }
-    if (!call->ended && call->entry) rpc_count(call, ERR_CANCELLED);
-    recycle(call);
-}
-
 static void on_closed(struct http_stream *stream) {
     struct rpc_call *call = call_of(stream);
     if (call->fiber) fiber_cancel(call->fiber);
     rpc_call_release_if_done(call);
 }
 
-/* ---- the end of a call --------------------------------------------------------------------------------- */
-
-void rpc_count(struct rpc_call *call, enum error e) {
-    struct rpc_server *s = call->server;
-    struct rpc_entry *entry = call->entry;
-    int code = error_grpc_status(e);
-    if (!entry->codes[code]) {
-        char labels[256];
-        struct str name = entry->path;
-        if (name.len && name.ptr[0] == '/') name = (struct str){name.ptr + 1, name.len - 1};
-        snprintf(labels, sizeof labels, "method=\"" STR_FMT "\",code=\"%s\"", STR_ARG(name),
-                 rpc_code_name(code));
-        entry->codes[code] =
-            metrics_counter(s->metrics, "rookery_rpc_requests_total", "Calls by method and status.", labels);
-    }
-    entry->codes[code]->value++;
-    double seconds = (double)(loop_now_ns(s->loop) - call->started_ns) / (double)NS_PER_S;
-    if (entry->latency && !call->detached) histogram_observe(entry->latency, seconds, s->metrics);
-}
-
-void rpc_end(struct rpc_call *call, enum error e, const struct fault *fault) {
-    if (call->ended) return;
-    call->ended = true;
-    call->http.wants_body = false;
-    if (!call->http.conn) {
-        rpc_count(call, ERR_CANCELLED);
-        return;
-    }
-    rpc_count(call, e);
-    if (!call->began && e != ERR_OK) http_out(&call->http)->len = 0;
-    call->protocol->end(call, e, fault);
-    call->began = true;
-}
+/* ---- answers without a call ---------------------------------------------------------------------------- */
 
 /* An answer in HTTP's own terms, for requests that speak none of our protocols. */
 static void refuse(struct rpc_call *call, int status, const char *name, const char *value, const char *body) {

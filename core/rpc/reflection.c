@@ -63,9 +63,10 @@ static void answer_services(Response *r, const struct descriptors *d, struct are
     r->list_services_response = reply;
 }
 
-/* proto3 has no extensions: a type that exists has none. */
 static void answer_extension_numbers(Response *r, const struct descriptors *d, char *type, struct arena *a) {
-    struct str filename;
+    struct str filename, extended;
+    int32_t number;
+    size_t n = 0;
     if (!descriptors_file_of_symbol(d, str_from(type), &filename)) {
         answer_error(r, a, ERR_NOT_FOUND, "there is no such type");
         return;
@@ -74,9 +75,25 @@ static void answer_extension_numbers(Response *r, const struct descriptors *d, c
         ARENA_NEW(a, Grpc__Reflection__V1__ExtensionNumberResponse);
     grpc__reflection__v1__extension_number_response__init(reply);
     reply->base_type_name = type;
+    while (descriptors_extension(d, n, &extended, &number, &filename)) n++;
+    reply->extension_number = ARENA_ARRAY(a, int32_t, n);
+    for (size_t i = 0; i < n && descriptors_extension(d, i, &extended, &number, &filename); i++)
+        if (str_eq(extended, str_from(type))) reply->extension_number[reply->n_extension_number++] = number;
     r->message_response_case =
         GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ALL_EXTENSION_NUMBERS_RESPONSE;
     r->all_extension_numbers_response = reply;
+}
+
+static void answer_extension(Response *r, const struct descriptors *d,
+                             const Grpc__Reflection__V1__ExtensionRequest *wanted, struct arena *a) {
+    struct str type, filename;
+    int32_t number;
+    for (size_t i = 0; descriptors_extension(d, i, &type, &number, &filename); i++) {
+        if (number != wanted->extension_number || !str_eq(type, str_from(wanted->containing_type))) continue;
+        answer_files(r, d, filename, a);
+        return;
+    }
+    answer_error(r, a, ERR_NOT_FOUND, "there is no such extension");
 }
 
 Response *reflection_answer(const struct descriptors *d, Request *request, struct arena *a) {
@@ -94,7 +111,7 @@ Response *reflection_answer(const struct descriptors *d, Request *request, struc
         answer_files(r, d, filename, a);
         break;
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_EXTENSION:
-        answer_error(r, a, ERR_NOT_FOUND, "there are no extensions");
+        answer_extension(r, d, request->file_containing_extension, a);
         break;
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_ALL_EXTENSION_NUMBERS_OF_TYPE:
         answer_extension_numbers(r, d, request->all_extension_numbers_of_type, a);

@@ -79,46 +79,6 @@ void rpc_set_trailer(struct rpc_call *call, const char *name, struct str value) 
 
 /* ---- messages ------------------------------------------------------------------------------------------ */
 
-void rpc_put_length(char *p, size_t length) {
-    p[0] = (char)(length >> 24);
-    p[1] = (char)(length >> 16);
-    p[2] = (char)(length >> 8);
-    p[3] = (char)length;
-}
-
-/* Opens an envelope in out (if the protocol has them); returns where, for close_envelope. */
-static size_t open_envelope(struct rpc_call *call, struct buf *out) {
-    size_t at = out->len;
-    if (call->protocol->enveloped) buf_append(out, "\0\0\0\0\0", 5);
-    return at;
-}
-
-static void close_envelope(struct rpc_call *call, struct buf *out, size_t at) {
-    if (call->protocol->enveloped) rpc_put_length(out->ptr + at + 1, out->len - at - 5);
-}
-
-void rpc_append_message(struct rpc_call *call, const ProtobufCMessage *m) {
-    struct buf *out = http_out(&call->http);
-    size_t at = open_envelope(call, out);
-    if (call->codec == RPC_JSON) {
-        json_encode(m, out);
-    } else {
-        pb_encode(m, out);
-    }
-    close_envelope(call, out, at);
-}
-
-const ProtobufCMessage *rpc_decode(struct rpc_call *call, struct str bytes, struct arena *a,
-                                   struct fault *fault) {
-    const ProtobufCMessageDescriptor *type = call->entry->method->request;
-    size_t limit = a->limit, most = a->used + RPC_DECODE_LIMIT(bytes.len);
-    if (most < limit) a->limit = most;
-    ProtobufCMessage *m =
-        call->codec == RPC_JSON ? json_decode(type, bytes, a, fault) : pb_decode(type, bytes, a, fault);
-    a->limit = limit;
-    return m;
-}
-
 void rpc_reply(struct rpc_call *call, const ProtobufCMessage *reply) {
     assert(!call->replied && call->entry->method->reply == reply->descriptor);
     call->replied = true;
@@ -128,7 +88,7 @@ void rpc_reply(struct rpc_call *call, const ProtobufCMessage *reply) {
 struct buf *rpc_reply_open(struct rpc_call *call) {
     assert(!call->replied);
     struct buf *out = http_out(&call->http);
-    call->reply_at = open_envelope(call, out);
+    call->reply_at = rpc_open_envelope(call, out);
     return out;
 }
 
@@ -147,7 +107,7 @@ void rpc_reply_close(struct rpc_call *call) {
     size_t start = call->reply_at + (call->protocol->enveloped ? 5 : 0);
     /* When our own bytes are bad the call ends as one without a reply. */
     call->replied = call->codec != RPC_JSON || turn_into_json(call, out, start);
-    close_envelope(call, out, call->reply_at);
+    rpc_close_envelope(call, out, call->reply_at);
 }
 
 void rpc_reply_encoded(struct rpc_call *call, struct str bytes) {
@@ -282,10 +242,4 @@ void rpc_call_start(struct rpc_call *call) {
 bool rpc_call_start_route(struct rpc_call *call) {
     struct fault fault = {0};
     return admit(call, route_main, &fault) == ERR_OK;
-}
-
-void rpc_call_wake(struct rpc_call *call) {
-    if (!call->waiting) return;
-    call->waiting = false; /* one wake for one park */
-    fiber_wake(call->fiber);
 }

@@ -2,7 +2,7 @@
  * knowledge) and HTTP/1.1 (Connect, and plain routes such as /healthz).
  *
  * Layers, top down:  handler (a fiber per call)  <- rpc.c (admission, deadline, codec, status)
- *   <- rpc_grpc.c / rpc_connect.c (framing and status of each protocol) <- http.h (requests and responses as
+ *   <- grpc.c / connect.c (framing and status of each protocol) <- http.h (requests and responses as
  * streams)
  *   <- http2.c (nghttp2) / http1.c <- listener.c (libuv; where TLS will go, between the socket and http).
  *
@@ -41,6 +41,8 @@ struct rpc_method {
     bool is_public;           /* the authenticator is not run */
     bool side_effect_free;    /* may be called by Connect GET */
     size_t max_message_bytes; /* 0: the server's */
+    /* What the application makes of it. */
+    uint8_t permission, cost;
 };
 
 /* ---- inside a handler ---------------------------------------------------------------------------------- */

@@ -1,11 +1,13 @@
-/* Inside the rpc surface: what a call and a server are. For the rpc_*.c files and health.c.
+/* Inside the rpc surface: what a call and a server are. For the files of this folder.
  *
- *   rpc_server.c    start, drain, stop; the table of methods and routes
- *   rpc_dispatch.c  the application of http.h: which method, which protocol, admission; body bytes
- *   rpc.c           the call's fiber, and what handlers see
- *   rpc_stream.c    streaming in and out, detached streams, shared messages
- *   rpc_grpc.c, rpc_connect.c   the two protocols' framing and status
- *   rpc_status.c    faults as statuses, details and JSON
+ *   server.c    the front: the table of methods and routes; start, drain, stop
+ *   dispatch.c  the application of http.h: which method, which protocol, admission; body bytes
+ *   rpc.c       the call's fiber, and what handlers see
+ *   stream.c    streaming in and out, detached streams, shared messages
+ *   message.c   framing
+ *   call.c      what all calls share, and the end of a call
+ *   grpc.c, connect.c   the two protocols' framing and status
+ *   status.c    faults as statuses, details and JSON
  *
  * A call is freed (back to the server's pool) when its stream is closed and its fiber has ended.
  */
@@ -99,14 +101,12 @@ struct rpc_server {
     struct gauge *in_flight, *streams_detached, *queued_bytes;
 };
 
-/* ---- rpc_server.c */
+/* ---- call.c */
 void rpc_server_changed(struct rpc_server *s); /* a call or a connection has ended */
+uint64_t rpc_path_hash(struct str path);
 struct rpc_entry *rpc_table_find(struct rpc_table *t, struct str path);
 bool rpc_server_serving(struct rpc_server *s);
 bool rpc_server_has_service(const struct rpc_server *s, struct str service);
-
-/* ---- rpc_dispatch.c */
-extern const struct http_app rpc_app;
 void rpc_count(struct rpc_call *call, enum error e);
 /* Both holds are gone: back to the pool. */
 void rpc_call_release_if_done(struct rpc_call *call);
@@ -116,28 +116,34 @@ void rpc_body_take(struct rpc_call *call, size_t n);
 void rpc_body_free(struct rpc_call *call);
 /* Ends a call that has no fiber, or whose fiber is done. */
 void rpc_end(struct rpc_call *call, enum error e, const struct fault *fault);
-
-/* ---- rpc.c */
-void rpc_call_start(struct rpc_call *call);
+void rpc_stream_ended(struct rpc_call *call); /* tells on_end, once */
 /* Wakes the fiber if it is parked for the stream. */
 void rpc_call_wake(struct rpc_call *call);
-/* The fiber of a plain route. */
-bool rpc_call_start_route(struct rpc_call *call);
+
+/* ---- message.c */
+/* The four bytes of an envelope's length. */
+void rpc_put_length(char *p, size_t length);
+/* Opens an envelope in out (if the protocol has them); returns where, for rpc_close_envelope. */
+size_t rpc_open_envelope(struct rpc_call *call, struct buf *out);
+void rpc_close_envelope(struct rpc_call *call, struct buf *out, size_t at);
+/* Appends one framed message to the response. */
+void rpc_append_message(struct rpc_call *call, const ProtobufCMessage *m);
 /* The message's bytes -> a message in the arena, of which it may take RPC_DECODE_LIMIT. */
 const ProtobufCMessage *rpc_decode(struct rpc_call *call, struct str bytes, struct arena *a,
                                    struct fault *fault);
-/* The four bytes of an envelope's length. */
-void rpc_put_length(char *p, size_t length);
-/* Appends one framed message to the response. */
-void rpc_append_message(struct rpc_call *call, const ProtobufCMessage *m);
-
-/* ---- rpc_stream.c */
 /* Looks at the envelope at the front of body. 0: *complete says whether a whole message is there; or the
  * error of a bad envelope. */
 enum error rpc_envelope(struct rpc_call *call, bool *complete, struct fault *fault);
-void rpc_stream_ended(struct rpc_call *call); /* tells on_end, once */
 
-/* ---- rpc_status.c */
+/* ---- dispatch.c */
+extern const struct http_app rpc_app;
+
+/* ---- rpc.c */
+void rpc_call_start(struct rpc_call *call);
+/* The fiber of a plain route. */
+bool rpc_call_start_route(struct rpc_call *call);
+
+/* ---- status.c */
 /* What a client may read about e: the fault's sentence, or the table's for errors that are ours alone. */
 struct str rpc_public_text(enum error e, const struct fault *fault);
 /* Percent-encodes for grpc-message, at most 1 KiB. */
@@ -149,11 +155,11 @@ void rpc_error_json(struct buf *out, enum error e, const struct fault *fault);
 int rpc_http_status(int grpc_status);
 const char *rpc_code_name(int grpc_status); /* "OK", "NOT_FOUND" */
 
-/* ---- rpc_grpc.c */
+/* ---- grpc.c */
 /* "100m" -> ns, saturating. False when malformed. */
 bool rpc_parse_timeout(struct str text, int64_t *ns);
 
-/* ---- rpc_connect.c */
+/* ---- connect.c */
 /* GET: the message from the query, into call->body. */
 enum error rpc_connect_get(struct rpc_call *call, struct fault *fault);
 

@@ -22,36 +22,12 @@ enum {
 
 /* ---- the table ----------------------------------------------------------------------------------------- */
 
-/* The keys are ours and fixed, so it need not withstand chosen ones; a lookup compares the path. */
-static uint64_t hash_path(struct str s) {
-    uint64_t h = s.len * UINT64_C(0x9E3779B97F4A7C15);
-    while (s.len >= 8) {
-        uint64_t word;
-        memcpy(&word, s.ptr, 8);
-        h = (h ^ word) * UINT64_C(0xBF58476D1CE4E5B9);
-        h ^= h >> 32;
-        s.ptr += 8;
-        s.len -= 8;
-    }
-    for (size_t i = 0; i < s.len; i++) h = (h ^ (unsigned char)s.ptr[i]) * UINT64_C(0x100000001B3);
-    return h ^ h >> 29;
-}
-
-struct rpc_entry *rpc_table_find(struct rpc_table *t, struct str path) {
-    uint64_t hash = hash_path(path);
-    for (size_t i = hash & (t->cap - 1);; i = (i + 1) & (t->cap - 1)) {
-        struct rpc_entry *e = &t->slots[i];
-        if (!e->path.ptr) return &t->unknown;
-        if (e->hash == hash && str_eq(e->path, path)) return e;
-    }
-}
-
 static struct rpc_entry *table_add(struct rpc_table *t, const char *path) {
     struct str p = str_from(path);
     assert(rpc_table_find(t, p) == &t->unknown); /* one path, one method */
-    size_t i = hash_path(p) & (t->cap - 1);
+    size_t i = rpc_path_hash(p) & (t->cap - 1);
     while (t->slots[i].path.ptr) i = (i + 1) & (t->cap - 1);
-    t->slots[i] = (struct rpc_entry){.hash = hash_path(p), .path = p};
+    t->slots[i] = (struct rpc_entry){.hash = rpc_path_hash(p), .path = p};
     return &t->slots[i];
 }
 
@@ -85,25 +61,6 @@ static void build_table(struct rpc_server *s) {
         table_add(&s->table, s->options.routes[i].path)->route = &s->options.routes[i];
 }
 
-static struct str service_of(struct str path) {
-    path.ptr++;
-    path.len--;
-    return str_cut(&path, '/');
-}
-
-bool rpc_server_has_service(const struct rpc_server *s, struct str service) {
-    for (size_t i = 0; i < s->table.cap; i++) {
-        const struct rpc_entry *e = &s->table.slots[i];
-        if (e->method && str_eq(service_of(e->path), service)) return true;
-    }
-    return false;
-}
-
-bool rpc_server_serving(struct rpc_server *s) {
-    if (s->draining) return false;
-    return !s->options.ready || s->options.ready(s->options.context);
-}
-
 /* ---- start --------------------------------------------------------------------------------------------- */
 
 /* Detached streams have no fiber to feel their deadline. A stream's end may end others: begin again then. */
@@ -124,12 +81,6 @@ static void on_sweep(void *context) {
     health_sweep(s);
     while (end_one_expired(s, loop_now_ns(s->loop))) {
     }
-}
-
-void rpc_server_changed(struct rpc_server *s) {
-    struct fiber *f = s->stopper;
-    s->stopper = NULL;
-    if (f) fiber_wake(f);
 }
 
 static void on_change(void *context) {

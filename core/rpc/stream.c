@@ -15,29 +15,6 @@
 
 /* ---- in ------------------------------------------------------------------------------------------------ */
 
-static size_t message_limit(const struct rpc_call *call) {
-    size_t own = call->entry->method->max_message_bytes;
-    return own ? own : call->server->options.max_message_bytes;
-}
-
-enum error rpc_envelope(struct rpc_call *call, bool *complete, struct fault *fault) {
-    const unsigned char *p = (const unsigned char *)call->body.ptr;
-    *complete = false;
-    if (call->message_bytes == 0) {
-        if (call->body.len < 5) return ERR_OK;
-        if (p[0] & 1)
-            return fault_set(fault, ERR_INTERNAL, "a compressed message, but no encoding was named");
-        if (p[0]) return fault_set(fault, ERR_INTERNAL, "unknown flags in a message's prefix");
-        size_t len = (size_t)p[1] << 24 | (size_t)p[2] << 16 | (size_t)p[3] << 8 | p[4];
-        if (len > message_limit(call))
-            return fault_set(fault, ERR_RESOURCE_EXHAUSTED, "a message of %zu bytes is larger than %zu", len,
-                             message_limit(call));
-        call->message_bytes = 5 + len;
-    }
-    *complete = call->body.len >= call->message_bytes;
-    return ERR_OK;
-}
-
 static void give_window(struct rpc_call *call) {
     http_consume(&call->http, call->uneaten);
     call->uneaten = 0;
@@ -208,12 +185,6 @@ bool rpc_stream_send(struct rpc_stream *s, struct rpc_shared *message, size_t ma
 
 size_t rpc_stream_queued(const struct rpc_stream *s) {
     return http_unsent(&((const struct rpc_call *)(const void *)s)->http);
-}
-
-void rpc_stream_ended(struct rpc_call *call) {
-    void (*fn)(void *) = call->on_end;
-    call->on_end = NULL;
-    if (fn) fn(call->on_end_arg);
 }
 
 void rpc_stream_end(struct rpc_stream *s, enum error e, const char *text) {

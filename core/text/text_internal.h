@@ -1,4 +1,4 @@
-/* What text.c and text_entities.c share. */
+/* What text.c and entities.c share. */
 #ifndef ROOKERY_CORE_TEXT_TEXT_INTERNAL_H
 #define ROOKERY_CORE_TEXT_TEXT_INTERNAL_H
 

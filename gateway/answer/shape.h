@@ -2,21 +2,10 @@
 #ifndef ROOKERY_GATEWAY_ANSWER_SHAPE_H
 #define ROOKERY_GATEWAY_ANSWER_SHAPE_H
 
-#include "core/domain/account/account.h"
-#include "core/domain/post/post.h"
+#include "gateway/cache/message.h"
 #include "gateway/cache/post.h"
 #include "gateway/cache/viewer.h"
-#include "rookery/v1/account.pb-c.h"
-#include "rookery/v1/post.pb-c.h"
 #include "rookery/v1/timeline.pb-c.h"
-
-/* ---- protobuf pieces ---- */
-/* Length-delimited; always written. */
-void shape_append_bytes(struct buf *out, uint32_t field, struct str bytes);
-
-/* Fields 1 to 11 of rookery.v1.Post; empty for a repost. In the arena. */
-struct str shape_encode_static(struct arena *a, const struct post *p);
-struct str shape_encode_summary(struct arena *a, const struct account_summary *s);
 
 /* What the viewer has done with posts, decided before encoding. */
 struct engaged {
@@ -38,12 +27,8 @@ bool shape_engaged_known(const struct viewer *v, const struct cached_post *const
 int shape_engaged(struct fiber *self, struct gateway *g, const struct viewer *v,
                   const struct cached_post *const *posts, size_t n, struct engaged *out, struct fault *fault);
 
-/* ---- messages in the arena ---- */
-Google__Protobuf__Timestamp *shape_time(struct arena *a, int64_t ms);
-/* A Post message for answers that are not assembled. */
+/* In the arena: a Post message for answers that are not assembled. */
 Rookery__V1__Post *shape_post(struct arena *a, const struct cached_post *p, struct engaged by_viewer);
-Rookery__V1__AccountSummary *shape_summary(struct arena *a, const struct account_summary *s);
-Rookery__V1__Account *shape_account(struct arena *a, const struct account *account);
 
 /* A list of ids without duplicates, for "everybody the items speak of". */
 void shape_note_account(struct ids *accounts, int64_t id);

@@ -5,10 +5,11 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/codec/wire.h"
 #include "core/domain/account/account.h"
-#include "gateway/answer/shape.h"
 #include "gateway/cache/fill_guard.h"
 #include "gateway/cache/lru.h"
+#include "gateway/cache/message.h"
 #include "gateway/hub/hub.h"
 
 /* A summary is under 300 bytes. */
@@ -16,6 +17,7 @@
 #define KEEP_NS (60 * NS_PER_S)
 
 struct account_cache {
+    struct hub_listener listener;
     struct lru lru;
     struct fill_guard guard;
 };
@@ -48,7 +50,7 @@ static size_t append_known(struct account_cache *cache, bool believed, const int
         struct cached_account *c =
             believed ? (struct cached_account *)(void *)lru_get(&cache->lru, ids[i]) : NULL;
         if (c && c->loaded_ns >= oldest_ns)
-            shape_append_bytes(out, field, (struct str){c->encoded, c->len});
+            wire_append_bytes(out, field, (struct str){c->encoded, c->len});
         else
             missing[n_missing++] = ids[i];
     }
@@ -69,18 +71,31 @@ int account_cache_append(struct fiber *self, struct gateway *g, const int64_t *i
     int e = account_summaries(self, &g->domain, missing, n_missing, &found, &n_found, fault);
     if (e != 0) return e;
     for (size_t i = 0; i < n_found; i++) {
-        struct str encoded = shape_encode_summary(fiber_arena(self), &found[i]);
-        shape_append_bytes(out, field, encoded);
+        struct str encoded = message_encode_summary(fiber_arena(self), &found[i]);
+        wire_append_bytes(out, field, encoded);
         if (believed && fill_guard_may_store(&cache->guard, begun, found[i].id))
             store(cache, found[i].id, encoded, asked_ns);
     }
     return 0;
 }
 
+static void heard(void *context, const struct hub_heard *h) {
+    if (h->event && h->event->what_case == ROOKERY__EVENTS__V1__EVENT__WHAT_ACCOUNT_UPDATED)
+        account_cache_invalidate(context, h->event->actor_id);
+}
+
+static void forget(void *context) {
+    struct account_cache *cache = context;
+    fill_guard_invalidated_all(&cache->guard);
+    lru_clear(&cache->lru);
+}
+
 struct account_cache *account_cache_new(struct gateway *g) {
-    (void)g;
     struct account_cache *cache = calloc(1, sizeof *cache);
-    if (cache) lru_init(&cache->lru, ACCOUNT_CACHE_ENTRIES, drop);
+    if (!cache) return NULL;
+    lru_init(&cache->lru, ACCOUNT_CACHE_ENTRIES, drop);
+    cache->listener = (struct hub_listener){.context = cache, .heard = heard, .forget = forget};
+    hub_listen(g->hub, &cache->listener);
     return cache;
 }
 
@@ -93,9 +108,4 @@ void account_cache_free(struct account_cache *cache) {
 void account_cache_invalidate(struct account_cache *cache, int64_t id) {
     fill_guard_invalidated(&cache->guard, id);
     lru_remove(&cache->lru, id);
-}
-
-void account_cache_invalidate_all(struct account_cache *cache) {
-    fill_guard_invalidated_all(&cache->guard);
-    lru_clear(&cache->lru);
 }

@@ -1,12 +1,12 @@
-/* Encoded posts; the story is in post_cache.h. */
+/* Encoded posts; the story is in post.h. */
 #include "gateway/cache/post.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "gateway/answer/shape.h"
 #include "gateway/cache/fill_guard.h"
+#include "gateway/cache/message.h"
 #include "gateway/hub/hub.h"
 
 #define COUNTS_FRESH_NS (2 * NS_PER_S)
@@ -16,6 +16,7 @@
 #define REFRESH_CAP 4096
 
 struct post_cache {
+    struct hub_listener listener;
     struct gateway *gateway;
     struct lru lru;
     struct fill_guard guard;
@@ -51,7 +52,7 @@ static void fill_entry(struct cached_post *c, const struct post *p, struct str e
 }
 
 static const struct cached_post *wrap(struct arena *a, const struct post *p, int64_t asked_ns) {
-    struct str encoded = shape_encode_static(a, p);
+    struct str encoded = message_encode_post(a, p);
     struct cached_post *c = arena_alloc(a, entry_size(encoded.len));
     fill_entry(c, p, encoded, asked_ns);
     return c;
@@ -211,10 +212,25 @@ static void refresher(struct fiber *self, void *arg) {
 
 /* ---- life ---------------------------------------------------------------------------------------------- */
 
+static void heard(void *context, const struct hub_heard *h) {
+    if (!h->event) return;
+    if (h->event->what_case == ROOKERY__EVENTS__V1__EVENT__WHAT_POST_EDITED)
+        post_cache_invalidate(context, h->event->post_edited->post_id);
+    if (h->event->what_case == ROOKERY__EVENTS__V1__EVENT__WHAT_POST_DELETED)
+        post_cache_invalidate(context, h->event->post_deleted->post_id);
+}
+
+static void forget(void *context) {
+    struct post_cache *cache = context;
+    fill_guard_invalidated_all(&cache->guard);
+    lru_clear(&cache->lru);
+}
+
 struct post_cache *post_cache_new(struct gateway *g) {
     struct post_cache *cache = calloc(1, sizeof *cache);
     if (!cache) return NULL;
     cache->gateway = g;
+    cache->listener = (struct hub_listener){.context = cache, .heard = heard, .forget = forget};
     lru_init(&cache->lru, (size_t)g->domain.config->post_cache_entries, drop);
     ids_init(&cache->refresh);
     latch_init(&cache->stopped, 1);
@@ -222,9 +238,12 @@ struct post_cache *post_cache_new(struct gateway *g) {
     cache->hits = metrics_counter(m, "rookery_post_cache_hits_total", "Posts found in the cache", "");
     cache->misses = metrics_counter(m, "rookery_post_cache_misses_total", "Posts loaded from SQL", "");
     struct fiber_options options = {.name = "post counts refresher"};
-    if (fiber_spawn(g->domain.loop, &options, refresher, cache, NULL) == 0) return cache;
-    free(cache);
-    return NULL;
+    if (fiber_spawn(g->domain.loop, &options, refresher, cache, NULL) != 0) {
+        free(cache);
+        return NULL;
+    }
+    hub_listen(g->hub, &cache->listener);
+    return cache;
 }
 
 void post_cache_free(struct fiber *self, struct post_cache *cache) {
@@ -239,9 +258,4 @@ void post_cache_free(struct fiber *self, struct post_cache *cache) {
 void post_cache_invalidate(struct post_cache *cache, int64_t id) {
     fill_guard_invalidated(&cache->guard, id);
     lru_remove(&cache->lru, id);
-}
-
-void post_cache_invalidate_all(struct post_cache *cache) {
-    fill_guard_invalidated_all(&cache->guard);
-    lru_clear(&cache->lru);
 }

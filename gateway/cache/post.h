@@ -31,7 +31,7 @@ struct cached_post {
     char encoded[];
 };
 
-struct post_cache *post_cache_new(struct gateway *g);
+struct post_cache *post_cache_new(struct gateway *g); /* NULL on allocation failure; listens to g->hub */
 void post_cache_free(struct fiber *self, struct post_cache *c);
 
 /* The posts with these ids: out[i] is NULL for an id that does not exist. Missing ones are loaded in one
@@ -52,6 +52,5 @@ void post_cache_copy_shown(struct arena *a, const struct cached_post **entries,
                            const struct cached_post **shown, size_t n);
 
 void post_cache_invalidate(struct post_cache *c, int64_t id);
-void post_cache_invalidate_all(struct post_cache *c);
 
 #endif

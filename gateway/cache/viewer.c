@@ -1,4 +1,4 @@
-/* Viewers and their relations; why they are true is in viewer_cache.h and core/event/tokens.h. */
+/* Viewers and their relations; why they are true is in viewer.h and core/event/tokens.h. */
 #include "gateway/cache/viewer.h"
 
 #include <inttypes.h>
@@ -10,8 +10,10 @@
 #include "core/event/keys.h"
 #include "core/event/tokens.h"
 #include "gateway/cache/lru.h"
+#include "gateway/hub/hub.h"
 
 struct viewer_cache {
+    struct hub_listener listener;
     struct lru lru;
     struct counter *hits, *loads;
 };
@@ -35,6 +37,12 @@ static void drop(struct lru_item *item) {
     free(slot);
 }
 
+/* What is kept is true under its tokens; but PostgreSQL may have gone back (core/event/tokens.h). */
+static void forget(void *context) {
+    struct viewer_cache *c = context;
+    lru_clear(&c->lru);
+}
+
 struct viewer_cache *viewer_cache_new(struct gateway *g) {
     struct viewer_cache *c = calloc(1, sizeof *c);
     if (!c) return NULL;
@@ -42,6 +50,8 @@ struct viewer_cache *viewer_cache_new(struct gateway *g) {
     struct metrics *m = g->domain.metrics;
     c->hits = metrics_counter(m, "rookery_viewer_cache_hits_total", "Viewers found under their tokens", "");
     c->loads = metrics_counter(m, "rookery_viewer_cache_loads_total", "Viewers loaded from SQL", "");
+    c->listener = (struct hub_listener){.context = c, .forget = forget};
+    hub_listen(g->hub, &c->listener);
     return c;
 }
 
@@ -49,10 +59,6 @@ void viewer_cache_free(struct viewer_cache *c) {
     if (!c) return;
     lru_free(&c->lru);
     free(c);
-}
-
-void viewer_cache_clear(struct viewer_cache *c) {
-    lru_clear(&c->lru);
 }
 
 /* ---- tokens -------------------------------------------------------------------------------------------- */

@@ -30,9 +30,8 @@ struct viewer_tokens {
     struct str relations, likes;
 };
 
-struct viewer_cache *viewer_cache_new(struct gateway *g);
+struct viewer_cache *viewer_cache_new(struct gateway *g); /* NULL on allocation failure; listens to g->hub */
 void viewer_cache_free(struct viewer_cache *c);
-void viewer_cache_clear(struct viewer_cache *c);
 
 /* Adds the command that fetches both tokens; its reply goes to viewer_read_tokens. */
 void viewer_add_token_command(struct redis_batch *b, int64_t viewer_id);

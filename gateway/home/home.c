@@ -1,4 +1,4 @@
-/* Reading home timelines; the story is in home_read.h. */
+/* Reading home timelines; the story is in home.h. */
 #include "gateway/home/home.h"
 
 #include <stdlib.h>

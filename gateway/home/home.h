@@ -1,7 +1,7 @@
 /* Reading home timelines: the hottest code of the product.
  *
  * One round trip to Redis brings the viewer's tokens and the tail of the list, or, while these have not changed, word of that
- * (home_tail.h); the rest is local. The page is
+ * (tail.h); the rest is local. The page is
  * filled in stages, each going deeper than the one before and each exact down to its bound
  * (core/domain/timeline/list.h):
  *   1. tail:  the last elements, enough for the page in the usual case

@@ -21,20 +21,15 @@ struct ring {
 };
 
 struct pulled {
+    struct hub_listener listener;
     struct idmap rings; /* author -> struct ring, for every pulled author */
     bool set_loaded;    /* are all pulled authors in rings? */
     int64_t asked_ns;   /* when SQL was asked last who they are */
     uint64_t forgotten; /* times cleared: a load that began before the last is not kept */
 };
 
-struct pulled *pulled_new(struct gateway *g) {
-    (void)g;
-    struct pulled *p = calloc(1, sizeof *p);
-    if (p) idmap_init(&p->rings);
-    return p;
-}
-
-void pulled_clear(struct pulled *p) {
+static void forget(void *context) {
+    struct pulled *p = context;
     size_t pos = 0;
     int64_t id;
     void *value;
@@ -50,7 +45,7 @@ void pulled_clear(struct pulled *p) {
 
 void pulled_free(struct pulled *p) {
     if (!p) return;
-    pulled_clear(p);
+    forget(p);
     idmap_free(&p->rings);
     free(p);
 }
@@ -89,14 +84,25 @@ static void shorten(struct ring *r) {
     r->entries.len = HOME_LENGTH;
 }
 
-void pulled_heard(struct gateway *g, const Event *e) {
+static void heard(void *context, const struct hub_heard *h) {
+    const Event *e = h->event;
+    if (!e) return;
     bool flagged = e->what_case == ROOKERY__EVENTS__V1__EVENT__WHAT_AUTHOR_PULLED;
     bool posted = e->what_case == ROOKERY__EVENTS__V1__EVENT__WHAT_POST_CREATED;
     if (!flagged && !(posted && e->post_created->pulled)) return;
-    struct ring *r = ring_of(g->pulled, e->actor_id);
+    struct ring *r = ring_of(context, e->actor_id);
     if (!posted) return;
     ids_push(&r->entries, e->post_created->post_id);
     if (r->entries.len >= RING_CAP) shorten(r);
+}
+
+struct pulled *pulled_new(struct gateway *g) {
+    struct pulled *p = calloc(1, sizeof *p);
+    if (!p) return NULL;
+    idmap_init(&p->rings);
+    p->listener = (struct hub_listener){.context = p, .heard = heard, .forget = forget};
+    hub_listen(g->hub, &p->listener);
+    return p;
 }
 
 /* ---- loading ------------------------------------------------------------------------------------------- */

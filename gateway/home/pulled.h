@@ -3,7 +3,7 @@
  * The gateway keeps the newest HOME_LENGTH entries of each pulled author it has been asked for, from SQL, and
  * appends what the hub hears. Loading and hearing overlap safely: the ring is registered first (from then on
  * events are appended), SQL is read after that, and the two are merged without duplicates. Deleted posts are
- * filtered when posts are looked up. gateway_forget() drops the rings and the set; both are loaded again when
+ * filtered when posts are looked up. When the hub has it forget, the rings and the set are dropped; both are loaded again when
  * needed.
  *
  * An author is pulled once account_stats.pulled is set (who sets it, and why nothing is lost at the switch, is in
@@ -22,10 +22,8 @@
 
 struct pulled;
 
-struct pulled *pulled_new(struct gateway *g);
+struct pulled *pulled_new(struct gateway *g); /* NULL on allocation failure; listens to g->hub */
 void pulled_free(struct pulled *p);
-void pulled_clear(struct pulled *p);
-void pulled_heard(struct gateway *g, const Event *e);
 bool pulled_is(const struct pulled *p, int64_t author_id);
 /* May there be pulled authors at all? */
 bool pulled_any(const struct gateway *g);

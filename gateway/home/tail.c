@@ -1,4 +1,4 @@
-/* First looks, kept while Redis says nothing else; why they are true is in home_tail.h. */
+/* First looks, kept while Redis says nothing else; why they are true is in tail.h. */
 #include "gateway/home/tail.h"
 
 #include <stdlib.h>

@@ -8,15 +8,7 @@
 
 #include "core/base/clock.h"
 #include "core/event/epoch.h"
-#include "core/event/keys.h"
 #include "core/event/outbox.h"
-#include "gateway/cache/account.h"
-#include "gateway/cache/post.h"
-#include "gateway/home/pulled.h"
-#include "gateway/hub/stream.h"
-#include "gateway/live/live.h"
-#include "gateway/service/auth.h"
-#include "gateway/service/job/job.h"
 
 #define BLOCK_MS 200
 #define READ_COUNT 512
@@ -42,8 +34,9 @@ struct ear {
 };
 
 struct hub {
-    struct gateway *gateway;
-    struct live *live;
+    struct domain *domain;
+    struct list_node listeners;
+    int64_t memory; /* the most that any of them wants to remember of a partition */
     int n;
     struct ear *ears;
     bool stopping;
@@ -57,46 +50,49 @@ bool hub_fresh(const struct hub *h) {
     int64_t limit = clock_mono_coarse_ns() - FRESH_NS;
     for (int i = 0; i < h->n; i++)
         if (h->ears[i].confirmed_ns < limit) return false;
-    return epoch_now(&h->gateway->domain) != 0;
+    return epoch_now(h->domain) != 0;
 }
 
-struct live *hub_live(struct hub *h) {
-    return h->live;
+/* ---- listeners ----------------------------------------------------------------------------------------- */
+
+void hub_listen(struct hub *h, struct hub_listener *listener) {
+    list_push_back(&h->listeners, &listener->node);
+    if (listener->memory > h->memory) h->memory = listener->memory;
+}
+
+static struct hub_listener *listener_of(struct list_node *node) {
+    return list_entry(node, struct hub_listener, node);
+}
+
+static void tell_heard(struct hub *h, const struct hub_heard *heard) {
+    list_each (&h->listeners, it)
+        if (listener_of(it)->heard) listener_of(it)->heard(listener_of(it)->context, heard);
+}
+
+static void tell_remember(struct hub *h, const struct hub_heard *heard) {
+    list_each (&h->listeners, it)
+        if (listener_of(it)->remember) listener_of(it)->remember(listener_of(it)->context, heard);
+}
+
+static void tell_begin(struct hub *h, int partition, const struct hub_place *place) {
+    list_each (&h->listeners, it)
+        if (listener_of(it)->begin) listener_of(it)->begin(listener_of(it)->context, partition, place);
+}
+
+void hub_forget(struct hub *h) {
+    list_each (&h->listeners, it)
+        if (listener_of(it)->forget) listener_of(it)->forget(listener_of(it)->context);
 }
 
 /* ---- events -------------------------------------------------------------------------------------------- */
 
-static void invalidate(struct gateway *g, const Event *e) {
-    switch (e->what_case) {
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_EDITED:
-        post_cache_invalidate(g->posts, e->post_edited->post_id);
-        break;
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_DELETED:
-        post_cache_invalidate(g->posts, e->post_deleted->post_id);
-        break;
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_ACCOUNT_UPDATED:
-        account_cache_invalidate(g->accounts, e->actor_id);
-        break;
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_SESSIONS_REVOKED:
-        for (size_t i = 0; i < e->sessions_revoked->n_session_ids; i++)
-            session_cache_revoke(g->sessions, e->sessions_revoked->session_ids[i]);
-        break;
-    default: break;
-    }
-}
-
 /* The event of the entry at ear->at. */
 static void heard(struct ear *ear, const struct redis_reply *fields) {
     struct hub *h = ear->hub;
-    struct hub_entry entry;
+    struct hub_heard heard = {.partition = ear->partition, .place = &ear->at};
     h->events->value++;
-    if (!hub_entry_read(fields, ear->at.epoch, &h->scratch, &entry)) h->bad_events->value++;
-    if (entry.event) {
-        invalidate(h->gateway, entry.event);
-        pulled_heard(h->gateway, entry.event);
-        job_watch_heard(h->gateway->job_watch, entry.event);
-    }
-    live_heard(h->live, ear->partition, &ear->at, entry.settled ? NULL : entry.event);
+    if (!hub_entry_read(fields, ear->at.epoch, &h->scratch, &heard)) h->bad_events->value++;
+    tell_heard(h, &heard);
     arena_reset(&h->scratch);
 }
 
@@ -105,7 +101,7 @@ static void heard(struct ear *ear, const struct redis_reply *fields) {
 static void note_missed(struct ear *ear) {
     ear->missed = true;
     ear->confirmed_ns = 0;
-    log_warn(ear->hub->gateway->domain.log, "events are missing", LOG_I("partition", ear->partition),
+    log_warn(ear->hub->domain->log, "events are missing", LOG_I("partition", ear->partition),
              LOG_I("added", ear->end.count), LOG_I("heard", ear->at.count));
 }
 
@@ -157,7 +153,7 @@ static void add_read(struct ear *ear, struct redis_batch *b) {
     redis_arg(b, STR("BLOCK"));
     redis_arg_i64(b, BLOCK_MS);
     redis_arg(b, STR("STREAMS"));
-    redis_arg(b, key_events(key, ear->partition));
+    redis_arg(b, stream_key(key, &STREAMS[STREAM_EVENTS], ear->partition));
     redis_arg_printf(b, "%" PRId64 "-%" PRId64, ear->at.id.ms, ear->at.id.sequence);
 }
 
@@ -167,7 +163,7 @@ static bool on_another_server(const struct ear *ear) {
 
 /* The epoch of the server that this ear is connected to; 0 while it is not known. */
 static int64_t epoch_of(const struct ear *ear) {
-    const struct domain *d = &ear->hub->gateway->domain;
+    const struct domain *d = ear->hub->domain;
     return strcmp(redis_run_id(ear->redis), redis_run_id(d->redis)) == 0 ? epoch_now(d) : 0;
 }
 
@@ -207,25 +203,24 @@ static void add_read_back(struct ear *ear, struct redis_batch *b) {
     char key[KEY_MAX];
     redis_cmd(b, 6);
     redis_arg(b, STR("XREVRANGE"));
-    redis_arg(b, key_events(key, ear->partition));
+    redis_arg(b, stream_key(key, &STREAMS[STREAM_EVENTS], ear->partition));
     redis_arg(b, STR("+"));
     redis_arg(b, STR("-"));
     redis_arg(b, STR("COUNT"));
-    redis_arg_i64(b, live_memory(ear->hub->live));
+    redis_arg_i64(b, ear->hub->memory);
 }
 
-/* Live feeds learn which events were published before the place where hearing begins, so that these are not told when they
- * are published again. What is behind that place will be heard. */
+/* What is behind the place where hearing begins will be heard. */
 static void remember(struct ear *ear, const struct redis_reply *newest) {
     struct hub *h = ear->hub;
     for (size_t i = newest->type == REDIS_ARRAY ? newest->elements : 0; i-- > 0;) {
         const struct redis_reply *entry = &newest->element[i];
         struct hub_place at = ear->at;
-        struct hub_entry read = {0};
+        struct hub_heard read = {.partition = ear->partition, .place = &at};
         if (entry->elements == 2 && stream_id_parse(entry->element[0].str, &at.id) &&
             !stream_id_before(ear->at.id, at.id))
             hub_entry_read(&entry->element[1], at.epoch, &h->scratch, &read);
-        if (read.event) live_remember(h->live, ear->partition, &at, read.event);
+        if (read.event) tell_remember(h, &read);
         arena_reset(&h->scratch);
     }
 }
@@ -237,7 +232,7 @@ static void begin_at(struct ear *ear, const struct hub_place *end, const struct 
     ear->proved_ns = sent_ns;
     snprintf(ear->run_id, sizeof ear->run_id, "%s", redis_run_id(ear->redis));
     remember(ear, newest);
-    live_begin(ear->hub->live, ear->partition, &ear->at);
+    tell_begin(ear->hub, ear->partition, &ear->at);
 }
 
 /* Moves to the stream's end, in the epoch that is known before and after. 0, or ERR_*. */
@@ -263,10 +258,10 @@ static int start_over(struct fiber *self, struct ear *ear) {
     ear->confirmed_ns = 0;
     int e = find_end(self, ear);
     if (e != 0) return e;
-    gateway_forget(ear->hub->gateway);
+    hub_forget(ear->hub);
     if (first) return 0;
     ear->hub->gaps->value++;
-    log_warn(ear->hub->gateway->domain.log, "events may have been missed: caches dropped",
+    log_warn(ear->hub->domain->log, "events may have been missed: caches dropped",
              LOG_I("partition", ear->partition), LOG_I("epoch", ear->at.epoch));
     return 0;
 }
@@ -294,16 +289,20 @@ static void listen_to(struct fiber *self, void *arg) {
 
 /* ---- life ---------------------------------------------------------------------------------------------- */
 
-struct hub *hub_new(struct gateway *g) {
+struct hub *hub_new(struct domain *d) {
     struct hub *h = calloc(1, sizeof *h);
     if (!h) return NULL;
-    h->gateway = g;
-    h->n = (int)g->domain.config->partitions;
+    h->domain = d;
+    list_init(&h->listeners);
+    h->n = (int)d->config->partitions;
     h->ears = calloc((size_t)h->n, sizeof *h->ears);
-    h->live = live_new(g);
+    if (!h->ears) {
+        free(h);
+        return NULL;
+    }
     arena_init(&h->scratch, EVENT_ARENA_LIMIT);
     latch_init(&h->stopped, (size_t)h->n);
-    struct metrics *m = g->domain.metrics;
+    struct metrics *m = d->metrics;
     h->events = metrics_counter(m, "rookery_hub_events_total", "Events read by the hub", "");
     h->bad_events =
         metrics_counter(m, "rookery_hub_bad_events_total", "Stream entries that are no events", "");
@@ -316,12 +315,11 @@ void hub_start(struct hub *h) {
         struct ear *ear = &h->ears[i];
         ear->hub = h;
         ear->partition = i;
-        ear->redis = redis_open_blocking(h->gateway->domain.redis, "hub", BLOCK_MS);
+        ear->redis = redis_open_blocking(h->domain->redis, "hub", BLOCK_MS);
         struct fiber_options options = {.name = "hub"};
-        int e = fiber_spawn(h->gateway->domain.loop, &options, listen_to, ear, &ear->fiber);
+        int e = fiber_spawn(h->domain->loop, &options, listen_to, ear, &ear->fiber);
         if (e != 0) abort(); /* at start, with nothing running yet: there is no memory at all */
     }
-    live_start(h->live);
 }
 
 void hub_stop(struct fiber *self, struct hub *h) {
@@ -330,7 +328,11 @@ void hub_stop(struct fiber *self, struct hub *h) {
     /* They may be waiting for a Redis that never comes. */
     for (int i = 0; i < h->n; i++) fiber_cancel(h->ears[i].fiber);
     latch_wait(self, &h->stopped);
-    live_free(self, h->live);
+    for (int i = 0; i < h->n; i++) h->ears[i].confirmed_ns = 0;
+}
+
+void hub_free(struct hub *h) {
+    if (!h) return;
     arena_free(&h->scratch);
     free(h->ears);
     free(h);

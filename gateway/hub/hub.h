@@ -1,12 +1,12 @@
 /* The hub: a gateway's ear on every event stream (without a consumer group, so every gateway hears
  * everything).
  *
- * It does two things with an event: keeps the caches true (at once), and feeds the live streams (live.h).
+ * It knows nobody who listens: caches, which an event invalidates at once, and live feeds register themselves.
  *
  * Happy path, one fiber per partition on a connection of its own:
- *   1. XREAD BLOCK 200 from the place (hub_stream.h) up to which it has heard. Each entry moves the place: its id, and
+ *   1. XREAD BLOCK 200 from the place (stream.h) up to which it has heard. Each entry moves the place: its id, and
  *      one more in the count.
- *   2. Each event's invalidations are applied, and the event is handed to live.c.
+ *   2. Each listener hears it, in the order in which they registered.
  *   3. Once a second, and first of all after a pause, the same batch asks for the stream's end before it reads: a *look*.
  *   4. When the read came back with less than it could hold, everything published before it was sent has been
  *      heard: the partition is confirmed as of that time. hub_fresh() is true while every partition was
@@ -17,7 +17,7 @@
  *     another server process than the gateway's shared one: nothing is confirmed, hub_fresh() turns false, caches are
  *     bypassed. How long that lasts does not matter: reading goes on where it stopped.
  *   - the server or the epoch is another one, or a look finds that entries are missing: the hub starts over.
- *     gateway_forget() drops all caches, live streams are told to read again, reading starts at the stream's end.
+ *     every listener forgets what it knows (live streams are told to read again), reading starts at the stream's end.
  *
  * Lemma (nothing is missed unnoticed). Let the place be (L, C), with C the number of entries ever added up to L; a look says
  * that A entries were added up to G, the newest id at that time. Ids ascend, and a read returns what is there above L, in
@@ -41,21 +41,39 @@
  * Assumed too: an epoch that is not the newest any more is unknown within half a second (core/event/epoch.h).
  * tests/models/hub.pml stands for this file.
  *
- * What a lost event costs even so: each cache bounds the age of what it keeps (post_cache.h, account_cache.h, auth.h, pulled.h).
+ * What a lost event costs even so: each cache bounds the age of what it keeps (gateway/cache/post.h, gateway/cache/account.h, auth.h, pulled.h).
  */
 #ifndef ROOKERY_GATEWAY_HUB_HUB_H
 #define ROOKERY_GATEWAY_HUB_HUB_H
 
-#include "core/event/outbox.h"
-#include "gateway/gateway.h"
+#include "core/base/list.h"
+#include "core/domain/domain.h"
+#include "gateway/hub/stream.h"
 
-struct live;
+/* What hears. None of the functions may suspend; each may be NULL. Registered for good, before hub_start. */
+struct hub_listener {
+    struct list_node node; /* the hub's */
+    void *context;
+    /* Every entry, in the order of its partition. */
+    void (*heard)(void *context, const struct hub_heard *heard);
+    /* A gap may have made everything wrong that was known from events or read under their guard. */
+    void (*forget)(void *context);
+    /* Hearing begins, or begins again, at this place of a partition; forget comes next. */
+    void (*begin)(void *context, int partition, const struct hub_place *place);
+    /* Before hearing begins: the newest entries of a partition up to where it begins, older ones first; `memory` of them. */
+    void (*remember)(void *context, const struct hub_heard *heard);
+    int64_t memory;
+};
 
-struct hub *hub_new(struct gateway *g);
+struct hub *hub_new(struct domain *d); /* NULL on allocation failure */
+void hub_listen(struct hub *h, struct hub_listener *listener);
 void hub_start(struct hub *h);
+/* Hears no more; nothing is fresh from then on. */
 void hub_stop(struct fiber *self, struct hub *h);
+void hub_free(struct hub *h); /* NULL is fine */
 /* May what the hub guards be believed? Cheap: a look at the clock. */
 bool hub_fresh(const struct hub *h);
-struct live *hub_live(struct hub *h);
+/* Has every listener forget. */
+void hub_forget(struct hub *h);
 
 #endif

@@ -1,15 +1,14 @@
-/* Event streams as gateways read them; what places are is in hub_stream.h. */
+/* Event streams as gateways read them; what places are is in stream.h. */
 #include "gateway/hub/stream.h"
 
 #include "core/codec/codec.h"
-#include "core/event/keys.h"
 
 void hub_place_add_look(struct redis_batch *b, int partition) {
     char key[KEY_MAX];
     redis_cmd(b, 3);
     redis_arg(b, STR("XINFO"));
     redis_arg(b, STR("STREAM"));
-    redis_arg(b, key_events(key, partition));
+    redis_arg(b, stream_key(key, &STREAMS[STREAM_EVENTS], partition));
 }
 
 bool hub_place_read_look(const struct redis_reply *reply, struct hub_place *p) {
@@ -24,14 +23,13 @@ bool hub_place_read_look(const struct redis_reply *reply, struct hub_place *p) {
     return stream_id_parse(last->str, &p->id);
 }
 
-bool hub_entry_read(const struct redis_reply *fields, int64_t epoch, struct arena *a, struct hub_entry *out) {
-    *out = (struct hub_entry){0};
+bool hub_entry_read(const struct redis_reply *fields, int64_t epoch, struct arena *a, struct hub_heard *out) {
     if (fields->type != REDIS_ARRAY || fields->elements < 2) return false;
     if (flat_value(fields, STR(OUTBOX_ADDRESSED))) return true;
     const struct redis_reply *settled = flat_value(fields, STR(OUTBOX_SETTLED));
     int64_t since;
     out->settled = settled && str_to_i64(settled->str, &since) && since <= epoch;
-    out->event =
-        (Event *)(void *)pb_decode(&rookery__events__v1__event__descriptor, fields->element[1].str, a, NULL);
+    out->event = (const Event *)(const void *)pb_decode(&rookery__events__v1__event__descriptor,
+                                                        fields->element[1].str, a, NULL);
     return out->event != NULL;
 }

@@ -24,12 +24,15 @@ void hub_place_add_look(struct redis_batch *b, int partition);
  * another error, or a Redis that does not count. */
 bool hub_place_read_look(const struct redis_reply *reply, struct hub_place *p);
 
-struct hub_entry {
-    Event *
-        event; /* in the arena; NULL when the entry is for one role only (a replayed dead letter): it was heard before */
+/* An entry of a partition's stream, and the place behind it. */
+struct hub_heard {
+    int partition;
+    const struct hub_place *place;
+    const Event *event; /* NULL: it is none, or it was heard before (a replayed dead letter) */
     bool settled; /* it is told to an epoch that began after it had been published (core/event/epoch.h) */
 };
-/* Reads an entry's fields. False when they are no event. */
-bool hub_entry_read(const struct redis_reply *fields, int64_t epoch, struct arena *a, struct hub_entry *out);
+
+/* Reads an entry's fields into event (in the arena) and settled. False when they are not an event. */
+bool hub_entry_read(const struct redis_reply *fields, int64_t epoch, struct arena *a, struct hub_heard *out);
 
 #endif

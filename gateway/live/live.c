@@ -1,129 +1,9 @@
-/* Live feeds: hearing, subscribing, beginning and end; the story is in live.h. */
+/* Live feeds: subscribing, beginning and end; the story is in live.h. */
 #include "gateway/live/live.h"
 
 #include <stdlib.h>
 
-#include "core/base/clock.h"
-#include "gateway/hub/hub.h"
 #include "gateway/live/live_internal.h"
-
-#define MEMORY_MAX 1000 /* of a partition, when hearing begins */
-
-/* ---- hearing ------------------------------------------------------------------------------------------- */
-
-static void enqueue(struct live *l, const struct tell *t) {
-    if (l->queue_len == LIVE_QUEUE_CAP) {
-        live_reset_all(l);
-        return;
-    }
-    l->queue[l->queue_len++] = *t;
-    condition_signal(&l->wake);
-}
-
-void live_reset_all(struct live *l) {
-    l->queue_len = 0;
-    if (!l->reset_due) l->reset_since_ns = clock_mono_ns();
-    l->reset_due = true;
-    places_note_reset(&l->places);
-    condition_signal(&l->wake);
-}
-
-static void tell_of_post(const Event *e, struct tell *t) {
-    const Rookery__Events__V1__PostCreated *p = e->post_created;
-    t->kind = TELL_ITEM;
-    t->post_id = p->post_id;
-    t->entry = (struct entry){p->post_id, e->actor_id, p->reply_to_account_id, p->repost_of_id,
-                              p->repost_of_author_id};
-}
-
-bool live_tell_of(const Event *e, struct tell *t) {
-    *t = (struct tell){.account_id = e->actor_id};
-    switch (e->what_case) {
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_CREATED: tell_of_post(e, t); return true;
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_EDITED:
-        t->kind = TELL_EDITED;
-        t->post_id = e->post_edited->post_id;
-        return true;
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_DELETED:
-        t->kind = TELL_DELETED;
-        t->is_repost = e->post_deleted->repost_of_id != 0;
-        t->post_id = e->post_deleted->post_id;
-        return true;
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_SESSIONS_REVOKED: t->kind = TELL_SESSIONS; return true;
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_FOLLOWED:
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_UNFOLLOWED:
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_BLOCKED:
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_UNBLOCKED:
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_MUTED:
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_UNMUTED:
-        t->kind = TELL_RELATIONS;
-        t->other_id = e->followed->target_id; /* every Related shares this place */
-        return true;
-    default: return false;
-    }
-}
-
-/* A change of relations is one of both accounts. */
-static void heard_relation(struct live *l, struct tell *t) {
-    const int64_t accounts[] = {t->account_id, t->other_id};
-    for (int i = 0; i < 2; i++) {
-        t->account_id = accounts[i];
-        if (audience_of(&l->by_account, accounts[i])) enqueue(l, t);
-    }
-}
-
-/* Queues what may concern somebody here. */
-static void queue_tell(struct live *l, struct tell *t) {
-    if (list_empty(&l->all)) return;
-    switch (t->kind) {
-    case TELL_ITEM:
-        if (audience_of(&l->by_author, t->account_id)) enqueue(l, t);
-        break;
-    /* These concern followers of whoever reposted it, too: only the feeder can find out who that is. */
-    case TELL_EDITED:
-    case TELL_DELETED: enqueue(l, t); break;
-    case TELL_SESSIONS:
-        if (audience_of(&l->by_account, t->account_id)) enqueue(l, t);
-        break;
-    case TELL_RELATIONS: heard_relation(l, t); break;
-    }
-}
-
-static bool is_idle(const struct live *l) {
-    return l->queue_len == 0 && !l->feeding && !l->reset_due;
-}
-
-void live_heard(struct live *l, int partition, const struct hub_place *place, const Event *e) {
-    struct live_places *p = &l->places;
-    struct tell t;
-    bool tells = e && live_tell_of(e, &t);
-    /* The feeder is so far behind that the places between would be forgotten. */
-    if (p->n_heard - (l->reset_due ? p->n_reset : p->n_told) >= PLACES_KEPT) live_reset_all(l);
-    if (places_hear(p, partition, place, tells ? e->id : 0) && tells) {
-        t.partition = partition;
-        t.place = *place;
-        t.number = p->n_heard;
-        queue_tell(l, &t);
-    }
-    if (is_idle(l)) places_tell(p, p->n_heard);
-}
-
-/* Not told before the reset is: a token that claims what was missed must not be sent without it. */
-void live_begin(struct live *l, int partition, const struct hub_place *place) {
-    places_hear(&l->places, partition, place, 0);
-    live_reset_all(l);
-}
-
-void live_remember(struct live *l, int partition, const struct hub_place *place, const Event *e) {
-    struct tell unused;
-    if (live_tell_of(e, &unused)) places_remember(&l->places, partition, place, e->id);
-}
-
-/* Half of what is remembered is left to what is heard. */
-int64_t live_memory(const struct live *l) {
-    int64_t share = PLACES_KEPT / 2 / (int64_t)l->places.partitions;
-    return share < MEMORY_MAX ? share : MEMORY_MAX;
-}
 
 /* ---- subscribing --------------------------------------------------------------------------------------- */
 
@@ -207,7 +87,7 @@ static int begin_in_turn(struct fiber *self, struct subscriber *s, struct beginn
 }
 
 int live_subscribe(struct fiber *self, struct gateway *g, struct rpc_call *call, struct str resume_token) {
-    struct live *l = hub_live(g->hub);
+    struct live *l = g->live;
     struct live_token from;
     struct beginning b = {.from = resume_token.len > 0 ? &from : NULL};
     if (b.from && !live_token_decode(rpc_arena(call), g->page_key, resume_token, l->places.partitions, &from))
@@ -256,11 +136,13 @@ struct live *live_new(struct gateway *g) {
 
 void live_start(struct live *l) {
     struct fiber_options feed = {.name = "live feeder"}, beat = {.name = "live heart"};
+    live_listen(l);
     if (fiber_spawn(l->gateway->domain.loop, &feed, live_feeder, l, NULL) != 0) abort();
     if (fiber_spawn(l->gateway->domain.loop, &beat, live_heart, l, NULL) != 0) abort();
 }
 
 void live_free(struct fiber *self, struct live *l) {
+    if (!l) return;
     l->stopping = true;
     condition_broadcast(&l->wake);
     latch_wait(self, &l->stopped);

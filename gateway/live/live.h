@@ -4,7 +4,7 @@
  * event per gateway and one push per interested stream, not one per follower. The item is loaded and encoded
  * once per post and shared by reference.
  *
- * Happy path: hub hears an event -> live_heard queues it, if anybody here cares -> the feeder fiber loads the
+ * Happy path: the hub hears an event -> hear.c queues it, if anybody here cares -> the feeder fiber loads the
  * posts of what is queued in one statement, encodes each once, and pushes it to the subscribers whose
  * relations show it. A subscriber's own follow, block or mute reaches it the same way: its relations are
  * loaded again and the index follows.
@@ -17,12 +17,12 @@
  *
  *   - a session is revoked or expires: its streams are ended with UNAUTHENTICATED.
  *
- * Positions. Everything the hub hears is numbered (live_places.h). A stream *joins* at the number n that was heard last: it is
- * pushed what has a greater number, and nothing else. Every message has a token (live_token.h): the place in each
+ * Positions. Everything the hub hears is numbered (places.h). A stream *joins* at the number n that was heard last: it is
+ * pushed what has a greater number, and nothing else. Every message has a token (token.h): the place in each
  * event stream up to which the reader has been told. The feeder tells in the order of numbers, so that is: everything
  * that it has done with, and the message's own event.
  *
- * Resuming (live_resume.c), from a token T, on any gateway:
+ * Resuming (resume.c), from a token T, on any gateway:
  *   1. It waits until this gateway has heard up to T, too; usually it has.
  *   2. It joins at n; U is the position that has been heard then.
  *   3. It reads (T, U] of every partition's stream, in pages, drops what was met before, and keeps what the
@@ -38,7 +38,7 @@
  *   - Each such event is at U or before it in its partition, or behind it. Behind it: it has a number above n, and the feeder
  *     pushes it. Up to it: its number is n or less, or it was heard by another gateway only; the feeder does not push it,
  *     and 3 reads it. 3 finds all of them: between two places as many entries were added as their counts differ
- *     (hub_stream.h), so an entry that was trimmed or deleted is missed in the count. It finds those of one Redis only: the
+ *     (gateway/hub/stream.h), so an entry that was trimmed or deleted is missed in the count. It finds those of one Redis only: the
  *     epoch is the token's before and after each page.
  *   - In no partition is a place told before a lower one: numbers ascend as places do, 4 sorts by place. So a token never
  *     claims an event that its reader was not sent: cut anywhere, the stream goes on from there.
@@ -63,20 +63,10 @@
 struct live;
 
 struct live *live_new(struct gateway *g);
+/* Listens to g->hub from now on: before hub_start. */
 void live_start(struct live *l);
-void live_free(struct fiber *self, struct live *l); /* no subscriber may be left: the server has stopped */
-/* From the hub: hearing begins, or begins again, at this place of a partition. What was published before may have been missed:
- * everybody is to read again. */
-void live_begin(struct live *l, int partition, const struct hub_place *place);
-/* From the hub, for every entry, in order; never suspends. e is NULL when there is nothing to tell: a bad entry, or an old
- * one. */
-void live_heard(struct live *l, int partition, const struct hub_place *place, const Event *e);
-/* From the hub, before hearing begins: what was published at that place. Older ones first; at most live_memory() of a
- * partition are of use. */
-void live_remember(struct live *l, int partition, const struct hub_place *place, const Event *e);
-int64_t live_memory(const struct live *l);
-/* Events were missed: everybody is told to read again. */
-void live_reset_all(struct live *l);
+void live_free(struct fiber *self,
+               struct live *l); /* no subscriber may be left: the server has stopped; NULL is fine */
 
 /* StreamHomeTimeline from the first byte to the detached stream; the handler's return value. */
 int live_subscribe(struct fiber *self, struct gateway *g, struct rpc_call *call, struct str resume_token);

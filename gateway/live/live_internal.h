@@ -1,12 +1,13 @@
 /* What the files of the live feeds share; the story is in live.h.
  *
- *   live.c            hearing, subscribing, beginning and end
- *   live_audience.c   who wants to hear of whom, and pushing to them
- *   live_message.c    the messages
- *   live_feed.c       the fiber that turns what was heard into messages, and the one that keeps streams alive
- *   live_resume.c     what a resuming stream missed
- *   live_places.c     positions in the event streams
- *   live_token.c      resume tokens
+ *   live.c       subscribing, beginning and end
+ *   hear.c       what the hub tells, queued
+ *   audience.c   who wants to hear of whom, and pushing to them
+ *   message.c    the messages
+ *   feed.c       the fiber that turns what was heard into messages, and the one that keeps streams alive
+ *   resume.c     what a resuming stream missed
+ *   places.c     positions in the event streams
+ *   token.c      resume tokens
  */
 #ifndef ROOKERY_GATEWAY_LIVE_LIVE_INTERNAL_H
 #define ROOKERY_GATEWAY_LIVE_LIVE_INTERNAL_H
@@ -15,6 +16,7 @@
 #include "core/base/map.h"
 #include "gateway/answer/shape.h"
 #include "gateway/cache/post.h"
+#include "gateway/hub/hub.h"
 #include "gateway/live/live.h"
 #include "gateway/live/places.h"
 #include "gateway/live/token.h"
@@ -75,6 +77,7 @@ struct audience {
 
 struct live {
     struct gateway *gateway;
+    struct hub_listener listener;
     struct list_node all;
     size_t n_all;
     struct idmap by_author;  /* author -> struct audience */
@@ -92,7 +95,7 @@ struct live {
     struct counter *sent, *dropped, *resets, *resumed, *resumed_by_reset;
 };
 
-/* ---- live_audience.c ---- */
+/* ---- audience.c ---- */
 /* NULL without memory. In by_account at once, in by_author with audience_index. */
 struct subscriber *audience_subscribe(struct live *l, int64_t account_id, int64_t session_id);
 /* Takes the relations and indexes the subscriber by them, instead of what it had. */
@@ -108,7 +111,7 @@ typedef bool audience_wants(const struct subscriber *s, const struct tell *t);
 void audience_push_to(struct live *l, int64_t author_id, const struct tell *t, struct rpc_shared *message,
                       audience_wants *wants);
 
-/* ---- live_message.c: each is the caller's to unref ---- */
+/* ---- message.c: each is the caller's to unref ---- */
 /* The token of a position. */
 char *live_position_token(struct live *l, struct arena *a, const struct hub_place *places);
 /* The token of messages about t: everything before it has been told; with its own place, t itself too. */
@@ -122,11 +125,13 @@ struct rpc_shared *live_item_message(struct fiber *self, struct gateway *g, char
                                      const struct cached_post *entry, const struct cached_post *shown,
                                      struct engaged by);
 
-/* ---- live.c ---- */
+/* ---- hear.c ---- */
+/* Has the hub tell. */
+void live_listen(struct live *l);
 /* What an event is to be told as; false when it is nothing to live feeds. */
 bool live_tell_of(const Event *e, struct tell *t);
 
-/* ---- live_feed.c ---- */
+/* ---- feed.c ---- */
 fiber_fn live_feeder, live_heart;
 #define LIVE_BATCH 256 /* posts loaded in one statement */
 /* Brings the posts that these are about into the cache, if they are LIVE_BATCH at most. */
@@ -137,7 +142,7 @@ void live_tell(struct fiber *self, struct live *l, struct tell *t);
  * too, always.) */
 bool live_may_want(const struct subscriber *s, const struct tell *t);
 
-/* ---- live_resume.c ---- */
+/* ---- resume.c ---- */
 /* Waits until this gateway has heard what the token's reader has been told; false when it must read again. */
 bool live_reaches(struct fiber *self, struct live *l, const struct live_token *token);
 /* Reads what was published between the token and `until`, both in one epoch. *tells are in the fiber's arena. 0; ERR_ABORTED

@@ -59,7 +59,7 @@ static Rookery__V1__TimelineItem *item(struct arena *a, const struct cached_post
     m->post = shape_post(a, shown, by);
     if (entry == shown) return m;
     m->reposted_by_id = entry->entry.author_id;
-    m->repost_time = shape_time(a, snowflake_time_ms(entry->lru.id));
+    m->repost_time = message_time(a, snowflake_time_ms(entry->lru.id));
     return m;
 }
 

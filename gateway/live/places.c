@@ -1,4 +1,4 @@
-/* Where live feeds stand in the event streams; the story is in live_places.h. */
+/* Where live feeds stand in the event streams; the story is in places.h. */
 #include "gateway/live/places.h"
 
 #include <stdlib.h>

@@ -4,7 +4,6 @@
 
 #include "core/base/clock.h"
 #include "core/event/epoch.h"
-#include "core/event/keys.h"
 #include "gateway/live/live_internal.h"
 
 #define REACH_MS 2000
@@ -95,7 +94,7 @@ static int take_event(struct reading *r, size_t partition, const Event *e) {
 
 static int take_entry(struct reading *r, size_t partition, const struct redis_reply *entry) {
     struct hub_place *at = &r->at[partition];
-    struct hub_entry read = {0};
+    struct hub_heard read = {0};
     if (entry->elements < 2 || !stream_id_parse(entry->element[0].str, &at->id)) return ERR_ABORTED;
     at->count++;
     hub_entry_read(&entry->element[1], at->epoch, &r->scratch, &read);
@@ -113,7 +112,7 @@ static void ask_page(struct reading *r, struct redis_batch *b) {
         if (r->asked[i] == 0) continue;
         redis_cmd(b, 6);
         redis_arg(b, STR("XRANGE"));
-        redis_arg(b, key_events(key, (int)i));
+        redis_arg(b, stream_key(key, &STREAMS[STREAM_EVENTS], (int)i));
         redis_arg_printf(b, "(%" PRId64 "-%" PRId64, r->at[i].id.ms, r->at[i].id.sequence);
         redis_arg_printf(b, "%" PRId64 "-%" PRId64, r->until[i].id.ms, r->until[i].id.sequence);
         redis_arg(b, STR("COUNT"));

@@ -6,8 +6,8 @@
 #include "gateway/answer/lists.h"
 #include "gateway/answer/shape.h"
 #include "gateway/cache/account.h"
+#include "gateway/cache/session.h"
 #include "gateway/gateway.h"
-#include "gateway/service/auth.h"
 #include "gateway/service/service.h"
 
 static struct str user_agent(struct rpc_call *call) {
@@ -15,7 +15,7 @@ static struct str user_agent(struct rpc_call *call) {
     return rpc_metadata(call, "user-agent", &value) ? value : (struct str){"", 0};
 }
 
-static int register_account(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int account_service_register(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     const Rookery__V1__RegisterRequest *in = REQUEST(RegisterRequest);
     struct account_registration registration = {
         .handle = str_from(in->handle),
@@ -30,14 +30,14 @@ static int register_account(struct fiber *self, struct rpc_call *call, const Pro
         account_register(self, &gateway_of(call)->domain, &registration, &account, &session, rpc_fault(call));
     if (e != 0) return e;
     Rookery__V1__RegisterResponse reply = ROOKERY__V1__REGISTER_RESPONSE__INIT;
-    reply.account = shape_account(rpc_arena(call), &account);
+    reply.account = message_account(rpc_arena(call), &account);
     reply.token = str_to_cstr(rpc_arena(call), session.token);
-    reply.expire_time = shape_time(rpc_arena(call), session.session.expires_ms);
+    reply.expire_time = message_time(rpc_arena(call), session.session.expires_ms);
     rpc_reply(call, &reply.base);
     return 0;
 }
 
-static int login(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int account_service_login(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     const Rookery__V1__LoginRequest *in = REQUEST(LoginRequest);
     struct account account;
     struct new_session session;
@@ -45,9 +45,9 @@ static int login(struct fiber *self, struct rpc_call *call, const ProtobufCMessa
                           user_agent(call), &account, &session, rpc_fault(call));
     if (e != 0) return e;
     Rookery__V1__LoginResponse reply = ROOKERY__V1__LOGIN_RESPONSE__INIT;
-    reply.account = shape_account(rpc_arena(call), &account);
+    reply.account = message_account(rpc_arena(call), &account);
     reply.token = str_to_cstr(rpc_arena(call), session.token);
-    reply.expire_time = shape_time(rpc_arena(call), session.session.expires_ms);
+    reply.expire_time = message_time(rpc_arena(call), session.session.expires_ms);
     rpc_reply(call, &reply.base);
     return 0;
 }
@@ -60,7 +60,7 @@ static int end_session(struct fiber *self, struct rpc_call *call, int64_t sessio
     return e;
 }
 
-static int logout(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int account_service_logout(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     (void)request;
     int e = end_session(self, call, rpc_identity(call)->session_id);
     if (e != 0) return e;
@@ -69,7 +69,8 @@ static int logout(struct fiber *self, struct rpc_call *call, const ProtobufCMess
     return 0;
 }
 
-static int revoke_session(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int account_service_revoke_session(struct fiber *self, struct rpc_call *call,
+                                   const ProtobufCMessage *request) {
     int64_t id = REQUEST(RevokeSessionRequest)->session_id;
     if (id <= 0)
         return fault_field(rpc_fault(call), ERR_INVALID_ARGUMENT, "session_id",
@@ -86,14 +87,15 @@ static Rookery__V1__Session *session_message(struct rpc_call *call, const struct
     Rookery__V1__Session *m = ARENA_NEW(a, Rookery__V1__Session);
     rookery__v1__session__init(m);
     m->id = s->id;
-    m->create_time = shape_time(a, snowflake_time_ms(s->id));
-    m->expire_time = shape_time(a, s->expires_ms);
+    m->create_time = message_time(a, snowflake_time_ms(s->id));
+    m->expire_time = message_time(a, s->expires_ms);
     m->user_agent = str_to_cstr(a, s->user_agent);
     m->current = s->id == rpc_identity(call)->session_id;
     return m;
 }
 
-static int list_sessions(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int account_service_list_sessions(struct fiber *self, struct rpc_call *call,
+                                  const ProtobufCMessage *request) {
     const Rookery__V1__ListSessionsRequest *in = REQUEST(ListSessionsRequest);
     struct page_request page;
     struct session *sessions;
@@ -113,7 +115,8 @@ static int list_sessions(struct fiber *self, struct rpc_call *call, const Protob
     return 0;
 }
 
-static int change_password(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int account_service_change_password(struct fiber *self, struct rpc_call *call,
+                                    const ProtobufCMessage *request) {
     const Rookery__V1__ChangePasswordRequest *in = REQUEST(ChangePasswordRequest);
     struct rpc_identity who = *rpc_identity(call);
     int e =
@@ -141,7 +144,7 @@ static int find_account(struct fiber *self, struct rpc_call *call, const Rookery
     }
 }
 
-static int get_account(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int account_service_get_account(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     struct account account;
     struct graph_standing standing;
     int e = find_account(self, call, REQUEST(GetAccountRequest), &account);
@@ -150,7 +153,7 @@ static int get_account(struct fiber *self, struct rpc_call *call, const Protobuf
                            rpc_fault(call));
     if (e != 0) return e;
     Rookery__V1__GetAccountResponse reply = ROOKERY__V1__GET_ACCOUNT_RESPONSE__INIT;
-    reply.account = shape_account(rpc_arena(call), &account);
+    reply.account = message_account(rpc_arena(call), &account);
     reply.account->followed_by_viewer = standing.followed;
     reply.account->follows_viewer = standing.follows;
     reply.account->blocked_by_viewer = standing.blocked_by_viewer;
@@ -164,7 +167,8 @@ static struct str chosen(bool set, const char *value) {
     return set ? str_from(value) : (struct str){0};
 }
 
-static int update_profile(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int account_service_update_profile(struct fiber *self, struct rpc_call *call,
+                                   const ProtobufCMessage *request) {
     const Rookery__V1__UpdateProfileRequest *in = REQUEST(UpdateProfileRequest);
     struct gateway *g = gateway_of(call);
     bool name =
@@ -176,19 +180,7 @@ static int update_profile(struct fiber *self, struct rpc_call *call, const Proto
     if (e != 0) return e;
     account_cache_invalidate(g->accounts, account.id);
     Rookery__V1__UpdateProfileResponse reply = ROOKERY__V1__UPDATE_PROFILE_RESPONSE__INIT;
-    reply.account = shape_account(rpc_arena(call), &account);
+    reply.account = message_account(rpc_arena(call), &account);
     rpc_reply(call, &reply.base);
     return 0;
 }
-
-const struct rpc_method ACCOUNT_METHODS[] = {
-    RPC_METHOD(AccountService, Register, register, register_account, .is_public = true),
-    RPC_METHOD(AccountService, Login, login, login, .is_public = true),
-    RPC_METHOD(AccountService, Logout, logout, logout),
-    RPC_METHOD(AccountService, ListSessions, list_sessions, list_sessions, .side_effect_free = true),
-    RPC_METHOD(AccountService, RevokeSession, revoke_session, revoke_session),
-    RPC_METHOD(AccountService, ChangePassword, change_password, change_password),
-    RPC_METHOD(AccountService, GetAccount, get_account, get_account, .side_effect_free = true),
-    RPC_METHOD(AccountService, UpdateProfile, update_profile, update_profile),
-};
-const size_t N_ACCOUNT_METHODS = sizeof ACCOUNT_METHODS / sizeof *ACCOUNT_METHODS;

@@ -20,17 +20,17 @@ static int write_edge(struct fiber *self, struct rpc_call *call, graph_write *wr
 }
 
 #define EDGE_HANDLER(name, Type, TYPE, fn)                                                                   \
-    static int name(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {            \
+    int name(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {                   \
         Rookery__V1__##Type##Response reply = ROOKERY__V1__##TYPE##_RESPONSE__INIT;                          \
         return write_edge(self, call, fn, REQUEST(Type##Request)->account_id, &reply.base);                  \
     }
 
-EDGE_HANDLER(follow, Follow, FOLLOW, graph_follow)
-EDGE_HANDLER(unfollow, Unfollow, UNFOLLOW, graph_unfollow)
-EDGE_HANDLER(block, Block, BLOCK, graph_block)
-EDGE_HANDLER(unblock, Unblock, UNBLOCK, graph_unblock)
-EDGE_HANDLER(mute, Mute, MUTE, graph_mute)
-EDGE_HANDLER(unmute, Unmute, UNMUTE, graph_unmute)
+EDGE_HANDLER(graph_service_follow, Follow, FOLLOW, graph_follow)
+EDGE_HANDLER(graph_service_unfollow, Unfollow, UNFOLLOW, graph_unfollow)
+EDGE_HANDLER(graph_service_block, Block, BLOCK, graph_block)
+EDGE_HANDLER(graph_service_unblock, Unblock, UNBLOCK, graph_unblock)
+EDGE_HANDLER(graph_service_mute, Mute, MUTE, graph_mute)
+EDGE_HANDLER(graph_service_unmute, Unmute, UNMUTE, graph_unmute)
 
 struct edge_page {
     Rookery__V1__AccountSummary **accounts;
@@ -63,12 +63,13 @@ static int list_edges(struct fiber *self, struct rpc_call *call, enum graph_list
     bool more = n > (size_t)page->size;
     out->n = more ? (size_t)page->size : n;
     out->accounts = ARENA_ARRAY(rpc_arena(call), Rookery__V1__AccountSummary *, out->n);
-    for (size_t i = 0; i < out->n; i++) out->accounts[i] = shape_summary(rpc_arena(call), &edges[i].account);
+    for (size_t i = 0; i < out->n; i++)
+        out->accounts[i] = message_summary(rpc_arena(call), &edges[i].account);
     out->next = lists_next(call, page, more, more ? edges[out->n - 1].id : 0, 0);
     return 0;
 }
 
-static int list_followers(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int graph_service_list_followers(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     const Rookery__V1__ListFollowersRequest *in = REQUEST(ListFollowersRequest);
     Rookery__V1__ListFollowersResponse reply = ROOKERY__V1__LIST_FOLLOWERS_RESPONSE__INIT;
     struct page_request page;
@@ -83,7 +84,7 @@ static int list_followers(struct fiber *self, struct rpc_call *call, const Proto
     return 0;
 }
 
-static int list_following(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int graph_service_list_following(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     const Rookery__V1__ListFollowingRequest *in = REQUEST(ListFollowingRequest);
     Rookery__V1__ListFollowingResponse reply = ROOKERY__V1__LIST_FOLLOWING_RESPONSE__INIT;
     struct page_request page;
@@ -97,15 +98,3 @@ static int list_following(struct fiber *self, struct rpc_call *call, const Proto
     rpc_reply(call, &reply.base);
     return 0;
 }
-
-const struct rpc_method GRAPH_METHODS[] = {
-    RPC_METHOD(GraphService, Follow, follow, follow),
-    RPC_METHOD(GraphService, Unfollow, unfollow, unfollow),
-    RPC_METHOD(GraphService, ListFollowers, list_followers, list_followers, .side_effect_free = true),
-    RPC_METHOD(GraphService, ListFollowing, list_following, list_following, .side_effect_free = true),
-    RPC_METHOD(GraphService, Block, block, block),
-    RPC_METHOD(GraphService, Unblock, unblock, unblock),
-    RPC_METHOD(GraphService, Mute, mute, mute),
-    RPC_METHOD(GraphService, Unmute, unmute, unmute),
-};
-const size_t N_GRAPH_METHODS = sizeof GRAPH_METHODS / sizeof *GRAPH_METHODS;

@@ -22,7 +22,7 @@ static void reply_fresh_post(struct rpc_call *call, const struct post *p) {
     rpc_reply_close(call);
 }
 
-static int create_post(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int post_service_create_post(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     const Rookery__V1__CreatePostRequest *in = REQUEST(CreatePostRequest);
     struct gateway *g = gateway_of(call);
     struct post_draft draft = {
@@ -40,7 +40,7 @@ static int create_post(struct fiber *self, struct rpc_call *call, const Protobuf
 }
 
 /* This gateway's copy goes at once; the others' when their hubs hear of it. */
-static int edit_post(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int post_service_edit_post(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     const Rookery__V1__EditPostRequest *in = REQUEST(EditPostRequest);
     struct gateway *g = gateway_of(call);
     struct post post;
@@ -52,7 +52,7 @@ static int edit_post(struct fiber *self, struct rpc_call *call, const ProtobufCM
     return 0;
 }
 
-static int delete_post(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int post_service_delete_post(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     int64_t id = REQUEST(DeletePostRequest)->post_id;
     struct gateway *g = gateway_of(call);
     int e = post_delete(self, &g->domain, caller_of(call), id, rpc_fault(call));
@@ -117,7 +117,7 @@ static int read_post(struct fiber *self, struct rpc_call *call, const struct vie
     return 0;
 }
 
-static int get_post(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int post_service_get_post(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     return with_viewer(self, call, request, read_post);
 }
 
@@ -174,7 +174,7 @@ static int read_replies(struct fiber *self, struct rpc_call *call, const struct 
     return e;
 }
 
-static int list_replies(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int post_service_list_replies(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     return with_viewer(self, call, request, read_replies);
 }
 
@@ -206,7 +206,7 @@ static int read_thread(struct fiber *self, struct rpc_call *call, const struct v
     return e;
 }
 
-static int get_thread(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int post_service_get_thread(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     return with_viewer(self, call, request, read_thread);
 }
 
@@ -232,20 +232,20 @@ static int read_edits(struct fiber *self, struct rpc_call *call, const struct vi
         reply.edits[i] = ARENA_NEW(a, Rookery__V1__PostEdit);
         rookery__v1__post_edit__init(reply.edits[i]);
         reply.edits[i]->text = str_to_cstr(a, rows[i].text);
-        reply.edits[i]->edit_time = shape_time(a, rows[i].edited_ms);
+        reply.edits[i]->edit_time = message_time(a, rows[i].edited_ms);
     }
     reply.next_page_token = lists_next(call, &page, more, more ? rows[reply.n_edits - 1].edit : 0, 0);
     rpc_reply(call, &reply.base);
     return 0;
 }
 
-static int list_edits(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int post_service_list_edits(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     return with_viewer(self, call, request, read_edits);
 }
 
 /* ---- likes and reposts --------------------------------------------------------------------------------- */
 
-static int like(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int post_service_like(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     int e = post_like(self, &gateway_of(call)->domain, caller_of(call), REQUEST(LikeRequest)->post_id,
                       rpc_fault(call));
     Rookery__V1__LikeResponse reply = ROOKERY__V1__LIKE_RESPONSE__INIT;
@@ -253,7 +253,7 @@ static int like(struct fiber *self, struct rpc_call *call, const ProtobufCMessag
     return e;
 }
 
-static int unlike(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int post_service_unlike(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     int e = post_unlike(self, &gateway_of(call)->domain, caller_of(call), REQUEST(UnlikeRequest)->post_id,
                         rpc_fault(call));
     Rookery__V1__UnlikeResponse reply = ROOKERY__V1__UNLIKE_RESPONSE__INIT;
@@ -261,7 +261,7 @@ static int unlike(struct fiber *self, struct rpc_call *call, const ProtobufCMess
     return e;
 }
 
-static int repost(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int post_service_repost(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     struct gateway *g = gateway_of(call);
     Rookery__V1__RepostResponse reply = ROOKERY__V1__REPOST_RESPONSE__INIT;
     int e = post_repost(self, &g->domain, caller_of(call), REQUEST(RepostRequest)->post_id,
@@ -270,7 +270,7 @@ static int repost(struct fiber *self, struct rpc_call *call, const ProtobufCMess
     return e;
 }
 
-static int unrepost(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int post_service_unrepost(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     struct gateway *g = gateway_of(call);
     int64_t repost_id;
     int e = post_unrepost(self, &g->domain, caller_of(call), REQUEST(UnrepostRequest)->post_id, &repost_id,
@@ -327,7 +327,7 @@ static int read_likes(struct fiber *self, struct rpc_call *call, const struct vi
     return 0;
 }
 
-static int list_likes(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int post_service_list_likes(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     return with_viewer(self, call, request, read_likes);
 }
 
@@ -348,23 +348,6 @@ static int read_reposts(struct fiber *self, struct rpc_call *call, const struct 
     return 0;
 }
 
-static int list_reposts(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int post_service_list_reposts(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     return with_viewer(self, call, request, read_reposts);
 }
-
-const struct rpc_method POST_METHODS[] = {
-    RPC_METHOD(PostService, CreatePost, create_post, create_post),
-    RPC_METHOD(PostService, GetPost, get_post, get_post, .side_effect_free = true),
-    RPC_METHOD(PostService, EditPost, edit_post, edit_post),
-    RPC_METHOD(PostService, ListEdits, list_edits, list_edits, .side_effect_free = true),
-    RPC_METHOD(PostService, DeletePost, delete_post, delete_post),
-    RPC_METHOD(PostService, ListReplies, list_replies, list_replies, .side_effect_free = true),
-    RPC_METHOD(PostService, GetThread, get_thread, get_thread, .side_effect_free = true),
-    RPC_METHOD(PostService, Like, like, like),
-    RPC_METHOD(PostService, Unlike, unlike, unlike),
-    RPC_METHOD(PostService, Repost, repost, repost),
-    RPC_METHOD(PostService, Unrepost, unrepost, unrepost),
-    RPC_METHOD(PostService, ListLikes, list_likes, list_likes, .side_effect_free = true),
-    RPC_METHOD(PostService, ListReposts, list_reposts, list_reposts, .side_effect_free = true),
-};
-const size_t N_POST_METHODS = sizeof POST_METHODS / sizeof *POST_METHODS;

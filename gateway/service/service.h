@@ -1,21 +1,25 @@
-/* The services' method tables; main.c puts them together. One file each: account_service.c, post_service.c
- * ... */
+/* The API's methods. What a method is called, takes and gives, who may call it and what it costs is in the .proto files: the
+ * table is made of these (scripts/generate/services.c). Its handler is a function of the name SERVICE_METHOD, in the file of
+ * its service. */
 #ifndef ROOKERY_GATEWAY_SERVICE_SERVICE_H
 #define ROOKERY_GATEWAY_SERVICE_SERVICE_H
 
+#include <stdio.h>
+
 #include "core/rpc/rpc.h"
 
-extern const struct rpc_method ACCOUNT_METHODS[], POST_METHODS[], GRAPH_METHODS[], TIMELINE_METHODS[],
-    JOB_METHODS[];
-extern const size_t N_ACCOUNT_METHODS, N_POST_METHODS, N_GRAPH_METHODS, N_TIMELINE_METHODS, N_JOB_METHODS;
+/* As in rookery/v1/options.proto. */
+enum permission { PERMISSION_ANYBODY = 1, PERMISSION_ACCOUNT, PERMISSION_ANALYST };
+enum cost { COST_LOOKUP = 1, COST_PAGE, COST_CHANGE, COST_PUBLISH, COST_PASSWORD, COST_STREAM, COST_WORK };
 
-/* A row of a method table: service and method by name, messages by their C prefix. */
-#define RPC_METHOD(service, method, prefix, handler_fn, ...)                                                 \
-    {                                                                                                        \
-        .path = "/rookery.v1." #service "/" #method,                                                         \
-        .request = &rookery__v1__##prefix##_request__descriptor,                                             \
-        .reply = &rookery__v1__##prefix##_response__descriptor, .handler = (handler_fn), __VA_ARGS__         \
-    }
+#define METHOD(path, handler, request, reply, kind, no_side_effects, permission, cost) rpc_handler handler;
+#include "services.def"
+#undef METHOD
+
+/* All of them. */
+const struct rpc_method *service_methods(size_t *n);
+/* For people: a line for each. */
+void service_print(FILE *out);
 
 /* request is what the method's row says: the one place where the generic message becomes the typed one. */
 #define REQUEST(type) ((const Rookery__V1__##type *)(const void *)request)

@@ -1,4 +1,5 @@
 /* TimelineService. The answers are assembled from encoded parts, not built as messages. */
+#include "core/codec/wire.h"
 #include "gateway/answer/lists.h"
 #include "gateway/answer/shape.h"
 #include "gateway/cache/account.h"
@@ -30,13 +31,14 @@ static int reply_items(struct fiber *self, struct rpc_call *call, const struct v
         shape_append_item(out, RESPONSE_ITEMS, entries[i], shown[i], by[i]);
         shape_note_post_accounts(&accounts, entries[i], shown[i]);
     }
-    if (next[0] != '\0') shape_append_bytes(out, RESPONSE_NEXT, str_from(next));
+    if (next[0] != '\0') wire_append_bytes(out, RESPONSE_NEXT, str_from(next));
     int e = account_cache_append(self, g, accounts.v, accounts.len, RESPONSE_ACCOUNTS, out, rpc_fault(call));
     if (e == 0) rpc_reply_close(call);
     return e;
 }
 
-static int get_home_timeline(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int timeline_service_get_home_timeline(struct fiber *self, struct rpc_call *call,
+                                       const ProtobufCMessage *request) {
     const Rookery__V1__GetHomeTimelineRequest *in = REQUEST(GetHomeTimelineRequest);
     struct page_request page;
     int e = lists_page(call, LIST_HOME, 0, in->page_size, in->page_token, INT64_MAX, &page);
@@ -112,7 +114,8 @@ static int fill_user_page(struct fiber *self, struct gateway *g, const struct vi
     return 0;
 }
 
-static int get_user_timeline(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int timeline_service_get_user_timeline(struct fiber *self, struct rpc_call *call,
+                                       const ProtobufCMessage *request) {
     const Rookery__V1__GetUserTimelineRequest *in = REQUEST(GetUserTimelineRequest);
     struct gateway *g = gateway_of(call);
     struct page_request page;
@@ -138,17 +141,8 @@ static int get_user_timeline(struct fiber *self, struct rpc_call *call, const Pr
     return e;
 }
 
-static int stream_home_timeline(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int timeline_service_stream_home_timeline(struct fiber *self, struct rpc_call *call,
+                                          const ProtobufCMessage *request) {
     return live_subscribe(self, gateway_of(call), call,
                           str_from(REQUEST(StreamHomeTimelineRequest)->resume_token));
 }
-
-const struct rpc_method TIMELINE_METHODS[] = {
-    RPC_METHOD(TimelineService, GetHomeTimeline, get_home_timeline, get_home_timeline,
-               .side_effect_free = true),
-    RPC_METHOD(TimelineService, GetUserTimeline, get_user_timeline, get_user_timeline,
-               .side_effect_free = true),
-    RPC_METHOD(TimelineService, StreamHomeTimeline, stream_home_timeline, stream_home_timeline,
-               .kind = RPC_SERVER_STREAM),
-};
-const size_t N_TIMELINE_METHODS = sizeof TIMELINE_METHODS / sizeof *TIMELINE_METHODS;

@@ -10,7 +10,7 @@ tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
 
 plant() {
-    mkdir -p "$tree"/{core/base,gateway,workers,proto,tests/unit/support,tests/mutants}
+    mkdir -p "$tree"/{core/base,gateway,workers,proto,tests/unit/{support,core/base},tests/mutants}
     cp "$root/Makefile" "$tree/"
     cat >"$tree/core/base/planted.c" <<'TEXT'
 /* "1 < 2" in a comment or a text is left alone. */
@@ -35,7 +35,7 @@ bool planted_is_adult(int age);
 bool planted_is_child(int age);
 TEXT
     # It checks the bound of adults, not that of children; that a cap may be reached cannot be seen.
-    cat >"$tree/tests/unit/test_planted.c" <<'TEXT'
+    cat >"$tree/tests/unit/core/base/test_planted.c" <<'TEXT'
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -80,7 +80,7 @@ before=$(state_of_tree)
 run_mutate
 check "a bound that is tested is killed" printed 'killed: core/base/planted.c:9: planted_is_adult: >= -> >'
 check "a bound that no test looks at survives" printed 'survived: core/base/planted.c:13: planted_is_child: < -> <='
-check "the test that did not notice is named" printed 'not noticed by unit/test_planted'
+check "the test that did not notice is named" printed 'not noticed by unit/core/base/test_planted'
 check "a number is changed by one" printed 'planted_is_child: 12 -> 13'
 check "a listed equivalent is shown with its reason" printed 'where the two differ, both values are the same'
 check_not "comments are left alone" printed 'planted.c:1:'

@@ -102,8 +102,11 @@ class Builds:
             return file.read()
 
     def unit_tests(self):
-        folder = os.path.join(self.tree, "tests/unit")
-        return sorted("unit/" + name[:-2] for name in os.listdir(folder) if re.fullmatch(r"test_\w+\.c", name))
+        found = []
+        for folder, _, files in os.walk(os.path.join(self.tree, "tests/unit")):
+            names = [name for name in files if re.fullmatch(r"test_\w+\.c", name)]
+            found += [os.path.relpath(os.path.join(folder, name), os.path.join(self.tree, "tests"))[:-2] for name in names]
+        return sorted(found)
 
     # --- make ---
     def make(self, kind, *words):

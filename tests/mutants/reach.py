@@ -184,9 +184,7 @@ class Reach:
 
 
 def namesakes(path, test):
-    """Is it the file's own test: test_http1 of http1_parse.c, dlq.py of dlq.c?"""
-    stem = os.path.basename(path)[:-2]
-    name = os.path.basename(test).split(".")[0].removeprefix("test_")
-    if path.startswith("workers/jobs/"):
-        name = name.removeprefix("jobs_")
-    return name == stem or stem.startswith(name + "_") or name.startswith(stem + "_")
+    """Is it the file's own test: a unit test of its room, or dlq.py of dlq.c?"""
+    if test.startswith("unit/"):
+        return os.path.dirname(test) == "unit/" + os.path.dirname(path)
+    return os.path.basename(test).split(".")[0] == os.path.basename(path)[:-2]

@@ -54,7 +54,7 @@
 #include "core/domain/domain.h"
 #include "workers/audit/compare.h"
 
-/* ---- gateways (audit_api.c) ---------------------------------------------------------------------------- */
+/* ---- gateways (api.c) ---------------------------------------------------------------------------- */
 
 struct audit_api;
 

@@ -4,7 +4,7 @@
 
 #include "workers/audit/audit.h"
 
-/* ---- what SQL and Redis say (audit_truth.c) ------------------------------------------------------------ */
+/* ---- what SQL and Redis say (truth.c) ------------------------------------------------------------ */
 
 /* More entries than a timeline has, so that one that is at its end can be told from one that must not be there. */
 #define AUDIT_DEPTH 900
@@ -35,7 +35,7 @@ int audit_sessions_open(struct fiber *self, struct domain *d, struct audit_sessi
 void audit_sessions_close(struct fiber *self, struct domain *d, const struct audit_session *sessions,
                           size_t n);
 
-/* ---- several accounts at a time (audit_truth.c) -------------------------------------------------------- */
+/* ---- several accounts at a time (truth.c) -------------------------------------------------------- */
 
 /* A step for one account; runs in a fiber of the crew, whose arena is reset after it. */
 typedef int audit_step(struct fiber *self, void *context, size_t account, struct fault *fault);
@@ -43,7 +43,7 @@ typedef int audit_step(struct fiber *self, void *context, size_t account, struct
 /* The step for each of n accounts, several at a time. The first error ends it. */
 int audit_each(struct fiber *self, size_t n, audit_step *step, void *context, struct fault *fault);
 
-/* ---- what gateways say (audit_api.c) ------------------------------------------------------------------- */
+/* ---- what gateways say (api.c) ------------------------------------------------------------------- */
 
 /* These wait for a gateway that is away, for so long as the audit's patience lasts. They may be called from several
  * fibers at once, with different n: which connection is used. */
@@ -67,7 +67,7 @@ struct audit_ear {
 int audit_api_listen(struct fiber *self, struct audit_api *api, size_t n, struct str token,
                      const struct audit_ear *ear, struct fault *fault);
 
-/* ---- live streams against SQL (audit_live.c) ----------------------------------------------------------- */
+/* ---- live streams against SQL (live.c) ----------------------------------------------------------- */
 
 int audit_live(struct fiber *self, struct audit *a, struct audit_account *accounts, size_t n,
                struct fault *fault);

@@ -6,11 +6,11 @@
 
 #include "core/base/clock.h"
 #include "core/domain/account/account.h"
+#include "core/process/process.h"
 #include "workers/audit/audit.h"
 #include "workers/audit/command.h"
 #include "workers/audit/report.h"
 #include "workers/operator/console.h"
-#include "workers/process.h"
 
 /* Accounts audited together: enough for the waiting in between to cost little, few enough for their timelines to
  * stay in memory (about 20 MB). */
@@ -255,7 +255,7 @@ static int run_audit(int argc, char **argv) {
     struct run r = {.page_size = 100, .wait_s = 60};
     struct words w = words_of("audit", argc, argv);
     int status = parse(&w, &r);
-    return status >= 0 ? status : process_operate(operate, &r);
+    return status >= 0 ? status : process_operate("rookery-worker", operate, &r);
 }
 
 const struct command COMMAND_AUDIT = {"audit", "compare home timelines with what SQL says they must be",

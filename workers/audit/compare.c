@@ -1,4 +1,4 @@
-/* Differences between readings of SQL and what was shown; the rules are in audit_compare.h. */
+/* Differences between readings of SQL and what was shown; the rules are in compare.h. */
 #include "workers/audit/compare.h"
 
 #include <stdlib.h>

@@ -163,4 +163,4 @@ static int handle(struct fiber *self, struct worker *w, const struct batch *b, s
 
 /* Counts are shown from caches that keep them for two seconds. */
 const struct role COUNTS_ROLE = {
-    .name = "counts", .stream = &EVENT_STREAM, .handle = handle, .linger_ms = 20};
+    .name = "counts", .stream = &STREAMS[STREAM_EVENTS], .handle = handle, .linger_ms = 20};

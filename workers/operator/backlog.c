@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/process/process.h"
 #include "workers/operator/backlog.h"
 #include "workers/operator/console.h"
-#include "workers/process.h"
 #include "workers/runtime/backlog.h"
 
 static const char HELP[] =
@@ -71,7 +71,7 @@ static int run_backlog(int argc, char **argv) {
             return complain("backlog", "there is no option \"%s\" (see --help)", word);
         json = true;
     }
-    return process_operate(operate, &json);
+    return process_operate("rookery-worker", operate, &json);
 }
 
 const struct command COMMAND_BACKLOG = {"backlog", "how far every role is behind", run_backlog};

@@ -19,9 +19,9 @@
 #include "core/base/clock.h"
 #include "core/codec/codec.h"
 #include "core/event/outbox.h"
+#include "core/process/process.h"
 #include "workers/operator/console.h"
-#include "workers/process.h"
-#include "workers/roles.h"
+#include "workers/runtime/role_table.h"
 #include "workers/runtime/stream_info.h"
 
 #define PAGE 100
@@ -213,7 +213,7 @@ static int replay(struct fiber *self, struct dlq *q, const struct letter *l, str
     struct redis_batch *b = redis_batch_new();
     redis_cmd(b, 7);
     redis_arg(b, STR("XADD"));
-    redis_arg(b, l->known->stream->key(key, l->partition));
+    redis_arg(b, stream_key(key, l->known->stream, l->partition));
     redis_arg(b, STR("*"));
     redis_arg(b, STR("e"));
     redis_arg(b, l->payload);
@@ -357,7 +357,7 @@ static int run_dlq(int argc, char **argv) {
         return complain("dlq", "there is no \"%s\": say list, show, replay or drop (see --help)", verb);
     for (const char *word; (word = words_next(&w));)
         if (!parse_word(&w, word, q)) return 2;
-    return check_choice(q, verb) ? process_operate(operate, q) : 2;
+    return check_choice(q, verb) ? process_operate("rookery-worker", operate, q) : 2;
 }
 
 const struct command COMMAND_DLQ = {"dlq", "list, show, replay and drop dead letters", run_dlq};

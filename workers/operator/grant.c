@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "core/domain/account/account.h"
+#include "core/process/process.h"
 #include "workers/operator/console.h"
-#include "workers/process.h"
 
 struct grant {
     const char *command, *handle;
@@ -49,7 +49,7 @@ static int run(int argc, char **argv, bool on) {
     if (strcmp(permission, "analyst") != 0)
         return complain(w.command, "there is no permission \"%s\"; there is analyst", permission);
     struct grant g = {.command = w.command, .handle = handle + (handle[0] == '@'), .on = on};
-    return process_operate(set, &g);
+    return process_operate("rookery-worker", set, &g);
 }
 
 static int run_grant(int argc, char **argv) {

@@ -132,7 +132,7 @@ static int reopen_window(struct fiber *self, struct worker *w) {
 static void add_own_delivery(struct fiber *self, struct redis_batch *b, const struct event_record *record,
                              int64_t epoch) {
     char key[KEY_MAX];
-    if (record->stream != OUTBOX_EVENTS || (record->settled_epoch > 0 && record->settled_epoch <= epoch))
+    if (record->stream != STREAM_EVENTS || (record->settled_epoch > 0 && record->settled_epoch <= epoch))
         return;
     const Event *e = (const Event *)(const void *)pb_decode(&rookery__events__v1__event__descriptor,
                                                             record->payload, fiber_arena(self), NULL);
@@ -147,7 +147,7 @@ static int publish(struct fiber *self, struct worker *w, const struct pg_result 
             .id = pg_get_i64(rows, i, 0),
             .partition = (int)pg_get_i64(rows, i, 1),
             .payload = pg_get_str(rows, i, 2),
-            .stream = (enum outbox_stream)pg_get_i64(rows, i, 3),
+            .stream = (enum stream_number)pg_get_i64(rows, i, 3),
             .settled_epoch = pg_get_i64(rows, i, 4),
         };
         add_own_delivery(self, b, &e, epoch);

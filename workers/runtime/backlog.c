@@ -18,7 +18,7 @@
 #include <stdlib.h>
 
 #include "core/base/clock.h"
-#include "workers/roles.h"
+#include "workers/runtime/role_table.h"
 #include "workers/runtime/stream_info.h"
 
 #define LOOK_EVERY_MS 20
@@ -35,30 +35,21 @@ static const struct pg_stmt UNPUBLISHED = {
     .read_only = true,
 };
 
-/* By enum outbox_stream. */
+/* Of a stream. */
 struct unpublished {
     int64_t rows, oldest_ms;
 };
-#define OUTBOX_STREAMS 2
-
-/* Which outbox rows end on this stream; -1: none, it is fed by roles. */
-static int outbox_stream_of(const struct stream *s) {
-    if (s->key == key_events) return OUTBOX_EVENTS;
-    return s->key == key_jobs ? OUTBOX_JOBS : -1;
-}
-
-static int measure_outbox(struct fiber *self, struct domain *d,
-                          struct unpublished out[static OUTBOX_STREAMS]) {
+static int measure_outbox(struct fiber *self, struct domain *d, struct unpublished out[static N_STREAMS]) {
     struct pg_args args;
     struct pg_result *r;
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, snowflake_floor(domain_now_ms(d) - GRACE_MS));
-    for (int i = 0; i < OUTBOX_STREAMS; i++) out[i] = (struct unpublished){.oldest_ms = INT64_MAX};
+    for (int i = 0; i < N_STREAMS; i++) out[i] = (struct unpublished){.oldest_ms = INT64_MAX};
     int e = pg_exec(self, d->pg, &UNPUBLISHED, &args, &r, NULL);
     if (e != 0) return e;
     for (int row = 0; row < pg_rows(r); row++) {
         int64_t stream = pg_get_i64(r, row, 0);
-        if (stream < 0 || stream >= OUTBOX_STREAMS) continue;
+        if (stream < 0 || stream >= N_STREAMS) continue;
         out[stream].rows = pg_get_i64(r, row, 1);
         out[stream].oldest_ms = snowflake_time_ms(pg_get_i64(r, row, 2));
     }
@@ -129,7 +120,7 @@ static int lag_of(struct fiber *self, struct measuring *m, struct str key, const
 static int measure_partition(struct fiber *self, struct measuring *m, int partition) {
     char space[KEY_MAX];
     struct redis *r = m->domain->redis;
-    struct str key = m->out->role->stream->key(space, partition);
+    struct str key = stream_key(space, m->out->role->stream, partition);
     struct stream_info stream;
     struct group_info group;
     int64_t lag;
@@ -151,11 +142,9 @@ static int measure_role(struct fiber *self, struct domain *d, const struct unpub
         int e = measure_partition(self, &m, p);
         if (e != 0) return e;
     }
-    int stream = outbox_stream_of(out->role->stream);
-    if (stream >= 0) {
-        out->unpublished = outbox[stream].rows;
-        older(&m, outbox[stream].oldest_ms);
-    }
+    const struct unpublished *waiting = &outbox[out->role->stream - STREAMS];
+    out->unpublished = waiting->rows;
+    older(&m, waiting->oldest_ms);
     out->entries = out->lag + out->pending + out->unpublished;
     int64_t age_ms = m.oldest_ms == INT64_MAX ? 0 : domain_now_ms(d) - m.oldest_ms;
     out->oldest_age_ms = age_ms > 0 ? age_ms : 0;
@@ -177,19 +166,19 @@ static int measure_dead_letters(struct fiber *self, struct domain *d, int64_t *o
 
 static size_t count_roles(void) {
     size_t n = 0;
-    while (ROLES[n]) n++;
+    while (role_table()[n]) n++;
     return n;
 }
 
 int backlog_measure(struct fiber *self, struct domain *d, struct backlog *out, struct fault *fault) {
-    struct unpublished outbox[OUTBOX_STREAMS];
+    struct unpublished outbox[N_STREAMS];
     *out = (struct backlog){.n = count_roles()};
     out->roles = ARENA_ARRAY(fiber_arena(self), struct role_backlog, out->n);
     int e = measure_outbox(self, d, outbox);
     if (e != 0) return fault_set(fault, (enum error)e, "PostgreSQL: %s", error_text((enum error)e));
-    for (int i = 0; i < OUTBOX_STREAMS; i++) out->unpublished += outbox[i].rows;
+    for (int i = 0; i < N_STREAMS; i++) out->unpublished += outbox[i].rows;
     for (size_t i = 0; i < out->n && e == 0; i++) {
-        out->roles[i] = (struct role_backlog){.role = ROLES[i], .exact = true};
+        out->roles[i] = (struct role_backlog){.role = role_table()[i], .exact = true};
         e = measure_role(self, d, outbox, &out->roles[i]);
     }
     if (e == 0) e = measure_dead_letters(self, d, &out->dead_letters);
@@ -273,7 +262,7 @@ static bool feeds_timelines(const struct role *role) {
 }
 
 static bool is_fed_by_outbox(const struct role *role) {
-    return outbox_stream_of(role->stream) >= 0;
+    return role->stream->in_outbox;
 }
 
 static int wait_for_group(struct fiber *self, struct settling *s, struct str group, struct str key) {
@@ -285,10 +274,10 @@ static int wait_for_group(struct fiber *self, struct settling *s, struct str gro
 
 static int wait_for_roles(struct fiber *self, struct settling *s, role_choice *chosen) {
     char space[KEY_MAX];
-    for (const struct role *const *r = ROLES; *r; r++) {
+    for (const struct role *const *r = role_table(); *r; r++) {
         if (!chosen(*r)) continue;
         for (int p = 0; p < (int)s->domain->config->partitions; p++) {
-            int e = wait_for_group(self, s, str_from((*r)->name), (*r)->stream->key(space, p));
+            int e = wait_for_group(self, s, str_from((*r)->name), stream_key(space, (*r)->stream, p));
             if (e != 0) return e;
         }
     }
@@ -299,7 +288,7 @@ static int wait_for_roles(struct fiber *self, struct settling *s, role_choice *c
 static int wait_for_all_groups(struct fiber *self, struct settling *s, const struct stream *stream) {
     char space[KEY_MAX];
     for (int p = 0; p < (int)s->domain->config->partitions; p++) {
-        struct str key = stream->key(space, p), *names;
+        struct str key = stream_key(space, stream, p), *names;
         size_t n;
         int e = groups_read(self, s->domain->redis, key, &names, &n);
         for (size_t i = 0; i < n && e == 0; i++) e = wait_for_group(self, s, names[i], key);
@@ -331,8 +320,7 @@ int backlog_settle(struct fiber *self, struct domain *d, int64_t limit_ms, struc
 int backlog_await_processed(struct fiber *self, struct domain *d, int64_t limit_ms) {
     struct settling s = {.domain = d, .give_up_ns = clock_mono_ns() + limit_ms * NS_PER_MS};
     int e = wait_for_roles(self, &s, is_fed_by_outbox);
-    for (const struct role *const *r = ROLES; *r && e == 0; r++)
-        if (is_fed_by_outbox(*r) && role_is_first_of_stream(r))
-            e = wait_for_all_groups(self, &s, (*r)->stream);
+    for (int i = 0; i < N_STREAMS && e == 0; i++)
+        if (STREAMS[i].in_outbox) e = wait_for_all_groups(self, &s, &STREAMS[i]);
     return e;
 }

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "core/base/clock.h"
-#include "workers/roles.h"
 #include "workers/runtime/backlog.h"
+#include "workers/runtime/role_table.h"
 
 #define REFRESH_NS NS_PER_S
 #define LIMIT_NS NS_PER_S
@@ -25,9 +25,9 @@ struct backlog_gauges {
 struct backlog_gauges *backlog_gauges_new(struct metrics *m) {
     struct backlog_gauges *g = calloc(1, sizeof *g);
     if (!g) return NULL;
-    for (; ROLES[g->n] && g->n < MAX_ROLES; g->n++) {
+    for (; role_table()[g->n] && g->n < MAX_ROLES; g->n++) {
         char labels[64];
-        snprintf(labels, sizeof labels, "role=\"%s\"", ROLES[g->n]->name);
+        snprintf(labels, sizeof labels, "role=\"%s\"", role_table()[g->n]->name);
         g->roles[g->n] = (struct role_gauges){
             .entries = metrics_gauge(m, "rookery_backlog_entries",
                                      "Of the whole system: lag, pending and unpublished together", labels),

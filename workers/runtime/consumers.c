@@ -2,7 +2,7 @@
  * pending between looking and deleting. */
 #include "workers/runtime/consumers.h"
 
-#include "workers/roles.h"
+#include "workers/runtime/role_table.h"
 #include "workers/runtime/stream_info.h"
 
 /* Longer than any ROOKERY_RECLAIM_MS. */
@@ -42,7 +42,8 @@ int64_t consumers_leave(struct fiber *self, struct worker *w, const struct role 
     int64_t handed = 0;
     for (int p = 0; p < (int)w->domain.config->partitions; p++) {
         const struct redis_reply *reply;
-        int e = redis_eval(self, w->domain.redis, &LEAVE, role->stream->key(space, p), args, 3, &reply);
+        int e =
+            redis_eval(self, w->domain.redis, &LEAVE, stream_key(space, role->stream, p), args, 3, &reply);
         if (e != 0 && e != ERR_REDIS) return handed; /* a refusal is: there is no such group (any more) */
         if (e == 0 && reply->integer > 0) handed += reply->integer;
     }
@@ -67,7 +68,7 @@ static void sweep_group(struct fiber *self, struct worker *w, struct str key, co
 
 void consumers_sweep(struct fiber *self, struct worker *w) {
     char space[KEY_MAX];
-    for (const struct role *const *r = ROLES; *r; r++)
+    for (const struct role *const *r = role_table(); *r; r++)
         for (int p = 0; p < (int)w->domain.config->partitions; p++)
-            sweep_group(self, w, (*r)->stream->key(space, p), (*r)->name);
+            sweep_group(self, w, stream_key(space, (*r)->stream, p), (*r)->name);
 }

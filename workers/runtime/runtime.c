@@ -62,18 +62,6 @@ struct lane {
     struct histogram *sizes;
 };
 
-static bool says_something(const ProtobufCMessage *message) {
-    const Event *e = (const Event *)(const void *)message;
-    return e->what_case != ROOKERY__EVENTS__V1__EVENT__WHAT__NOT_SET;
-}
-
-const struct stream EVENT_STREAM = {
-    .name = "events",
-    .key = key_events,
-    .message = &rookery__events__v1__event__descriptor,
-    .valid = says_something,
-};
-
 /* ---- Redis commands ------------------------------------------------------------------------------------ */
 
 /* After redis_exchange: does the client have the batch? */
@@ -91,7 +79,7 @@ static struct redis_batch *command(const char *const *words, size_t n) {
 /* BUSYGROUP is as good as done. */
 static void make_group(struct fiber *self, struct lane *l) {
     char key[KEY_MAX];
-    const char *words[] = {"XGROUP",      "CREATE", l->role->stream->key(key, l->partition).ptr,
+    const char *words[] = {"XGROUP",      "CREATE", stream_key(key, l->role->stream, l->partition).ptr,
                            l->role->name, "0",      "MKSTREAM"};
     struct redis_batch *b = command(words, 6);
     if (!taken(redis_exchange(self, l->worker->domain.redis, b))) redis_batch_free(b);
@@ -102,7 +90,7 @@ static int acknowledge(struct fiber *self, struct lane *l, const struct item *it
     struct redis_batch *b = redis_batch_new();
     redis_cmd(b, (int)n + 3);
     redis_arg(b, STR("XACK"));
-    redis_arg(b, l->role->stream->key(key, l->partition));
+    redis_arg(b, stream_key(key, l->role->stream, l->partition));
     redis_arg_cstr(b, l->role->name);
     for (size_t i = 0; i < n; i++) redis_arg(b, items[i].stream_id);
     return domain_send(self, &l->worker->domain, b);
@@ -236,7 +224,7 @@ static void say_still_at_work(struct fiber *self, struct lane *l) {
     struct redis_batch *b = redis_batch_new();
     redis_cmd(b, (int)l->n_in_hand + 6);
     redis_arg(b, STR("XCLAIM"));
-    redis_arg(b, l->role->stream->key(key, l->partition));
+    redis_arg(b, stream_key(key, l->role->stream, l->partition));
     redis_arg_cstr(b, l->role->name);
     redis_arg_cstr(b, l->worker->consumer);
     redis_arg_i64(b, l->worker->domain.config->reclaim_ms / 8);
@@ -299,7 +287,7 @@ static struct item *read_items(const struct role *role, struct arena *a, const s
         for (size_t f = 2; f + 1 < fields->elements; f += 2)
             read_mark(role, fields->element[f].str, fields->element[f + 1].str, item);
         item->message = pb_decode(stream->message, item->payload, a, NULL);
-        if (item->message && stream->valid && !stream->valid(item->message)) item->message = NULL;
+        if (item->message && stream->is_sound && !stream->is_sound(item->message)) item->message = NULL;
     }
     return items;
 }
@@ -323,7 +311,7 @@ static int read_new(struct fiber *self, struct lane *l, struct item **items, siz
                            "BLOCK",
                            block,
                            "STREAMS",
-                           l->role->stream->key(key, l->partition).ptr,
+                           stream_key(key, l->role->stream, l->partition).ptr,
                            ">"};
     struct redis_batch *b = command(words, 11);
     *n = 0;
@@ -340,7 +328,7 @@ static int read_new(struct fiber *self, struct lane *l, struct item **items, siz
 /* What dead consumers left, oldest first: some of it. */
 static int look_for_abandoned(struct fiber *self, struct lane *l, const struct redis_reply **pending) {
     char key[KEY_MAX];
-    struct str name = l->role->stream->key(key, l->partition);
+    struct str name = stream_key(key, l->role->stream, l->partition);
     int e = redis_call(self, l->worker->domain.redis, pending,
                        "XPENDING " STR_FMT " %s IDLE %" PRId64 " - + %" PRId64, STR_ARG(name), l->role->name,
                        l->worker->domain.config->reclaim_ms, first_count(l->worker, l->role));
@@ -358,7 +346,7 @@ static int take_over(struct fiber *self, struct lane *l, const struct str *ids, 
     struct redis_batch *b = redis_batch_new();
     redis_cmd(b, (int)n_ids + 5);
     redis_arg(b, STR("XCLAIM"));
-    redis_arg(b, l->role->stream->key(key, l->partition));
+    redis_arg(b, stream_key(key, l->role->stream, l->partition));
     redis_arg_cstr(b, l->role->name);
     redis_arg_cstr(b, l->worker->consumer);
     redis_arg_i64(b, l->worker->domain.config->reclaim_ms);
@@ -428,7 +416,7 @@ static void convict(struct fiber *self, struct lane *l, const struct item *item)
 static void try_suspect(struct fiber *self, struct lane *l, struct item *item) {
     struct worker *w = l->worker;
     char space[KEY_MAX];
-    struct str key = l->role->stream->key(space, l->partition);
+    struct str key = stream_key(space, l->role->stream, l->partition);
     bool over = trial_is_over(w, item);
     if (over && trial_has_evidence(self, w, key, l->role->name, item)) {
         convict(self, l, item);

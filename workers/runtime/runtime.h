@@ -13,16 +13,6 @@
 
 struct worker;
 
-struct stream {
-    const char *name; /* as in metrics and dead letters */
-    struct str (*key)(char out[static KEY_MAX], int partition);
-    const ProtobufCMessageDescriptor *message;      /* of an entry's one field */
-    bool (*valid)(const ProtobufCMessage *message); /* NULL: every message is */
-};
-
-/* What gateways and the relay publish (outbox.h). */
-extern const struct stream EVENT_STREAM;
-
 /* One entry in hand. */
 struct item {
     struct str stream_id;
@@ -34,7 +24,7 @@ struct item {
     int64_t deliveries;    /* before this one; known of an entry that was taken over alone (trial.h) */
     union {                /* decoded; NULL when the payload is no valid message: never handed to a role */
         ProtobufCMessage *message; /* by the stream's descriptor */
-        Event *event;              /* of EVENT_STREAM */
+        Event *event;              /* of STREAM_EVENTS */
     };
 };
 

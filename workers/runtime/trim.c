@@ -13,7 +13,7 @@
  */
 #include "workers/runtime/trim.h"
 
-#include "workers/roles.h"
+#include "workers/runtime/role_table.h"
 
 #define KEEP_MS "60000"
 /* Roles of one stream. */
@@ -66,17 +66,16 @@ static void warn_of_foreign_groups(struct worker *w, const struct stream *stream
 
 static void trim_partition(struct fiber *self, struct worker *w, const struct stream *stream, int partition) {
     char space[KEY_MAX];
-    struct str key = stream->key(space, partition), args[GROUPS_MAX] = {STR(KEEP_MS)};
+    struct str key = stream_key(space, stream, partition), args[GROUPS_MAX] = {STR(KEEP_MS)};
     const struct redis_reply *names;
     size_t n = 1;
-    for (const struct role *const *r = ROLES; *r && n < GROUPS_MAX; r++)
+    for (const struct role *const *r = role_table(); *r && n < GROUPS_MAX; r++)
         if ((*r)->stream == stream) args[n++] = str_from((*r)->name);
     if (redis_eval(self, w->domain.redis, &TRIM, key, args, n, &names) == 0)
         warn_of_foreign_groups(w, stream, key, names);
 }
 
 void trim_streams(struct fiber *self, struct worker *w) {
-    for (const struct role *const *r = ROLES; *r; r++)
-        for (int p = 0; role_is_first_of_stream(r) && p < (int)w->domain.config->partitions; p++)
-            trim_partition(self, w, (*r)->stream, p);
+    for (int i = 0; i < N_STREAMS; i++)
+        for (int p = 0; p < (int)w->domain.config->partitions; p++) trim_partition(self, w, &STREAMS[i], p);
 }

@@ -42,18 +42,6 @@ static const struct pace PACE = {.commands = 1024, .under_way = 1};
 /* Found in the first step of dividing. */
 #define FIRST_RANGES 4
 
-static bool makes_sense(const ProtobufCMessage *message) {
-    const Chunk *c = (const Chunk *)(const void *)message;
-    return c->epoch > 0 && c->entry_id > 0 && c->author_id > 0 && c->first_follower_id <= c->last_follower_id;
-}
-
-const struct stream CHUNK_STREAM = {
-    .name = "chunks",
-    .key = key_chunks,
-    .message = &rookery__events__v1__chunk__descriptor,
-    .valid = makes_sense,
-};
-
 /* ---- putting tasks on the streams ---- */
 
 static void add_task(struct redis_batch *b, int partition, const Chunk *c) {
@@ -62,7 +50,7 @@ static void add_task(struct redis_batch *b, int partition, const Chunk *c) {
     size_t n = rookery__events__v1__chunk__pack(c, bytes);
     redis_cmd(b, 5);
     redis_arg(b, STR("XADD"));
-    redis_arg(b, key_chunks(key, partition));
+    redis_arg(b, stream_key(key, &STREAMS[STREAM_CHUNKS], partition));
     redis_arg(b, STR("*"));
     redis_arg(b, STR("e"));
     redis_arg(b, (struct str){(const char *)bytes, n});
@@ -233,7 +221,7 @@ static int handle(struct fiber *self, struct worker *w, const struct batch *b, s
  * followers then share their commands (a million deliveries at most). */
 const struct role CHUNKS_ROLE = {
     .name = "chunks",
-    .stream = &CHUNK_STREAM,
+    .stream = &STREAMS[STREAM_CHUNKS],
     .handle = handle,
     .feeds_timelines = true,
     .first_count = 4,

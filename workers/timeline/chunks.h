@@ -11,7 +11,6 @@
 
 #include "workers/runtime/runtime.h"
 
-extern const struct stream CHUNK_STREAM;
 extern const struct role CHUNKS_ROLE;
 
 /* Adds the command that puts an undivided task for the entry of this event on a chunk stream. */

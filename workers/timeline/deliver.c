@@ -11,7 +11,7 @@
  * Failures:
  *   - Redis is away, or refuses a command (it has no memory left): the round fails as a whole, and comes again.
  *   - a key is there but holds no list: it is deleted, as a timeline may be at any time.
- *   - a command is executed late, or twice: that is as good (timeline_list.h).
+ *   - a command is executed late, or twice: that is as good (core/domain/timeline/list.h).
  */
 #include "workers/timeline/deliver.h"
 

@@ -233,4 +233,4 @@ static int handle(struct fiber *self, struct worker *w, const struct batch *b, s
 }
 
 const struct role FANOUT_ROLE = {
-    .name = "fanout", .stream = &EVENT_STREAM, .handle = handle, .feeds_timelines = true};
+    .name = "fanout", .stream = &STREAMS[STREAM_EVENTS], .handle = handle, .feeds_timelines = true};

@@ -3,7 +3,7 @@
  *   1. The text is normalised, counted and searched for tags and mentions; a reply's parent is looked up.
  *   2. The post and its outbox row are committed together with other callers' posts in one statement
  *      (pg_batcher).
- *   3. The event is published and the entry put on the author's own home timeline (P6; post_announce.c).
+ *   3. The event is published and the entry put on the author's own home timeline (P6; announce.c).
  *   4. The answer.
  * Failures: 2 refuses nothing (conflicts are answers, not errors), so neighbours never suffer. The same
  * idempotency key gives the post that has it. Its outcome unknown (connection lost): an error; the client's
@@ -101,34 +101,6 @@ const struct pg_batch_kind POST_CREATE_BATCH = {
 };
 
 /* ---- step 1 -------------------------------------------------------------------------------------------- */
-
-int post_check_text(struct arena *a, struct str raw, struct str *text, struct fault *fault) {
-    if (raw.len > 2 * POST_MAX_BYTES)
-        return fault_field(fault, ERR_INVALID_ARGUMENT, "text", "text must be at most %d bytes",
-                           POST_MAX_BYTES);
-    if (!text_normalize(a, raw, text))
-        return fault_field(fault, ERR_INVALID_ARGUMENT, "text", "text must be UTF-8 without U+0000");
-    if (text_is_blank(*text))
-        return fault_field(fault, ERR_INVALID_ARGUMENT, "text", "text must not be empty or blank");
-    size_t characters = text_count_graphemes(*text);
-    if (characters > POST_MAX_CHARACTERS)
-        return fault_field(fault, ERR_INVALID_ARGUMENT, "text",
-                           "text must be at most %d characters, this has %zu", POST_MAX_CHARACTERS,
-                           characters);
-    if (text->len > POST_MAX_BYTES)
-        return fault_field(fault, ERR_INVALID_ARGUMENT, "text", "text must be at most %d bytes, this has %zu",
-                           POST_MAX_BYTES, text->len);
-    return 0;
-}
-
-struct str post_join_tags(struct arena *a, char *const *tags, size_t n) {
-    struct buf joined;
-    buf_init(&joined);
-    for (size_t i = 0; i < n; i++) buf_printf(&joined, i ? " %s" : "%s", tags[i]);
-    struct str out = {arena_strndup(a, joined.ptr ? joined.ptr : "", joined.len), joined.len};
-    buf_free(&joined);
-    return out;
-}
 
 static const struct pg_stmt FIND_PARENT = {
     .name = "post_find_parent",

@@ -1,4 +1,4 @@
-/* Posts: reading, editing, deleting. Creating is in post_create.c, likes and reposts in post_engage.c. */
+/* Posts: reading, editing, deleting. Creating is in create.c, likes and reposts in engage.c. */
 #include "core/domain/post/post.h"
 
 #include "core/domain/post/post_internal.h"

@@ -107,4 +107,7 @@ static inline bool engagements_may_have(const struct engagements *e, int64_t id)
 int post_engaged_in(struct fiber *self, struct domain *d, int64_t viewer_id, const int64_t *ids, size_t n,
                     struct ids *liked, struct ids *reposted, struct fault *fault);
 
+/* How posts of several calls are created in one statement: the kind of domain.create_posts. */
+extern const struct pg_batch_kind POST_CREATE_BATCH;
+
 #endif

@@ -5,8 +5,6 @@
 #include "core/domain/post/post.h"
 #include "core/event/outbox.h"
 
-extern const struct pg_batch_kind POST_CREATE_BATCH;
-
 /* Normalises and checks a text; INVALID_ARGUMENT about "text". */
 int post_check_text(struct arena *a, struct str raw, struct str *text, struct fault *fault);
 

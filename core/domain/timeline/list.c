@@ -1,4 +1,4 @@
-/* The materialised home timeline; the format, the lemma and the rebuild's story are in timeline_list.h. */
+/* The materialised home timeline; the format, the lemma and the rebuild's story are in list.h. */
 #include "core/domain/timeline/list.h"
 
 #include <inttypes.h>

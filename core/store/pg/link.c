@@ -1,27 +1,10 @@
-/* One place for a connection to PostgreSQL: connecting, failing, coming back, on libuv's loop. What happens
- * on a connection that stands is pg_pipeline.c.
- *
- * The story of a link:
- *   1. pg_link_start: a host name, if there is one, is looked up on the thread pool.
- *   2. PQconnectPoll is stepped whenever the socket asks for it. libpq may close its socket and open another
- *      (often with the same number) between two steps, so the watch on it is taken off before each step and
- *      set anew after it.
- *   3. The server is asked what it is, and refused when it cannot be used (pg_check.h).
- *   4. Ready: non-blocking, in pipeline mode, always watched for reading, for writing while something is
- *      unsent.
- *
- * Failures, each ending in pg_link_fail: the look-up, the connection, the login or the check fails, or they take 5 s
- * together | the socket ends or reports an error | the pipeline says so. Every op in flight is answered, then backoff with
- * jitter, then from 1.
- */
-#include <assert.h>
-#include <netdb.h>
+/* One place for a connection: its socket, and its end. How it begins is connect.c, what happens on one that stands
+ * pipeline.c. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "core/store/pg/check.h"
 #include "core/store/pg/pg_internal.h"
 
 /* libuv's handle outlives the socket until its close callback. */
@@ -33,15 +16,6 @@ struct pg_socket {
     int events; /* watched now; 0: none */
 };
 
-struct pg_resolve {
-    uv_getaddrinfo_t request;
-    struct pg *pg;
-    struct pg_link *link; /* NULL once given up */
-};
-
-static void step_connect(struct pg_link *k);
-static void step_check(struct pg_link *k);
-
 /* ---- the socket ---- */
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
@@ -49,18 +23,7 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     if (!s->link) return;
     struct pg_link *k = s->link;
     if (status < 0) s->events = 0; /* libuv has stopped watching */
-    if (k->state == LINK_CONNECTING) {
-        step_connect(k);
-        return;
-    }
-    if (k->state == LINK_CHECKING) {
-        step_check(k);
-        return;
-    }
-    /* Read even on an error: answers may have come before it. */
-    if (status < 0 || (events & UV_READABLE)) pg_link_read(k);
-    if (status < 0 && k->state == LINK_READY) pg_link_fail(k, uv_strerror(status));
-    if (k->state == LINK_READY && (events & UV_WRITABLE)) pg_link_flush(k);
+    k->step(k, status, events);
 }
 
 static void on_socket_closed(uv_handle_t *h) {
@@ -101,7 +64,7 @@ bool pg_link_watch(struct pg_link *k, int events) {
     return uv_poll_start(&k->socket->poll, events, on_poll) == 0;
 }
 
-static void unwatch(struct pg_link *k) {
+void pg_link_unwatch(struct pg_link *k) {
     if (!k->socket) return;
     uv_poll_stop(&k->socket->poll);
     k->socket->events = 0;
@@ -116,6 +79,14 @@ static void give_up_resolve(struct pg_link *k) {
     k->resolve = NULL;
 }
 
+static void forget_statements(struct pg_link *k) {
+    struct list_node *n;
+    list_init(&k->preparing);
+    while ((n = list_pop_front(&k->prepared))) free(list_entry(n, struct pg_prepared, node));
+    idmap_free(&k->statements);
+    idmap_init(&k->statements);
+}
+
 static void disconnect(struct pg_link *k) {
     if (k->state == LINK_READY) pg_link_became_unready(k->pg);
     give_up_resolve(k);
@@ -123,7 +94,7 @@ static void disconnect(struct pg_link *k) {
     if (k->conn) PQfinish(k->conn);
     k->conn = NULL;
     k->retiring = k->unflushed = false;
-    pg_link_forget_statements(k);
+    forget_statements(k);
 }
 
 static void answer_in_flight(struct pg_link *k) {
@@ -132,10 +103,6 @@ static void answer_in_flight(struct pg_link *k) {
         k->depth--;
         pg_op_lost(k->pg, list_entry(n, struct pg_op, node));
     }
-}
-
-static void on_backoff(uv_timer_t *t) {
-    pg_link_start(t->data);
 }
 
 void pg_link_fail(struct pg_link *k, const char *reason) {
@@ -147,7 +114,7 @@ void pg_link_fail(struct pg_link *k, const char *reason) {
     disconnect(k);
     k->state = LINK_WAITING;
     int64_t wait_ms = backoff_ms(k->attempt++, PG_BACKOFF_BASE_MS, PG_BACKOFF_CAP_MS);
-    uv_timer_start(&k->timer, on_backoff, (uint64_t)wait_ms, 0);
+    uv_timer_start(&k->timer, k->restart, (uint64_t)wait_ms, 0);
     log_warn(k->pg->log, "database connection lost", LOG_STR("reason", ((struct str){text, len})),
              LOG_I("in_flight", k->depth), LOG_I("retry_ms", wait_ms));
     answer_in_flight(k);
@@ -164,182 +131,4 @@ void pg_link_close(struct pg_link *k) {
     answer_in_flight(k);
     idmap_free(&k->statements);
     uv_close((uv_handle_t *)&k->timer, on_timer_closed);
-}
-
-/* ---- connecting ---- */
-
-static void ignore_notice(void *arg, const char *message) {
-    const struct pg_link *k = arg;
-    log_debug(k->pg->log, "database notice", LOG_STR("text", str_trim(str_from(message))));
-}
-
-static void become_ready(struct pg_link *k) {
-    if (PQenterPipelineMode(k->conn) != 1) {
-        pg_link_fail(k, PQerrorMessage(k->conn));
-        return;
-    }
-    if (!pg_link_watch(k, UV_READABLE)) {
-        pg_link_fail(k, "the socket cannot be watched");
-        return;
-    }
-    uv_timer_stop(&k->timer);
-    k->state = LINK_READY;
-    k->attempt = 0;
-    if (k->was_ready) k->pg->m.reconnects->value++;
-    k->was_ready = true;
-    k->pg->refusal = NULL;
-    pg_link_became_ready(k->pg);
-}
-
-/* Of no use, and it will be found so again at each attempt. */
-static void refuse(struct pg_link *k, const char *sentence) {
-    k->pg->refusal = sentence;
-    pg_link_fail(k, sentence);
-    condition_broadcast(&k->pg->ready_changed);
-}
-
-/* Writes what is left of the question; false when the connection failed. */
-static bool flush_check(struct pg_link *k) {
-    int left = PQflush(k->conn);
-    bool good = left >= 0 && pg_link_watch(k, left > 0 ? UV_READABLE | UV_WRITABLE : UV_READABLE);
-    if (!good) pg_link_fail(k, PQerrorMessage(k->conn));
-    return good;
-}
-
-static void begin_check(struct pg_link *k) {
-    k->state = LINK_CHECKING;
-    k->asked_ms = clock_wall_ms();
-    k->checked = false;
-    if (PQsetnonblocking(k->conn, 1) != 0 || PQsendQuery(k->conn, PG_CHECK_SQL) != 1)
-        pg_link_fail(k, PQerrorMessage(k->conn));
-    else
-        flush_check(k);
-}
-
-static void take_check(struct pg_link *k, PGresult *r) {
-    struct pg_facts facts;
-    k->checked = pg_facts_read(&facts, k->conn, r, k->asked_ms);
-    if (k->checked) k->unusable = pg_check(&facts, &k->pg->said, k->pg->log);
-    PQclear(r);
-}
-
-static void step_check(struct pg_link *k) {
-    if (!flush_check(k)) return;
-    if (PQconsumeInput(k->conn) != 1) {
-        pg_link_fail(k, PQerrorMessage(k->conn));
-        return;
-    }
-    while (!PQisBusy(k->conn)) {
-        PGresult *r = PQgetResult(k->conn);
-        if (r) {
-            take_check(k, r);
-            continue;
-        }
-        if (!k->checked)
-            pg_link_fail(k, PQerrorMessage(k->conn));
-        else if (k->unusable)
-            refuse(k, k->unusable);
-        else
-            become_ready(k);
-        return;
-    }
-}
-
-static void step_connect(struct pg_link *k) {
-    unwatch(k);
-    PostgresPollingStatusType status = PQconnectPoll(k->conn);
-    if (status == PGRES_POLLING_OK) {
-        begin_check(k);
-        return;
-    }
-    if (status == PGRES_POLLING_FAILED) {
-        pg_link_fail(k, PQerrorMessage(k->conn));
-        return;
-    }
-    int events = status == PGRES_POLLING_READING ? UV_READABLE : UV_WRITABLE;
-    if (!pg_link_watch(k, events)) pg_link_fail(k, "the socket cannot be watched");
-}
-
-static void begin_connect(struct pg_link *k, const char *addresses) {
-    k->state = LINK_CONNECTING;
-    k->conn = pg_target_connect(&k->pg->target, addresses);
-    if (!k->conn || PQstatus(k->conn) == CONNECTION_BAD) {
-        pg_link_fail(k, k->conn ? PQerrorMessage(k->conn) : "no memory for a connection");
-        return;
-    }
-    PQsetNoticeProcessor(k->conn, ignore_notice, k);
-    /* The first step is taken as if PQconnectPoll had asked for writing. */
-    if (!pg_link_watch(k, UV_WRITABLE)) pg_link_fail(k, "the socket cannot be watched");
-}
-
-/* At most 8 addresses, numeric, separated by commas. */
-static size_t join_addresses(const struct addrinfo *list, char *out, size_t size) {
-    size_t len = 0, n = 0;
-    for (const struct addrinfo *a = list; a && n < 8; a = a->ai_next) {
-        char host[NI_MAXHOST];
-        if (getnameinfo(a->ai_addr, a->ai_addrlen, host, sizeof host, NULL, 0, NI_NUMERICHOST) != 0) continue;
-        if (len + strlen(host) + 2 > size) break;
-        if (n++ > 0) out[len++] = ',';
-        memcpy(out + len, host, strlen(host) + 1);
-        len += strlen(host);
-    }
-    return n;
-}
-
-static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *list) {
-    struct pg_resolve *r = request->data;
-    struct pg_link *k = r->link;
-    char addresses[512];
-    size_t n = status == 0 ? join_addresses(list, addresses, sizeof addresses) : 0;
-    uv_freeaddrinfo(list);
-    pg_handle_gone(r->pg);
-    free(r);
-    if (!k) return;
-    k->resolve = NULL;
-    if (n > 0) {
-        begin_connect(k, addresses);
-    } else {
-        pg_link_fail(k, status < 0 ? uv_strerror(status) : "the host has no address");
-    }
-}
-
-static void begin_resolve(struct pg_link *k) {
-    static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    k->state = LINK_RESOLVING;
-    struct pg_resolve *r = calloc(1, sizeof *r);
-    if (!r || uv_getaddrinfo(loop_uv(k->pg->loop), &r->request, on_resolved, k->pg->target.resolve, NULL,
-                             &hints) != 0) {
-        free(r);
-        pg_link_fail(k, "the host name cannot be looked up");
-        return;
-    }
-    r->request.data = r;
-    r->pg = k->pg;
-    r->link = k;
-    k->resolve = r;
-    k->pg->handles++;
-}
-
-static void on_connect_timeout(uv_timer_t *t) {
-    pg_link_fail(t->data, "connecting took too long");
-}
-
-void pg_link_start(struct pg_link *k) {
-    uv_timer_start(&k->timer, on_connect_timeout, PG_CONNECT_TIMEOUT_MS, 0);
-    if (k->pg->target.resolve) {
-        begin_resolve(k);
-    } else {
-        begin_connect(k, NULL);
-    }
-}
-
-void pg_link_init(struct pg_link *k, struct pg *pg) {
-    *k = (struct pg_link){.pg = pg, .state = LINK_WAITING};
-    uv_timer_init(loop_uv(pg->loop), &k->timer);
-    k->timer.data = k;
-    pg->handles++;
-    idmap_init(&k->statements);
-    list_init(&k->prepared);
-    list_init(&k->preparing);
-    list_init(&k->in_flight);
 }

@@ -45,102 +45,6 @@ static void init_metrics(struct pg_metrics *m, struct metrics *registry) {
     m->seconds = metrics_histogram(r, "rookery_pg_call_seconds", "Database calls, queueing included.", "");
 }
 
-static void show_load(struct pg *pg) {
-    pg->m.queued->value = (double)pg->queued;
-    pg->m.in_flight->value = (double)pg->in_flight;
-}
-
-/* ---- ops ---- */
-
-static struct pg_op *op_new(struct fiber *self, const struct pg_call *calls, size_t n) {
-    struct pg_op *op = malloc(sizeof *op + n * sizeof op->results[0]);
-    if (!op) return NULL;
-    list_init(&op->node);
-    op->fiber = self;
-    op->calls = calls;
-    op->submitted_ns = op->queued_ns = loop_now_ns(fiber_loop(self));
-    op->link = NULL;
-    op->resent = op->done = false;
-    op->read_only = true;
-    op->error = ERR_OK;
-    op->prepares = op->at = 0;
-    op->n = n;
-    for (size_t i = 0; i < n; i++) {
-        op->results[i] = NULL;
-        op->read_only &= calls[i].stmt->read_only;
-    }
-    return op;
-}
-
-static void op_clear_results(struct pg_op *op) {
-    for (size_t i = 0; i < op->n; i++) {
-        PQclear(op->results[i]);
-        op->results[i] = NULL;
-    }
-}
-
-static void op_free(struct pg_op *op) {
-    op_clear_results(op);
-    free(op);
-}
-
-/* op is on no list any more. */
-static void op_answer(struct pg *pg, struct pg_op *op) {
-    double seconds = (double)(loop_now_ns(pg->loop) - op->submitted_ns) / (double)NS_PER_S;
-    histogram_observe(pg->m.seconds, seconds, pg->m.registry);
-    if (op->error) pg->m.errors->value++;
-    op->done = true;
-    if (op->fiber) {
-        fiber_wake(op->fiber);
-    } else {
-        op_free(op);
-    }
-    show_load(pg);
-    if (pg->closer && pg->queued + pg->in_flight == 0) fiber_wake(pg->closer);
-}
-
-static void op_refuse(struct pg *pg, struct pg_op *op, enum error e, const char *text) {
-    op->error = (int)fault_set(&op->fault, e, "%s", text);
-    op_answer(pg, op);
-}
-
-static void queue_push(struct pg *pg, struct pg_op *op) {
-    op->queued_ns = loop_now_ns(pg->loop);
-    list_push_back(&pg->queue, &op->node);
-    pg->queued++;
-    loop_flush_later(pg->loop, &pg->flusher);
-}
-
-static struct pg_op *queue_pop(struct pg *pg) {
-    struct list_node *n = list_pop_front(&pg->queue);
-    if (!n) return NULL;
-    pg->queued--;
-    return list_entry(n, struct pg_op, node);
-}
-
-void pg_op_finish(struct pg *pg, struct pg_op *op) {
-    pg->in_flight--;
-    if (op->error == ERR_OK && !op->read_only) pg->m.commits->value++;
-    if (pg->queued > 0) loop_flush_later(pg->loop, &pg->flusher);
-    op_answer(pg, op);
-}
-
-void pg_op_lost(struct pg *pg, struct pg_op *op) {
-    pg->in_flight--;
-    if (!op->read_only || op->resent || !op->fiber) {
-        op_refuse(pg, op, ERR_CONNECTION_LOST, "the connection to the database was lost");
-        return;
-    }
-    op_clear_results(op);
-    op->link = NULL;
-    op->resent = true;
-    op->error = ERR_OK;
-    op->prepares = op->at = 0;
-    pg->m.resent->value++;
-    queue_push(pg, op);
-    show_load(pg);
-}
-
 /* ---- who sends what where ---- */
 
 static bool has_room(const struct pg_link *k) {
@@ -171,43 +75,30 @@ static void dispatch(struct pg *pg) {
     struct pg_link *k;
     while (pg->queued > 0 && (k = choose_link(pg))) {
         pg->in_flight++;
-        pg_link_send(k, queue_pop(pg));
+        pg_link_send(k, pg_queue_pop(pg));
     }
     for (size_t i = 0; i < pg->n_links; i++) {
         if (pg->links[i].unflushed) pg_link_flush(&pg->links[i]);
     }
-    show_load(pg);
+    pg_show_load(pg);
 }
 
 static void on_flush(struct flusher *f) {
     dispatch(list_entry(f, struct pg, flusher));
 }
 
-void pg_link_became_ready(struct pg *pg) {
-    if (pg->ready++ == 0) pg->generation++;
-    pg->m.ready->value = (double)pg->ready;
-    condition_broadcast(&pg->ready_changed);
-    if (pg->queued > 0) loop_flush_later(pg->loop, &pg->flusher);
-}
-
-void pg_link_became_unready(struct pg *pg) {
-    pg->ready--;
-    pg->m.ready->value = (double)pg->ready;
-    pg->m.lost->value++;
-}
-
 /* ---- the sweep ---- */
 
 static void refuse_all(struct pg *pg, enum error e, const char *text) {
     struct pg_op *op;
-    while ((op = queue_pop(pg))) op_refuse(pg, op, e, text);
+    while ((op = pg_queue_pop(pg))) pg_op_refuse(pg, op, e, text);
 }
 
 static void refuse_old(struct pg *pg, int64_t now_ns) {
     while (pg->queued > 0) {
         struct pg_op *op = list_entry(pg->queue.next, struct pg_op, node);
         if (now_ns - op->queued_ns < PG_QUEUE_WAIT_MS * NS_PER_MS) return;
-        op_refuse(pg, queue_pop(pg), ERR_UNAVAILABLE, "the database did not take the call in time");
+        pg_op_refuse(pg, pg_queue_pop(pg), ERR_UNAVAILABLE, "the database did not take the call in time");
     }
 }
 
@@ -242,7 +133,7 @@ static enum error submit(struct pg *pg, struct pg_op *op) {
         return fault_set(&op->fault, ERR_OVERLOADED, "too many database calls are waiting");
     }
     pg->m.calls->value++;
-    queue_push(pg, op);
+    pg_queue_push(pg, op);
     start_sweep(pg);
     return ERR_OK;
 }
@@ -258,7 +149,7 @@ static void detach(struct pg *pg, struct pg_op *op) {
     pg->queued--;
     op->fiber = NULL;
     op->error = ERR_CANCELLED;
-    op_answer(pg, op);
+    pg_op_answer(pg, op);
 }
 
 static void clear_result(void *r) {
@@ -270,7 +161,7 @@ static enum error take_answer(struct fiber *self, struct pg_op *op, struct pg_re
     enum error e = (enum error)op->error;
     if (e != ERR_OK) {
         if (fault) *fault = op->fault;
-        op_free(op);
+        pg_op_free(op);
         return e;
     }
     for (size_t i = 0; i < op->n && results; i++) {
@@ -278,19 +169,19 @@ static enum error take_answer(struct fiber *self, struct pg_op *op, struct pg_re
         op->results[i] = NULL;
         arena_on_reset(fiber_arena(self), clear_result, results[i]);
     }
-    op_free(op);
+    pg_op_free(op);
     return ERR_OK;
 }
 
 int pg_exec_all(struct fiber *self, struct pg *pg, const struct pg_call *calls, size_t n,
                 struct pg_result **results, struct fault *fault) {
     assert(n > 0);
-    struct pg_op *op = op_new(self, calls, n);
+    struct pg_op *op = pg_op_new(self, calls, n);
     if (!op) return fault_set(fault, ERR_OVERLOADED, "no memory for a database call");
     enum error refused = submit(pg, op);
     if (refused) {
         if (fault) *fault = op->fault;
-        op_free(op);
+        pg_op_free(op);
         return refused;
     }
     while (!op->done) {
@@ -365,11 +256,6 @@ struct pg *pg_open(struct loop *l, const struct pg_options *o, struct log *log, 
     for (size_t i = 0; i < pg->n_links; i++) pg_link_init(&pg->links[i], pg);
     for (size_t i = 0; i < pg->n_links; i++) pg_link_start(&pg->links[i]);
     return pg;
-}
-
-void pg_handle_gone(struct pg *pg) {
-    pg->handles--;
-    if (pg->handles == 0 && pg->closer) fiber_wake(pg->closer);
 }
 
 static void on_sweep_closed(uv_handle_t *h) {

@@ -43,7 +43,7 @@ struct pg *pg_open(struct loop *l, const struct pg_options *o, struct log *log, 
 void pg_close(struct fiber *self, struct pg *pg, int64_t time_ms);
 /* Waits until a connection is ready. 0, ERR_FAILED_PRECONDITION when the server is refused, or the fiber's interrupt. */
 int pg_wait_ready(struct fiber *self, struct pg *pg);
-/* Why the server is refused (pg_check.h), as long as no connection is ready: a sentence; NULL when it is not. It is tried again
+/* Why the server is refused (check.h), as long as no connection is ready: a sentence; NULL when it is not. It is tried again
  * all the same, as one that is away is. */
 const char *pg_refusal(const struct pg *pg);
 bool pg_ready(const struct pg *pg); /* at least one connection now */

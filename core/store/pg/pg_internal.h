@@ -1,11 +1,13 @@
 /* Inside the PostgreSQL client: what its files know of each other. Nobody else includes this.
  *
- *   pg.c         the pool: calls, the queue, who sends what where, deadlines, opening and closing
- *   pg_link.c    one connection: connect, fail, come back
- *   pg_pipeline.c   what happens on one that stands: prepare, send, receive
- *   pg_target.c  where to connect to: the URL and the session settings
- *   pg_check.c   what must hold of the server
- *   pg_args.c, pg_result.c   PostgreSQL's binary formats, and its errors
+ *   pg.c         the pool: calls, who sends what where, deadlines, opening and closing
+ *   connect.c    a connection's beginning: connect, check, come back
+ *   pipeline.c   what happens on one that stands: prepare, send, receive
+ *   link.c       its socket, and its end
+ *   op.c         calls under way and the queue
+ *   target.c     where to connect to: the URL and the session settings
+ *   check.c      what must hold of the server
+ *   args.c, result.c   PostgreSQL's binary formats, and its errors
  *
  * Words: an *op* is one call, made of one or more statements between two syncs of the pipeline. A *link* is a
  * place for a connection; it outlives the connections it makes. libpq's own tags are pg_conn and pg_result:
@@ -40,7 +42,7 @@ enum { PG_OID_TEXT = 25, PG_OID_OID = 26, PG_OID_FLOAT4 = 700, PG_OID_FLOAT8 = 7
 enum { PG_OID_TIMESTAMPTZ = 1184, PG_OID_BOOL_ARRAY = 1000, PG_OID_BYTEA_ARRAY = 1001 };
 enum { PG_OID_INT4_ARRAY = 1007, PG_OID_TEXT_ARRAY = 1009, PG_OID_INT8_ARRAY = 1016 };
 
-/* ---- pg_target.c ------------------------------------------------------------------------------------------
+/* ---- target.c ------------------------------------------------------------------------------------------
  */
 #define PG_TARGET_KEYS 64
 struct pg_target {
@@ -56,7 +58,7 @@ bool pg_target_init(struct pg_target *t, struct arena *a, const struct pg_option
  * without memory. */
 PGconn *pg_target_connect(const struct pg_target *t, const char *addresses);
 
-/* ---- pg_result.c ------------------------------------------------------------------------------------------
+/* ---- result.c ------------------------------------------------------------------------------------------
  */
 /* The error of a result that is one, and *f as pg_exec documents it. */
 enum error pg_result_error(const PGresult *r, struct fault *f);
@@ -83,19 +85,36 @@ struct pg_op {
     PGresult *results[]; /* n */
 };
 
-/* ---- pg_link.c --------------------------------------------------------------------------------------------
- */
+/* ---- link.c ----------------------------------------------------------------------------------------------- */
 enum pg_link_state {
     LINK_WAITING,    /* for the backoff timer */
     LINK_RESOLVING,  /* the host name is being looked up */
     LINK_CONNECTING, /* PQconnectPoll is at work */
-    LINK_CHECKING,   /* the server is asked what it is (pg_check.h) */
+    LINK_CHECKING,   /* the server is asked what it is (check.h) */
     LINK_READY,
     LINK_CLOSED, /* for good */
 };
 
 struct pg_socket;
-struct pg_resolve;
+
+struct pg_resolve {
+    uv_getaddrinfo_t request;
+    struct pg *pg;
+    struct pg_link *link; /* NULL once given up */
+};
+
+enum prepared_state { PREPARED_NOT, PREPARED_ASKED, PREPARED_READY };
+
+/* A statement on this connection, with the parameter types it was parsed with. */
+struct pg_prepared {
+    struct list_node node;    /* link->prepared */
+    struct list_node pending; /* link->preparing, while ASKED */
+    enum prepared_state state;
+    char name[64];
+    int n;
+    Oid type[PG_MAX_PARAMS]; /* 0: the server chose */
+    struct fault fault;      /* why the last Parse failed; error 0: it did not */
+};
 
 struct pg_link {
     struct pg *pg;
@@ -110,7 +129,9 @@ struct pg_link {
     bool checked;
     const char *unusable;
 
-    PGconn *conn; /* NULL in WAITING, RESOLVING, CLOSED */
+    PGconn *conn;                                            /* NULL in WAITING, RESOLVING, CLOSED */
+    void (*step)(struct pg_link *k, int status, int events); /* what libuv says of the socket */
+    uv_timer_cb restart;                                     /* the backoff is over */
     struct pg_socket *socket;
     struct pg_resolve *resolve;
     struct idmap statements;    /* address of a pg_stmt -> struct pg_prepared, its newest */
@@ -122,24 +143,26 @@ struct pg_link {
     int64_t progress_ns;        /* the last time the server said something, or was asked when idle */
 };
 
-void pg_link_init(struct pg_link *k, struct pg *pg);
-void pg_link_start(struct pg_link *k);
 /* Watches the socket for UV_READABLE, UV_WRITABLE or both. False when that cannot be. */
 bool pg_link_watch(struct pg_link *k, int events);
+void pg_link_unwatch(struct pg_link *k);
 /* Ends the connection: every op in flight is answered (pg_op_lost). Then backoff and reconnect. */
 void pg_link_fail(struct pg_link *k, const char *reason);
 /* For good. Its handles are gone when pg->handles says so. */
 void pg_link_close(struct pg_link *k);
 
-/* ---- pg_pipeline.c ----------------------------------------------------------------------------------------
- */
+/* ---- connect.c -------------------------------------------------------------------------------------------- */
+void pg_link_init(struct pg_link *k, struct pg *pg);
+void pg_link_start(struct pg_link *k);
+
+/* ---- pipeline.c ------------------------------------------------------------------------------------------- */
+void pg_link_step(struct pg_link *k, int status, int events);
 /* The op is the link's from here on, whatever becomes of the connection. Sends at most what libpq's buffer
  * pushes out by itself: follow with pg_link_flush. */
 void pg_link_send(struct pg_link *k, struct pg_op *op);
 void pg_link_flush(struct pg_link *k);
 /* Takes what has come. The link may have failed when it returns. */
 void pg_link_read(struct pg_link *k);
-void pg_link_forget_statements(struct pg_link *k);
 
 /* ---- the pool, pg.c ---------------------------------------------------------------------------------------
  */
@@ -179,6 +202,16 @@ struct pg {
     struct pg_link *links;
 };
 
+/* ---- op.c ------------------------------------------------------------------------------------------------- */
+struct pg_op *pg_op_new(struct fiber *self, const struct pg_call *calls,
+                        size_t n); /* NULL on allocation failure */
+void pg_op_free(struct pg_op *op);
+/* The fiber wakes, or, if nobody waits, the op is freed. It is on no list any more. */
+void pg_op_answer(struct pg *pg, struct pg_op *op);
+void pg_op_refuse(struct pg *pg, struct pg_op *op, enum error e, const char *text);
+void pg_queue_push(struct pg *pg, struct pg_op *op);
+struct pg_op *pg_queue_pop(struct pg *pg); /* NULL when it is empty */
+void pg_show_load(struct pg *pg);
 /* An op that was on a link is answered: the fiber wakes, or, if nobody waits, the op is freed. */
 void pg_op_finish(struct pg *pg, struct pg_op *op);
 /* Its connection died: sent again if it may be, else answered with ERR_CONNECTION_LOST. */

@@ -24,19 +24,6 @@
 
 #include "core/store/pg/pg_internal.h"
 
-enum prepared_state { PREPARED_NOT, PREPARED_ASKED, PREPARED_READY };
-
-/* A statement on this connection, with the parameter types it was parsed with. */
-struct pg_prepared {
-    struct list_node node;    /* link->prepared */
-    struct list_node pending; /* link->preparing, while ASKED */
-    enum prepared_state state;
-    char name[64];
-    int n;
-    Oid type[PG_MAX_PARAMS]; /* 0: the server chose */
-    struct fault fault;      /* why the last Parse failed; error 0: it did not */
-};
-
 static const struct pg_args no_args;
 
 static const struct pg_args *args_of(const struct pg_call *call) {
@@ -44,14 +31,6 @@ static const struct pg_args *args_of(const struct pg_call *call) {
 }
 
 /* ---- prepared statements ---- */
-
-void pg_link_forget_statements(struct pg_link *k) {
-    struct list_node *n;
-    list_init(&k->preparing);
-    while ((n = list_pop_front(&k->prepared))) free(list_entry(n, struct pg_prepared, node));
-    idmap_free(&k->statements);
-    idmap_init(&k->statements);
-}
 
 static int64_t key_of(const struct pg_stmt *stmt) {
     return (int64_t)(uintptr_t)stmt;
@@ -256,4 +235,11 @@ void pg_link_read(struct pg_link *k) {
         }
     }
     if (k->state == LINK_READY && !alive) pg_link_fail(k, PQerrorMessage(k->conn));
+}
+
+void pg_link_step(struct pg_link *k, int status, int events) {
+    /* Read even on an error: answers may have come before it. */
+    if (status < 0 || (events & UV_READABLE)) pg_link_read(k);
+    if (status < 0 && k->state == LINK_READY) pg_link_fail(k, uv_strerror(status));
+    if (k->state == LINK_READY && (events & UV_WRITABLE)) pg_link_flush(k);
 }

@@ -317,6 +317,15 @@ const int64_t *redis_batch_integers(const struct redis_batch *b) {
     return b->integers;
 }
 
+enum error redis_reply_error(struct str reply) {
+    static const char *const passing[] = {"OOM",        "LOADING",    "BUSY",        "MISCONF", "READONLY",
+                                          "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN"};
+    struct str word = str_cut(&reply, ' ');
+    for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++)
+        if (str_eq(word, str_from(passing[i]))) return ERR_UNAVAILABLE;
+    return ERR_REDIS;
+}
+
 int redis_batch_check(const struct redis_batch *b, struct fault *fault) {
     if (!b->failed) return 0;
     return (int)fault_set(fault, redis_reply_error(b->first_error), STR_FMT, STR_ARG(b->first_error));

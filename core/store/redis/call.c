@@ -10,15 +10,6 @@
 
 #include "core/store/redis/redis_internal.h"
 
-enum error redis_reply_error(struct str reply) {
-    static const char *const passing[] = {"OOM",        "LOADING",    "BUSY",        "MISCONF", "READONLY",
-                                          "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN"};
-    struct str word = str_cut(&reply, ' ');
-    for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++)
-        if (str_eq(word, str_from(passing[i]))) return ERR_UNAVAILABLE;
-    return ERR_REDIS;
-}
-
 /* Sends b, copies its last reply, frees b. redis_reply_error of that reply when it is an error. */
 static int run_batch(struct fiber *self, struct redis *r, struct redis_batch *b,
                      const struct redis_reply **out) {

@@ -1,17 +1,17 @@
 /* One connection to a Redis server: the socket, writing, reading. Each attempt to connect makes a new one.
  *
- * 1. redis_link_open resolves the name if it must, connects, and calls redis_link_opened.
+ * 1. redis_link_open resolves the name if it must, connects, and says `opened`.
  * 2. redis_link_write hands the kernel the batches' own buffers, many in one call, until it takes no more.
  * The rest of the first unsent batch then goes through uv_write, which waits for room; its callback writes
  * on.
  * 3. on_read lets the first batch in flight take replies from the buffer: an integers-only batch its lines
  *    directly, others through hiredis's reader, fed in slices; on a connection that is told of changes all are read by
- *    redis_resp3.c, and pushes, which come between replies, are passed on at once. A batch with all its replies is finished. When
+ *    resp3.c, and pushes, which come between replies, are passed on at once. A batch with all its replies is finished. When
  *    the next one reads lines, what the reader holds unread is taken back into the buffer.
  * 4. redis_link_close closes the handle; on_closed frees everything.
  *
  * Failures: any error of the socket, a reply that nobody asked for, a reply to a command that was not sent
- * yet, broken RESP, and a reply beyond MAX_REPLY all end in redis_lost, once, after which nothing here is
+ * yet, broken RESP, and a reply beyond MAX_REPLY all end in `lost`, once, after which nothing here is
  * used.
  */
 #include <assert.h>
@@ -63,7 +63,11 @@ static void unref(struct redis_link *k) {
     if (--k->refs > 0) return;
     if (k->reader) redisReaderFree(k->reader);
     free(k);
-    redis_link_closed(r);
+    r->on_link->closed(r);
+}
+
+static void lost(struct redis_link *k, const char *reason) {
+    k->redis->on_link->lost(k->redis, reason);
 }
 
 static void on_closed(uv_handle_t *h) {
@@ -88,9 +92,9 @@ static void on_connected(uv_connect_t *connect, int status) {
     if (k->closed) return;
     if (status == 0) status = uv_read_start(&k->socket.stream, alloc_in, on_read);
     if (status < 0)
-        redis_lost(k->redis, uv_strerror(status));
+        lost(k, uv_strerror(status));
     else
-        redis_link_opened(k->redis);
+        k->redis->on_link->opened(k->redis);
 }
 
 static int connect_tcp(struct redis_link *k, const struct sockaddr *address) {
@@ -105,7 +109,7 @@ static void on_resolved(uv_getaddrinfo_t *resolve, int status, struct addrinfo *
     k->resolving = false;
     if (!k->closed && status == 0) status = connect_tcp(k, found->ai_addr);
     uv_freeaddrinfo(found);
-    if (!k->closed && status < 0) redis_lost(k->redis, uv_strerror(status));
+    if (!k->closed && status < 0) lost(k, uv_strerror(status));
     unref(k);
 }
 
@@ -211,7 +215,7 @@ static void on_written(uv_write_t *write, int status) {
     if (k->closed) return;
     k->writing = false;
     if (status < 0) {
-        redis_lost(k->redis, uv_strerror(status));
+        lost(k, uv_strerror(status));
         return;
     }
     advance(k->redis, k->writing_bytes);
@@ -225,7 +229,7 @@ static void write_when_possible(struct redis_link *k) {
     k->writing = true;
     k->writing_bytes = buf.len;
     int e = uv_write(&k->write, &k->socket.stream, &buf, 1, on_written);
-    if (e < 0) redis_lost(k->redis, uv_strerror(e));
+    if (e < 0) lost(k, uv_strerror(e));
 }
 
 void redis_link_write(struct redis_link *k) {
@@ -240,7 +244,7 @@ void redis_link_write(struct redis_link *k) {
             write_when_possible(k);
             return;
         } else {
-            redis_lost(k->redis, uv_strerror(taken));
+            lost(k, uv_strerror(taken));
             return;
         }
     }
@@ -287,7 +291,7 @@ static bool read_reply(struct redis_link *k, struct redis_batch *b) {
         bool good = redisReaderGetReply(k->reader, &reply) == REDIS_OK;
         const char *bad = good ? too_much(k) : k->reader->errstr;
         if (bad) {
-            redis_lost(k->redis, bad);
+            lost(k, bad);
             return false;
         }
         k->mid_reply = !reply;
@@ -300,7 +304,7 @@ static bool read_reply(struct redis_link *k, struct redis_batch *b) {
 static bool read_resp3(struct redis_link *k, struct arena *a, struct redis_reply *out) {
     ssize_t n = redis_resp3_take(a, k->in + k->pos, k->len - k->pos, out);
     if (n < 0 || (n == 0 && k->len - k->pos == IN_BYTES)) {
-        redis_lost(k->redis, n < 0 ? "what came is no RESP3" : "a reply is too long");
+        lost(k, n < 0 ? "what came is no RESP3" : "a reply is too long");
         return false;
     }
     k->pos += (size_t)n;
@@ -322,7 +326,7 @@ static bool take_push(struct redis_link *k) {
     struct redis_reply push;
     arena_reset(&r->push);
     if (!read_resp3(k, &r->push, &push)) return false;
-    redis_pushed(r, &push);
+    r->on_link->pushed(r, &push);
     return true;
 }
 
@@ -345,7 +349,7 @@ static bool take_replies(struct redis_link *k, struct redis_batch *b) {
 /* Gives b its result. False when the connection is lost, be it by what b's owner found in the replies. */
 static bool finish(struct redis_link *k, struct redis_batch *b) {
     if (b->sent < b->out.len) {
-        redis_lost(k->redis, "the server answered before it was asked");
+        lost(k, "the server answered before it was asked");
         return false;
     }
     redis_finish(k->redis, b, 0);
@@ -360,7 +364,7 @@ static void read_all(struct redis_link *k) {
             continue;
         }
         if (list_empty(&r->in_flight)) {
-            redis_lost(r, "the server sent what nobody asked for");
+            lost(k, "the server sent what nobody asked for");
             return;
         }
         struct redis_batch *b = list_entry(r->in_flight.next, struct redis_batch, node);
@@ -381,7 +385,7 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf) {
     (void)buf;
     if (k->closed || n == 0) return;
     if (n < 0) {
-        redis_lost(k->redis, n == UV_EOF ? "the server closed the connection" : uv_strerror((int)n));
+        lost(k, n == UV_EOF ? "the server closed the connection" : uv_strerror((int)n));
         return;
     }
     k->redis->ticks = 0;

@@ -1,9 +1,9 @@
 /* The Redis client: its life, its queue, reconnecting.
  *
- * 1. redis_open reads the URL and starts to connect (redis_link.c).
+ * 1. redis_open reads the URL and starts to connect (link.c).
  * 2. The link opens; our greeting goes first: AUTH, SELECT, INFO, PING, CLIENT SETNAME, and HELLO 3 and CLIENT
  * TRACKING before the last where changes are to be told. Its replies
- * give the run_id and say that the server has loaded its data and is one that can be used (redis_check.h); then the client
+ * give the run_id and say that the server has loaded its data and is one that can be used (check.h); then the client
  * is ready, a generation older.
  * 3. redis_submit puts batches on `queued`; the flusher, once a turn, has the link write them in one go,
  * which moves them to `in_flight`.
@@ -48,38 +48,9 @@ static void connect_now(struct redis *r);
 /* ---- small things ---------------------------------------------------------------------------------------
  */
 
-void redis_set_unsent(struct redis *r, size_t bytes) {
-    r->unsent = bytes;
-    r->unsent_bytes->value = (double)bytes;
-}
-
 static void enter(struct redis *r, enum client_state state) {
     r->state = state;
     r->ticks = 0;
-}
-
-static bool idle(const struct redis *r) {
-    return list_empty(&r->queued) && list_empty(&r->in_flight);
-}
-
-void redis_finish(struct redis *r, struct redis_batch *b, int result) {
-    list_remove(&b->node);
-    b->state = BATCH_DONE;
-    b->result = result;
-    if (result == 0)
-        r->commands->value += b->commands;
-    else
-        r->lost_batches->value++;
-    if (r->metrics)
-        histogram_observe(r->latency, (double)(clock_mono_ns() - b->submitted_ns) / (double)NS_PER_S,
-                          r->metrics);
-    if (b->orphaned)
-        redis_batch_free(b);
-    else if (b->on_done)
-        b->on_done(r, b);
-    else if (b->waiter)
-        fiber_wake(b->waiter);
-    if (r->closer && idle(r)) fiber_wake(r->closer);
 }
 
 /* ---- losing a connection --------------------------------------------------------------------------------
@@ -142,7 +113,7 @@ static void on_tick(uv_timer_t *t) {
     else if (!connecting && !list_empty(&r->in_flight) && r->ticks > r->answer_ticks)
         redis_lost(r, "the server does not answer");
     if (r->state != CLIENT_READY) expire_queued(r, clock_mono_ns());
-    if (idle(r) && !connecting) uv_timer_stop(&r->tick);
+    if (redis_is_idle(r) && !connecting) uv_timer_stop(&r->tick);
 }
 
 /* ---- connecting and greeting ----------------------------------------------------------------------------
@@ -261,7 +232,7 @@ static void on_greeted(struct redis *r, struct redis_batch *g) {
         now_ready(r);
 }
 
-void redis_link_opened(struct redis *r) {
+static void on_opened(struct redis *r) {
     struct redis_batch *g = r->greeting;
     enter(r, CLIENT_GREETING);
     redis_batch_reset(g);
@@ -288,7 +259,7 @@ static void on_flush(struct flusher *f) {
 int redis_submit(struct redis *r, struct redis_batch *b) {
     assert(b->state == BATCH_BUILDING && b->args_due == 0);
     if (r->closing) return ERR_UNAVAILABLE;
-    if (r->unsent + b->out.len > MAX_UNSENT || (r->blocking && !idle(r))) return ERR_OVERLOADED;
+    if (r->unsent + b->out.len > MAX_UNSENT || (r->blocking && !redis_is_idle(r))) return ERR_OVERLOADED;
     if (!redis_batch_prepare(b)) return ERR_OVERLOADED;
     b->submitted_ns = clock_mono_ns();
     if (b->commands == 0) {
@@ -356,6 +327,26 @@ static void count_in(struct redis *r) {
                                    "From submitting a batch to its last reply.", labels);
 }
 
+/* [invalidate, keys or nil for all]; other kinds say nothing that is needed here. */
+static void on_pushed(struct redis *r, const struct redis_reply *push) {
+    if (push->elements < 2 || !str_eq(push->element[0].str, STR("invalidate"))) return;
+    const struct redis_reply *keys = &push->element[1];
+    if (keys->type == REDIS_NIL) r->on_changed(r->on_changed_owner, (struct str){0});
+    for (size_t i = 0; i < keys->elements; i++)
+        if (keys->element[i].str.ptr) r->on_changed(r->on_changed_owner, keys->element[i].str);
+}
+
+static void on_closed(struct redis *r) {
+    if (--r->handles == 0) fiber_wake(r->closer);
+}
+
+static const struct redis_link_events LINK_EVENTS = {
+    .opened = on_opened,
+    .lost = redis_lost,
+    .closed = on_closed,
+    .pushed = on_pushed,
+};
+
 static struct redis *client_new(struct loop *l, const struct redis_target *target, const char *name,
                                 struct log *log, struct metrics *metrics) {
     struct redis *r = calloc(1, sizeof *r);
@@ -365,6 +356,7 @@ static struct redis *client_new(struct loop *l, const struct redis_target *targe
     r->name = name;
     r->metrics = metrics;
     r->target = *target;
+    r->on_link = &LINK_EVENTS;
     r->answer_ticks = ANSWER_MS / TICK_MS;
     r->greeting = redis_batch_new();
     arena_init(&r->push, REPLY_LIMIT);
@@ -419,21 +411,8 @@ struct redis *redis_open_tracking(struct redis *shared, const char *name, redis_
     return r;
 }
 
-/* [invalidate, keys or nil for all]; other kinds say nothing that is needed here. */
-void redis_pushed(struct redis *r, const struct redis_reply *push) {
-    if (push->elements < 2 || !str_eq(push->element[0].str, STR("invalidate"))) return;
-    const struct redis_reply *keys = &push->element[1];
-    if (keys->type == REDIS_NIL) r->on_changed(r->on_changed_owner, (struct str){0});
-    for (size_t i = 0; i < keys->elements; i++)
-        if (keys->element[i].str.ptr) r->on_changed(r->on_changed_owner, keys->element[i].str);
-}
-
-void redis_link_closed(struct redis *r) {
-    if (--r->handles == 0) fiber_wake(r->closer);
-}
-
 static void on_timer_closed(uv_handle_t *h) {
-    redis_link_closed(h->data);
+    on_closed(h->data);
 }
 
 static void shut(struct redis *r) {
@@ -452,7 +431,7 @@ void redis_close(struct fiber *self, struct redis *r) {
     assert(list_empty(&r->ready.waiters));
     r->closing = true;
     r->closer = self;
-    while (!r->blocking && !idle(r)) fiber_park_uninterruptible(self);
+    while (!r->blocking && !redis_is_idle(r)) fiber_park_uninterruptible(self);
     shut(r);
     while (r->handles > 0) fiber_park_uninterruptible(self);
     list_remove(&r->sibling);

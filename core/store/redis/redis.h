@@ -54,7 +54,7 @@ bool redis_ready(const struct redis *r);
 void redis_reconnect(struct redis *r, const char *why);
 /* Waits until the first attempt to connect has ended, well or not. 0, or the fiber's interrupt. */
 int redis_wait_attempt(struct fiber *self, struct redis *r);
-/* Why the server is refused (redis_check.h): a sentence; NULL when it is not. It is tried again all the same, as one
+/* Why the server is refused (check.h): a sentence; NULL when it is not. It is tried again all the same, as one
  * that is
  * away is. Of a connection that redis_open made; others are not asked. */
 const char *redis_refusal(const struct redis *r);

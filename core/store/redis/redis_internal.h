@@ -1,13 +1,14 @@
 /* What the files of the Redis client share. Nobody else includes this.
  *
- *   redis.c        the client: its life, its queue of batches, reconnecting
- *   redis_link.c   one connection: socket, writing, reading
- *   redis_batch.c  a batch: its commands, its replies
- *   redis_resp3.c  replies and pushes of connections that are told of changes
- *   redis_fence.c  one PING for all who wait in a turn
- *   redis_target.c the URL
- *   redis_check.c  what must hold of the server
- *   redis_call.c   single commands and scripts, on top of the public calls
+ *   redis.c  the client: its life, reconnecting
+ *   queue.c  the end of batches
+ *   link.c   one connection: socket, writing, reading
+ *   batch.c  a batch: its commands, its replies
+ *   resp3.c  replies and pushes of connections that are told of changes
+ *   fence.c  one PING for all who wait in a turn
+ *   target.c the URL
+ *   check.c  what must hold of the server
+ *   call.c   single commands and scripts, on top of the public calls
  */
 #ifndef ROOKERY_CORE_STORE_REDIS_REDIS_INTERNAL_H
 #define ROOKERY_CORE_STORE_REDIS_REDIS_INTERNAL_H
@@ -90,10 +91,17 @@ struct redis_target {
 };
 
 struct redis_link;
-/* Starts connecting; NULL and *why when that fails at once. Later redis_link_opened or redis_lost is called,
- * and after redis_link_opened redis_lost at the end, unless redis_link_close comes first. */
+/* What a link tells its client. */
+struct redis_link_events {
+    void (*opened)(struct redis *r);
+    void (*lost)(struct redis *r, const char *reason);
+    void (*closed)(struct redis *r);                                 /* its memory is gone */
+    void (*pushed)(struct redis *r, const struct redis_reply *push); /* complete */
+};
+/* Starts connecting; NULL and *why when that fails at once. Later `opened` or `lost` is called, and after `opened`
+ * `lost` at the end, unless redis_link_close comes first. */
 struct redis_link *redis_link_open(struct redis *r, const char **why);
-/* No more callbacks, except redis_link_closed when its memory is gone. */
+/* No more callbacks, except `closed`. */
 void redis_link_close(struct redis_link *k);
 /* Writes the unsent rest of r->in_flight and then, when the client is ready, r->queued, whose batches move to
  * r->in_flight as they are begun. */
@@ -124,6 +132,7 @@ struct redis {
 
     enum client_state state;
     struct redis_link *link;
+    const struct redis_link_events *on_link;
     unsigned attempt;
     int ticks; /* since the last sign of life or change of state */
     uint64_t generation;
@@ -164,13 +173,11 @@ struct redis {
 
 bool redis_target_parse(struct redis_target *t, const char *url);
 
-/* Called by the link. */
-void redis_link_opened(struct redis *r);
 void redis_lost(struct redis *r, const char *reason);
-void redis_link_closed(struct redis *r);
+
+/* ---- queue.c ---- */
 void redis_set_unsent(struct redis *r, size_t bytes);
-/* A push came, complete. */
-void redis_pushed(struct redis *r, const struct redis_reply *push);
+bool redis_is_idle(const struct redis *r);
 /* Takes b off its list and hands it to whoever waits. */
 void redis_finish(struct redis *r, struct redis_batch *b, int result);
 

@@ -17,12 +17,13 @@ Rookery__V1__Dataset *job_shape_dataset(struct arena *a, const struct dataset_re
     out->state = row->state;
     out->size_bytes = row->size_bytes;
     out->row_count = row->row_count;
-    out->create_time = shape_time(a, snowflake_time_ms(row->id));
+    out->create_time = message_time(a, snowflake_time_ms(row->id));
     out->error = str_to_cstr(a, row->error);
     return out;
 }
 
-int create_dataset_from_query(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int job_service_create_dataset_from_query(struct fiber *self, struct rpc_call *call,
+                                          const ProtobufCMessage *request) {
     const Rookery__V1__CreateDatasetFromQueryRequest *in = REQUEST(CreateDatasetFromQueryRequest);
     struct dataset_draft draft = {
         .owner_id = caller_of(call),
@@ -55,8 +56,8 @@ static const char *engagement_query(struct arena *a,
                         view, in->start_hour, end);
 }
 
-int create_dataset_from_engagement(struct fiber *self, struct rpc_call *call,
-                                   const ProtobufCMessage *request) {
+int job_service_create_dataset_from_engagement(struct fiber *self, struct rpc_call *call,
+                                               const ProtobufCMessage *request) {
     const Rookery__V1__CreateDatasetFromEngagementRequest *in = REQUEST(CreateDatasetFromEngagementRequest);
     const char *query = engagement_query(rpc_arena(call), in);
     if (!query)
@@ -79,7 +80,7 @@ int create_dataset_from_engagement(struct fiber *self, struct rpc_call *call,
     return 0;
 }
 
-int list_datasets(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int job_service_list_datasets(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     const Rookery__V1__ListDatasetsRequest *in = REQUEST(ListDatasetsRequest);
     struct arena *a = rpc_arena(call);
     struct page_request page;
@@ -108,7 +109,7 @@ static int describe_to_owner(struct fiber *self, struct rpc_call *call, const st
                           &reply->n_shared_with, rpc_fault(call));
 }
 
-int describe_dataset(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int job_service_describe_dataset(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     struct arena *a = rpc_arena(call);
     struct dataset_record row;
     Rookery__V1__DescribeDatasetResponse reply = ROOKERY__V1__DESCRIBE_DATASET_RESPONSE__INIT;
@@ -129,7 +130,7 @@ int describe_dataset(struct fiber *self, struct rpc_call *call, const ProtobufCM
     return 0;
 }
 
-int share_dataset(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int job_service_share_dataset(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     const Rookery__V1__ShareDatasetRequest *in = REQUEST(ShareDatasetRequest);
     int e = dataset_share(self, &gateway_of(call)->domain, caller_of(call), in->dataset_id, in->account_id,
                           rpc_fault(call));
@@ -138,7 +139,7 @@ int share_dataset(struct fiber *self, struct rpc_call *call, const ProtobufCMess
     return e;
 }
 
-int unshare_dataset(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int job_service_unshare_dataset(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     const Rookery__V1__UnshareDatasetRequest *in = REQUEST(UnshareDatasetRequest);
     int e = dataset_unshare(self, &gateway_of(call)->domain, caller_of(call), in->dataset_id, in->account_id,
                             rpc_fault(call));
@@ -147,7 +148,7 @@ int unshare_dataset(struct fiber *self, struct rpc_call *call, const ProtobufCMe
     return e;
 }
 
-int delete_dataset(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int job_service_delete_dataset(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     int e = dataset_delete(self, &gateway_of(call)->domain, caller_of(call),
                            REQUEST(DeleteDatasetRequest)->dataset_id, rpc_fault(call));
     Rookery__V1__DeleteDatasetResponse reply = ROOKERY__V1__DELETE_DATASET_RESPONSE__INIT;

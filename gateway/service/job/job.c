@@ -22,8 +22,8 @@ static int shape_job(struct rpc_call *call, const struct job_record *job, Rooker
     (*out)->error = str_to_cstr(a, job->error);
     (*out)->notes = str_to_cstr(a, job->notes);
     (*out)->result_bytes = job->result_bytes;
-    (*out)->create_time = shape_time(a, snowflake_time_ms(job->id));
-    if (job->ended_ms != 0) (*out)->end_time = shape_time(a, job->ended_ms);
+    (*out)->create_time = message_time(a, snowflake_time_ms(job->id));
+    if (job->ended_ms != 0) (*out)->end_time = message_time(a, job->ended_ms);
     return 0;
 }
 
@@ -31,7 +31,7 @@ static int find_job(struct fiber *self, struct rpc_call *call, int64_t id, struc
     return job_get(self, &gateway_of(call)->domain, caller_of(call), id, out, rpc_fault(call));
 }
 
-static int create_job(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int job_service_create_job(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     const Rookery__V1__CreateJobRequest *in = REQUEST(CreateJobRequest);
     Rookery__V1__CreateJobResponse reply = ROOKERY__V1__CREATE_JOB_RESPONSE__INIT;
     struct job_record job;
@@ -42,7 +42,7 @@ static int create_job(struct fiber *self, struct rpc_call *call, const ProtobufC
     return e;
 }
 
-static int get_job(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int job_service_get_job(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     Rookery__V1__GetJobResponse reply = ROOKERY__V1__GET_JOB_RESPONSE__INIT;
     struct job_record job;
     int e = find_job(self, call, REQUEST(GetJobRequest)->job_id, &job);
@@ -51,7 +51,7 @@ static int get_job(struct fiber *self, struct rpc_call *call, const ProtobufCMes
     return e;
 }
 
-static int cancel_job(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int job_service_cancel_job(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     int64_t id = REQUEST(CancelJobRequest)->job_id;
     Rookery__V1__CancelJobResponse reply = ROOKERY__V1__CANCEL_JOB_RESPONSE__INIT;
     struct job_record job;
@@ -65,7 +65,7 @@ static int cancel_job(struct fiber *self, struct rpc_call *call, const ProtobufC
     return e;
 }
 
-static int list_jobs(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int job_service_list_jobs(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     const Rookery__V1__ListJobsRequest *in = REQUEST(ListJobsRequest);
     struct page_request page;
     struct job_record *jobs;
@@ -120,7 +120,7 @@ static int watch_to_the_end(struct fiber *self, struct rpc_call *call, struct jo
     }
 }
 
-static int watch_job(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int job_service_watch_job(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     struct job_watch *watch = gateway_of(call)->job_watch;
     struct job_watcher w = {
         .fiber = self, .job_id = REQUEST(WatchJobRequest)->job_id, .account_id = caller_of(call)};
@@ -171,7 +171,7 @@ static int check_result(struct rpc_call *call, const struct job_record *job, boo
                        "this job's table is JSON; rows are of a job whose format is CSV");
 }
 
-static int get_result(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int job_service_get_result(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     const Rookery__V1__GetResultRequest *in = REQUEST(GetResultRequest);
     struct job_record job;
     int e = find_job(self, call, in->job_id, &job);
@@ -183,23 +183,3 @@ static int get_result(struct fiber *self, struct rpc_call *call, const ProtobufC
     buf_free(&r.rows.bytes);
     return e;
 }
-
-const struct rpc_method JOB_METHODS[] = {
-    RPC_METHOD(JobService, UploadDataset, upload_dataset, upload_dataset, .kind = RPC_CLIENT_STREAM),
-    RPC_METHOD(JobService, GetUpload, get_upload, get_upload, .side_effect_free = true),
-    RPC_METHOD(JobService, CreateDatasetFromQuery, create_dataset_from_query, create_dataset_from_query),
-    RPC_METHOD(JobService, CreateDatasetFromEngagement, create_dataset_from_engagement,
-               create_dataset_from_engagement),
-    RPC_METHOD(JobService, ListDatasets, list_datasets, list_datasets, .side_effect_free = true),
-    RPC_METHOD(JobService, DescribeDataset, describe_dataset, describe_dataset, .side_effect_free = true),
-    RPC_METHOD(JobService, ShareDataset, share_dataset, share_dataset),
-    RPC_METHOD(JobService, UnshareDataset, unshare_dataset, unshare_dataset),
-    RPC_METHOD(JobService, DeleteDataset, delete_dataset, delete_dataset),
-    RPC_METHOD(JobService, CreateJob, create_job, create_job),
-    RPC_METHOD(JobService, GetJob, get_job, get_job, .side_effect_free = true),
-    RPC_METHOD(JobService, WatchJob, watch_job, watch_job, .kind = RPC_SERVER_STREAM),
-    RPC_METHOD(JobService, CancelJob, cancel_job, cancel_job),
-    RPC_METHOD(JobService, ListJobs, list_jobs, list_jobs, .side_effect_free = true),
-    RPC_METHOD(JobService, GetResult, get_result, get_result, .kind = RPC_SERVER_STREAM),
-};
-const size_t N_JOB_METHODS = sizeof JOB_METHODS / sizeof *JOB_METHODS;

@@ -1,4 +1,4 @@
-/* JobService's handlers: datasets are in job_datasets.c, uploading in job_upload.c, jobs in job_service.c. */
+/* JobService's handlers: datasets are in datasets.c, uploading in upload.c, jobs in job.c. */
 #ifndef ROOKERY_GATEWAY_SERVICE_JOB_JOB_H
 #define ROOKERY_GATEWAY_SERVICE_JOB_JOB_H
 
@@ -9,17 +9,12 @@
 
 struct job_watch;
 
-rpc_handler upload_dataset, get_upload;
-rpc_handler create_dataset_from_query, create_dataset_from_engagement, list_datasets, describe_dataset,
-    share_dataset, unshare_dataset, delete_dataset;
-
 Rookery__V1__Dataset *job_shape_dataset(struct arena *a, const struct dataset_record *row);
 
 /* Who watches jobs. The hub tells it of JobChanged; and because such an event may be missed, everybody looks again once a
  * second. */
-struct job_watch *job_watch_new(struct gateway *g);           /* NULL without memory */
+struct job_watch *job_watch_new(struct gateway *g); /* NULL on allocation failure; listens to g->hub */
 void job_watch_stop(struct fiber *self, struct job_watch *w); /* and frees; NULL is fine */
-void job_watch_heard(struct job_watch *w, const Event *e);
 
 /* A watching call; on its fiber's stack. */
 struct job_watcher {

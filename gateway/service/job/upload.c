@@ -144,7 +144,7 @@ static int begin(struct fiber *self, struct rpc_call *call, struct upload *u) {
     return dataset_create(self, &gateway_of(call)->domain, &draft, &u->row, rpc_fault(call));
 }
 
-int upload_dataset(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int job_service_upload_dataset(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     (void)request;
     struct gateway *g = gateway_of(call);
     struct upload u = {0};
@@ -162,7 +162,7 @@ int upload_dataset(struct fiber *self, struct rpc_call *call, const ProtobufCMes
     return 0;
 }
 
-int get_upload(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+int job_service_get_upload(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     struct dataset_record row;
     int e = dataset_upload_find(self, &gateway_of(call)->domain, caller_of(call),
                                 str_from(REQUEST(GetUploadRequest)->idempotency_key), &row, rpc_fault(call));

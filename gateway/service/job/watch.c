@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "gateway/hub/hub.h"
 #include "gateway/service/job/job.h"
 
 #define LOOK_AGAIN_MS 1000
@@ -14,6 +15,7 @@
 #define WATCHERS_PER_ACCOUNT 20
 
 struct job_watch {
+    struct hub_listener listener;
     struct list_node watchers;
     size_t n;
     struct fiber *ticker;
@@ -33,6 +35,16 @@ static void tick(struct fiber *self, void *arg) {
     latch_done(&w->left);
 }
 
+static void heard(void *context, const struct hub_heard *h) {
+    struct job_watch *w = context;
+    const Event *e = h->event;
+    if (!e || e->what_case != ROOKERY__EVENTS__V1__EVENT__WHAT_JOB_CHANGED) return;
+    list_each (&w->watchers, it) {
+        struct job_watcher *watcher = list_entry(it, struct job_watcher, node);
+        if (watcher->job_id == e->job_changed->job_id) wake(watcher);
+    }
+}
+
 struct job_watch *job_watch_new(struct gateway *g) {
     struct job_watch *w = calloc(1, sizeof *w);
     if (!w) return NULL;
@@ -40,9 +52,13 @@ struct job_watch *job_watch_new(struct gateway *g) {
     latch_init(&w->left, 1);
     w->watching = metrics_gauge(g->domain.metrics, "rookery_job_watchers", "Calls that watch a job", "");
     struct fiber_options options = {.name = "job watch"};
-    if (fiber_spawn(g->domain.loop, &options, tick, w, &w->ticker) == 0) return w;
-    free(w);
-    return NULL;
+    if (fiber_spawn(g->domain.loop, &options, tick, w, &w->ticker) != 0) {
+        free(w);
+        return NULL;
+    }
+    w->listener = (struct hub_listener){.context = w, .heard = heard};
+    hub_listen(g->hub, &w->listener);
+    return w;
 }
 
 void job_watch_stop(struct fiber *self, struct job_watch *w) {
@@ -50,14 +66,6 @@ void job_watch_stop(struct fiber *self, struct job_watch *w) {
     fiber_cancel(w->ticker);
     latch_wait(self, &w->left);
     free(w);
-}
-
-void job_watch_heard(struct job_watch *w, const Event *e) {
-    if (e->what_case != ROOKERY__EVENTS__V1__EVENT__WHAT_JOB_CHANGED) return;
-    list_each (&w->watchers, it) {
-        struct job_watcher *watcher = list_entry(it, struct job_watcher, node);
-        if (watcher->job_id == e->job_changed->job_id) wake(watcher);
-    }
 }
 
 int job_watch_add(struct job_watch *w, struct job_watcher *watcher, struct fault *fault) {

@@ -175,7 +175,7 @@ static int64_t post(struct bench *b, const struct author *a) {
     e.what_case = ROOKERY__EVENTS__V1__EVENT__WHAT_POST_CREATED;
     e.post_created = &created;
     struct event_record record = event_encode(&b->arena, &e, b->partitions);
-    key_events(key, record.partition);
+    stream_key(key, &STREAMS[STREAM_EVENTS], record.partition);
     redisAppendCommand(b->redis, "XADD %s * e %b", key, record.payload.ptr, record.payload.len);
     arena_reset(&b->arena);
     b->posted++;

@@ -1,5 +1,6 @@
 /* A gateway's inside, for tests. */
 #include "tests/unit/support/gateway_world.h"
+#include "core/process/connect.h"
 
 #include <inttypes.h>
 #include <setjmp.h>
@@ -16,6 +17,7 @@
 #include "core/id/token.h"
 #include "core/store/migrate/migrate.h"
 #include "gateway/hub/hub.h"
+#include "gateway/parts.h"
 
 #define PATIENCE_MS 30000
 

@@ -182,15 +182,15 @@ static bool ready(void *context) {
 #define NUMBER &google__protobuf__duration__descriptor
 
 static const struct rpc_method methods[] = {
-    {TEST_SERVICE "Echo", RPC_UNARY, TEXT, TEXT, echo, true, true, 0},
-    {TEST_SERVICE "Fail", RPC_UNARY, TEXT, TEXT, fail_as_told, true, false, 0},
-    {TEST_SERVICE "Sleep", RPC_UNARY, NUMBER, NUMBER, sleep_ms, true, false, 0},
-    {TEST_SERVICE "Private", RPC_UNARY, TEXT, TEXT, echo, false, false, 0},
-    {TEST_SERVICE "Count", RPC_SERVER_STREAM, NUMBER, NUMBER, count, true, false, 0},
-    {TEST_SERVICE "Flood", RPC_SERVER_STREAM, NUMBER, TEXT, flood, true, false, 0},
-    {TEST_SERVICE "Live", RPC_SERVER_STREAM, TEXT, TEXT, live, true, false, 0},
-    {TEST_SERVICE "Sum", RPC_CLIENT_STREAM, NUMBER, NUMBER, sum, true, false, 0},
-    {TEST_SERVICE "Chat", RPC_BIDI, TEXT, TEXT, chat, true, false, 0},
+    {TEST_SERVICE "Echo", RPC_UNARY, TEXT, TEXT, echo, true, true, 0, 0, 0},
+    {TEST_SERVICE "Fail", RPC_UNARY, TEXT, TEXT, fail_as_told, true, false, 0, 0, 0},
+    {TEST_SERVICE "Sleep", RPC_UNARY, NUMBER, NUMBER, sleep_ms, true, false, 0, 0, 0},
+    {TEST_SERVICE "Private", RPC_UNARY, TEXT, TEXT, echo, false, false, 0, 0, 0},
+    {TEST_SERVICE "Count", RPC_SERVER_STREAM, NUMBER, NUMBER, count, true, false, 0, 0, 0},
+    {TEST_SERVICE "Flood", RPC_SERVER_STREAM, NUMBER, TEXT, flood, true, false, 0, 0, 0},
+    {TEST_SERVICE "Live", RPC_SERVER_STREAM, TEXT, TEXT, live, true, false, 0, 0, 0},
+    {TEST_SERVICE "Sum", RPC_CLIENT_STREAM, NUMBER, NUMBER, sum, true, false, 0, 0, 0},
+    {TEST_SERVICE "Chat", RPC_BIDI, TEXT, TEXT, chat, true, false, 0, 0, 0},
 };
 static const struct http_route routes[] = {{"/healthz", healthz}, {"/echo", echo_query}};
 

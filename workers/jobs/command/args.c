@@ -186,15 +186,15 @@ TEXT(take_output, output)
 TEXT(take_output_dir, output_dir)
 TEXT(take_plot, spec.plot_dir)
 TEXT(take_scratch_dir, spec.scratch_dir)
-TEXT(take_variant, variant)
-TEXT(take_status, status)
-TEXT(take_patient, patient)
-TEXT(take_diseased, diseased)
-TEXT(take_healthy, healthy)
+TEXT(take_variant, genomics.variant)
+TEXT(take_status, genomics.status)
+TEXT(take_patient, genomics.patient)
+TEXT(take_diseased, genomics.diseased)
+TEXT(take_healthy, genomics.healthy)
 TEXT(take_map, map)
 TEXT(take_symbols, symbols)
-TEXT(take_transcript, transcript)
-TEXT(take_tpm, tpm)
+TEXT(take_transcript, genomics.transcript)
+TEXT(take_tpm, genomics.tpm)
 FLAG(take_no_intercept, spec.linear.no_intercept)
 FLAG(take_robust, spec.linear.robust)
 FLAG(take_exact, spec.linear.exact)
@@ -203,11 +203,11 @@ FLAG(take_drop_missing_keys, spec.drop_missing_keys)
 FLAG(take_impute_response, spec.impute_response)
 FLAG(take_standardise, spec.missing_options.standardise)
 FLAG(take_quoted_numbers, dataset.quoted_numbers)
-FLAG(take_null_as_zero, null_as_zero)
+FLAG(take_null_as_zero, genomics.null_as_zero)
 FLAG(take_quiet, quiet)
 COUNT(take_k, spec.missing_options.k, 1, MISSING_K_MAX)
 COUNT(take_part_rows, part_rows, 1, UINT32_MAX)
-COUNT(take_min_patients, min_patients, 1, UINT32_MAX)
+COUNT(take_min_patients, genomics.min_patients, 1, UINT32_MAX)
 
 TAKER(take_long) {
     (void)value, (void)error;
@@ -215,8 +215,8 @@ TAKER(take_long) {
     return true;
 }
 TAKER(take_top) {
-    if (strcmp(value, "all") != 0) return take_count(&args->top, value, 1, UINT32_MAX, error);
-    args->top = SIZE_MAX;
+    if (strcmp(value, "all") != 0) return take_count(&args->genomics.top, value, 1, UINT32_MAX, error);
+    args->genomics.top = SIZE_MAX;
     return true;
 }
 TAKER(take_threads) {
@@ -495,7 +495,8 @@ static bool check_needed(const struct jobs_args *args, struct jobs_error *error)
             "--missing: drop is about the columns of a model; choose drop_any, or name the columns "
             "(--missing-column COL=drop)");
     }
-    if (args->diseased && args->healthy && strcmp(args->diseased, args->healthy) == 0) {
+    if (args->genomics.diseased && args->genomics.healthy &&
+        strcmp(args->genomics.diseased, args->genomics.healthy) == 0) {
         return jobs_fail(error, JOBS_FAULT_USAGE, "--diseased and --healthy name the same value");
     }
     return true;

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "workers/jobs/fit/genomics.h"
 #include "workers/jobs/fit/grouped.h"
 
 /* Flags, so that an option can say whose it is. */
@@ -47,12 +48,9 @@ struct jobs_args {
     bool quiet;
     size_t part_rows;
 
-    /* associate */
-    const char *variant, *status, *patient, *diseased, *healthy;
-    size_t top, min_patients;
-    /* expression */
-    const char *map, *symbols, *transcript, *tpm;
-    bool null_as_zero;
+    /* associate and expression */
+    struct genomics_spec genomics; /* but for its format, which is spec's */
+    const char *map, *symbols;
 
     /* The last option given that says what to fit or how to read, or NULL: a part says so itself. */
     const char *about_model;

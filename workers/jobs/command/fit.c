@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "workers/jobs/command/command.h"
+#include "workers/jobs/command/io.h"
 #include "workers/jobs/fit/steps.h"
 
 /* --- jobs fit ---------------------------------------------------------------------------------------------

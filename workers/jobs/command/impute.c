@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "workers/jobs/command/command.h"
+#include "workers/jobs/command/io.h"
 #include "workers/jobs/fit/impute.h"
 #include "workers/jobs/table/spill.h"
 

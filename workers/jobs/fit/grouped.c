@@ -19,7 +19,6 @@
 /* Values of a response that are remembered: two are right, the others are for the sentence. */
 #define LEVELS_MAX 8
 /* Rows between two questions whether to go on. */
-#define GO_ON_EVERY 4096
 
 /* --- naming columns ---------------------------------------------------------------------------------------
  */
@@ -426,11 +425,6 @@ static bool add_to_spill(struct reading *r, const struct dataset_row *row, struc
 static bool keep_row(struct reading *r, const struct dataset_row *row, struct jobs_error *error) {
     if (r->state->job->sums_only) return true;
     return r->rows->spill ? add_to_spill(r, row, error) : add_in_memory(r, row, error);
-}
-
-bool grouped_go_on(const struct grouped_spec *spec, uint64_t rows, struct jobs_error *error) {
-    if (!spec->go_on || rows % GO_ON_EVERY != 0 || spec->go_on(spec->context, rows)) return true;
-    return jobs_fail(error, JOBS_FAULT_STOPPED, "the job was stopped");
 }
 
 static bool read_rows(struct reading *r, struct jobs_error *error) {

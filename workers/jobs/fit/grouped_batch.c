@@ -3,6 +3,8 @@
 
 #include "workers/jobs/fit/grouped_internal.h"
 
+#define GO_ON_EVERY 4096
+
 #define FIRST_ROWS 1024
 /* What a row takes besides its cells: its slice's number, and its place in the index. */
 #define ROW_OVERHEAD (2 * sizeof(uint32_t))
@@ -52,4 +54,9 @@ bool grouped_batch_add(struct grouped_batch *batch, const struct dataset_row *ro
 size_t grouped_batch_size(const struct grouped_batch *batch) {
     return table_size(&batch->table) + batch->table.n_rows * ROW_OVERHEAD + slice_keys_size(batch->keys) +
            slice_keys_count(batch->keys) * SLICE_OVERHEAD;
+}
+
+bool grouped_go_on(const struct grouped_spec *spec, uint64_t rows, struct jobs_error *error) {
+    if (!spec->go_on || rows % GO_ON_EVERY != 0 || spec->go_on(spec->context, rows)) return true;
+    return jobs_fail(error, JOBS_FAULT_STOPPED, "the job was stopped");
 }

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "workers/jobs/command/genomics.h"
+#include "workers/jobs/fit/genomics.h"
 #include "workers/jobs/fit/steps.h"
 
 /* Rows in memory of one step: a process has a few steps at work. */
@@ -167,38 +167,44 @@ static const char *or_none(const char *text) {
     return text[0] ? text : NULL;
 }
 
-static void set_association(const Rookery__V1__AssociationModel *m, struct jobs_args *args) {
-    args->variant = m->variant;
-    args->status = m->status;
-    args->patient = m->patient;
-    args->diseased = or_none(m->diseased);
-    args->healthy = or_none(m->healthy);
-    args->top = (size_t)m->top;
-    args->min_patients = (size_t)m->min_patients;
+static void set_association(const Rookery__V1__AssociationModel *m, struct genomics_spec *spec) {
+    spec->variant = m->variant;
+    spec->status = m->status;
+    spec->patient = m->patient;
+    spec->diseased = or_none(m->diseased);
+    spec->healthy = or_none(m->healthy);
+    spec->top = (size_t)m->top;
+    spec->min_patients = (size_t)m->min_patients;
 }
 
-static void set_log2_sum(const Rookery__V1__Log2SumModel *m, struct jobs_args *args) {
-    args->patient = m->patient;
-    args->transcript = m->transcript;
-    args->tpm = m->tpm;
-    args->null_as_zero = m->null_as_zero;
+static void set_log2_sum(const Rookery__V1__Log2SumModel *m, struct genomics_spec *spec) {
+    spec->patient = m->patient;
+    spec->transcript = m->transcript;
+    spec->tpm = m->tpm;
+    spec->null_as_zero = m->null_as_zero;
 }
 
-static struct input input_of(const struct role_table_file *file) {
-    return (struct input){.path = file->name, .name = file->name, .fd = file->fd};
+static ssize_t read_file(void *context, char *at, size_t room) {
+    const struct role_table_file *file = context;
+    ssize_t got;
+    do got = read(file->fd, at, room);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
+static struct genomics_file file_of(struct role_table_file *file) {
+    return (struct genomics_file){file->fd >= 0 ? file->name : NULL, {read_file, file}, file->options};
 }
 
 static bool run_genomics(struct role_genomics *g, FILE *out, FILE *notes) {
-    struct jobs_args args = {.spec = {.format = g->format}};
-    struct input rows = input_of(&g->rows), map = input_of(&g->map), symbols = input_of(&g->symbols);
-    struct genomics_file rows_file = {&rows, g->rows.options}, map_file = {&map, g->map.options},
-                         symbols_file = {g->symbols.fd >= 0 ? &symbols : NULL, g->symbols.options};
+    struct genomics_spec spec = {.format = g->format};
+    struct genomics_file rows = file_of(&g->rows), map = file_of(&g->map), symbols = file_of(&g->symbols);
     if (g->spec->model_case == ROOKERY__V1__JOB_SPEC__MODEL_ASSOCIATION) {
-        set_association(g->spec->association, &args);
-        return genomics_associate(&args, &rows_file, out, &g->run.error);
+        set_association(g->spec->association, &spec);
+        return genomics_associate(&spec, &rows, out, &g->run.error);
     }
-    set_log2_sum(g->spec->log2_sum, &args);
-    return genomics_express(&args, &rows_file, &map_file, &symbols_file, out, notes, &g->run.error);
+    set_log2_sum(g->spec->log2_sum, &spec);
+    return genomics_express(&spec, &rows, &map, &symbols, out, notes, &g->run.error);
 }
 
 bool role_genomics_on_thread(void *arg) {

@@ -1,9 +1,9 @@
 /* The `jobs` role: datasets and jobs on their own streams. A newcomer starts here.
  *
- * Files named role_* may use the event loop and the servers; the others of this folder compute, and know neither.
- * role_jobs.c hands each message to its step: describing (role_describe.c), querying (role_query.c), planning,
- * fitting and combining (role_steps.c, with the SQL in role_store.c and the computing in role_fit.c). Bytes travel
- * between SQL and files by role_files.c.
+ * The files of this folder may use the event loop and the servers; those of the other folders of workers/jobs compute, and
+ * know neither. role.c hands each message to its step: describing (describe.c), querying (query.c), planning,
+ * fitting and combining (steps.c, with the SQL in store.c and the computing in fit.c, on threads by compute.c). Bytes travel between SQL and
+ * files by files.c.
  *
  * A step looks in SQL what is still to be done, does it, and writes the outcome in one transaction, together with the
  * outbox rows of the steps that follow from it. So it may run any number of times, on several workers at once, and be

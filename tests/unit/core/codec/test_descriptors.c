@@ -95,10 +95,9 @@ static void unknown_symbols_are_not_found(void **state) {
 
 static void a_closure_holds_all_imports_before_what_imports_them(void **state) {
     static const struct str expected[] = {
-        STR("google/protobuf/timestamp.proto"),
-        STR("rookery/v1/account.proto"),
-        STR("rookery/v1/post.proto"),
-        STR("rookery/v1/timeline.proto"),
+        STR("google/protobuf/timestamp.proto"), STR("google/protobuf/descriptor.proto"),
+        STR("rookery/v1/options.proto"),        STR("rookery/v1/account.proto"),
+        STR("rookery/v1/post.proto"),           STR("rookery/v1/timeline.proto"),
     };
     struct bench *b = *state;
     struct str *files;

@@ -79,8 +79,8 @@ static void a_file_comes_first_and_its_imports_after_it(void **state) {
     Response *r = ask(*state, ASKS(FILE_BY_FILENAME), "rookery/v1/post.proto");
     assert_true(str_eq(file_name(r, 0), STR("rookery/v1/post.proto")));
     assert_true(str_eq(file_name(r, 1), STR("rookery/v1/account.proto")));
-    assert_true(str_eq(file_name(r, 2), STR("google/protobuf/timestamp.proto")));
-    assert_int_equal(r->file_descriptor_response->n_file_descriptor_proto, 3);
+    assert_true(str_eq(file_name(r, 2), STR("rookery/v1/options.proto")));
+    assert_int_equal(r->file_descriptor_response->n_file_descriptor_proto, 5);
 }
 
 static void symbols_lead_to_files(void **state) {
@@ -96,16 +96,25 @@ static void what_is_unknown_is_an_error_in_the_answer(void **state) {
     assert_error(ask(*state, ASKS(_NOT_SET), NULL), invalid_argument);
 }
 
-static void there_are_no_extensions(void **state) {
+static void extensions_are_found_by_number(void **state) {
     struct bench *b = *state;
     Grpc__Reflection__V1__ExtensionRequest extension = GRPC__REFLECTION__V1__EXTENSION_REQUEST__INIT;
     Response *r = ask(b, ASKS(ALL_EXTENSION_NUMBERS_OF_TYPE), "rookery.v1.Post");
     assert_int_equal(r->message_response_case, ANSWERS(ALL_EXTENSION_NUMBERS_RESPONSE));
     assert_string_equal(r->all_extension_numbers_response->base_type_name, "rookery.v1.Post");
     assert_int_equal(r->all_extension_numbers_response->n_extension_number, 0);
+    r = ask(b, ASKS(ALL_EXTENSION_NUMBERS_OF_TYPE), "google.protobuf.MethodOptions");
+    assert_int_equal(r->all_extension_numbers_response->n_extension_number, 2);
+    assert_int_equal(r->all_extension_numbers_response->extension_number[0], 50001);
+    assert_int_equal(r->all_extension_numbers_response->extension_number[1], 50002);
     b->request.message_request_case = ASKS(FILE_CONTAINING_EXTENSION);
     b->request.file_containing_extension = &extension;
     assert_error(reflection_answer(b->d, &b->request, &b->arena), 5);
+    extension.containing_type = "google.protobuf.MethodOptions";
+    assert_error(reflection_answer(b->d, &b->request, &b->arena), 5);
+    extension.extension_number = 50002;
+    r = reflection_answer(b->d, &b->request, &b->arena);
+    assert_true(str_eq(file_name(r, 0), STR("rookery/v1/options.proto")));
 }
 
 static void answers_can_be_encoded(void **state) {
@@ -193,7 +202,7 @@ int main(void) {
         TEST(a_file_comes_first_and_its_imports_after_it),
         TEST(symbols_lead_to_files),
         TEST(what_is_unknown_is_an_error_in_the_answer),
-        TEST(there_are_no_extensions),
+        TEST(extensions_are_found_by_number),
         TEST(answers_can_be_encoded),
         TEST(both_versions_are_served),
         TEST(every_request_of_the_stream_is_answered),

@@ -196,7 +196,7 @@ static void read_while_deleting(struct fiber *self, void *arg) {
     /* Nothing is cached, so that every look is at what SQL has just then. 30 posts are never touched. */
     for (int i = 0; i < 200; i++) {
         struct home_page page;
-        gateway_forget(&w->gateway);
+        hub_forget(w->gateway.hub);
         read_page(self, &s, INT64_MAX, 0, 20, &page);
         if (!CHECK_INT(page.n, 20)) break;
         CHECK(page.more);
@@ -230,7 +230,7 @@ static void read_a_repost(struct fiber *self, void *arg) {
     snprintf(sql, sizeof sql, "UPDATE posts SET deleted = true WHERE id = %" PRId64, s.posts[0]);
     CHECK(postgres_try(&w->postgres, sql));
     for (int i = 0; i < 2; i++) { /* with SQL's help, then from the cache */
-        if (i == 0) gateway_forget(&w->gateway);
+        if (i == 0) hub_forget(w->gateway.hub);
         read_page(self, &s, INT64_MAX, 0, 3, &page);
         CHECK_INT(page.n, 3);
         CHECK_INT(page.entries[0]->lru.id, s.posts[POSTS - 2]);

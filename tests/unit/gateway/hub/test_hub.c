@@ -52,7 +52,7 @@ static void let_look(struct fiber *self) {
 
 static const char *stream(void) {
     static char key[KEY_MAX];
-    return key_events(key, PARTITION).ptr;
+    return stream_key(key, &STREAMS[STREAM_EVENTS], PARTITION).ptr;
 }
 
 static void add_event(struct redis_batch *b, int64_t id) {

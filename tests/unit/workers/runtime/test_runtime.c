@@ -80,8 +80,7 @@ static int handle(struct fiber *self, struct worker *w, const struct batch *b, s
     return e;
 }
 
-static const struct stream STREAM = {
-    .name = "chunks", .key = key_chunks, .message = &rookery__events__v1__chunk__descriptor};
+static const struct stream STREAM = {.name = "chunks", .message = &rookery__events__v1__chunk__descriptor};
 static const struct role ROLE = {.name = GROUP, .stream = &STREAM, .handle = handle};
 static const struct role *const ROLE_TABLE[] = {&ROLE};
 

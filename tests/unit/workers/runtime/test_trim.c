@@ -13,6 +13,7 @@
 
 #include "tests/unit/support/fibers.h"
 #include "tests/unit/support/redis_server.h"
+#include "workers/roles.h"
 #include "workers/runtime/backlog.h"
 #include "workers/runtime/trim.h"
 
@@ -163,6 +164,7 @@ TEST(all_is_processed_only_when_groups_of_other_programs_are_done_too) {
 }
 
 int main(void) {
+    role_table_set(ROLES);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_all_groups_have_acknowledged_goes_but_for_the_last_minute),
         cmocka_unit_test(what_a_group_has_pending_stays_and_what_follows_it),

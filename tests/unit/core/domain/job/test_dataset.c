@@ -9,7 +9,7 @@
 #include <inttypes.h>
 
 #include "core/domain/job/dataset.h"
-#include "core/event/keys.h"
+#include "core/event/stream.h"
 #include "tests/unit/support/gateway_world.h"
 
 enum { ADA = 1, BOB = 2 };
@@ -72,7 +72,7 @@ static int64_t steps_on_streams(struct fiber *self, struct domain *d) {
     for (int p = 0; p < d->config->partitions; p++) {
         const struct redis_reply *reply;
         char space[KEY_MAX];
-        struct str key = key_jobs(space, p);
+        struct str key = stream_key(space, &STREAMS[STREAM_JOBS], p);
         if (CHECK_INT(redis_call(self, d->redis, &reply, "XLEN " STR_FMT, STR_ARG(key)), 0))
             n += reply->integer;
     }

@@ -18,7 +18,8 @@ enum { ADA = 1, BOB = 2 };
 static int64_t heard_of(struct fiber *self, struct domain *d, int64_t account) {
     const struct redis_reply *reply;
     char space[KEY_MAX];
-    struct str key = key_events(space, event_partition(account, d->config->partitions));
+    struct str key =
+        stream_key(space, &STREAMS[STREAM_EVENTS], event_partition(account, d->config->partitions));
     if (!CHECK_INT(redis_call(self, d->redis, &reply, "XLEN %.*s", (int)key.len, key.ptr), 0)) return -1;
     return reply->integer;
 }

@@ -1,5 +1,5 @@
 /* Reading a list's tail: what is taken from it, and down to which id it is complete. Each case of the lemma in
- * core/domain/timeline/list.h is here; test_timeline_floors.c tries to contradict it. */
+ * core/domain/timeline/list.h is here; test_floors.c tries to contradict it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

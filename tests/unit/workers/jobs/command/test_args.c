@@ -177,11 +177,11 @@ static void nothing_is_set_that_was_not_asked_for(void **state) {
     (void)state;
     struct jobs_args args = taken("fit f --quiet");
     const struct grouped_spec *s = &args.spec;
-    assert_false(args.help || args.has_missing || args.has_format || args.null_as_zero);
+    assert_false(args.help || args.has_missing || args.has_format || args.genomics.null_as_zero);
     assert_false(s->linear.no_intercept || s->linear.robust || s->linear.exact || s->within_slice);
     assert_false(s->impute_response || s->drop_missing_keys || s->wide || args.dataset.quoted_numbers);
     assert_false(s->missing_options.distance || s->missing_options.standardise);
-    assert_true(s->memory == 0 && s->threads == 0 && s->missing_options.k == 0 && args.top == 0);
+    assert_true(s->memory == 0 && s->threads == 0 && s->missing_options.k == 0 && args.genomics.top == 0);
     assert_null(args.about_model); /* --quiet says nothing of the model */
     jobs_args_free(&args);
 }
@@ -202,23 +202,23 @@ static void the_other_commands_have_options_of_their_own(void **state) {
     struct jobs_args args =
         taken("associate f --variant v --status s --patient p --diseased d --healthy h --top 9 "
               "--min-patients 4");
-    assert_string_equal(args.variant, "v");
-    assert_string_equal(args.status, "s");
-    assert_string_equal(args.patient, "p");
-    assert_string_equal(args.diseased, "d");
-    assert_string_equal(args.healthy, "h");
-    assert_int_equal(args.top, 9);
-    assert_int_equal(args.min_patients, 4);
+    assert_string_equal(args.genomics.variant, "v");
+    assert_string_equal(args.genomics.status, "s");
+    assert_string_equal(args.genomics.patient, "p");
+    assert_string_equal(args.genomics.diseased, "d");
+    assert_string_equal(args.genomics.healthy, "h");
+    assert_int_equal(args.genomics.top, 9);
+    assert_int_equal(args.genomics.min_patients, 4);
     jobs_args_free(&args);
     args = taken("associate f --top all");
-    assert_true(args.top == SIZE_MAX);
+    assert_true(args.genomics.top == SIZE_MAX);
     jobs_args_free(&args);
     args = taken("expression f --map m --symbols s --transcript t --tpm p --null-as-zero");
     assert_string_equal(args.map, "m");
     assert_string_equal(args.symbols, "s");
-    assert_string_equal(args.transcript, "t");
-    assert_string_equal(args.tpm, "p");
-    assert_true(args.null_as_zero);
+    assert_string_equal(args.genomics.transcript, "t");
+    assert_string_equal(args.genomics.tpm, "p");
+    assert_true(args.genomics.null_as_zero);
     jobs_args_free(&args);
     args = taken("slice f --output-dir d --part-rows 1");
     assert_string_equal(args.output_dir, "d");
@@ -273,7 +273,7 @@ static void a_count_is_a_whole_number_within_its_bounds(void **state) {
             snprintf(text, sizeof text, "%s %zu", cases[i].words, good[k]);
             struct jobs_args args = taken(text);
             size_t got = args.spec.missing_options.k + args.spec.threads + args.part_rows +
-                         args.min_patients + args.top;
+                         args.genomics.min_patients + args.genomics.top;
             assert_int_equal(got, good[k]);
             jobs_args_free(&args);
         }

@@ -1,0 +1,12 @@
+/* One thread, one loop, many fibers: code that waits reads as if it blocked.
+ *
+ *   loop.h   the loop, fibers, and what fibers wait on among themselves: all that other rooms use
+ *   fiber.h  the coroutine switch below them
+ */
+#ifndef ROOKERY_CORE_ASYNC_ASYNC_H
+#define ROOKERY_CORE_ASYNC_ASYNC_H
+
+#include "core/async/fiber.h"
+#include "core/async/loop.h"
+
+#endif

@@ -1,0 +1,38 @@
+/* Processes: from the environment's settings to a loop with connections; for a daemon, its life until a signal.
+ *
+ * A daemon: (1) its settings are read and checked, and that the database is migrated; (2) in the first fiber of a loop
+ * of its own it starts, for half a minute at most; (3) it works until SIGTERM or SIGINT, which may come at any time;
+ * (4) it stops, whatever has been started; (5) the loop ends. A command on the servers does the same with its work in
+ * place of 3.
+ */
+#ifndef ROOKERY_CORE_PROCESS_PROCESS_H
+#define ROOKERY_CORE_PROCESS_PROCESS_H
+
+#include "core/process/connect.h"
+
+/* Reads the configuration from the environment. 0, or the exit status after a sentence on standard error, which begins
+ * with the program's name ("rookery-gateway"); nothing is owned then. */
+int process_configure(const char *program, struct config *config);
+/* Is the database what this program needs? 0, or the exit status after a sentence on standard error. */
+int process_check_database(const char *program, const struct config *config);
+
+struct daemon {
+    const char *program;
+    const struct config *config;
+    struct domain *domain; /* given its config, log, metrics and loop before start */
+    bool *stopping;        /* turns true with the first signal */
+    void *context;
+    /* Connects, and starts what the daemon is. Interrupted by the time, not by a signal: look at *stopping. */
+    int (*start)(struct fiber *self, void *context, struct fault *fault);
+    /* Undoes what start has done, also when it failed. */
+    void (*stop)(struct fiber *self, void *context);
+};
+/* The exit status, after a sentence in the log when it did not start. */
+int process_serve(const struct daemon *d);
+
+/* A command on the servers: configures, connects, calls fn in a fiber, disconnects. The exit status: fn's, or 1 or 2
+ * after a sentence on standard error. Only warnings are logged. */
+typedef int process_command(struct fiber *self, struct domain *d, void *arg);
+int process_operate(const char *program, process_command *fn, void *arg);
+
+#endif

@@ -1,0 +1,104 @@
+/* Sessions by token; the story is in session.h. */
+#include "gateway/cache/session.h"
+
+#include <stdlib.h>
+
+#include "core/base/clock.h"
+#include "core/base/map.h"
+#include "gateway/cache/fill_guard.h"
+#include "gateway/cache/lru.h"
+#include "gateway/hub/hub.h"
+
+#define SESSION_CACHE_ENTRIES 200000
+#define KEEP_NS (60 * NS_PER_S)
+
+/* By session id (the LRU) and by token. */
+struct cached_session {
+    struct lru_item lru; /* id: the session's */
+    struct session_cache *cache;
+    int64_t account_id;
+    int64_t asked_ns; /* when SQL was asked */
+    size_t token_len;
+    char token[];
+};
+
+struct session_cache {
+    struct hub_listener listener;
+    struct hub *hub;
+    struct lru lru;
+    struct strmap by_token;
+    struct fill_guard guard;
+};
+
+static void drop(struct lru_item *item) {
+    struct cached_session *s = (struct cached_session *)(void *)item;
+    strmap_remove(&s->cache->by_token, (struct str){s->token, s->token_len});
+    free(s);
+}
+
+void session_cache_revoke(struct session_cache *c, int64_t session_id) {
+    fill_guard_invalidated(&c->guard, session_id);
+    lru_remove(&c->lru, session_id);
+}
+
+static void heard(void *context, const struct hub_heard *h) {
+    if (!h->event || h->event->what_case != ROOKERY__EVENTS__V1__EVENT__WHAT_SESSIONS_REVOKED) return;
+    const Rookery__Events__V1__SessionsRevoked *revoked = h->event->sessions_revoked;
+    for (size_t i = 0; i < revoked->n_session_ids; i++)
+        session_cache_revoke(context, revoked->session_ids[i]);
+}
+
+static void forget(void *context) {
+    struct session_cache *c = context;
+    fill_guard_invalidated_all(&c->guard);
+    lru_clear(&c->lru);
+}
+
+struct session_cache *session_cache_new(struct gateway *g) {
+    struct session_cache *c = calloc(1, sizeof *c);
+    if (!c) return NULL;
+    strmap_init(&c->by_token);
+    lru_init(&c->lru, SESSION_CACHE_ENTRIES, drop);
+    c->hub = g->hub;
+    c->listener = (struct hub_listener){.context = c, .heard = heard, .forget = forget};
+    hub_listen(g->hub, &c->listener);
+    return c;
+}
+
+void session_cache_free(struct session_cache *c) {
+    if (!c) return;
+    lru_free(&c->lru);
+    strmap_free(&c->by_token);
+    free(c);
+}
+
+bool session_cache_find(struct session_cache *c, struct str token, struct rpc_identity *out) {
+    if (!hub_fresh(c->hub)) return false;
+    struct cached_session *s = strmap_get(&c->by_token, token);
+    if (!s || clock_mono_coarse_ns() - s->asked_ns > KEEP_NS) return false;
+    lru_get(&c->lru, s->lru.id);
+    *out = (struct rpc_identity){s->account_id, s->lru.id};
+    return true;
+}
+
+struct session_fill session_cache_fill(const struct session_cache *c) {
+    return (struct session_fill){
+        .fresh = hub_fresh(c->hub), .begun = fill_guard_begin(&c->guard), .asked_ns = clock_mono_ns()};
+}
+
+void session_cache_store(struct session_cache *c, const struct session_fill *fill, const struct session *s,
+                         struct str token) {
+    if (!fill->fresh || !fill_guard_may_store(&c->guard, fill->begun, s->id)) return;
+    struct cached_session *kept = malloc(sizeof *kept + token.len);
+    if (!kept) return;
+    *kept = (struct cached_session){
+        .lru = {.id = s->id},
+        .cache = c,
+        .account_id = s->account_id,
+        .asked_ns = fill->asked_ns,
+        .token_len = token.len,
+    };
+    for (size_t i = 0; i < token.len; i++) kept->token[i] = token.ptr[i];
+    lru_put(&c->lru, &kept->lru);
+    strmap_put(&c->by_token, token, kept);
+}

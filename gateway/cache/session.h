@@ -1,0 +1,30 @@
+/* Sessions, by token.
+ *
+ * Whether a session is valid is for SQL to say, by the database's clock. The answer is kept by token, for a minute by the
+ * monotonic clock, and believed while the hub is fresh; a revoked session is removed when the hub reads of it
+ * (SessionsRevoked), so everywhere within the hub's second. So a session may be used for a minute after it expired, and for as
+ * long after it was revoked should the event be lost; no wall clock of a gateway takes part.
+ */
+#ifndef ROOKERY_GATEWAY_CACHE_SESSION_H
+#define ROOKERY_GATEWAY_CACHE_SESSION_H
+
+#include "core/domain/account/account.h"
+#include "gateway/gateway.h"
+
+struct session_cache *
+session_cache_new(struct gateway *g); /* NULL on allocation failure; listens to g->hub */
+void session_cache_free(struct session_cache *c);
+bool session_cache_find(struct session_cache *c, struct str token, struct rpc_identity *out);
+void session_cache_revoke(struct session_cache *c, int64_t session_id);
+
+/* Begun before SQL is asked; what was revoked since is not stored. */
+struct session_fill {
+    bool fresh;
+    uint64_t begun;
+    int64_t asked_ns;
+};
+struct session_fill session_cache_fill(const struct session_cache *c);
+void session_cache_store(struct session_cache *c, const struct session_fill *fill, const struct session *s,
+                         struct str token);
+
+#endif

@@ -1,0 +1,137 @@
+/* Live feeds: what the hub tells, queued for the feeder; the story is in live.h. */
+#include "core/base/clock.h"
+#include "gateway/live/live_internal.h"
+
+#define MEMORY_MAX 1000 /* of a partition, when hearing begins */
+
+static void reset_all(void *context) {
+    struct live *l = context;
+    l->queue_len = 0;
+    if (!l->reset_due) l->reset_since_ns = clock_mono_ns();
+    l->reset_due = true;
+    places_note_reset(&l->places);
+    condition_signal(&l->wake);
+}
+
+static void enqueue(struct live *l, const struct tell *t) {
+    if (l->queue_len == LIVE_QUEUE_CAP) {
+        reset_all(l);
+        return;
+    }
+    l->queue[l->queue_len++] = *t;
+    condition_signal(&l->wake);
+}
+
+static void tell_of_post(const Event *e, struct tell *t) {
+    const Rookery__Events__V1__PostCreated *p = e->post_created;
+    t->kind = TELL_ITEM;
+    t->post_id = p->post_id;
+    t->entry = (struct entry){p->post_id, e->actor_id, p->reply_to_account_id, p->repost_of_id,
+                              p->repost_of_author_id};
+}
+
+bool live_tell_of(const Event *e, struct tell *t) {
+    *t = (struct tell){.account_id = e->actor_id};
+    switch (e->what_case) {
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_CREATED: tell_of_post(e, t); return true;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_EDITED:
+        t->kind = TELL_EDITED;
+        t->post_id = e->post_edited->post_id;
+        return true;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_DELETED:
+        t->kind = TELL_DELETED;
+        t->is_repost = e->post_deleted->repost_of_id != 0;
+        t->post_id = e->post_deleted->post_id;
+        return true;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_SESSIONS_REVOKED: t->kind = TELL_SESSIONS; return true;
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_FOLLOWED:
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_UNFOLLOWED:
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_BLOCKED:
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_UNBLOCKED:
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_MUTED:
+    case ROOKERY__EVENTS__V1__EVENT__WHAT_UNMUTED:
+        t->kind = TELL_RELATIONS;
+        t->other_id = e->followed->target_id; /* every Related shares this place */
+        return true;
+    default: return false;
+    }
+}
+
+/* A change of relations is one of both accounts. */
+static void heard_relation(struct live *l, struct tell *t) {
+    const int64_t accounts[] = {t->account_id, t->other_id};
+    for (int i = 0; i < 2; i++) {
+        t->account_id = accounts[i];
+        if (audience_of(&l->by_account, accounts[i])) enqueue(l, t);
+    }
+}
+
+/* Queues what may concern somebody here. */
+static void queue_tell(struct live *l, struct tell *t) {
+    if (list_empty(&l->all)) return;
+    switch (t->kind) {
+    case TELL_ITEM:
+        if (audience_of(&l->by_author, t->account_id)) enqueue(l, t);
+        break;
+    /* These concern followers of whoever reposted it, too: only the feeder can find out who that is. */
+    case TELL_EDITED:
+    case TELL_DELETED: enqueue(l, t); break;
+    case TELL_SESSIONS:
+        if (audience_of(&l->by_account, t->account_id)) enqueue(l, t);
+        break;
+    case TELL_RELATIONS: heard_relation(l, t); break;
+    }
+}
+
+static bool is_idle(const struct live *l) {
+    return l->queue_len == 0 && !l->feeding && !l->reset_due;
+}
+
+static void heard(void *context, const struct hub_heard *h) {
+    struct live *l = context;
+    const Event *e = h->settled ? NULL : h->event;
+    struct live_places *p = &l->places;
+    struct tell t;
+    bool tells = e && live_tell_of(e, &t);
+    /* The feeder is so far behind that the places between would be forgotten. */
+    if (p->n_heard - (l->reset_due ? p->n_reset : p->n_told) >= PLACES_KEPT) reset_all(l);
+    if (places_hear(p, h->partition, h->place, tells ? e->id : 0) && tells) {
+        t.partition = h->partition;
+        t.place = *h->place;
+        t.number = p->n_heard;
+        queue_tell(l, &t);
+    }
+    if (is_idle(l)) places_tell(p, p->n_heard);
+}
+
+/* Not told before the reset is: a token that claims what was missed must not be sent without it. */
+static void begin(void *context, int partition, const struct hub_place *place) {
+    struct live *l = context;
+    places_hear(&l->places, partition, place, 0);
+    reset_all(l);
+}
+
+static void remember(void *context, const struct hub_heard *h) {
+    struct live *l = context;
+    struct tell unused;
+    if (h->event && live_tell_of(h->event, &unused))
+        places_remember(&l->places, h->partition, h->place, h->event->id);
+}
+
+/* Half of what is remembered is left to what is heard. */
+static int64_t memory(const struct live *l) {
+    int64_t share = PLACES_KEPT / 2 / (int64_t)l->places.partitions;
+    return share < MEMORY_MAX ? share : MEMORY_MAX;
+}
+
+void live_listen(struct live *l) {
+    l->listener = (struct hub_listener){
+        .context = l,
+        .heard = heard,
+        .forget = reset_all,
+        .begin = begin,
+        .remember = remember,
+        .memory = memory(l),
+    };
+    hub_listen(l->gateway->hub, &l->listener);
+}

@@ -1,0 +1,142 @@
+/* services: the table of the API's methods, from the descriptor set.
+ *
+ *   services DESCRIPTORS.BIN >services.def
+ *
+ * Prints a line for each method of each service of rookery.v1, in the order of the .proto files:
+ *
+ *   METHOD(path, handler, request, reply, kind, no_side_effects, permission, cost)
+ *
+ * handler is the C function that serves it, SERVICE_METHOD in snake case: a method without one fails to link. request and
+ * reply are messages by the C prefix of the generated code. What a method says of itself is in rookery/v1/options.proto:
+ * a method that leaves out its permission or its cost is an error, with its name. */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/codec/wire.h"
+
+/* Field numbers in google/protobuf/descriptor.proto, and in options.proto. */
+enum {
+    SET_FILE = 1,
+    FILE_PACKAGE = 2,
+    FILE_SERVICE = 6,
+    SERVICE_NAME = 1,
+    SERVICE_METHOD = 2,
+    METHOD_NAME = 1,
+    METHOD_REQUEST = 2,
+    METHOD_REPLY = 3,
+    METHOD_OPTIONS = 4,
+    METHOD_TAKES_STREAM = 5,
+    METHOD_GIVES_STREAM = 6,
+    OPTION_IDEMPOTENCY = 34,
+    OPTION_PERMISSION = 50001,
+    OPTION_COST = 50002,
+};
+enum { NO_SIDE_EFFECTS = 1 };
+
+static const char *const PERMISSIONS[] = {NULL, "ANYBODY", "ACCOUNT", "ANALYST"};
+static const char *const COSTS[] = {NULL,      "LOOKUP",   "PAGE",   "CHANGE",
+                                    "PUBLISH", "PASSWORD", "STREAM", "WORK"};
+
+static int n_wrong;
+
+static struct str bytes_of(struct str message, uint32_t number) {
+    struct wire_field f;
+    while (wire_next(&message, &f))
+        if (f.number == number) return f.payload;
+    return (struct str){"", 0};
+}
+
+static uint64_t number_of(struct str message, uint32_t number) {
+    struct str varint = bytes_of(message, number);
+    uint64_t v = 0;
+    for (size_t i = 0; i < varint.len; i++) v |= (uint64_t)((unsigned char)varint.ptr[i] & 0x7f) << (7 * i);
+    return v;
+}
+
+/* As protoc-c does it: ListFollowersRequest is list_followers_request. */
+static void print_snake(struct str name) {
+    bool was_upper = true;
+    for (size_t i = 0; i < name.len; i++) {
+        bool is_upper = isupper((unsigned char)name.ptr[i]) != 0;
+        if (is_upper && !was_upper) putchar('_');
+        putchar(tolower((unsigned char)name.ptr[i]));
+        was_upper = is_upper;
+    }
+}
+
+/* ".rookery.v1.PostService" without its package. */
+static struct str short_name(struct str full) {
+    for (size_t i = full.len; i-- > 0;)
+        if (full.ptr[i] == '.') return (struct str){full.ptr + i + 1, full.len - i - 1};
+    return full;
+}
+
+static const char *option(const char *const *names, size_t n, uint64_t value, const char *what,
+                          struct str service, struct str method) {
+    if (value < n && names[value]) return names[value];
+    fprintf(stderr, STR_FMT "." STR_FMT " says nothing of its %s, or what this program does not know\n",
+            STR_ARG(service), STR_ARG(method), what);
+    n_wrong++;
+    return "";
+}
+
+static const char *kind_of(struct str method) {
+    bool takes = number_of(method, METHOD_TAKES_STREAM), gives = number_of(method, METHOD_GIVES_STREAM);
+    return takes && gives ? "BIDI" : takes ? "CLIENT_STREAM" : gives ? "SERVER_STREAM" : "UNARY";
+}
+
+static void print_method(struct str package, struct str service, struct str method) {
+    struct str name = bytes_of(method, METHOD_NAME), options = bytes_of(method, METHOD_OPTIONS);
+    printf("METHOD(\"/" STR_FMT "." STR_FMT "/" STR_FMT "\", ", STR_ARG(package), STR_ARG(service),
+           STR_ARG(name));
+    print_snake(service);
+    putchar('_');
+    print_snake(name);
+    printf(", ");
+    print_snake(short_name(bytes_of(method, METHOD_REQUEST)));
+    printf(", ");
+    print_snake(short_name(bytes_of(method, METHOD_REPLY)));
+    printf(
+        ", %s, %s, %s, %s)\n", kind_of(method),
+        number_of(options, OPTION_IDEMPOTENCY) == NO_SIDE_EFFECTS ? "true" : "false",
+        option(PERMISSIONS, sizeof PERMISSIONS / sizeof *PERMISSIONS, number_of(options, OPTION_PERMISSION),
+               "permission", service, name),
+        option(COSTS, sizeof COSTS / sizeof *COSTS, number_of(options, OPTION_COST), "cost", service, name));
+}
+
+static void print_file(struct str file) {
+    struct str package = bytes_of(file, FILE_PACKAGE);
+    struct wire_field f, m;
+    if (!str_eq(package, STR("rookery.v1"))) return;
+    while (wire_next(&file, &f)) {
+        if (f.number != FILE_SERVICE) continue;
+        struct str service = f.payload, rest = service;
+        while (wire_next(&rest, &m))
+            if (m.number == SERVICE_METHOD) print_method(package, bytes_of(service, SERVICE_NAME), m.payload);
+    }
+}
+
+int main(int argc, char **argv) {
+    FILE *in = argc == 2 ? fopen(argv[1], "rb") : NULL;
+    if (!in) {
+        fprintf(stderr, "usage: services DESCRIPTORS.BIN\n");
+        return 2;
+    }
+    struct buf bytes;
+    buf_init(&bytes);
+    size_t got;
+    do {
+        char *room = buf_reserve(&bytes, 65536);
+        got = fread(room, 1, 65536, in);
+        bytes.len += got;
+    } while (got > 0);
+    fclose(in);
+    struct str set = buf_str(&bytes);
+    struct wire_field f;
+    while (wire_next(&set, &f))
+        if (f.number == SET_FILE) print_file(f.payload);
+    buf_free(&bytes);
+    return n_wrong > 0;
+}

@@ -1,0 +1,168 @@
+/* The files of the commands, and their progress. */
+#include "workers/jobs/command/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "workers/jobs/report/display.h"
+
+/* --- input ------------------------------------------------------------------------------------------------
+ */
+
+void input_init(struct input *in, const char *path) {
+    *in = (struct input){.path = path, .name = strcmp(path, "-") == 0 ? "standard input" : path, .fd = -1};
+}
+
+bool input_open(struct input *in, struct jobs_error *error) {
+    struct stat info;
+    if (in->fd >= 0) return true;
+    in->fd = strcmp(in->path, "-") == 0 ? STDIN_FILENO : open(in->path, O_RDONLY | O_CLOEXEC);
+    if (in->fd >= 0 && fstat(in->fd, &info) == 0 && S_ISDIR(info.st_mode)) {
+        return jobs_fail(error, JOBS_FAULT_DATA, "%s is a folder; name a CSV file", in->name);
+    }
+    if (in->fd < 0)
+        return jobs_fail(error, JOBS_FAULT_DATA, "%s cannot be read: %s", in->name, strerror(errno));
+    posix_fadvise(in->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    return true;
+}
+
+void input_close(struct input *in) {
+    if (in->fd > STDERR_FILENO) close(in->fd);
+    in->fd = -1;
+}
+
+static ssize_t read_file(const struct input *in, char *at, size_t room) {
+    ssize_t got;
+    do got = read(in->fd, at, room);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
+bool input_starts_with(struct input *in, const char *bytes, size_t n, bool *does, struct jobs_error *error) {
+    if (!input_open(in, error)) return false;
+    while (in->n_head < n) {
+        ssize_t got = read_file(in, in->head + in->n_head, n - in->n_head);
+        if (got < 0)
+            return jobs_fail(error, JOBS_FAULT_DATA, "%s cannot be read: %s", in->name, strerror(errno));
+        if (got == 0) break;
+        in->n_head += (size_t)got;
+    }
+    *does = in->n_head == n && memcmp(in->head, bytes, n) == 0;
+    return true;
+}
+
+/* Opens at the first read, and closes at the end: of a thousand tables only one is open at a time. */
+ssize_t input_read(struct input *in, char *at, size_t room) {
+    struct jobs_error ignored = {0};
+    if (in->ended) return 0;
+    if (in->fd < 0 && !input_open(in, &ignored)) return -1;
+    if (in->at_head < in->n_head) {
+        size_t n = in->n_head - in->at_head < room ? in->n_head - in->at_head : room;
+        memcpy(at, in->head + in->at_head, n);
+        in->at_head += n;
+        return (ssize_t)n;
+    }
+    ssize_t got = read_file(in, at, room);
+    in->ended = got == 0;
+    if (got == 0 && !in->keep_open) input_close(in);
+    return got;
+}
+
+static ssize_t read_input(void *context, char *at, size_t room) {
+    return input_read(context, at, room);
+}
+
+struct csv_source input_source(struct input *in) {
+    return (struct csv_source){read_input, in};
+}
+
+/* --- output -----------------------------------------------------------------------------------------------
+ */
+
+static bool cannot_write(const char *path, struct jobs_error *error) {
+    return jobs_fail(error, JOBS_FAULT_DATA, "%s cannot be written: %s", path, strerror(errno));
+}
+
+bool output_open(struct output *out, const char *path, struct jobs_error *error) {
+    *out = (struct output){.path = path, .file = stdout};
+    if (!path) return true;
+    out->file = NULL;
+    size_t room = strlen(path) + sizeof ".XXXXXX";
+    out->temporary = malloc(room);
+    if (!out->temporary) return jobs_fail_memory(error, "the table");
+    snprintf(out->temporary, room, "%s.XXXXXX", path);
+    int fd = mkostemp(out->temporary, O_CLOEXEC);
+    mode_t mask = umask(0);
+    umask(mask);
+    if (fd >= 0 && fchmod(fd, 0666 & ~mask) == 0) out->file = fdopen(fd, "w");
+    if (out->file) return true;
+    cannot_write(path, error);
+    if (fd >= 0) {
+        unlink(out->temporary);
+        close(fd);
+    }
+    free(out->temporary);
+    return false;
+}
+
+bool output_open_table(struct output *out, const struct jobs_args *args, struct jobs_error *error) {
+    if (args->output || args->has_format || !isatty(STDOUT_FILENO))
+        return output_open(out, args->output, error);
+    *out = (struct output){.display = true};
+    out->file = open_memstream(&out->text, &out->length);
+    return out->file || jobs_fail_memory(error, "the table");
+}
+
+static bool close_display(struct output *out, bool good, struct jobs_error *error) {
+    if (fclose(out->file) != 0 || !out->text) good = good && jobs_fail_memory(error, "the table");
+    good = good && display_table(out->text, out->length, stdout, error);
+    if (fflush(stdout) != 0) good = good && cannot_write("standard output", error);
+    free(out->text);
+    return good;
+}
+
+bool output_close(struct output *out, bool good, struct jobs_error *error) {
+    const char *name = out->path ? out->path : "standard output";
+    if (out->display) return close_display(out, good, error);
+    if (!out->path) return (fflush(stdout) == 0 || !good || cannot_write(name, error)) && good;
+    bool failed = ferror(out->file);
+    failed |= fclose(out->file) != 0;
+    if (good && failed) good = cannot_write(name, error);
+    if (good && rename(out->temporary, out->path) != 0) good = cannot_write(name, error);
+    if (!good) unlink(out->temporary);
+    free(out->temporary);
+    return good;
+}
+
+/* --- progress ---------------------------------------------------------------------------------------------
+ */
+
+#define PROGRESS_EVERY_MS 500
+
+static bool show_progress(void *context, uint64_t rows) {
+    struct progress *p = context;
+    if (rows == 0) return true;
+    int64_t now = clock_mono_ns() / 1000000;
+    if (now - p->last < PROGRESS_EVERY_MS) return true;
+    p->last = now;
+    p->shown = true;
+    fprintf(stderr, "%.1f M rows read\r", (double)rows / 1e6);
+    return true;
+}
+
+void progress_begin(struct progress *p, const struct jobs_args *args, struct grouped_spec *spec) {
+    *p =
+        (struct progress){.wanted = !args->quiet && isatty(STDERR_FILENO), .last = clock_mono_ns() / 1000000};
+    if (!p->wanted) return;
+    spec->go_on = show_progress;
+    spec->context = p;
+}
+
+void progress_end(struct progress *p) {
+    if (p->shown) fputs("\033[K", stderr);
+}

@@ -1,0 +1,36 @@
+/* genomics: the models of genes over tables with named columns (association.h, log2sum.h), from files to a file. */
+#ifndef ROOKERY_WORKERS_JOBS_FIT_GENOMICS_H
+#define ROOKERY_WORKERS_JOBS_FIT_GENOMICS_H
+
+#include "workers/jobs/report/results.h"
+#include "workers/jobs/table/dataset.h"
+
+/* A table: where it comes from, and how it is written. */
+struct genomics_file {
+    const char *name; /* what errors call it; NULL: there is none */
+    struct csv_source source;
+    struct dataset_options options;
+};
+
+/* Columns and values by name; NULL: the default. */
+struct genomics_spec {
+    enum results_format format;
+    const char *patient;
+    /* association */
+    const char *variant, *status, *diseased, *healthy;
+    size_t top, min_patients;
+    /* expression */
+    const char *transcript, *tpm;
+    bool null_as_zero;
+};
+
+/* Writes the table of `jobs associate`. False with *error set. */
+bool genomics_associate(const struct genomics_spec *spec, const struct genomics_file *rows, FILE *out,
+                        struct jobs_error *error);
+/* Writes the table of `jobs expression`. map and symbols (which may be absent) have two columns, transcript and gene,
+ * gene and symbol. What was left out is said in notes (NULL: not). */
+bool genomics_express(const struct genomics_spec *spec, const struct genomics_file *rows,
+                      const struct genomics_file *map, const struct genomics_file *symbols, FILE *out,
+                      FILE *notes, struct jobs_error *error);
+
+#endif

@@ -1,0 +1,147 @@
+/* Computing on the thread pool, and what every step needs. Contract: role.h. */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "workers/jobs/role/role.h"
+
+/* Behind the event loop and behind other processes: what people wait for goes first. */
+#define COMPUTE_NICE 5
+#define WATCH_MS 250
+
+/* One per core, and never all of the pool's threads (four): connecting looks names up on it. */
+static int64_t count_places(void) {
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores < 1 ? 1 : cores > 3 ? 3 : cores;
+}
+
+struct jobs_lane *jobs_lane_new(void) {
+    struct jobs_lane *j = calloc(1, sizeof *j);
+    if (j) semaphore_init(&j->places, count_places(), SIZE_MAX);
+    return j;
+}
+
+void jobs_lane_free(struct jobs_lane *j) {
+    free(j);
+}
+
+struct piece {
+    jobs_piece *fn;
+    void *arg;
+    bool more;
+};
+
+static void on_thread(void *arg) {
+    static _Thread_local bool nice_already;
+    struct piece *p = arg;
+    if (!nice_already) setpriority(PRIO_PROCESS, (id_t)gettid(), COMPUTE_NICE);
+    nice_already = true;
+    p->more = p->fn(p->arg);
+}
+
+int jobs_compute(struct fiber *self, struct worker *w, jobs_piece *fn, void *arg) {
+    struct piece p = {.fn = fn, .arg = arg, .more = true};
+    while (p.more) {
+        if (w->stopping) return ERR_UNAVAILABLE;
+        int e = fiber_offload(self, on_thread, &p);
+        if (e != 0) return e;
+    }
+    return 0;
+}
+
+int jobs_wait_child(struct fiber *self, struct fiber *child, struct latch *done) {
+    int e = latch_wait(self, done);
+    if (done->left == 0) return e;
+    fiber_cancel(child);
+    done->waiter = self;
+    while (done->left > 0) fiber_park_uninterruptible(self);
+    return e;
+}
+
+/* Looks whether the computation is still wanted. */
+struct watch {
+    struct worker *worker;
+    struct jobs_wanted wanted;
+    int64_t next_touch_ns;
+    _Atomic bool *stop;
+    struct latch left;
+};
+
+static const struct pg_stmt STATE = {
+    .name = "role_state",
+    .sql = "SELECT state FROM jobs WHERE id = $1 UNION ALL SELECT state FROM datasets WHERE id = $2",
+    .read_only = true,
+};
+
+static bool has_left(struct fiber *self, const struct watch *watch) {
+    const struct jobs_wanted *wanted = &watch->wanted;
+    struct pg_result *r;
+    int e =
+        domain_exec_ids(self, &watch->worker->domain, &STATE, wanted->job_id, wanted->dataset_id, &r, NULL);
+    return e == 0 && (pg_rows(r) == 0 || pg_get_i64(r, 0, 0) != wanted->state);
+}
+
+/* So that what only takes long is not taken for lost (requeue.h). */
+static const struct pg_stmt TOUCH = {
+    .name = "role_touch",
+    .sql = "WITH d AS (UPDATE datasets SET touched_at = now() WHERE id = $2)"
+           " UPDATE jobs SET touched_at = now() WHERE id = $1",
+};
+
+static void touch(struct fiber *self, struct watch *watch) {
+    struct domain *d = &watch->worker->domain;
+    if (loop_now_ns(d->loop) < watch->next_touch_ns) return;
+    watch->next_touch_ns = loop_now_ns(d->loop) + d->config->job_stall_s * NS_PER_S / 4;
+    struct pg_result *r;
+    domain_exec_ids(self, d, &TOUCH, watch->wanted.job_id, watch->wanted.dataset_id, &r, NULL);
+}
+
+static void watch_job(struct fiber *self, void *arg) {
+    struct watch *watch = arg;
+    while (!*watch->stop && fiber_sleep_ms(self, WATCH_MS) == 0) {
+        touch(self, watch);
+        if (watch->worker->stopping || has_left(self, watch)) *watch->stop = true;
+        arena_reset(fiber_arena(self));
+    }
+    latch_done(&watch->left);
+}
+
+int jobs_compute_long(struct fiber *self, struct worker *w, struct jobs_wanted wanted, jobs_piece *fn,
+                      void *arg, _Atomic bool *stop) {
+    struct piece p = {.fn = fn, .arg = arg};
+    struct watch watch = {.worker = w, .wanted = wanted, .stop = stop};
+    struct fiber_options options = {.name = "job watch"};
+    struct fiber *watcher;
+    latch_init(&watch.left, 1);
+    int e = fiber_spawn(w->domain.loop, &options, watch_job, &watch, &watcher);
+    if (e != 0) return e;
+    e = fiber_offload(self, on_thread, &p);
+    if (!*stop) fiber_cancel(watcher); /* else it ends, or has ended, by itself */
+    watch.left.waiter = self;
+    while (watch.left.left > 0) fiber_park_uninterruptible(self);
+    return e != 0 ? e : *stop && w->stopping ? ERR_UNAVAILABLE : 0;
+}
+
+struct str role_clean_text(struct arena *a, const char *text) {
+    struct str in = str_from(text);
+    if (str_is_utf8(in)) return in;
+    struct buf out;
+    buf_init(&out);
+    while (in.len > 0) {
+        /* The longest character here that is whole: one to four bytes. */
+        size_t n = 1;
+        while (n < 4 && n < in.len && !str_is_utf8((struct str){in.ptr, n})) n++;
+        if (str_is_utf8((struct str){in.ptr, n})) {
+            buf_append(&out, in.ptr, n);
+        } else {
+            buf_append_cstr(&out, "\xEF\xBF\xBD");
+            n = 1;
+        }
+        in = (struct str){in.ptr + n, in.len - n};
+    }
+    struct str clean = {arena_strndup(a, out.ptr, out.len), out.len};
+    buf_free(&out);
+    return clean;
+}

@@ -13,7 +13,7 @@ WORKDIR /src
 # First what seldom changes, so that the packages are installed once.
 COPY scripts/setup scripts/lib.sh scripts/lib-servers.sh scripts/
 RUN scripts/setup --build
-COPY Makefile ./
+COPY Makefile VERSION ./
 COPY proto proto
 COPY core core
 COPY gateway gateway

@@ -1,12 +1,22 @@
-# Rookery: one non-recursive Makefile.
+# Rookery: one non-recursive Makefile. Targets, as `make help` shows them:
 #
 #   make              the two daemons, build/rookery-gateway and build/rookery-worker
+#   make check        scripts/test: every test, against servers of their own
+#   make install      into PREFIX (/usr/local), below DESTDIR: the daemons, their man pages and this documentation
+#   make dist         build/rookery-VERSION.tar.gz, of what is committed
+#   make man          the man pages, from what --help says, in build/man/
 #   make tools        the load generator and the other programs the tests and the benchmarks use
 #   make tests        every unit-test program, in build/tests/
 #   make fuzz         the libFuzzer targets, with clang, in build-fuzz/tests/fuzz/
-#   make format       rewrite the sources with clang-format;  make lint  check them, and the include direction
-#   make SANITIZE=1   an ASan + UBSan build (use another BUILD= to keep both)
-#   make CC=clang     with clang
+#   make format       rewrite the sources with clang-format
+#   make lint         check the format, the direction of includes, circles, the protos
+#   make clean        remove the build folder
+#
+#   BUILD=FOLDER      another build folder
+#   CC=clang          another compiler
+#   SANITIZE=1        with AddressSanitizer and UndefinedBehaviorSanitizer (use another BUILD= to keep both)
+#   WERROR=           a warning does not stop the build: for packagers, whose compiler may be newer
+#   CFLAGS=, LDFLAGS= added to ours
 #
 # Sources are found by folder: a new .c file needs no line here.
 
@@ -14,14 +24,27 @@ BUILD ?= build
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 CXX := $(if $(filter default,$(origin CXX)),g++,$(CXX))
 PROTO_INCLUDES := -Iproto -Itests/proto -I/usr/share/grpc-proto -I/usr/include
-PKGS := libuv libnghttp2 hiredis libprotobuf-c jansson libsodium libpq libutf8proc
+VERSION := $(shell cat VERSION)
+PREFIX ?= /usr/local
 
-WARN := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
-# makecontext and siglongjmp switch between stacks, which _FORTIFY_SOURCE's longjmp check refuses.
-CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -O2 -g -fno-omit-frame-pointer -fno-plt $(WARN) $(CFLAGS)
-CPPFLAGS_ALL := -U_FORTIFY_SOURCE -I. -I$(BUILD)/proto $(shell pkg-config --cflags $(PKGS) 2>/dev/null) -I/usr/include/postgresql $(CPPFLAGS)
+# Libraries, and from which version on they have what is used of them (libpq: pipeline mode).
+REQUIRED := libuv:1.42 libnghttp2:1.43 hiredis:0.14 libprotobuf-c:1.3 jansson:2.13 libsodium:1.0.18 libpq:14 libutf8proc:2.5
+PKGS := $(foreach p,$(REQUIRED),$(firstword $(subst :, ,$(p))))
+ifeq ($(filter help clean dist format,$(MAKECMDGOALS)),)
+TOO_OLD := $(foreach p,$(REQUIRED),$(shell pkg-config --atleast-version=$(lastword $(subst :, ,$(p))) $(firstword $(subst :, ,$(p))) 2>/dev/null || echo "$(firstword $(subst :, ,$(p))) $(lastword $(subst :, ,$(p)))"))
+ifneq ($(strip $(TOO_OLD)),)
+$(error Rookery needs these libraries, in at least these versions, with their headers: $(TOO_OLD). On Debian, scripts/setup installs them)
+endif
+endif
+
+WERROR ?= 1
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(filter-out 0,$(WERROR)),-Werror)
+HARDEN := -fstack-protector-strong -fstack-clash-protection -fPIE $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),-fcf-protection)
+FORTIFY := -U_FORTIFY_SOURCE $(if $(SANITIZE)$(FUZZ),,-D_FORTIFY_SOURCE=2)
+CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -O2 -g -fno-omit-frame-pointer -fno-plt $(HARDEN) $(WARN) $(CFLAGS)
+CPPFLAGS_ALL := $(FORTIFY) -I. -I$(BUILD)/proto $(shell pkg-config --cflags $(PKGS) 2>/dev/null) -I/usr/include/postgresql $(CPPFLAGS)
 LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -llapacke -lopenblas -lm -lpthread
-LDFLAGS_ALL := -Wl,--as-needed $(LDFLAGS)
+LDFLAGS_ALL := -pie -Wl,--as-needed -Wl,-z,relro,-z,now $(LDFLAGS)
 ifdef SANITIZE
 CFLAGS_ALL += -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1
 LDFLAGS_ALL += -fsanitize=address,undefined
@@ -72,7 +95,7 @@ TOOL_BIN := $(foreach d,$(TOOL_DIRS),$(BUILD)/$(notdir $(d:/=))) $(BUILD)/stepcl
 # What is made on the way is kept: removed, it would be made and compiled again each time.
 .SECONDARY:
 
-.PHONY: all daemons tools tests fuzz proto format lint clean
+.PHONY: all help check install dist man daemons tools tests fuzz proto format lint clean
 all: daemons
 daemons: $(BUILD)/rookery-gateway $(BUILD)/rookery-worker
 tools: $(TOOL_BIN)
@@ -84,6 +107,25 @@ fuzz:
 	$(MAKE) FUZZ=1 CC=clang BUILD=$(BUILD)-fuzz fuzz
 endif
 proto: $(PB_C) $(DESCRIPTORS)
+help:
+	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
+check:
+	scripts/test
+
+MAN := $(BUILD)/man/rookery-gateway.1 $(BUILD)/man/rookery-worker.1
+man: $(MAN)
+$(BUILD)/man/%.1: $(BUILD)/% scripts/generate/man
+	@mkdir -p $(@D)
+	scripts/generate/man $< $(VERSION) >$@.new
+	mv $@.new $@
+install: daemons man
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/rookery-gateway $(BUILD)/rookery-worker
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(MAN)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/rookery README.md ARCHITECTURE.md CHANGELOG.md LICENSE
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/rookery/docs docs/*.md
+dist:
+	@mkdir -p $(BUILD)
+	git archive --prefix=rookery-$(VERSION)/ -o $(BUILD)/rookery-$(VERSION).tar.gz HEAD
 
 $(BUILD)/rookery-gateway: $(BUILD)/gateway/main.o $(GATEWAY_LIB) $(CORE_LIB)
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS)
@@ -150,6 +192,10 @@ $(BUILD)/proto/grpc/%.pb-c.c $(BUILD)/proto/grpc/%.pb-c.h: /usr/share/grpc-proto
 $(DESCRIPTORS): $(addprefix proto/,$(PROTOS))
 	@mkdir -p $(@D)
 	protoc $(PROTO_INCLUDES) --include_imports --descriptor_set_out=$@ $(PROTOS) $(PROTOS_STD)
+# siglongjmp switches between stacks, which _FORTIFY_SOURCE's longjmp check refuses.
+$(BUILD)/core/async/fiber.o: CPPFLAGS_ALL += -U_FORTIFY_SOURCE
+$(BUILD)/core/process/process.o: CPPFLAGS_ALL += -DROOKERY_VERSION='"$(VERSION)"'
+$(BUILD)/core/process/process.o: VERSION
 # The descriptor set is embedded with .incbin, from the build folder.
 $(BUILD)/core/codec/descriptors.o: CPPFLAGS_ALL += -DDESCRIPTORS_BIN='"$(DESCRIPTORS)"'
 $(BUILD)/core/codec/descriptors.o: $(DESCRIPTORS)

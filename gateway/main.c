@@ -154,6 +154,7 @@ static int usage(FILE *out, int status) {
           "       rookery-gateway health [ADDR:PORT]    ask a running gateway whether it serves\n"
           "       rookery-gateway methods               list the API's methods, who may call them and their "
           "cost\n"
+          "       rookery-gateway --version             which version this is\n"
           "       rookery-gateway --help                this text\n\nSettings, from the environment:\n",
           out);
     config_print(out);
@@ -185,6 +186,7 @@ int main(int argc, char **argv) {
     struct config *config = &process.config;
     const char *command = argc > 1 ? argv[1] : "";
     signal(SIGPIPE, SIG_IGN);
+    if (process_print_version(PROGRAM, argc, argv)) return 0;
     int status = argc > 1 ? help_or_complain(argc, argv) : -1;
     if (status >= 0) return status;
     status = process_configure(PROGRAM, config);

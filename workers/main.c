@@ -186,6 +186,7 @@ static const struct command *const COMMANDS[] = {
 
 static int usage(FILE *out, int status) {
     fputs("Usage: rookery-worker              do the work of ROOKERY_ROLES until SIGTERM\n"
+          "       rookery-worker --version    which version this is\n"
           "       rookery-worker --help       this text\n",
           out);
     for (const struct command *const *c = COMMANDS; *c; c++)
@@ -199,6 +200,7 @@ int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     role_table_set(ROLES);
     if (argc == 1) return work_until_signal();
+    if (process_print_version(PROGRAM, argc, argv)) return 0;
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) return usage(stdout, 0);
     for (const struct command *const *c = COMMANDS; *c; c++)
         if (strcmp(argv[1], (*c)->name) == 0) return (*c)->run(argc - 1, argv + 1);

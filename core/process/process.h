@@ -10,6 +10,11 @@
 
 #include "core/process/connect.h"
 
+/* "0.3.0" */
+const char *process_version(void);
+/* Is the command line one that only asks for the version? Then prints it. */
+bool process_print_version(const char *program, int argc, char **argv);
+
 /* Reads the configuration from the environment. 0, or the exit status after a sentence on standard error, which begins
  * with the program's name ("rookery-gateway"); nothing is owned then. */
 int process_configure(const char *program, struct config *config);

@@ -229,6 +229,13 @@ class Writers:
             thread.join()
 
 
+def let_expire(stack, eve):
+    """No event tells of it: the gateway finds out by itself, in its own time."""
+    feed = Feed(eve)
+    stack.sql(f"UPDATE sessions SET expires_at = now() WHERE account_id = {eve.id}")
+    return feed
+
+
 def cut_again_and_again(reader_at, authors):
     """Two gateways in turn; each stream is left in the middle of whatever it is sending."""
     first = Feed(reader_at[0])
@@ -272,6 +279,7 @@ with Stack() as stack:
     people = People(channels[0])
     ada, bob, cleo, dora = people.named("ada", "bob", "cleo", "dora")
     bob.follow(ada)
+    expired = let_expire(stack, people.named("eve")[0])
     late_commit(stack, ada, bob)
     changes(ada, bob, cleo)
     twice(stack, ada, bob)
@@ -283,6 +291,8 @@ with Stack() as stack:
     dora.follow(ada)
     dora.follow(cleo)
     cut_again_and_again([dora, dora.at(channels[1])], [ada, cleo.at(channels[1])])
+    check("the stream of a session that expired has been ended", eventually(expired.ended.is_set))
+    check("with UNAUTHENTICATED", expired.code == grpc.StatusCode.UNAUTHENTICATED, expired.code)
     missed_by_the_hub(stack, ada, bob)
     another_epoch(stack, ada, bob)
 done_testing()

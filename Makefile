@@ -174,9 +174,9 @@ $(BUILD)/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c | $(PB_C) $(TEST_PB_C)
 # Files import one another, so all of them are there before the first is compiled. The header is named too, so that what
 # includes it is compiled again.
 MESSAGES := $(addprefix $(BUILD)/messages/,$(filter-out $(PROTO_OPTIONS),$(PROTOS)))
-$(BUILD)/messages/%.proto: proto/%.proto
+$(BUILD)/messages/%.proto: proto/%.proto Makefile
 	@mkdir -p $(@D)
-	sed -e '/^service /,/^}/d' -e '\,^import "$(PROTO_OPTIONS)",d' $< >$@
+	sed -e '/^service /,/^}/d' -e '\,^import "$(PROTO_OPTIONS)",d' -e 's/ \[(max_bytes) = [0-9]*\]//' $< >$@
 $(BUILD)/proto/%.pb-c.c $(BUILD)/proto/%.pb-c.h: $(BUILD)/messages/%.proto | $(MESSAGES)
 	@mkdir -p $(BUILD)/proto
 	protoc-c -I$(BUILD)/messages $(PROTO_INCLUDES) --c_out=$(BUILD)/proto $<

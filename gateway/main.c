@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/codec/bounds.h"
 #include "core/process/process.h"
 #include "core/process/routes.h"
 #include "core/rpc/probe.h"
@@ -19,6 +20,7 @@
 struct process {
     struct gateway gateway;
     struct config config;
+    struct bounds bounds;
 };
 
 /* ---- plain routes -------------------------------------------------------------------------------------- */
@@ -86,10 +88,12 @@ static int listen_for_calls(struct process *p, struct fault *fault) {
     struct gateway *g = &p->gateway;
     size_t n_methods;
     const struct rpc_method *methods = service_methods(&n_methods);
+    service_bounds_init(&p->bounds);
     struct rpc_server_options o = {
         .listen = p->config.listen,
         .methods = methods,
         .n_methods = n_methods,
+        .bounds = &p->bounds,
         .routes = ROUTES,
         .n_routes = sizeof ROUTES / sizeof *ROUTES,
         .authenticate = auth_authenticate,
@@ -124,6 +128,7 @@ static void stop(struct fiber *self, void *context) {
     g->draining = true;
     if (g->server) rpc_server_stop(self, g->server, p->config.drain_ms);
     gateway_close(self, g);
+    bounds_free(&p->bounds);
     domain_disconnect(self, &g->domain);
 }
 

@@ -1,4 +1,5 @@
 /* Messages as a call frames them: envelopes, encoding and decoding. */
+#include "core/codec/bounds.h"
 #include "core/codec/codec.h"
 #include "core/rpc/rpc_internal.h"
 
@@ -38,7 +39,8 @@ const ProtobufCMessage *rpc_decode(struct rpc_call *call, struct str bytes, stru
     ProtobufCMessage *m =
         call->codec == RPC_JSON ? json_decode(type, bytes, a, fault) : pb_decode(type, bytes, a, fault);
     a->limit = limit;
-    return m;
+    const struct bounds *bounds = call->server->options.bounds;
+    return m && bounds && bounds_check(bounds, m, fault) != 0 ? NULL : m;
 }
 
 static size_t message_limit(const struct rpc_call *call) {

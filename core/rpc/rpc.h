@@ -24,6 +24,7 @@
 #include "core/base/str.h"
 
 struct metrics;
+struct bounds;
 struct rpc_call;
 struct rpc_server;
 
@@ -123,6 +124,7 @@ struct rpc_server_options {
     const struct rpc_method
         *methods; /* borrowed, n_methods; grpc.health.v1 and reflection are added by the server */
     size_t n_methods;
+    const struct bounds *bounds; /* of requests (core/codec/bounds.h); borrowed; NULL: none */
     const struct http_route *routes;
     size_t n_routes;
     /* Runs in the call's fiber before the handler of methods that are not public. 0 to go on. */

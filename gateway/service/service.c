@@ -1,6 +1,7 @@
 /* The table of the API's methods. */
 #include "gateway/service/service.h"
 
+#include "core/codec/bounds.h"
 #include "rookery/v1/account.pb-c.h"
 #include "rookery/v1/graph.pb-c.h"
 #include "rookery/v1/job.pb-c.h"
@@ -20,9 +21,23 @@ static const struct rpc_method METHODS[] = {
         .permission = PERMISSION_##permission_,                                                              \
         .cost = COST_##cost_,                                                                                \
     },
+#define BOUND(message, field, max_bytes)
 #include "services.def"
 #undef METHOD
+#undef BOUND
 };
+
+static const struct bound BOUNDS[] = {
+#define METHOD(path, handler, request, reply, kind, no_side_effects, permission, cost)
+#define BOUND(message_, field_, max_bytes_) {&rookery__v1__##message_##__descriptor, field_, max_bytes_},
+#include "services.def"
+#undef METHOD
+#undef BOUND
+};
+
+void service_bounds_init(struct bounds *b) {
+    bounds_init(b, BOUNDS, sizeof BOUNDS / sizeof *BOUNDS);
+}
 #define N_METHODS (sizeof METHODS / sizeof *METHODS)
 
 const struct rpc_method *service_methods(size_t *n) {

@@ -13,9 +13,14 @@ enum permission { PERMISSION_ANYBODY = 1, PERMISSION_ACCOUNT, PERMISSION_ANALYST
 enum cost { COST_LOOKUP = 1, COST_PAGE, COST_CHANGE, COST_PUBLISH, COST_PASSWORD, COST_STREAM, COST_WORK };
 
 #define METHOD(path, handler, request, reply, kind, no_side_effects, permission, cost) rpc_handler handler;
+#define BOUND(message, field, max_bytes)
 #include "services.def"
 #undef METHOD
+#undef BOUND
 
+/* The bounds of texts in requests. */
+struct bounds;
+void service_bounds_init(struct bounds *b);
 /* All of them. */
 const struct rpc_method *service_methods(size_t *n);
 /* For people: a line for each. */

@@ -1,14 +1,16 @@
-/* services: the table of the API's methods, from the descriptor set.
+/* services: the tables of the API's methods and of the bounds of texts in requests, from the descriptor set.
  *
  *   services DESCRIPTORS.BIN >services.def
  *
- * Prints a line for each method of each service of rookery.v1, in the order of the .proto files:
+ * Prints a line for each method of each service of rookery.v1, in the order of the .proto files, and one for each text (and
+ * bytes) of a message that a request may hold:
  *
  *   METHOD(path, handler, request, reply, kind, no_side_effects, permission, cost)
+ *   BOUND(message, field_number, max_bytes)
  *
  * handler is the C function that serves it, SERVICE_METHOD in snake case: a method without one fails to link. request and
  * reply are messages by the C prefix of the generated code. What a method says of itself is in rookery/v1/options.proto:
- * a method that leaves out its permission or its cost is an error, with its name. */
+ * a method that leaves out its permission or its cost, and a text without a bound, is an error, with its name. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +22,7 @@
 enum {
     SET_FILE = 1,
     FILE_PACKAGE = 2,
+    FILE_MESSAGE = 4,
     FILE_SERVICE = 6,
     SERVICE_NAME = 1,
     SERVICE_METHOD = 2,
@@ -29,11 +32,28 @@ enum {
     METHOD_OPTIONS = 4,
     METHOD_TAKES_STREAM = 5,
     METHOD_GIVES_STREAM = 6,
+    MESSAGE_NAME = 1,
+    MESSAGE_FIELD = 2,
+    FIELD_NAME = 1,
+    FIELD_NUMBER = 3,
+    FIELD_TYPE = 5,
+    FIELD_TYPE_NAME = 6,
+    FIELD_OPTIONS = 8,
+    OPTION_MAX_BYTES = 50003,
     OPTION_IDEMPOTENCY = 34,
     OPTION_PERMISSION = 50001,
     OPTION_COST = 50002,
 };
 enum { NO_SIDE_EFFECTS = 1 };
+enum { TYPE_STRING = 9, TYPE_MESSAGE = 11, TYPE_BYTES = 12 };
+#define MESSAGES_MAX 1000
+
+struct message {
+    struct str name, bytes;
+    bool in_request;
+};
+static struct message messages[MESSAGES_MAX];
+static size_t n_messages;
 
 static const char *const PERMISSIONS[] = {NULL, "ANYBODY", "ACCOUNT", "ANALYST"};
 static const char *const COSTS[] = {NULL,      "LOOKUP",   "PAGE",   "CHANGE",
@@ -118,6 +138,67 @@ static void print_file(struct str file) {
     }
 }
 
+static void note_messages(struct str file) {
+    struct wire_field f;
+    if (!str_eq(bytes_of(file, FILE_PACKAGE), STR("rookery.v1"))) return;
+    while (wire_next(&file, &f))
+        if (f.number == FILE_MESSAGE && n_messages < MESSAGES_MAX)
+            messages[n_messages++] = (struct message){bytes_of(f.payload, MESSAGE_NAME), f.payload, false};
+}
+
+static void mark_in_request(struct str name) {
+    struct wire_field f;
+    for (size_t i = 0; i < n_messages; i++) {
+        if (messages[i].in_request || !str_eq(messages[i].name, name)) continue;
+        messages[i].in_request = true;
+        struct str rest = messages[i].bytes;
+        while (wire_next(&rest, &f))
+            if (f.number == MESSAGE_FIELD && number_of(f.payload, FIELD_TYPE) == TYPE_MESSAGE)
+                mark_in_request(short_name(bytes_of(f.payload, FIELD_TYPE_NAME)));
+    }
+}
+
+static void mark_requests(struct str file) {
+    struct wire_field f, m;
+    if (!str_eq(bytes_of(file, FILE_PACKAGE), STR("rookery.v1"))) return;
+    while (wire_next(&file, &f)) {
+        if (f.number != FILE_SERVICE) continue;
+        struct str rest = f.payload;
+        while (wire_next(&rest, &m))
+            if (m.number == SERVICE_METHOD) mark_in_request(short_name(bytes_of(m.payload, METHOD_REQUEST)));
+    }
+}
+
+static void print_bound(const struct message *m, struct str field) {
+    uint64_t type = number_of(field, FIELD_TYPE);
+    if (type != TYPE_STRING && type != TYPE_BYTES) return;
+    struct str name = bytes_of(field, FIELD_NAME);
+    uint64_t most = number_of(bytes_of(field, FIELD_OPTIONS), OPTION_MAX_BYTES);
+    if (most == 0) {
+        fprintf(stderr, STR_FMT "." STR_FMT " may come from anybody, and says nothing of its max_bytes\n",
+                STR_ARG(m->name), STR_ARG(name));
+        n_wrong++;
+    }
+    printf("BOUND(");
+    print_snake(m->name);
+    printf(", %d, %d)\n", (int)number_of(field, FIELD_NUMBER), (int)most);
+}
+
+static void print_bounds(void) {
+    struct wire_field f;
+    for (const struct message *m = messages; m < messages + n_messages; m++) {
+        struct str rest = m->bytes;
+        while (m->in_request && wire_next(&rest, &f))
+            if (f.number == MESSAGE_FIELD) print_bound(m, f.payload);
+    }
+}
+
+static void each_file(struct str set, void (*fn)(struct str file)) {
+    struct wire_field f;
+    while (wire_next(&set, &f))
+        if (f.number == SET_FILE) fn(f.payload);
+}
+
 int main(int argc, char **argv) {
     FILE *in = argc == 2 ? fopen(argv[1], "rb") : NULL;
     if (!in) {
@@ -133,10 +214,10 @@ int main(int argc, char **argv) {
         bytes.len += got;
     } while (got > 0);
     fclose(in);
-    struct str set = buf_str(&bytes);
-    struct wire_field f;
-    while (wire_next(&set, &f))
-        if (f.number == SET_FILE) print_file(f.payload);
+    each_file(buf_str(&bytes), note_messages);
+    each_file(buf_str(&bytes), mark_requests);
+    each_file(buf_str(&bytes), print_file);
+    print_bounds();
     buf_free(&bytes);
     return n_wrong > 0;
 }

@@ -9,7 +9,8 @@
 #   make tests        every unit-test program, in build/tests/
 #   make fuzz         the libFuzzer targets, with clang, in build-fuzz/tests/fuzz/
 #   make format       rewrite the sources with clang-format
-#   make lint         check the format, the direction of includes, circles, the protos
+#   make lint         check the format, the direction of includes, circles, the protos, what docs/ has of them
+#   make docs         write docs/api.md and docs/configuration.md again, which are made of the protos and the settings
 #   make clean        remove the build folder
 #
 #   BUILD=FOLDER      another build folder
@@ -95,7 +96,7 @@ TOOL_BIN := $(foreach d,$(TOOL_DIRS),$(BUILD)/$(notdir $(d:/=))) $(BUILD)/stepcl
 # What is made on the way is kept: removed, it would be made and compiled again each time.
 .SECONDARY:
 
-.PHONY: all help check install dist man daemons tools tests fuzz proto format lint clean
+.PHONY: all help check install dist man docs daemons tools tests fuzz proto format lint clean
 all: daemons
 daemons: $(BUILD)/rookery-gateway $(BUILD)/rookery-worker
 tools: $(TOOL_BIN)
@@ -230,6 +231,10 @@ lint: daemons
 	scripts/check-includes
 	scripts/check-circles $(BUILD)
 	scripts/check-protos
+	scripts/generate/docs --check $(BUILD)
+# What docs/ has of the tables.
+docs: daemons
+	scripts/generate/docs $(BUILD)
 clean:
 	rm -rf $(BUILD)
 

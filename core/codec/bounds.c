@@ -38,8 +38,8 @@ static int check_length(const struct bounds *b, const ProtobufCMessage *m, const
                         size_t bytes, struct fault *fault) {
     const struct bound *bound = idmap_get(&b->by_field, key_of(m->descriptor, f->id));
     if (!bound || bytes <= bound->max_bytes) return 0;
-    return fault_field(fault, ERR_INVALID_ARGUMENT, f->name, "%s must be at most %zu bytes, this has %zu", f->name,
-                       bound->max_bytes, bytes);
+    return fault_field(fault, ERR_INVALID_ARGUMENT, f->name, "%s must be at most %zu bytes, this has %zu",
+                       f->name, bound->max_bytes, bytes);
 }
 
 static int check_field(const struct bounds *b, const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f,
@@ -65,7 +65,8 @@ int bounds_check(const struct bounds *b, const ProtobufCMessage *m, struct fault
     int e = 0;
     for (unsigned i = 0; i < m->descriptor->n_fields && e == 0; i++) {
         const ProtobufCFieldDescriptor *f = &m->descriptor->fields[i];
-        if (f->type == PROTOBUF_C_TYPE_MESSAGE || f->type == PROTOBUF_C_TYPE_STRING || f->type == PROTOBUF_C_TYPE_BYTES)
+        if (f->type == PROTOBUF_C_TYPE_MESSAGE || f->type == PROTOBUF_C_TYPE_STRING ||
+            f->type == PROTOBUF_C_TYPE_BYTES)
             e = check_field(b, m, f, fault);
     }
     return e;

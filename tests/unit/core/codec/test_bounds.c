@@ -47,9 +47,11 @@ static void of_a_oneof_only_what_is_set_counts(void **state) {
     Request r = GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__INIT;
     r.file_by_filename = (char *)"long";
     assert_int_equal(check(&r.base, NULL), 0);
-    r.message_request_case = GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL;
+    r.message_request_case =
+        GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL;
     assert_int_equal(check(&r.base, NULL), 0); /* it has no bound */
-    r.message_request_case = GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_BY_FILENAME;
+    r.message_request_case =
+        GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_BY_FILENAME;
     assert_refused(&r.base, "file_by_filename", "file_by_filename must be at most 2 bytes, this has 4");
 }
 
@@ -62,7 +64,8 @@ static void messages_in_messages_are_looked_at(void **state) {
     Grpc__Reflection__V1__ServiceResponse *both[] = {&services[0], &services[1]};
     list.service = both;
     list.n_service = 2;
-    r.message_response_case = GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_LIST_SERVICES_RESPONSE;
+    r.message_response_case =
+        GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_LIST_SERVICES_RESPONSE;
     r.list_services_response = &list;
     services[0].name = services[1].name = (char *)"abc";
     assert_int_equal(check(&r.base, NULL), 0);
@@ -79,7 +82,8 @@ static void bytes_have_bounds_too(void **state) {
     r.n_file_descriptor_proto = 2;
     assert_int_equal(check(&r.base, NULL), 0);
     files[1].len = 6;
-    assert_refused(&r.base, "file_descriptor_proto", "file_descriptor_proto must be at most 5 bytes, this has 6");
+    assert_refused(&r.base, "file_descriptor_proto",
+                   "file_descriptor_proto must be at most 5 bytes, this has 6");
 }
 
 int main(void) {

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# The table of services: a line for each method and each text of a request; what a proto leaves out is an error that names it.
+
+# shellcheck source=../lib/tap.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/tap.sh"
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+build=${ROOKERY_BUILD:-build}
+[[ $build == /* ]] || build=$root/$build
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work/rookery/v1"
+cp "$root/proto/rookery/v1/options.proto" "$work/rookery/v1/"
+
+# table RPC-OPTIONS TEXT-OPTIONS: what is made of a service with one method, whose request holds a message with a text.
+table() {
+    cat >"$work/rookery/v1/nest.proto" <<TEXT
+syntax = "proto3";
+package rookery.v1;
+import "rookery/v1/options.proto";
+service NestService {
+  rpc LayEgg(LayEggRequest) returns (stream LayEggResponse) {
+    $1
+  }
+}
+message Egg { repeated string spots = 7$2; }
+message LayEggRequest { Egg egg = 1; }
+message LayEggResponse { string sound = 1; }
+TEXT
+    (cd "$work" && protoc -I. -I/usr/include --include_imports --descriptor_set_out=set rookery/v1/nest.proto) &&
+        "$build/generate/services" "$work/set"
+}
+
+prints() { # WORD TABLE-ARGUMENTS...
+    local output word=$1
+    shift
+    output=$(table "$@" 2>&1) || return 1
+    echo "$output"
+    grep -qFx -- "$word" <<<"$output"
+}
+refuses() { # WORD TABLE-ARGUMENTS...
+    local output word=$1
+    shift
+    output=$(table "$@" 2>&1) && return 1
+    echo "$output"
+    grep -qF -- "$word" <<<"$output"
+}
+
+both='option (permission) = PERMISSION_ANALYST; option (cost) = COST_WORK;'
+bound=' [(max_bytes) = 9]'
+check "a method is a line" prints 'METHOD("/rookery.v1.NestService/LayEgg", nest_service_lay_egg, lay_egg_request, lay_egg_response, SERVER_STREAM, false, ANALYST, WORK)' "$both" "$bound"
+check "also one without side effects" prints 'METHOD("/rookery.v1.NestService/LayEgg", nest_service_lay_egg, lay_egg_request, lay_egg_response, SERVER_STREAM, true, ANALYST, WORK)' "option idempotency_level = NO_SIDE_EFFECTS; $both" "$bound"
+check "a text that a request may hold is a line" prints 'BOUND(egg, 7, 9)' "$both" "$bound"
+check "a method must say who may call it" refuses 'NestService.LayEgg says nothing of its permission' 'option (cost) = COST_WORK;' "$bound"
+check "and what it costs" refuses 'NestService.LayEgg says nothing of its cost' 'option (permission) = PERMISSION_ANALYST;' "$bound"
+check "a text must say how long it may be" refuses 'Egg.spots may come from anybody' "$both" ''
+done_testing

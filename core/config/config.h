@@ -48,6 +48,8 @@
     N("ROOKERY_BATCH_MAX", batch_max, 4096, 1, 65536, "events a worker takes in one batch at most")          \
     N("ROOKERY_RECLAIM_MS", reclaim_ms, 15000, 100, 3600000,                                                 \
       "idle time after which a dead worker's events are taken over")                                         \
+    N("ROOKERY_UNKNOWN_KEEP_S", unknown_keep_s, 600, 0, 604800,                                              \
+      "seconds for which an event of a kind that a worker does not know is left to a newer worker")          \
     N("ROOKERY_MAX_DELIVERIES", max_deliveries, 8, 1, 1000,                                                  \
       "tries before an event goes to the dead letters")                                                      \
     N("ROOKERY_DATASETS_PER_ACCOUNT", datasets_per_account, 100, 1, 1000000, "datasets an account may have") \

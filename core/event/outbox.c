@@ -39,6 +39,7 @@ struct event_record event_encode(struct arena *a, const Event *e, int64_t partit
     return (struct event_record){
         .id = e->id,
         .partition = event_partition(e->actor_id, partitions),
+        .kind = (int)e->what_case,
         .payload = {(const char *)bytes, size},
     };
 }
@@ -61,12 +62,17 @@ void outbox_args(struct pg_args *args, const struct event_record *e) {
 void outbox_add_command(struct redis_batch *b, const struct event_record *e, bool relayed) {
     char key[KEY_MAX];
     bool settled = relayed && e->settled_epoch > 0;
-    redis_cmd(b, settled ? 9 : relayed ? 7 : 5);
+    uint32_t interests = event_interests((enum event_kind)e->kind);
+    redis_cmd(b, 5 + 2 * (interests != 0) + 2 * relayed + 2 * settled);
     redis_arg(b, STR("XADD"));
     redis_arg(b, stream_key(key, &STREAMS[e->stream], e->partition));
     redis_arg(b, STR("*"));
     redis_arg(b, STR("e"));
     redis_arg(b, e->payload);
+    if (interests != 0) {
+        redis_arg(b, STR(OUTBOX_KIND));
+        redis_arg_printf(b, "%d %u", e->kind, interests);
+    }
     if (!relayed) return;
     redis_arg(b, STR(OUTBOX_RELAYED));
     redis_arg(b, STR("1"));

@@ -23,16 +23,16 @@
 #define ROOKERY_CORE_EVENT_OUTBOX_H
 
 #include "core/domain/domain.h"
+#include "core/event/events.h"
 #include "core/event/stream.h"
-#include "rookery/events/v1/event.pb-c.h"
 #include "rookery/events/v1/job.pb-c.h"
 
-typedef Rookery__Events__V1__Event Event; /* the generated names are long and used everywhere */
 typedef Rookery__Events__V1__JobMessage JobMessage;
 
 struct event_record {
     int64_t id;
     int partition;
+    int kind;                  /* of an event: event_payload_kind; 0: not known */
     struct str payload;        /* encoded Event, or JobMessage */
     enum stream_number stream; /* of those in_outbox */
     int64_t settled_epoch;     /* from this epoch on timelines are built with it (epoch.h); 0: not known */
@@ -68,6 +68,9 @@ void outbox_add_own_delivery(struct redis_batch *b, struct str timeline_key, int
 
 /* The field with an event's settled_epoch, behind the one that says it was relayed. */
 #define OUTBOX_SETTLED "s"
+
+/* The field that says an event's kind and interests, two numbers: 0 for those of a kind that the writer does not know. */
+#define OUTBOX_KIND "k"
 
 /* XADD of one event to a batch. What is not relayed is new, so not settled. */
 void outbox_add_command(struct redis_batch *b, const struct event_record *e, bool relayed);

@@ -80,7 +80,7 @@ int account_cache_append(struct fiber *self, struct gateway *g, const int64_t *i
 }
 
 static void heard(void *context, const struct hub_heard *h) {
-    if (h->event && h->event->what_case == ROOKERY__EVENTS__V1__EVENT__WHAT_ACCOUNT_UPDATED)
+    if (h->event && event_kind(h->event) == EVENT_ACCOUNT_UPDATED)
         account_cache_invalidate(context, h->event->actor_id);
 }
 

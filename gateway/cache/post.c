@@ -214,9 +214,9 @@ static void refresher(struct fiber *self, void *arg) {
 
 static void heard(void *context, const struct hub_heard *h) {
     if (!h->event) return;
-    if (h->event->what_case == ROOKERY__EVENTS__V1__EVENT__WHAT_POST_EDITED)
+    if (event_kind(h->event) == EVENT_POST_EDITED)
         post_cache_invalidate(context, h->event->post_edited->post_id);
-    if (h->event->what_case == ROOKERY__EVENTS__V1__EVENT__WHAT_POST_DELETED)
+    if (event_kind(h->event) == EVENT_POST_DELETED)
         post_cache_invalidate(context, h->event->post_deleted->post_id);
 }
 

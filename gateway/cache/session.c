@@ -42,7 +42,7 @@ void session_cache_revoke(struct session_cache *c, int64_t session_id) {
 }
 
 static void heard(void *context, const struct hub_heard *h) {
-    if (!h->event || h->event->what_case != ROOKERY__EVENTS__V1__EVENT__WHAT_SESSIONS_REVOKED) return;
+    if (!h->event || event_kind(h->event) != EVENT_SESSIONS_REVOKED) return;
     const Rookery__Events__V1__SessionsRevoked *revoked = h->event->sessions_revoked;
     for (size_t i = 0; i < revoked->n_session_ids; i++)
         session_cache_revoke(context, revoked->session_ids[i]);

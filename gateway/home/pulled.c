@@ -87,8 +87,8 @@ static void shorten(struct ring *r) {
 static void heard(void *context, const struct hub_heard *h) {
     const Event *e = h->event;
     if (!e) return;
-    bool flagged = e->what_case == ROOKERY__EVENTS__V1__EVENT__WHAT_AUTHOR_PULLED;
-    bool posted = e->what_case == ROOKERY__EVENTS__V1__EVENT__WHAT_POST_CREATED;
+    bool flagged = event_kind(e) == EVENT_AUTHOR_PULLED;
+    bool posted = event_kind(e) == EVENT_POST_CREATED;
     if (!flagged && !(posted && e->post_created->pulled)) return;
     struct ring *r = ring_of(context, e->actor_id);
     if (!posted) return;

@@ -32,29 +32,33 @@ static void tell_of_post(const Event *e, struct tell *t) {
 
 bool live_tell_of(const Event *e, struct tell *t) {
     *t = (struct tell){.account_id = e->actor_id};
-    switch (e->what_case) {
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_CREATED: tell_of_post(e, t); return true;
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_EDITED:
+    switch (event_kind(e)) {
+    case EVENT_POST_CREATED: tell_of_post(e, t); return true;
+    case EVENT_POST_EDITED:
         t->kind = TELL_EDITED;
         t->post_id = e->post_edited->post_id;
         return true;
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_DELETED:
+    case EVENT_POST_DELETED:
         t->kind = TELL_DELETED;
         t->is_repost = e->post_deleted->repost_of_id != 0;
         t->post_id = e->post_deleted->post_id;
         return true;
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_SESSIONS_REVOKED: t->kind = TELL_SESSIONS; return true;
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_FOLLOWED:
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_UNFOLLOWED:
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_BLOCKED:
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_UNBLOCKED:
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_MUTED:
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_UNMUTED:
+    case EVENT_SESSIONS_REVOKED: t->kind = TELL_SESSIONS; return true;
+    case EVENT_FOLLOWED:
+    case EVENT_UNFOLLOWED:
+    case EVENT_BLOCKED:
+    case EVENT_UNBLOCKED:
+    case EVENT_MUTED:
+    case EVENT_UNMUTED:
         t->kind = TELL_RELATIONS;
         t->other_id = e->followed->target_id; /* every Related shares this place */
         return true;
-    default: return false;
+#define EVENT(NAME, field, timelines, counts, caches, home, live, jobs) EVENT_UNLESS_##live(NAME)
+#include "core/event/events.def"
+#undef EVENT
+    case EVENT_UNKNOWN: return false;
     }
+    return false;
 }
 
 /* A change of relations is one of both accounts. */

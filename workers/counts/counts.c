@@ -91,26 +91,25 @@ static void count_follow(struct rows *r, const Event *e, int64_t follower, int64
 }
 
 static void count_event(struct rows *r, const Event *e) {
-    switch (e->what_case) {
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_CREATED:
+    switch (event_kind(e)) {
+    case EVENT_POST_CREATED:
         count_post(r, e, 1, e->post_created->reply_to_id, e->post_created->repost_of_id);
         break;
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_POST_DELETED:
+    case EVENT_POST_DELETED:
         count_post(r, e, -1, e->post_deleted->reply_to_id, e->post_deleted->repost_of_id);
         break;
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_LIKED: count_like(r, e, 1); break;
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_UNLIKED: count_like(r, e, -1); break;
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_FOLLOWED:
-        count_follow(r, e, e->actor_id, e->followed->target_id, 1);
-        break;
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_UNFOLLOWED:
-        count_follow(r, e, e->actor_id, e->unfollowed->target_id, -1);
-        break;
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_BLOCKED:
+    case EVENT_LIKED: count_like(r, e, 1); break;
+    case EVENT_UNLIKED: count_like(r, e, -1); break;
+    case EVENT_FOLLOWED: count_follow(r, e, e->actor_id, e->followed->target_id, 1); break;
+    case EVENT_UNFOLLOWED: count_follow(r, e, e->actor_id, e->unfollowed->target_id, -1); break;
+    case EVENT_BLOCKED:
         if (e->blocked->ended_following) count_follow(r, e, e->actor_id, e->blocked->target_id, -1);
         if (e->blocked->ended_being_followed) count_follow(r, e, e->blocked->target_id, e->actor_id, -1);
         break;
-    default: break;
+#define EVENT(NAME, field, timelines, counts, caches, home, live, jobs) EVENT_UNLESS_##counts(NAME)
+#include "core/event/events.def"
+#undef EVENT
+    case EVENT_UNKNOWN: break;
     }
 }
 
@@ -162,5 +161,8 @@ static int handle(struct fiber *self, struct worker *w, const struct batch *b, s
 }
 
 /* Counts are shown from caches that keep them for two seconds. */
-const struct role COUNTS_ROLE = {
-    .name = "counts", .stream = &STREAMS[STREAM_EVENTS], .handle = handle, .linger_ms = 20};
+const struct role COUNTS_ROLE = {.name = "counts",
+                                 .stream = &STREAMS[STREAM_EVENTS],
+                                 .handle = handle,
+                                 .interests = INTEREST_COUNTS,
+                                 .linger_ms = 20};

@@ -136,7 +136,7 @@ static void add_own_delivery(struct fiber *self, struct redis_batch *b, const st
         return;
     const Event *e = (const Event *)(const void *)pb_decode(&rookery__events__v1__event__descriptor,
                                                             record->payload, fiber_arena(self), NULL);
-    if (e && e->what_case == ROOKERY__EVENTS__V1__EVENT__WHAT_POST_CREATED)
+    if (e && event_kind(e) == EVENT_POST_CREATED)
         outbox_add_own_delivery(b, key_timeline(key, epoch, e->actor_id), e->post_created->post_id);
 }
 
@@ -150,6 +150,7 @@ static int publish(struct fiber *self, struct worker *w, const struct pg_result 
             .stream = (enum stream_number)pg_get_i64(rows, i, 3),
             .settled_epoch = pg_get_i64(rows, i, 4),
         };
+        if (e.stream == STREAM_EVENTS) e.kind = event_payload_kind(e.payload);
         add_own_delivery(self, b, &e, epoch);
         outbox_add_command(b, &e, true);
     }

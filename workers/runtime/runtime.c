@@ -14,6 +14,8 @@
  *     max_deliveries times goes to the dead letters with the reason, and is acknowledged; its neighbours are
  *     unharmed.
  *   - a payload that is no event goes to the dead letters at once.
+ *   - an entry of a kind that this program does not know, and may be for the role: it is left pending, for a newer
+ *     worker to take over, and acknowledged when none has for unknown_keep_s. Nobody is suspected because of it.
  *   - this process is asked to stop: no more is read, what is in hand is finished; what is not finished when
  *     drain_ms are over is interrupted and handed back, for others to take at once, and the consumer's name
  *     goes when nothing is left under it.
@@ -32,6 +34,8 @@
 
 #include "core/base/clock.h"
 #include "core/codec/codec.h"
+#include "core/codec/wire.h"
+#include "core/store/redis/stream_id.h"
 #include "workers/runtime/consumers.h"
 #include "workers/runtime/trial.h"
 
@@ -58,7 +62,7 @@ struct lane {
     struct trial trial; /* of a suspect in hand */
     struct fiber *keeper;
     struct latch keeper_left;
-    struct counter *handled, *retries, *reclaimed, *dead;
+    struct counter *handled, *retries, *reclaimed, *dead, *unknown;
     struct histogram *sizes;
 };
 
@@ -194,12 +198,59 @@ static bool settle(struct fiber *self, struct lane *l, struct batch *b) {
     return e == 0 || handle_one_by_one(self, l, b);
 }
 
+/* Has it waited for a newer worker for so long that there will be none? */
+static bool is_kept_long(const struct lane *l, const struct item *item) {
+    struct stream_id id;
+    int64_t keep_ms = l->worker->domain.config->unknown_keep_s * 1000;
+    return stream_id_parse(item->stream_id, &id) && domain_now_ms(&l->worker->domain) - id.ms > keep_ms;
+}
+
+/* As if it had been delivered to us once, just now: whoever looks for what others left finds it in a while. */
+static void leave_pending(struct fiber *self, struct lane *l, const struct item *items, size_t n) {
+    char key[KEY_MAX];
+    if (n == 0) return;
+    struct redis_batch *b = redis_batch_new();
+    redis_cmd(b, (int)n + 8);
+    redis_arg(b, STR("XCLAIM"));
+    redis_arg(b, stream_key(key, l->role->stream, l->partition));
+    redis_arg_cstr(b, l->role->name);
+    redis_arg_cstr(b, l->worker->consumer);
+    redis_arg(b, STR("0"));
+    for (size_t i = 0; i < n; i++) redis_arg(b, items[i].stream_id);
+    redis_arg(b, STR("RETRYCOUNT"));
+    redis_arg(b, STR("1"));
+    redis_arg(b, STR("JUSTID"));
+    domain_send(self, &l->worker->domain, b); /* failing: it counts as delivered once more */
+}
+
+/* Moves what is to be left pending out of the way; returns how many remain. */
+static size_t set_unknown_aside(struct lane *l, struct item *items, size_t n, struct item *left,
+                                size_t *n_left) {
+    size_t kept = 0;
+    *n_left = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (items[i].unknown && !is_kept_long(l, &items[i])) {
+            left[(*n_left)++] = items[i];
+            continue;
+        }
+        l->unknown->value += items[i].unknown;
+        items[i].skipped |= items[i].unknown;
+        items[kept++] = items[i];
+    }
+    return kept;
+}
+
 /* Splits what is no event off to the dead letters, and settles the rest. */
 static void process(struct fiber *self, struct lane *l, struct item *items, size_t n, bool late) {
     struct item *good = ARENA_ARRAY(fiber_arena(self), struct item, n);
+    struct item *left = ARENA_ARRAY(fiber_arena(self), struct item, n);
+    size_t n_left;
     struct batch b = {.items = good, .late = late};
+    n = set_unknown_aside(l, items, n, left, &n_left);
+    leave_pending(self, l, left, n_left);
+    if (n == 0) return;
     for (size_t i = 0; i < n; i++) {
-        if (items[i].for_another) continue;
+        if (items[i].skipped) continue;
         if (items[i].message)
             good[b.n++] = items[i];
         else if (!bury_surely(self, l, &items[i], 1, "the payload is not a message of this stream"))
@@ -260,8 +311,13 @@ static struct str copy(struct arena *a, struct str s) {
 /* Further fields say what else to know of the entry. */
 static void read_mark(const struct role *role, struct str field, struct str value, struct item *item) {
     if (str_eq(field, STR(OUTBOX_ADDRESSED))) {
-        item->for_another = !str_eq(value, str_from(role->name));
+        item->skipped = !str_eq(value, str_from(role->name));
         item->relayed = true;
+    } else if (str_eq(field, STR(OUTBOX_KIND))) {
+        int64_t interests;
+        str_cut(&value, ' ');
+        item->skipped =
+            role->interests != 0 && str_to_i64(value, &interests) && !(interests & role->interests);
     } else if (str_eq(field, STR(OUTBOX_RELAYED))) {
         item->relayed = true;
     } else if (str_eq(field, STR(OUTBOX_SETTLED)) && !str_to_i64(value, &item->settled_epoch)) {
@@ -269,11 +325,29 @@ static void read_mark(const struct role *role, struct str field, struct str valu
     }
 }
 
+/* Does it hold a field that our descriptor does not have? */
+static bool is_newer(const struct stream *stream, struct str payload) {
+    struct wire_field f;
+    while (wire_next(&payload, &f))
+        if (!protobuf_c_message_descriptor_get_field(stream->message, f.number)) return true;
+    return false;
+}
+
+static void decode(const struct role *role, struct item *item, struct arena *a) {
+    const struct stream *stream = role->stream;
+    item->message = pb_decode(stream->message, item->payload, a, NULL);
+    if (item->message && stream->is_sound && !stream->is_sound(item->message)) {
+        item->unknown = is_newer(stream, item->payload);
+        item->message = NULL;
+    } else if (item->message && role->interests != 0) {
+        item->skipped = !(event_interests(event_kind(item->event)) & role->interests);
+    }
+}
+
 /* entries: [[id, [field, value]], ...]; a trimmed entry that is still pending has nil fields: it is long done
  * with. */
 static struct item *read_items(const struct role *role, struct arena *a, const struct redis_reply *entries,
                                size_t *n) {
-    const struct stream *stream = role->stream;
     struct item *items = ARENA_ARRAY(a, struct item, entries->elements);
     *n = 0;
     for (size_t i = 0; i < entries->elements; i++) {
@@ -286,8 +360,7 @@ static struct item *read_items(const struct role *role, struct arena *a, const s
         item->payload = copy(a, fields->element[1].str);
         for (size_t f = 2; f + 1 < fields->elements; f += 2)
             read_mark(role, fields->element[f].str, fields->element[f + 1].str, item);
-        item->message = pb_decode(stream->message, item->payload, a, NULL);
-        if (item->message && stream->is_sound && !stream->is_sound(item->message)) item->message = NULL;
+        if (!item->skipped) decode(role, item, a);
     }
     return items;
 }
@@ -493,6 +566,9 @@ static void lane_metrics(struct lane *l) {
     l->reclaimed =
         metrics_counter(m, "rookery_events_reclaimed_total", "Events taken over from dead consumers", labels);
     l->dead = metrics_counter(m, "rookery_dead_letters_total", "Events given up", labels);
+    l->unknown =
+        metrics_counter(m, "rookery_events_unknown_total",
+                        "Events of a kind that no worker knew for long enough, acknowledged", labels);
     l->sizes = metrics_size_histogram(m, "rookery_event_batch_size", "Events in a batch", labels);
 }
 

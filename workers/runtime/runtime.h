@@ -17,7 +17,9 @@ struct worker;
 struct item {
     struct str stream_id;
     struct str payload;
-    bool for_another; /* a dead letter that was replayed to another role: acknowledged, and nothing else */
+    bool
+        skipped; /* not for this role, or a dead letter that was replayed to another: acknowledged, and nothing else */
+    bool unknown; /* of a kind that only a newer worker knows */
     /* The relay published it, or an operator: whoever wrote it may have died before the rest of its work. */
     bool relayed;
     int64_t settled_epoch; /* from this epoch on timelines are built with it (epoch.h); 0: not known */
@@ -53,6 +55,7 @@ struct role {
     const char *name; /* also the consumer group's */
     const struct stream *stream;
     role_fn *handle;
+    uint32_t interests;   /* of an event, in which it is given (core/event/events.h); 0: every entry */
     bool feeds_timelines; /* the audit waits until such roles are done with their streams */
     /* Entries in a lane's first batch and in its largest, which it comes to while there is a backlog; 0: 256,
      * and ROOKERY_BATCH_MAX (which is never passed). */

@@ -59,7 +59,7 @@ struct postings {
 };
 
 static bool is_post(const Event *e) {
-    return e->what_case == ROOKERY__EVENTS__V1__EVENT__WHAT_POST_CREATED;
+    return event_kind(e) == EVENT_POST_CREATED;
 }
 
 /* Whom a recipient must hear too; 0 when it is no reply to somebody else. */
@@ -185,24 +185,25 @@ static int handle_posts(struct fiber *self, struct worker *w, const struct batch
 
 /* Whose tokens move and whose timelines are rebuilt: as core/domain/graph/graph.c does it. */
 static void note_relation(const Event *e, struct ids *accounts, struct ids *rebuild) {
-    int64_t actor = e->actor_id, target = e->followed->target_id;
-    switch (e->what_case) {
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_UNBLOCKED:
+    int64_t actor = e->actor_id, target = e->followed->target_id; /* every Related shares this place */
+    switch (event_kind(e)) {
+    case EVENT_UNBLOCKED:
         ids_push(rebuild, target);
         ids_push(accounts, target);
         ids_push(rebuild, actor);
         break;
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_FOLLOWED:
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_UNMUTED: ids_push(rebuild, actor); break;
-    case ROOKERY__EVENTS__V1__EVENT__WHAT_BLOCKED: ids_push(accounts, target); break;
-    default: break;
+    case EVENT_FOLLOWED:
+    case EVENT_UNMUTED: ids_push(rebuild, actor); break;
+    case EVENT_BLOCKED: ids_push(accounts, target); break;
+    case EVENT_UNFOLLOWED:
+    case EVENT_MUTED: break;
+    case EVENT_POST_CREATED: return; /* it has its own way */
+#define EVENT(NAME, field, timelines, counts, caches, home, live, jobs) EVENT_UNLESS_##timelines(NAME)
+#include "core/event/events.def"
+#undef EVENT
+    case EVENT_UNKNOWN: return;
     }
     ids_push(accounts, actor);
-}
-
-static bool is_relation(const Event *e) {
-    return e->what_case >= ROOKERY__EVENTS__V1__EVENT__WHAT_FOLLOWED &&
-           e->what_case <= ROOKERY__EVENTS__V1__EVENT__WHAT_UNMUTED;
 }
 
 static int repeat_relations(struct fiber *self, struct worker *w, const struct batch *b) {
@@ -210,8 +211,7 @@ static int repeat_relations(struct fiber *self, struct worker *w, const struct b
     ids_init(&accounts);
     ids_init(&rebuild);
     for (size_t i = 0; i < b->n; i++)
-        if (b->items[i].relayed && is_relation(b->items[i].event))
-            note_relation(b->items[i].event, &accounts, &rebuild);
+        if (b->items[i].relayed) note_relation(b->items[i].event, &accounts, &rebuild);
     ids_sort_unique(&accounts);
     ids_sort_unique(&rebuild);
     int e = accounts.len == 0 ? 0
@@ -232,5 +232,8 @@ static int handle(struct fiber *self, struct worker *w, const struct batch *b, s
     return e;
 }
 
-const struct role FANOUT_ROLE = {
-    .name = "fanout", .stream = &STREAMS[STREAM_EVENTS], .handle = handle, .feeds_timelines = true};
+const struct role FANOUT_ROLE = {.name = "fanout",
+                                 .stream = &STREAMS[STREAM_EVENTS],
+                                 .handle = handle,
+                                 .interests = INTEREST_TIMELINES,
+                                 .feeds_timelines = true};

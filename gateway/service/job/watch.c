@@ -38,7 +38,7 @@ static void tick(struct fiber *self, void *arg) {
 static void heard(void *context, const struct hub_heard *h) {
     struct job_watch *w = context;
     const Event *e = h->event;
-    if (!e || e->what_case != ROOKERY__EVENTS__V1__EVENT__WHAT_JOB_CHANGED) return;
+    if (!e || event_kind(e) != EVENT_JOB_CHANGED) return;
     list_each (&w->watchers, it) {
         struct job_watcher *watcher = list_entry(it, struct job_watcher, node);
         if (watcher->job_id == e->job_changed->job_id) wake(watcher);

@@ -1,5 +1,6 @@
 /* rookery-worker: turns events into their effects. `--help` lists commands and settings. */
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +126,11 @@ static void name_consumer(struct process *p) {
     p->worker.consumer = p->consumer;
 }
 
+/* PostgreSQL may have gone back. */
+static void forget_all(struct domain *d) {
+    followers_forget(((struct worker *)(void *)((char *)d - offsetof(struct worker, domain)))->followers);
+}
+
 static int start(struct fiber *self, void *context, struct fault *fault) {
     struct process *p = context;
     struct worker *w = &p->worker;
@@ -133,6 +139,7 @@ static int start(struct fiber *self, void *context, struct fault *fault) {
     w->jobs = jobs_lane_new();
     if (!w->followers || !w->deliverer || !w->jobs)
         return fault_set(fault, ERR_OVERLOADED, "not enough memory");
+    w->domain.on_new_epoch = forget_all;
     int e = domain_connect(self, &w->domain, PROGRAM, fault);
     if (e == 0) e = serve_metrics(p, fault);
     if (e == 0) e = runtime_start(w, p->roles, p->n_roles);

@@ -41,6 +41,7 @@ def restored(stack):
     lost = grace.post("lost")
     check("the unfollow is heeded", ada.home() == [])
     check("and the follow", eventually(lambda: bob.home() == [lost, before]))
+    check("the worker knows the followers of then", eventually(lambda: is_delivered(stack)))
     epoch = newest_epoch(stack)
     stop_postgres(stack)
     stack.sh('rm -rf "$DATA/postgres" && mv "$DATA/postgres.then" "$DATA/postgres" && postgres_start')
@@ -48,9 +49,24 @@ def restored(stack):
     check("the lost unfollow is forgotten", eventually(lambda: home_or_nothing(ada) == [before]), home_or_nothing(ada))
     check("the lost follow and post are gone", bob.home() == [])
     check("first pages agree", pages(ada) == ([before], [before]), pages(ada))
+    # What is told again makes lists be built anew: only then does it count who a post is delivered to.
+    check("the events of before are told again", eventually(lambda: is_told_again(stack, newest_epoch(stack))))
+    check("and handled", eventually(lambda: is_delivered(stack)))
+    check("nothing has changed", eventually(lambda: ada.home() == [before]))
     after = grace.post("after")
     check("life goes on", eventually(lambda: ada.home() == [after, before]), ada.home())
     check("it is told", '"message":"PostgreSQL went back' in stack.log("gateway-1") + stack.log("worker-1"))
+
+
+def is_told_again(stack, epoch):
+    return stack.sql(f"SELECT republished FROM redis_epochs WHERE epoch = {epoch}") == "t"
+
+
+def is_delivered(stack):
+    """All that is on the streams has been handled by the fan-out."""
+    script = ("for _, g in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do"
+              " if g[2] == 'fanout' then return g[6] == 0 and g[12] == 0 and 1 or 0 end end")
+    return all(stack.redis("EVAL", script, 1, f"events:{{{p}}}") == 1 for p in range(4))
 
 
 def home_or_nothing(person):

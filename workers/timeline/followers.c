@@ -27,6 +27,7 @@ struct followers {
     struct idmap lists;
     struct list_node used; /* most recent last */
     size_t cached;
+    uint64_t forgotten; /* times: what was asked for before the last is not kept */
     struct counter *loads;
 };
 
@@ -58,6 +59,11 @@ void followers_free(struct followers *f) {
     while (!list_empty(&f->used)) let_go(f, list_entry(f->used.next, struct follower_list, used));
     idmap_free(&f->lists);
     free(f);
+}
+
+void followers_forget(struct followers *f) {
+    f->forgotten++;
+    list_each (&f->used, n) list_entry(n, struct follower_list, used)->version = -1;
 }
 
 /* ---- holding ---- */
@@ -148,7 +154,10 @@ static int load(struct fiber *self, struct followers *f, const int64_t *accounts
     pg_i64_array(&args, accounts, n);
     pg_i64(&args, f->domain->config->chunk_audience);
     struct pg_result *r;
+    uint64_t begun = f->forgotten;
     int e = pg_exec(self, f->domain->pg, &LISTS, &args, &r, fault);
+    if (e == 0 && begun != f->forgotten)
+        e = (int)fault_set(fault, ERR_UNAVAILABLE, "the database may have gone back meanwhile");
     for (int row = 0; e == 0 && row < pg_rows(r); row++) store(f, r, row, a);
     return e;
 }

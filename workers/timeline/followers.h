@@ -4,6 +4,9 @@
  * query for the versions of all accounts of a batch, sent after its events were read and thus after their
  * posts' commits, says which cached lists may be used; the others are loaded again. An audience of more than
  * ROOKERY_CHUNK_AUDIENCE is not kept: its list is only known to be *big*.
+ *
+ * A PostgreSQL that went back gives the same versions to other lists: so with a new epoch (core/event/epoch.h) all are
+ * loaded again. Who uses one meanwhile delivers in an epoch that its fence does not find any more, and does it again.
  */
 #ifndef ROOKERY_WORKERS_TIMELINE_FOLLOWERS_H
 #define ROOKERY_WORKERS_TIMELINE_FOLLOWERS_H
@@ -16,6 +19,8 @@ struct followers;
 /* NULL without memory. d is borrowed. */
 struct followers *followers_new(struct domain *d);
 void followers_free(struct followers *f);
+/* No list is as new as anything any more; held ones stay held. */
+void followers_forget(struct followers *f);
 
 /* Makes the lists of these accounts as new as the database is now, and keeps them until they are released,
  * also after an error. accounts: ascending, none twice; memory of the caller's until then. */

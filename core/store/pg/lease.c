@@ -1,7 +1,7 @@
 /* A node number held by lease, and the ids made with it.
  *
  *   1. lease_start takes a node in the caller's fiber: one UPDATE, which tells the database's time as well.
- *   2. The keeper, a fiber of its own, renews it every renew_ms.
+ *   2. The keeper, a fiber of its own, renews it every renew_ms, and soon when the database's connections are new.
  *   3. lease_stop ends the keeper and gives the node back.
  *
  * Failures: a renewal that fails, or whose answer took too long to tell the time (the node is ours then, but no id is made), is tried again after a short while, with
@@ -21,6 +21,7 @@
 #define RETRY_CAP_MS 2000
 /* Longest that one statement of the keeper, or of the return, is waited for. */
 #define STATEMENT_MS 5000
+#define GLANCE_MS 500
 
 static const struct lease_times default_times = {.ttl_ms = 60000, .renew_ms = 15000, .grace_ms = 12000};
 /* A database whose clock jumps further than this is worth a line in the log. */
@@ -33,8 +34,9 @@ struct lease {
     char holder[96];
     struct followed_clock clock; /* the database's */
     struct snowflake ids;
-    int node;         /* -1: none */
-    int64_t until_ns; /* monotonic; no id is made after it */
+    int node;            /* -1: none */
+    int64_t until_ns;    /* monotonic; no id is made after it */
+    uint64_t generation; /* of the database's connections, when it was last asked */
     struct fiber *keeper, *stopper;
 };
 
@@ -142,9 +144,18 @@ static int keep(struct fiber *self, struct lease *l) {
 
 static int keep_within(struct fiber *self, struct lease *l, int64_t ms) {
     fiber_set_deadline_ns(self, clock_mono_ns() + ms * NS_PER_MS);
+    l->generation = pg_generation(l->pg);
     int e = keep(self, l);
     fiber_set_deadline_ns(self, 0);
     arena_reset(fiber_arena(self));
+    return e;
+}
+
+/* Until it is time, or the connections are new: the row may be gone, from a database that went back. */
+static int rest(struct fiber *self, struct lease *l, int64_t ms) {
+    int e = 0;
+    for (; ms > 0 && e == 0 && l->generation == pg_generation(l->pg); ms -= GLANCE_MS)
+        e = fiber_sleep_ms(self, ms < GLANCE_MS ? ms : GLANCE_MS);
     return e;
 }
 
@@ -152,7 +163,7 @@ static void keeper_run(struct fiber *self, void *arg) {
     struct lease *l = arg;
     unsigned failures = 0;
     int64_t wait_ms = l->times.renew_ms;
-    while (fiber_sleep_ms(self, wait_ms) == 0) {
+    while (rest(self, l, wait_ms) == 0) {
         int e = keep_within(self, l, STATEMENT_MS);
         failures = e ? failures + 1 : 0;
         wait_ms = e ? backoff_ms(failures, RETRY_BASE_MS, RETRY_CAP_MS) : l->times.renew_ms;

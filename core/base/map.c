@@ -228,6 +228,14 @@ void ids_append(struct ids *s, const int64_t *v, size_t n) {
     s->len += n;
 }
 
+void ids_bounds(const int64_t *v, size_t n, int64_t *lowest, int64_t *highest) {
+    *lowest = *highest = v[0];
+    for (size_t i = 1; i < n; i++) {
+        if (v[i] < *lowest) *lowest = v[i];
+        if (v[i] > *highest) *highest = v[i];
+    }
+}
+
 static int compare_ids(const void *a, const void *b) {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
     return (x > y) - (x < y);

@@ -64,6 +64,8 @@ void ids_free(struct ids *s);
 void ids_push(struct ids *s, int64_t id);
 void ids_append(struct ids *s, const int64_t *v, size_t n);
 void ids_reserve(struct ids *s, size_t cap);
+/* Of n > 0 ids, in any order. */
+void ids_bounds(const int64_t *v, size_t n, int64_t *lowest, int64_t *highest);
 void ids_sort_unique(struct ids *s); /* ascending, duplicates dropped */
 /* In ascending arrays: binary search. */
 bool ids_contains(const int64_t *v, size_t len, int64_t id);

@@ -117,11 +117,10 @@ static void add_message(struct descriptors *d, struct file *file, struct str sco
 }
 
 static void add_extension(struct descriptors *d, const struct file *file, struct str bytes) {
-    struct str type = text_of(bytes, FIELD_EXTENDEE), number = text_of(bytes, FIELD_NUMBER);
-    uint64_t n = 0;
-    for (size_t i = 0; i < number.len; i++) n |= (uint64_t)((unsigned char)number.ptr[i] & 0x7f) << (7 * i);
+    struct str type = text_of(bytes, FIELD_EXTENDEE);
+    int32_t number = (int32_t)wire_number(text_of(bytes, FIELD_NUMBER));
     str_cut(&type, '.'); /* fully qualified: it begins with one */
-    d->extensions[d->n_extensions++] = (struct extension){type, (int32_t)n, file};
+    d->extensions[d->n_extensions++] = (struct extension){type, number, file};
 }
 
 static void add_file(struct descriptors *d, struct file *file, struct str bytes) {

@@ -22,6 +22,11 @@ static bool cut_varint(struct str *rest, size_t max_bytes, uint64_t *out) {
     return false;
 }
 
+uint64_t wire_number(struct str payload) {
+    uint64_t v;
+    return cut_varint(&payload, 10, &v) ? v : 0;
+}
+
 /* How many bytes the payload of a field takes; for WIRE_BYTES the length in front of it is cut off first. */
 static bool payload_len(struct str *rest, enum wire_type type, size_t *len) {
     struct str look = *rest;

@@ -24,6 +24,8 @@ struct wire_field {
 /* Cuts the next field off *rest. False when *rest does not begin with a whole field (an empty *rest does
  * not): *rest is then unspecified. */
 bool wire_next(struct str *rest, struct wire_field *f);
+/* What the payload of a WIRE_VARINT field says; 0 when it is empty, as a field that is not there. */
+uint64_t wire_number(struct str payload);
 
 /* ---- writing fields by hand ----
  *

@@ -90,14 +90,6 @@ static const struct pg_stmt MARK_PUBLISHED = {
            "superseded FOR SHARE)",
 };
 
-static void min_max(const int64_t *v, size_t n, int64_t *lowest, int64_t *highest) {
-    *lowest = *highest = v[0];
-    for (size_t i = 1; i < n; i++) {
-        if (v[i] < *lowest) *lowest = v[i];
-        if (v[i] > *highest) *highest = v[i];
-    }
-}
-
 /* How many of the oldest are of one epoch, and go together. */
 static size_t next_to_mark(const struct outbox *o) {
     size_t n = 0;
@@ -115,7 +107,7 @@ static bool mark_some(struct fiber *self, struct outbox *o) {
     size_t n = next_to_mark(o);
     if (n == 0) return false;
     int64_t lowest, highest;
-    min_max(o->published.v, n, &lowest, &highest);
+    ids_bounds(o->published.v, n, &lowest, &highest);
     struct pg_args args;
     pg_args_init(&args, fiber_arena(self));
     pg_i64_array(&args, o->published.v, n);

@@ -248,8 +248,7 @@ static enum error check_message(struct rpc_call *call, struct fault *fault) {
             return fault_set(fault, ERR_UNIMPLEMENTED, "this method takes one message");
         return e;
     }
-    size_t own = call->entry->method->max_message_bytes;
-    size_t limit = own ? own : call->server->options.max_message_bytes;
+    size_t limit = rpc_message_limit(call);
     if (call->body.len <= limit) return ERR_OK;
     return fault_set(fault, ERR_RESOURCE_EXHAUSTED, "the message is larger than %zu bytes", limit);
 }

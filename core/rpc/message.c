@@ -43,7 +43,7 @@ const ProtobufCMessage *rpc_decode(struct rpc_call *call, struct str bytes, stru
     return m && bounds && bounds_check(bounds, m, fault) != 0 ? NULL : m;
 }
 
-static size_t message_limit(const struct rpc_call *call) {
+size_t rpc_message_limit(const struct rpc_call *call) {
     size_t own = call->entry->method->max_message_bytes;
     return own ? own : call->server->options.max_message_bytes;
 }
@@ -57,9 +57,9 @@ enum error rpc_envelope(struct rpc_call *call, bool *complete, struct fault *fau
             return fault_set(fault, ERR_INTERNAL, "a compressed message, but no encoding was named");
         if (p[0]) return fault_set(fault, ERR_INTERNAL, "unknown flags in a message's prefix");
         size_t len = (size_t)p[1] << 24 | (size_t)p[2] << 16 | (size_t)p[3] << 8 | p[4];
-        if (len > message_limit(call))
+        if (len > rpc_message_limit(call))
             return fault_set(fault, ERR_RESOURCE_EXHAUSTED, "a message of %zu bytes is larger than %zu", len,
-                             message_limit(call));
+                             rpc_message_limit(call));
         call->message_bytes = 5 + len;
     }
     *complete = call->body.len >= call->message_bytes;

@@ -131,6 +131,8 @@ void rpc_append_message(struct rpc_call *call, const ProtobufCMessage *m);
 /* The message's bytes -> a message in the arena, of which it may take RPC_DECODE_LIMIT. */
 const ProtobufCMessage *rpc_decode(struct rpc_call *call, struct str bytes, struct arena *a,
                                    struct fault *fault);
+/* The bytes a message of this call may have: the method's own limit, or the server's. */
+size_t rpc_message_limit(const struct rpc_call *call);
 /* Looks at the envelope at the front of body. 0: *complete says whether a whole message is there; or the
  * error of a bad envelope. */
 enum error rpc_envelope(struct rpc_call *call, bool *complete, struct fault *fault);

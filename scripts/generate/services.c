@@ -69,10 +69,7 @@ static struct str bytes_of(struct str message, uint32_t number) {
 }
 
 static uint64_t number_of(struct str message, uint32_t number) {
-    struct str varint = bytes_of(message, number);
-    uint64_t v = 0;
-    for (size_t i = 0; i < varint.len; i++) v |= (uint64_t)((unsigned char)varint.ptr[i] & 0x7f) << (7 * i);
-    return v;
+    return wire_number(bytes_of(message, number));
 }
 
 /* As protoc-c does it: ListFollowersRequest is list_followers_request. */

@@ -16,6 +16,7 @@
  */
 #include "workers/counts/counts.h"
 
+#include "core/base/map.h"
 #include "core/event/epoch.h"
 
 static const struct pg_stmt APPLY = {
@@ -129,11 +130,8 @@ static void rows_init(struct rows *r, struct arena *a, size_t n) {
 
 /* So that PostgreSQL looks into few of the outbox's partitions. */
 static void add_bounds(struct pg_args *args, const int64_t *ids, size_t n) {
-    int64_t lowest = ids[0], highest = ids[0];
-    for (size_t i = 1; i < n; i++) {
-        if (ids[i] < lowest) lowest = ids[i];
-        if (ids[i] > highest) highest = ids[i];
-    }
+    int64_t lowest, highest;
+    ids_bounds(ids, n, &lowest, &highest);
     pg_i64(args, lowest);
     pg_i64(args, highest);
 }

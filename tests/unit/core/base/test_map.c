@@ -178,6 +178,19 @@ static void ids_drops_equal_neighbours_of_a_sorted_array(void **state) {
     ids_free(&s);
 }
 
+static void the_bounds_of_ids_in_any_order(void **state) {
+    (void)state;
+    int64_t v[] = {3, INT64_MIN, 7, INT64_MAX, 3}, lowest, highest;
+    ids_bounds(v, 1, &lowest, &highest);
+    assert_int_equal(lowest, 3);
+    assert_int_equal(highest, 3);
+    ids_bounds(v + 2, 3, &lowest, &highest);
+    assert_int_equal(lowest, 3);
+    assert_true(highest == INT64_MAX);
+    ids_bounds(v, 5, &lowest, &highest);
+    assert_true(lowest == INT64_MIN && highest == INT64_MAX);
+}
+
 static void ids_are_found_by_bisection(void **state) {
     (void)state;
     int64_t v[] = {-5, 0, 3, 8, INT64_MAX};
@@ -199,6 +212,7 @@ int main(void) {
         cmocka_unit_test(strmap_agrees_with_an_array),
         cmocka_unit_test(strmap_owns_its_keys),
         cmocka_unit_test(ids_are_sorted_and_unique),
+        cmocka_unit_test(the_bounds_of_ids_in_any_order),
         cmocka_unit_test(ids_drops_equal_neighbours_of_a_sorted_array),
         cmocka_unit_test(ids_are_found_by_bisection),
     };

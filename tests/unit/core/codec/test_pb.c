@@ -460,6 +460,22 @@ static void a_fault_may_be_null(void **state) {
     assert_null(pb_decode(LEAF, STR("\x0a"), &b->arena, NULL));
 }
 
+/* Every length of a varint, written and read back. */
+static void a_field_gives_its_number_back(void **state) {
+    (void)state;
+    char bytes[WIRE_FIELD_MAX];
+    struct wire_field f;
+    for (unsigned bits = 0; bits < 64; bits++) {
+        uint64_t v = UINT64_MAX >> bits;
+        struct str rest = {bytes, (size_t)(wire_put_number(bytes, 5, (int64_t)v) - bytes)};
+        assert_true(wire_next(&rest, &f));
+        assert_int_equal(f.number, 5);
+        assert_true(wire_number(f.payload) == v);
+    }
+    assert_true(wire_number((struct str){"", 0}) == 0);
+    assert_true(wire_number((struct str){"\x80", 1}) == 0); /* cut off */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -490,6 +506,7 @@ int main(void) {
         TEST(every_prefix_is_a_message_or_an_error),
         TEST(the_fault_names_the_type),
         TEST(a_fault_may_be_null),
+        cmocka_unit_test(a_field_gives_its_number_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@
 #define SESSIONS_AT_ONCE 1000
 #define HEARTBEAT_MS 15000
 #define RETRY_MS 100
-#define RESET_WAIT_MS 2000 /* for every partition to be heard in one epoch */
+#define RESET_WAIT_MS 2000 /* for every partition to be heard in the newest epoch */
 
 /* Waits before something is tried again; false when the feeder is to end. */
 static bool again(struct fiber *self, const struct live *l) {
@@ -245,10 +245,11 @@ static void reset_all(struct fiber *self, struct live *l) {
     check_all_sessions(self, l);
 }
 
-/* A new Redis has each partition begin again, one after the other: that is one reset. */
+/* A new epoch is known before any partition is heard in it, and they begin one after the other: that is one reset. */
 static bool may_reset(const struct live *l) {
     const struct live_places *p = &l->places;
-    return places_epoch(p->heard, p->partitions) != 0 ||
+    int64_t heard = places_epoch(p->heard, p->partitions);
+    return (heard != 0 && heard == l->gateway->domain.epoch) ||
            clock_mono_ns() - l->reset_since_ns > RESET_WAIT_MS * NS_PER_MS;
 }
 

@@ -10,7 +10,7 @@
  * loaded again and the index follows.
  * Failures:
  *   - more than LIVE_QUEUE_CAP events wait, or events were missed (a gap): every subscriber is sent "reset": read
- *     again. Of a new Redis once, when every partition is heard in its epoch.
+ *     again. Of a new epoch once, when every partition is heard in it.
  *   - a subscriber does not read: beyond 256 KiB queued it is ended with RESOURCE_EXHAUSTED; it resumes with
  *     its token.
  *   - a load fails (SQL is away): it is tried again; the queue grows to its cap meanwhile.

@@ -23,6 +23,7 @@
 
 #include "core/base/clock.h"
 #include "core/event/keys.h"
+#include "core/event/newest.h"
 
 #define TICK_MS 20
 #define LOOK_LIMIT_MS 5000
@@ -42,6 +43,7 @@ struct epoch_watch {
     bool stopping, superseded, told_unknown;
     struct fiber *fiber;
     struct latch stopped;
+    struct newest *newest;
 };
 
 /* ---- what is asked ------------------------------------------------------------------------------------- */
@@ -97,16 +99,6 @@ static const struct pg_stmt OPENED = {
 static const struct pg_stmt LOCK_OPENING = {
     .name = "epoch_lock_opening",
     .sql = "SELECT pg_advisory_xact_lock(hashtextextended('epoch', 0))",
-};
-
-static const struct pg_stmt CONFIRM = {
-    .name = "epoch_confirm",
-    .sql =
-        "SELECT epoch = $1 AND NOT superseded, CASE WHEN EXISTS (SELECT FROM redis_epochs WHERE epoch < "
-        "$1) THEN"
-        "   ceil(least($2, $2 - extract(epoch FROM clock_timestamp() - opened_at) * 1000))::bigint ELSE 0 END"
-        " FROM redis_epochs ORDER BY epoch DESC LIMIT 1",
-    .read_only = true,
 };
 
 /* Of a process that has no Redis: how many beats there were. */
@@ -399,18 +391,14 @@ static void watch(struct fiber *self, void *arg) {
     latch_done(&w->stopped);
 }
 
-int epoch_watch_start(struct domain *d) {
+void epoch_watch_start(struct domain *d) {
     struct epoch_watch *w = calloc(1, sizeof *w);
-    if (!w) return ERR_OVERLOADED;
+    if (!w) abort(); /* at start: there is no memory at all */
     latch_init(&w->stopped, 1);
+    w->newest = newest_start(d, LOOK_WITHIN_MS);
     d->epoch_watch = w;
     struct fiber_options options = {.name = "epoch watch"};
-    int e = fiber_spawn(d->loop, &options, watch, d, &w->fiber);
-    if (e != 0) {
-        free(w);
-        d->epoch_watch = NULL;
-    }
-    return e;
+    if (!w->newest || fiber_spawn(d->loop, &options, watch, d, &w->fiber) != 0) abort();
 }
 
 void epoch_watch_stop(struct fiber *self, struct domain *d) {
@@ -418,6 +406,7 @@ void epoch_watch_stop(struct fiber *self, struct domain *d) {
     d->epoch_watch->stopping = true;
     fiber_cancel(d->epoch_watch->fiber); /* a look may be under way */
     latch_wait(self, &d->epoch_watch->stopped);
+    newest_stop(self, d->epoch_watch->newest);
     free(d->epoch_watch);
     d->epoch_watch = NULL;
 }
@@ -468,18 +457,23 @@ int epoch_send(struct fiber *self, struct domain *d, struct redis_batch *b, int6
     return e;
 }
 
-int epoch_confirm(struct fiber *self, struct domain *d, int64_t epoch) {
-    struct pg_args args;
-    struct pg_result *r;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, epoch);
-    pg_f64(&args, LOOK_WITHIN_MS);
-    int e = pg_exec(self, d->pg, &CONFIRM, &args, &r, NULL);
+uint64_t epoch_ask(struct domain *d) {
+    return newest_ask(d->epoch_watch->newest);
+}
+
+int epoch_confirm(struct fiber *self, struct domain *d, uint64_t question, int64_t epoch) {
+    struct newest_epoch newest;
+    int e = newest_wait(self, d->epoch_watch->newest, question, &newest);
     if (e != 0) return e;
-    if (pg_rows(r) == 1 && pg_get_bool(r, 0, 0)) {
-        int64_t young_ms = pg_get_i64(r, 0, 1);
-        return young_ms > 0 ? fiber_sleep_ms(self, young_ms) : 0;
-    }
+    if (newest.epoch == epoch && !newest.superseded)
+        return newest.young_ms > 0 ? fiber_sleep_ms(self, newest.young_ms) : 0;
     d->epoch_watch->due_ns = 0;
     return ERR_ABORTED;
+}
+
+int epoch_wait_known(struct fiber *self, struct domain *d) {
+    struct newest_epoch newest;
+    int e = newest_wait(self, d->epoch_watch->newest, epoch_ask(d), &newest);
+    if (e != 0 || newest.superseded || newest.young_ms == 0) return e;
+    return fiber_sleep_ms(self, newest.young_ms);
 }

@@ -36,13 +36,14 @@
  * became E'. So what a fence found in E was executed before any list of E' began: a delivery's commit < RPUSHX < key
  * E' < claim < snapshot, so the list has the entry; a relation change's commit < DEL < key E' < claim < load, so it
  * is built with it; and who read a list of E missed nothing that was acknowledged before. What a fence did not find
- * in E is done again, in E'. On another Redis, a fence cannot see it: a change whose promise is "the next read shows
- * none of it" is acknowledged only after SQL has said, once its tokens are set, that E is still the newest
- * (epoch_confirm). Then its commit < the opening of any later epoch < whatever is cached under that. The other way
- * round, who has not looked since E' was opened may still read from the Redis of E: so in an epoch younger than
- * LOOK_WITHIN_MS such a change is acknowledged only when that time is over, in which every process has looked. Events
- * that went to a Redis which is not the newest any more are not marked as published, so the relay publishes them
- * again. (A mark locks its epoch's row, and so does the opening of the next: no mark straddles it.)
+ * in E is done again, in E'. On another Redis, a fence cannot see it: a change whose promise is about the next read, of
+ * anybody (relations, deletes, edits) or of its author (posts), is acknowledged only when SQL, asked after its commit, has
+ * said that E is the newest (epoch_ask, epoch_confirm). Then its commit < the opening of any later epoch < whatever is
+ * read or cached under that. The other way round, who has not looked since E was opened may still read from the Redis of the
+ * epoch before: so in an epoch younger than LOOK_WITHIN_MS such a change is acknowledged only when that time is over, in
+ * which every process has looked. Events that went to a Redis which is not the newest any more are not marked as published,
+ * so the relay publishes them again. (A mark locks its epoch's row, and so does the opening of the next: no mark straddles
+ * it.)
  *
  * A batch that was built for epoch E may wait for a new connection and run on another server, where its keys mean
  * nothing: its fence finds another number there (or none).
@@ -90,7 +91,7 @@
 #define PULSE_STALE_MS 2500
 
 /* Starts the watcher fiber, which keeps what epoch_now returns true. */
-int epoch_watch_start(struct domain *d);
+void epoch_watch_start(struct domain *d);
 void epoch_watch_stop(struct fiber *self, struct domain *d);
 /* The epoch the current connections belong to, or 0 when it is not known (yet). The check is local and
  * cheap: call it before every use of timelines. */
@@ -106,6 +107,11 @@ bool epoch_check_fence(struct domain *d, const struct redis_batch *b, int64_t ep
  * epoch;
  * ERR_ABORTED when it is not known that they did: do it again in the next. */
 int epoch_send(struct fiber *self, struct domain *d, struct redis_batch *b, int64_t epoch);
-/* 0 when SQL says that this is still the newest epoch, and that everybody knows it; ERR_ABORTED when it is not; or pg_exec's error. */
-int epoch_confirm(struct fiber *self, struct domain *d, int64_t epoch);
+/* Has SQL asked which epoch is the newest (newest.h): after the commit of what the answer is to speak for. */
+uint64_t epoch_ask(struct domain *d);
+/* Waits for the answer. 0 when this is still the newest epoch, and everybody knows it; ERR_ABORTED when it is not; or
+ * pg_exec's error. */
+int epoch_confirm(struct fiber *self, struct domain *d, uint64_t question, int64_t epoch);
+/* Waits until everybody knows the newest epoch, or that there is none. 0, or an error as above. */
+int epoch_wait_known(struct fiber *self, struct domain *d);
 #endif

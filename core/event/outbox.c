@@ -208,7 +208,11 @@ int outbox_publish(struct fiber *self, struct domain *d, const struct event_reco
 
 int outbox_publish_heard(struct fiber *self, struct domain *d, const struct event_record *event) {
     int64_t epoch;
+    uint64_t question = epoch_ask(d);
     int e = publish(self, d, event, 1, &epoch);
-    if (e == ERR_ABORTED) e = publish(self, d, event, 1, &epoch);
-    return e == 0 ? epoch_confirm(self, d, epoch) : e;
+    if (e == ERR_ABORTED) {
+        question = epoch_ask(d);
+        e = publish(self, d, event, 1, &epoch);
+    }
+    return e == 0 ? epoch_confirm(self, d, question, epoch) : e;
 }

@@ -48,8 +48,9 @@ static int announce_once(struct fiber *self, struct domain *d, const struct chan
     /* Lists first: who then reads with the new token finds no list built with the old relations. */
     for (size_t i = 0; i < c->n_rebuild; i++) add_delete(b, key_timeline(key, epoch, c->rebuild[i]));
     for (size_t i = 0; i < c->n_accounts; i++) add_set_token(b, c->key(key, c->accounts[i]));
+    uint64_t question = epoch_ask(d);
     e = epoch_send(self, d, b, epoch);
-    return e == 0 ? epoch_confirm(self, d, epoch) : e;
+    return e == 0 ? epoch_confirm(self, d, question, epoch) : e;
 }
 
 static int announce(struct fiber *self, struct domain *d, const struct change *c) {

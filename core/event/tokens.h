@@ -10,7 +10,7 @@
  * lost: caches are dropped with the new epoch (epoch.h).
  *
  * Assumed: the token that was set is the one that others read: both are of the Redis that everybody uses. A change is
- * therefore acknowledged only after SQL has said that its epoch is still the newest (epoch_confirm).
+ * therefore acknowledged only when SQL has said, after its commit, that its epoch is the newest (epoch_confirm).
  * tests/models/rebuild.pml has tokens in it, and epochs.pml this assumption.
  */
 #ifndef ROOKERY_CORE_EVENT_TOKENS_H

@@ -10,7 +10,7 @@ int domain_start(struct fiber *self, struct domain *d, struct fault *fault) {
     if (e != 0)
         return fault_set(fault, e, "no node number could be leased: is DATABASE_URL right and migrated?");
     e = outbox_open(d, &d->outbox);
-    if (e == 0) e = epoch_watch_start(d);
+    if (e == 0) epoch_watch_start(d);
     d->create_posts = pg_batcher_new(d->loop, d->pg, &POST_CREATE_BATCH, d->metrics);
     if (e == 0 && d->create_posts) return 0;
     domain_stop(self, d);

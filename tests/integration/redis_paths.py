@@ -3,6 +3,7 @@
 cut off, and a Redis that is used again after another one was. Prints TAP. Starts servers and daemons of its own."""
 import os
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
@@ -214,6 +215,60 @@ def half_elsewhere():
         check("and delivers", eventually(lambda: marked(stack)) and bob.home()[0] == new)
 
 
-for part in (executed_late, gateway_cut_off, used_again, emptied, nobody_reaches_it, half_elsewhere):
+class OwnWrites:
+    """Posts through one gateway and then the other, and looks whether both show it: what they lack."""
+
+    def __init__(self, author, gateways):
+        self.author, self.gateways = author, gateways
+        self.posts, self.lacking, self.stop = 0, [], threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        while not self.stop.is_set():
+            try:
+                self.write()
+            except Exception as error:  # a gateway refuses what it should take
+                self.lacking.append(str(error))
+
+    def write(self):
+        self.posts += 1
+        wrote = self.posts % 2
+        post = self.author.at(self.gateways[wrote]).post(f"{self.posts}")
+        for read in (1 - wrote, wrote):
+            if post not in first_page(self.author.at(self.gateways[read]), 5):
+                self.lacking.append(f"post {self.posts}, written at gateway {wrote + 1}, by gateway {read + 1}")
+
+    def end(self):
+        self.stop.set()
+        self.thread.join()
+
+
+def own_writes_on_the_move():
+    """One gateway is led to another Redis, and for a moment the other does not know: whoever posts through either sees it through
+    both (P6)."""
+    with Stack() as stack:
+        ways = [stack.path_to_redis(), stack.path_to_redis()]
+        gateways = []
+        for i, way in enumerate(ways):
+            stack.gateway(f"gateway-{i + 1}", paths=[way])
+            gateways.append(stack.address)
+        stack.worker("worker-1", paths=[ways[0]])
+        stack.wait_ready("worker-1")
+        writes = OwnWrites(stack.person("moving"), gateways)
+        for name in ("redis-b", "redis-c", "redis-d"):
+            before, server = epochs(stack), stack.another_redis(name)
+            ways[0].switch(server)
+            check("another Redis is used", eventually(lambda: epochs(stack) > before))
+            time.sleep(1)  # the second gateway finds out by itself
+            ways[1].switch(server)
+            time.sleep(4)
+        writes.end()
+        check("one's own posts are shown by both gateways, whichever of them knows of the other Redis first",
+              writes.posts > 0 and not writes.lacking, f"of {writes.posts} lack {len(writes.lacking)}: {writes.lacking[:5]}")
+
+
+for part in (executed_late, gateway_cut_off, used_again, emptied, nobody_reaches_it, half_elsewhere,
+             own_writes_on_the_move):
     part()
 done_testing()

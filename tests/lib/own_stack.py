@@ -25,6 +25,7 @@ and its wall clock may be stepped while it runs (stepclock.py):
 The servers and daemons are those of scripts/lib-servers.sh, run by a shell that is told what to do line by line.
 """
 import atexit
+import copy
 import glob
 import http.client
 import json
@@ -48,13 +49,19 @@ class Person:
     """An account, spoken for over Connect's JSON. Ids are text, as JSON has them."""
 
     def __init__(self, stack, name):
-        self.stack, self.token = stack, ""
+        self.stack, self.address, self.token = stack, None, ""
         self.handle = f"{name}_{secrets.token_hex(4)}"
         reply = self.call("AccountService/Register", handle=self.handle, password="correct horse battery")
         self.id, self.token = reply["account"]["id"], reply["token"]
 
+    def at(self, address):
+        """The same person, at this gateway instead of the one that the stack's address names."""
+        other = copy.copy(self)
+        other.address = address
+        return other
+
     def call(self, method, **message):
-        connection = http.client.HTTPConnection(*self.stack.address, timeout=PATIENCE_S)
+        connection = http.client.HTTPConnection(*(self.address or self.stack.address), timeout=PATIENCE_S)
         headers = {"content-type": "application/json"}
         if self.token:
             headers["authorization"] = "Bearer " + self.token

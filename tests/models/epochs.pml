@@ -1,22 +1,25 @@
 /* epochs: two Redis servers take turns, and PostgreSQL goes back to a backup, while a post is delivered and a relation changes.
  *
- * Stands for core/event/epoch.h.
+ * Stands for core/event/epoch.h, core/event/newest.h and core/domain/post/announce.c.
  *
  * Lemma: a page of a list whose fence found the reader's epoch
  *   - has every post of before an acknowledged follow, whichever Redis it comes from (stale);
  *   - has every entry that is due, if the reader has looked since the newest epoch was opened: committed and marked as
  *     published, nothing of it waiting on the newest Redis's stream, by an author whom the viewer follows (gap).
+ *   - has the reader's own entry, once it has been acknowledged (unseen).
  * And what is marked as published is on the newest epoch's stream, or was (lost).
  * Why: an epoch's number is one Redis's and used once; whatever a fence found in an epoch was executed before the key became
- * the next number, so before any list of the next epoch was claimed; what SQL confirmed as the newest was committed before any
- * later opening; and a change is acknowledged in an epoch when everybody has looked since its opening.
+ * the next number, so before any list of the next epoch was claimed; what had been committed when SQL was asked was committed
+ * before the opening of any epoch later than its answer; and a change is acknowledged in an epoch when everybody has looked
+ * since its opening.
  *
  * Abstractions: two daemons, each with a connection of its own that follows the path when it likes; both read and know an
  * epoch; the first posts and relays, the second delivers and follows. A list's rebuild is one step (the model "rebuild"). Who may
  * open an epoch is no question of time: anybody who finds the newest not to be of its Redis may, K - 2 times in all. A Redis is
  * empty when the path first leads to it, or (without a restore) a copy of the other. A PostgreSQL that went back is noticed at
- * the next look; each daemon loses its connection first. Three stories: PostgreSQL goes back twice, over an unfollow; the path
- * moves to the other Redis and back while the viewer follows; it moves while PostgreSQL goes back.
+ * the next look; each daemon loses its connection first. Four stories: PostgreSQL goes back twice, over an unfollow; the path
+ * moves to the other Redis and back while the viewer follows; it moves while PostgreSQL goes back; it moves and back while the
+ * viewer posts.
  * Cannot see: that a daemon reads another Redis until its next look, but for what was followed (stale); that events are published
  * again for other consumers (the model "outbox"); a restore that nothing tells from what was before it.
  *
@@ -29,6 +32,9 @@
  *   MUTANT_NO_FENCE           finds gap    what was executed in another epoch is believed
  *   MUTANT_NO_CONFIRM         finds stale  a change is acknowledged without asking SQL which epoch is the newest
  *   MUTANT_YOUNG_EPOCH        finds stale  a change is acknowledged though somebody may not know the epoch yet
+ *   MUTANT_POST_UNCONFIRMED   finds unseen a post is acknowledged because its Redis took it, whichever is in use
+ *   MUTANT_POST_YOUNG         finds unseen a post is acknowledged though somebody may not know the epoch yet
+ *   MUTANT_POST_ASKED_EARLY   finds unseen SQL is asked for the newest epoch before the post is committed
  */
 #define A 0
 #define B 1
@@ -57,9 +63,10 @@ bool added[2];                  /* it ever was */
 bool posted, acknowledged = true; /* the post was made once; no change is under way */
 byte changes, moves, restores; /* that are still to come */
 bool begun;
-bool looked[2]; /* a daemon has looked since the newest epoch was opened */
+byte looked_at[2]; /* the newest epoch at a daemon's last look; 0: PostgreSQL went back since */
+bool own, shown; /* the viewer is the author; who has posted, and had an answer */
 bool older;     /* the post was committed before the follow */
-bool gap, stale, lost;
+bool gap, stale, unseen, lost;
 #define TL(server, number) list[(server) * K + (number)]
 #ifdef MUTANT_RESTORE_UNNOTICED
 #define WENT_BACK false
@@ -88,12 +95,31 @@ bool gap, stale, lost;
 #ifdef MUTANT_NO_CONFIRM
 #define CONFIRMED true
 #else
-#define CONFIRMED (e == newest) /* what SQL says */
+#define CONFIRMED (e == asked) /* what SQL said */
 #endif
+#define KNOWN(number) (looked_at[0] >= number && looked_at[1] >= number) /* after LOOK_WITHIN_MS */
 #if defined(MUTANT_YOUNG_EPOCH) || defined(MUTANT_NO_CONFIRM)
 #define OLD_ENOUGH true
 #else
-#define OLD_ENOUGH (looked[0] && looked[1]) /* after LOOK_WITHIN_MS */
+#define OLD_ENOUGH KNOWN(e)
+#endif
+#ifdef MUTANT_POST_UNCONFIRMED
+#define POST_CONFIRMED true
+#else
+#define POST_CONFIRMED (asked == told)
+#endif
+#if defined(MUTANT_POST_YOUNG) || defined(MUTANT_POST_UNCONFIRMED)
+#define POST_OLD_ENOUGH true
+#else
+#define POST_OLD_ENOUGH KNOWN(told)
+#endif
+#if defined(MUTANT_POST_UNCONFIRMED) || defined(MUTANT_POST_YOUNG) || defined(MUTANT_POST_ASKED_EARLY)
+#define POST_ONLY /* the other stories are without it */
+#endif
+#ifdef MUTANT_POST_ASKED_EARLY
+#define MAY_ASK true
+#else
+#define MAY_ASK committed
 #endif
 
 /* SQL is asked: over a new connection after a restore, and then nothing is known. */
@@ -111,7 +137,7 @@ inline look() {
         number = newest;
         ours = newest_run == conn;
         back = WENT_BACK;
-        looked[_pid] = true
+        looked_at[_pid] = number
     }
     if
     :: d_step { IS_OURS -> /* it is ours */
@@ -131,7 +157,7 @@ inline look() {
            sql();
            if
            :: newest == e ->
-              newest = number; newest_run = conn; looked[0] = false; looked[1] = false
+              newest = number; newest_run = conn
 #ifdef MUTANT_OLD_EPOCH_AGAIN
               ; row[conn] = number
 #endif
@@ -150,11 +176,13 @@ inline read() {
        sql();
        if :: epoch == e -> TL(conn, e) = (committed && follows -> WITH : WITHOUT) :: else fi
     :: FENCED && TL(conn, e) != MISSING ->
-       gap = TL(conn, e) == WITHOUT && looked[_pid] &&
+       gap = TL(conn, e) == WITHOUT && looked_at[_pid] == newest &&
              committed && marked && !waiting[newest_run] && follows && acknowledged;
        stale = TL(conn, e) == WITHOUT && older && follows && acknowledged;
+       unseen = TL(conn, e) == WITHOUT && shown && committed;
        assert(!gap);
-       assert(!stale)
+       assert(!stale);
+       assert(!unseen)
     fi
 }
 
@@ -166,7 +194,8 @@ inline deliver() {
 inline publish() {
     waiting[conn] = true;
     added[conn] = true;
-    if :: FENCED -> to_mark = e :: else fi
+    if :: own && TL(conn, e) != MISSING -> TL(conn, e) = WITH :: else fi;
+    if :: FENCED -> to_mark = e; told = (own -> e : 0) :: else fi
 }
 
 inline mark() {
@@ -179,7 +208,7 @@ inline mark() {
 }
 
 active [2] proctype daemon() {
-    byte conn = A, epoch = 1, e, number, to_mark;
+    byte conn = A, epoch = 1, e, number, to_mark, asked, told;
     byte known_history;
     bool ours, back, follower;
     begun;
@@ -197,23 +226,29 @@ active [2] proctype daemon() {
     :: d_step { _pid == 1 && changes > 0 && acknowledged ->
            sql(); changes--; acknowledged = false; follows = !follows; older = committed && follows
        }
-    :: d_step { _pid == 1 && epoch != 0 && !acknowledged -> e = epoch }
+    :: d_step { _pid == 1 && epoch != 0 && !acknowledged -> e = epoch; sql(); asked = newest }
        atomic { sent(); TL(conn, e) = MISSING; ours = FENCED }
        d_step {
-           sql();
            if :: ours && CONFIRMED && OLD_ENOUGH -> acknowledged = true :: else /* again */ fi;
-           e = 0; ours = false
+           e = 0; ours = false; asked = 0
+       }
+    :: d_step { _pid == 0 && own && MAY_ASK && !shown && asked == 0 -> sql(); asked = newest }
+    :: d_step { told != 0 && asked != 0 && committed && (!POST_CONFIRMED || POST_OLD_ENOUGH) ->
+           shown = (POST_CONFIRMED -> true : false); told = 0; asked = 0
        }
     od
 }
 
 active proctype world() {
     if
+#ifndef POST_ONLY
     :: d_step { changes = 1; restores = 2; follows = true; posted = true; committed = true; marked = true }
 #ifndef MUTANT_NUMBER_FROM_KEY /* this story is long, and does not show it */
     :: d_step { moves = 2; changes = 1 }
 #endif
     :: d_step { moves = 1; restores = 1; follows = true }
+#endif
+    :: d_step { moves = 2; follows = true; own = true }
     fi;
     begun = true;
     do
@@ -227,7 +262,7 @@ active proctype world() {
            saved_committed = committed; saved_marked = marked; saved_follows = follows }
     :: d_step { restores > 0 && saved_newest != 0 -> restores--; history++; newest = saved_newest; newest_run = saved_run;
            committed = saved_committed; marked = saved_marked; follows = saved_follows;
-           looked[0] = false; looked[1] = false; older = false
+           looked_at[0] = 0; looked_at[1] = 0; older = false; shown = false
        }
     od
 }

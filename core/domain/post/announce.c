@@ -1,11 +1,14 @@
 /* Telling of a new entry, after its commit (P6: its author sees it at once, through every gateway).
  *
  * Happy path: in one round trip, the entry is appended to its author's own home timeline, and its event is published.
+ * Meanwhile SQL is asked which epoch is the newest: if it is the one that was published in, and everybody knows it, the
+ * entry is acknowledged (epoch.h: lists of a later epoch are built with it).
  * Failures:
  *   - Redis is not reached, or another one is in use by now. The event is the relay's to publish (which appends to
  *     the author's timeline as well), and the acknowledgement waits until it has, since other gateways may have a
  *     Redis: SQL knows, by the outbox row. If the newest epoch was abandoned (epoch.h), nobody has a Redis, and every
  *     gateway reads from SQL, where the entry is; then, and as soon as the event is published, it is acknowledged.
+ *   - the newest epoch is so young that somebody may read in the one before: the acknowledgement waits (2 s at most).
  *   - neither comes to pass within ANNOUNCE_LIMIT_MS: UNAVAILABLE. The entry is there all the same, and a retry under
  *     the same key finds it.
  */
@@ -23,9 +26,11 @@ static int announce_once(struct fiber *self, struct domain *d, const struct even
     char key[KEY_MAX];
     int64_t epoch = epoch_now(d);
     if (epoch == 0) return ERR_UNAVAILABLE;
+    uint64_t question = epoch_ask(d);
     struct redis_batch *b = redis_batch_borrow(d->redis);
     outbox_add_own_delivery(b, key_timeline(key, epoch, author_id), entry_id);
-    return event ? outbox_publish_in(self, d, b, epoch, event, 1) : epoch_send(self, d, b, epoch);
+    int e = event ? outbox_publish_in(self, d, b, epoch, event, 1) : epoch_send(self, d, b, epoch);
+    return e == 0 ? epoch_confirm(self, d, question, epoch) : e;
 }
 
 /* A row that has been dropped was published long ago. */
@@ -41,7 +46,8 @@ static bool is_visible(struct fiber *self, struct domain *d, int64_t entry_id) {
     struct pg_result *r;
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, entry_id);
-    return pg_exec(self, d->pg, &IS_VISIBLE, &args, &r, NULL) == 0 && pg_get_bool(r, 0, 0);
+    return pg_exec(self, d->pg, &IS_VISIBLE, &args, &r, NULL) == 0 && pg_get_bool(r, 0, 0) &&
+           epoch_wait_known(self, d) == 0;
 }
 
 int post_announce(struct fiber *self, struct domain *d, const struct event_record *event, int64_t author_id,

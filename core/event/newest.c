@@ -1,0 +1,107 @@
+/* Asking SQL for the newest epoch; the story is in newest.h. */
+#include "core/event/newest.h"
+
+#include <stdlib.h>
+
+#include "core/base/clock.h"
+
+/* One connection that says nothing must not hold everybody up. */
+#define LIMIT_MS 5000
+
+struct newest {
+    struct domain *domain;
+    int64_t known_within_ms;
+    uint64_t wanted, sent, answered; /* numbers of questions; what is wanted is the last sent, or the next */
+    struct newest_epoch answer;      /* of the last that was answered */
+    int error;
+    bool stopping;
+    struct fiber *fiber;
+    struct condition wake, told;
+    struct latch stopped;
+};
+
+static const struct pg_stmt NEWEST = {
+    .name = "epoch_newest",
+    .sql =
+        "SELECT n.epoch, n.superseded, CASE WHEN EXISTS (SELECT FROM redis_epochs WHERE epoch < n.epoch) THEN"
+        "   ceil(greatest(0, least($1, $1 - extract(epoch FROM clock_timestamp() - n.opened_at) * "
+        "1000)))::bigint"
+        "   ELSE 0 END"
+        " FROM redis_epochs n ORDER BY n.epoch DESC LIMIT 1",
+    .read_only = true,
+};
+
+static int ask(struct fiber *self, struct newest *n) {
+    struct pg_args args;
+    struct pg_result *r;
+    pg_args_init(&args, fiber_arena(self));
+    pg_f64(&args, (double)n->known_within_ms);
+    fiber_set_deadline_ns(self, clock_mono_ns() + LIMIT_MS * NS_PER_MS);
+    int e = pg_exec(self, n->domain->pg, &NEWEST, &args, &r, NULL);
+    fiber_set_deadline_ns(self, 0);
+    if (e == ERR_DEADLINE_EXCEEDED) e = ERR_UNAVAILABLE; /* it was not the caller's */
+    if (e != 0) return e;
+    n->answer = (struct newest_epoch){0};
+    if (pg_rows(r) == 1)
+        n->answer = (struct newest_epoch){
+            .epoch = pg_get_i64(r, 0, 0),
+            .superseded = pg_get_bool(r, 0, 1),
+            .young_ms = pg_get_i64(r, 0, 2),
+        };
+    return 0;
+}
+
+static void run(struct fiber *self, void *arg) {
+    struct newest *n = arg;
+    while (!n->stopping) {
+        if (n->wanted == n->sent) {
+            if (condition_wait(self, &n->wake) != 0) break;
+            continue;
+        }
+        n->sent++;
+        n->error = ask(self, n);
+        n->answered = n->sent;
+        arena_reset(fiber_arena(self));
+        condition_broadcast(&n->told);
+    }
+    n->stopping = true;
+    condition_broadcast(&n->told);
+    latch_done(&n->stopped);
+}
+
+struct newest *newest_start(struct domain *d, int64_t known_within_ms) {
+    struct newest *n = calloc(1, sizeof *n);
+    if (!n) return NULL;
+    n->domain = d;
+    n->known_within_ms = known_within_ms;
+    condition_init(&n->wake);
+    condition_init(&n->told);
+    latch_init(&n->stopped, 1);
+    struct fiber_options options = {.name = "newest epoch"};
+    if (fiber_spawn(d->loop, &options, run, n, &n->fiber) == 0) return n;
+    free(n);
+    return NULL;
+}
+
+void newest_stop(struct fiber *self, struct newest *n) {
+    n->stopping = true;
+    fiber_cancel(n->fiber); /* a question may be under way */
+    latch_wait(self, &n->stopped);
+    free(n);
+}
+
+uint64_t newest_ask(struct newest *n) {
+    n->wanted = n->sent + 1;
+    condition_signal(&n->wake);
+    return n->wanted;
+}
+
+int newest_wait(struct fiber *self, struct newest *n, uint64_t question, struct newest_epoch *out) {
+    while (n->answered < question) {
+        if (n->stopping) return ERR_UNAVAILABLE;
+        int e = condition_wait(self, &n->told);
+        if (e != 0) return e;
+    }
+    *out = n->answer;
+    return n->error;
+}

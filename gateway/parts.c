@@ -16,7 +16,7 @@
 #include "gateway/service/job/job.h"
 
 static void forget_all(struct domain *d) {
-    hub_forget(((struct gateway *)(void *)((char *)d - offsetof(struct gateway, domain)))->hub);
+    hub_forget(list_entry(d, struct gateway, domain)->hub);
 }
 
 void gateway_open(struct gateway *g) {

@@ -13,7 +13,6 @@
 #include "core/rpc/rpc.h"
 #include "workers/audit/command.h"
 #include "workers/jobs/command/command.h"
-#include "workers/jobs/role/role.h"
 #include "workers/operator/backlog.h"
 #include "workers/operator/dlq.h"
 #include "workers/operator/grant.h"
@@ -22,16 +21,14 @@
 #include "workers/outbox/relay.h"
 #include "workers/roles.h"
 #include "workers/runtime/backlog.h"
-#include "workers/timeline/deliver.h"
-#include "workers/timeline/followers.h"
 
 #define PROGRAM "rookery-worker"
-#define MAX_ROLES 16
+#define RELAY "relay"
 
 struct process {
     struct worker worker;
     struct config config;
-    const struct role *roles[MAX_ROLES];
+    const struct role **roles; /* those it runs, each once */
     size_t n_roles;
     bool is_relay; /* a role, but no reader of streams */
     struct backlog_gauges *backlog;
@@ -41,33 +38,45 @@ struct process {
 
 /* ---- roles --------------------------------------------------------------------------------------------- */
 
-static bool is_relay(struct str name) {
-    return str_eq(name, STR("relay"));
-}
-
 /* One sentence that names them all. */
 static void complain_of_role(struct str name) {
-    fprintf(stderr, "rookery-worker: ROOKERY_ROLES: there is no role \"" STR_FMT "\"; roles are relay",
+    fprintf(stderr, "rookery-worker: ROOKERY_ROLES: there is no role \"" STR_FMT "\"; roles are all, relay",
             STR_ARG(name));
     for (const struct role *const *r = ROLES; *r; r++) fprintf(stderr, ", %s", (*r)->name);
     fputc('\n', stderr);
 }
 
-/* The roles of ROOKERY_ROLES; false, with a sentence, when one does not exist. */
-static bool parse_roles(struct process *p) {
-    struct str rest = str_from(p->config.roles);
+/* Is this one of the names in ROOKERY_ROLES, or are all of them? */
+static bool is_wanted(const struct config *c, struct str role) {
+    struct str rest = str_from(c->roles);
     while (rest.len > 0) {
         struct str name = str_trim(str_cut(&rest, ','));
-        const struct role *role = role_find(name);
-        if (is_relay(name)) {
-            p->is_relay = true;
-        } else if (role && p->n_roles < MAX_ROLES) {
-            p->roles[p->n_roles++] = role;
-        } else {
-            complain_of_role(name);
-            return false;
-        }
+        if (str_eq(name, role) || str_eq(name, STR("all"))) return true;
     }
+    return false;
+}
+
+static bool names_exist(const struct config *c) {
+    struct str rest = str_from(c->roles);
+    while (rest.len > 0) {
+        struct str name = str_trim(str_cut(&rest, ','));
+        if (str_eq(name, STR("all")) || str_eq(name, STR(RELAY)) || role_find(name)) continue;
+        complain_of_role(name);
+        return false;
+    }
+    return true;
+}
+
+/* The roles of ROOKERY_ROLES; false, with a sentence, when one does not exist. */
+static bool choose_roles(struct process *p) {
+    size_t n = 0;
+    if (!names_exist(&p->config)) return false;
+    while (ROLES[n]) n++;
+    p->roles = calloc(n + 1, sizeof *p->roles);
+    if (!p->roles) abort(); /* at start */
+    for (const struct role *const *r = ROLES; *r; r++)
+        if (is_wanted(&p->config, str_from((*r)->name))) p->roles[p->n_roles++] = *r;
+    p->is_relay = is_wanted(&p->config, STR(RELAY));
     return true;
 }
 
@@ -126,20 +135,9 @@ static void name_consumer(struct process *p) {
     p->worker.consumer = p->consumer;
 }
 
-/* PostgreSQL may have gone back. */
-static void forget_all(struct domain *d) {
-    followers_forget(((struct worker *)(void *)((char *)d - offsetof(struct worker, domain)))->followers);
-}
-
 static int start(struct fiber *self, void *context, struct fault *fault) {
     struct process *p = context;
     struct worker *w = &p->worker;
-    w->followers = followers_new(&w->domain);
-    w->deliverer = deliverer_new(&w->domain);
-    w->jobs = jobs_lane_new();
-    if (!w->followers || !w->deliverer || !w->jobs)
-        return fault_set(fault, ERR_OVERLOADED, "not enough memory");
-    w->domain.on_new_epoch = forget_all;
     int e = domain_connect(self, &w->domain, PROGRAM, fault);
     if (e == 0) e = serve_metrics(p, fault);
     if (e == 0) e = runtime_start(w, p->roles, p->n_roles);
@@ -157,9 +155,6 @@ static void stop(struct fiber *self, void *context) {
     if (p->http) rpc_server_stop(self, p->http, 1000);
     backlog_gauges_free(p->backlog);
     domain_disconnect(self, &w->domain);
-    deliverer_free(w->deliverer);
-    followers_free(w->followers);
-    jobs_lane_free(w->jobs);
 }
 
 static int work_until_signal(void) {
@@ -177,8 +172,9 @@ static int work_until_signal(void) {
     int e = process_configure(PROGRAM, &p->config);
     if (e != 0) return e;
     name_consumer(p);
-    e = parse_roles(p) ? process_check_database(PROGRAM, &p->config) : 2;
+    e = choose_roles(p) ? process_check_database(PROGRAM, &p->config) : 2;
     if (e == 0) e = process_serve(&daemon);
+    free(p->roles);
     config_free(&p->config);
     return e;
 }

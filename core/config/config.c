@@ -75,7 +75,7 @@ static const struct text_check text_checks[] = {
     {"ROOKERY_LISTEN", good_address, "ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080"},
     {"ROOKERY_METRICS_LISTEN", good_optional_address, "ADDRESS:PORT, such as 127.0.0.1:9090, or empty"},
     {"ROOKERY_LOG_LEVEL", good_log_level, "debug, info, warn or error"},
-    {"ROOKERY_ROLES", good_roles, "role names separated by commas, such as relay,fanout"},
+    {"ROOKERY_ROLES", good_roles, "all, or role names separated by commas, such as relay,fanout"},
 };
 
 /* --- reading ----------------------------------------------------------------------------------------- */

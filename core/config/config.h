@@ -20,7 +20,7 @@
     S("ROOKERY_METRICS_LISTEN", metrics_listen, "",                                                          \
       "address and port of a worker's /metrics and /healthz; empty: none")                                   \
     S("ROOKERY_LOG_LEVEL", log_level, "info", "debug, info, warn or error")                                  \
-    S("ROOKERY_ROLES", roles, "relay,fanout,chunks,counts,jobs", "roles a worker runs, separated by commas") \
+    S("ROOKERY_ROLES", roles, "all", "roles a worker runs, separated by commas")                             \
     N("ROOKERY_PARTITIONS", partitions, 4, 1, 64,                                                            \
       "event stream partitions; the same in every process, and fixed for a database")                        \
     N("ROOKERY_DB_CONNECTIONS", db_connections, 8, 1, 100, "PostgreSQL connections of a process")            \

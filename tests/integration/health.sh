@@ -52,7 +52,7 @@ check "and is well when it goes on" wait_until 60 worker_health
 check "without ROOKERY_METRICS_LISTEN there is nobody to ask" says 2 'set ROOKERY_METRICS_LISTEN' \
     "$build/rookery-worker" health
 
-check "a role that does not exist stops a worker" says 2 'there is no role "fan-out"; roles are relay, fanout' \
+check "a role that does not exist stops a worker" says 2 'there is no role "fan-out"; roles are all, relay, fanout' \
     env ROOKERY_ROLES=relay,fan-out "$build/rookery-worker"
 check "a command that does not exist is named" says 2 'there is no command "serve"' "$build/rookery-gateway" serve
 check "so is a word too many" says 2 'migrate takes nothing more, not "now"' "$build/rookery-gateway" migrate now

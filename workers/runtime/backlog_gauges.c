@@ -9,23 +9,24 @@
 
 #define REFRESH_NS NS_PER_S
 #define LIMIT_NS NS_PER_S
-#define MAX_ROLES 16
 
 struct role_gauges {
     struct gauge *entries, *age, *lag, *pending;
 };
 
 struct backlog_gauges {
-    struct role_gauges roles[MAX_ROLES];
-    size_t n;
     struct gauge *unpublished, *dead_letters;
     int64_t measured_ns;
+    size_t n;
+    struct role_gauges roles[]; /* as in the table */
 };
 
 struct backlog_gauges *backlog_gauges_new(struct metrics *m) {
-    struct backlog_gauges *g = calloc(1, sizeof *g);
+    size_t n = 0;
+    while (role_table()[n]) n++;
+    struct backlog_gauges *g = calloc(1, sizeof *g + n * sizeof g->roles[0]);
     if (!g) return NULL;
-    for (; role_table()[g->n] && g->n < MAX_ROLES; g->n++) {
+    for (; g->n < n; g->n++) {
         char labels[64];
         snprintf(labels, sizeof labels, "role=\"%s\"", role_table()[g->n]->name);
         g->roles[g->n] = (struct role_gauges){

@@ -555,7 +555,7 @@ static void run_lane(struct fiber *self, void *arg) {
     latch_done(&w->lanes_left);
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------- */
+/* ---- lanes --------------------------------------------------------------------------------------------- */
 
 static void lane_metrics(struct lane *l) {
     struct metrics *m = l->worker->domain.metrics;
@@ -585,6 +585,55 @@ static int start_lane(struct worker *w, const struct role *role, int partition) 
     return fiber_spawn(w->domain.loop, &options, run_lane, l, NULL);
 }
 
+/* ---- what roles keep ----------------------------------------------------------------------------------- */
+
+struct open_state {
+    const struct role_state *state;
+    void *opened;
+};
+
+static struct open_state *find_state(const struct worker *w, const struct role_state *state) {
+    for (size_t i = 0; i < w->n_states; i++)
+        if (w->states[i].state == state) return &w->states[i];
+    return NULL;
+}
+
+void *runtime_state(const struct worker *w, const struct role_state *state) {
+    return find_state(w, state)->opened;
+}
+
+static void forget_states(struct domain *d) {
+    const struct worker *w = list_entry(d, struct worker, domain);
+    for (size_t i = 0; i < w->n_states; i++)
+        if (w->states[i].state->forget) w->states[i].state->forget(w->states[i].opened);
+}
+
+static int open_states(struct worker *w) {
+    w->states = calloc(w->n_roles + 1, sizeof *w->states);
+    if (!w->states) return ERR_OVERLOADED;
+    for (size_t i = 0; i < w->n_roles; i++) {
+        const struct role_state *state = w->roles[i]->state;
+        if (!state || find_state(w, state)) continue;
+        void *opened = state->open(&w->domain);
+        if (!opened) return ERR_OVERLOADED;
+        w->states[w->n_states++] = (struct open_state){state, opened};
+    }
+    w->domain.on_new_epoch = forget_states;
+    return 0;
+}
+
+static void close_states(struct worker *w) {
+    w->domain.on_new_epoch = NULL;
+    while (w->n_states > 0) {
+        const struct open_state *last = &w->states[--w->n_states];
+        last->state->close(last->opened);
+    }
+    free(w->states);
+    w->states = NULL;
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------- */
+
 int runtime_start(struct worker *w, const struct role *const *roles, size_t n) {
     int partitions = (int)w->domain.config->partitions;
     w->roles = roles;
@@ -592,13 +641,13 @@ int runtime_start(struct worker *w, const struct role *const *roles, size_t n) {
     w->started_ns = clock_mono_ns();
     list_init(&w->lanes);
     latch_init(&w->lanes_left, 0);
+    int e = open_states(w);
     for (size_t i = 0; i < n; i++)
-        for (int p = 0; p < partitions; p++) {
-            int e = start_lane(w, roles[i], p);
-            if (e != 0) return e;
-            w->lanes_left.left++;
+        for (int p = 0; p < partitions && e == 0; p++) {
+            e = start_lane(w, roles[i], p);
+            w->lanes_left.left += e == 0;
         }
-    return 0;
+    return e;
 }
 
 static void interrupt_lanes(struct fiber *self, struct worker *w) {
@@ -623,4 +672,5 @@ void runtime_stop(struct fiber *self, struct worker *w) {
     fiber_set_deadline_ns(self, 0);
     if (e != 0) interrupt_lanes(self, w);
     hand_back(self, w);
+    close_states(w);
 }

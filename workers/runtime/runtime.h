@@ -51,10 +51,19 @@ struct batch {
  * ones end as dead letters. */
 typedef int role_fn(struct fiber *self, struct worker *w, const struct batch *b, struct fault *fault);
 
+/* What roles keep while the process runs: memory, caches, places. Opened once for all roles that name it. */
+struct role_state {
+    void *(*open)(struct domain *d); /* NULL on allocation failure; d is borrowed */
+    void (*close)(void *state);
+    /* NULL, or: PostgreSQL may have gone back, so nothing that was loaded from it is known any more. */
+    void (*forget)(void *state);
+};
+
 struct role {
     const char *name; /* also the consumer group's */
     const struct stream *stream;
     role_fn *handle;
+    const struct role_state *state; /* NULL: it keeps nothing */
     uint32_t interests;   /* of an event, in which it is given (core/event/events.h); 0: every entry */
     bool feeds_timelines; /* the audit waits until such roles are done with their streams */
     /* Entries in a lane's first batch and in its largest, which it comes to while there is a backlog; 0: 256,
@@ -67,10 +76,8 @@ struct role {
     int (*give_up)(struct fiber *self, struct worker *w, const struct item *item, const char *reason);
 };
 
-struct deliverer;
-struct followers;
-struct jobs_lane;
 struct trial;
+struct open_state;
 
 struct worker {
     struct domain domain;
@@ -82,10 +89,9 @@ struct worker {
     struct trial *trial;   /* whose turn it is (trial.h); or NULL */
     bool warned_of_groups; /* trim.h */
     struct latch lanes_left;
-    struct list_node lanes;      /* what a stop interrupts when its time is over */
-    struct followers *followers; /* shared by the roles that deliver */
-    struct deliverer *deliverer;
-    struct jobs_lane *jobs;
+    struct list_node lanes; /* what a stop interrupts when its time is over */
+    struct open_state *states;
+    size_t n_states;
 };
 
 /* A fiber that works until w->stopping; on w->lanes while it runs. */
@@ -94,8 +100,10 @@ struct lane_fiber {
     struct fiber *fiber;
 };
 
-/* Starts the lanes of these roles (borrowed until runtime_stop has returned). */
+/* Opens the states of these roles and starts their lanes (roles is borrowed until runtime_stop has returned). 0, or ERR_*. */
 int runtime_start(struct worker *w, const struct role *const *roles, size_t n);
+/* What a running role has opened. */
+void *runtime_state(const struct worker *w, const struct role_state *state);
 /* Reads no more and lets the lanes finish what is in hand, for ROOKERY_DRAIN_MS; what they have not finished by
  * then is handed back to the groups (consumers.h). */
 void runtime_stop(struct fiber *self, struct worker *w);

@@ -31,8 +31,7 @@
 #include "core/domain/timeline/pull.h"
 #include "core/event/epoch.h"
 #include "rookery/events/v1/chunk.pb-c.h"
-#include "workers/timeline/deliver.h"
-#include "workers/timeline/followers.h"
+#include "workers/timeline/delivery.h"
 
 typedef Rookery__Events__V1__Chunk Chunk;
 
@@ -181,7 +180,7 @@ static int load_audiences(struct fiber *self, struct worker *w, struct tasks *t,
     int e = 0;
     for (size_t i = 0; i < t->n_audiences && e == 0; i += AUDIENCES_AT_ONCE) {
         size_t left = t->n_audiences - i, n = left < AUDIENCES_AT_ONCE ? left : AUDIENCES_AT_ONCE;
-        e = followers_audiences(self, w->followers, t->audiences + i, n, fault);
+        e = followers_audiences(self, delivery_of(w)->followers, t->audiences + i, n, fault);
     }
     return e;
 }
@@ -192,7 +191,7 @@ static int deliver(struct fiber *self, struct worker *w, struct tasks *t, int64_
     arrange(t, fiber_arena(self));
     int e = load_audiences(self, w, t, fault);
     if (e != 0) return e;
-    struct round *r = round_open(w->deliverer);
+    struct round *r = round_open(delivery_of(w)->deliverer);
     e = fill(self, r, t);
     if (e == 0) e = round_send(self, r, epoch, &PACE);
     round_close(r);
@@ -223,6 +222,7 @@ const struct role CHUNKS_ROLE = {
     .name = "chunks",
     .stream = &STREAMS[STREAM_CHUNKS],
     .handle = handle,
+    .state = &DELIVERY,
     .feeds_timelines = true,
     .first_count = 4,
     .most_count = 256,

@@ -27,8 +27,7 @@
 #include "core/event/epoch.h"
 #include "core/event/tokens.h"
 #include "workers/timeline/chunks.h"
-#include "workers/timeline/deliver.h"
-#include "workers/timeline/followers.h"
+#include "workers/timeline/delivery.h"
 
 /* Two pieces, so that Redis works on one while the other is built; each some milliseconds of Redis. */
 static const struct pace PACE = {.commands = 4096, .under_way = 2};
@@ -112,10 +111,10 @@ static void decide(struct postings *p, struct worker *w, int64_t epoch, struct a
         v->way = TO_FOLLOWERS;
         if (v->event->post_created->pulled) {
             v->way = TO_AUTHOR;
-        } else if (is_big(w->followers, author)) {
+        } else if (is_big(delivery_of(w)->followers, author)) {
             v->way = TO_AUTHOR;
             chunks_add_undivided(p->handing, epoch, v->event, w->domain.config->partitions);
-        } else if (other != 0 && is_big(w->followers, other)) {
+        } else if (other != 0 && is_big(delivery_of(w)->followers, other)) {
             v->way = TO_ANSWERED;
             v->answer = p->n_answers++;
             p->answers[v->answer] =
@@ -141,15 +140,16 @@ static void deliver_post(struct worker *w, struct round *r, const struct posting
     round_deliver(r, &e->actor_id, 1);
     if (v->way == TO_ANSWERED) round_deliver(r, answers[v->answer].ids, answers[v->answer].n);
     if (v->way != TO_FOLLOWERS) return;
-    const struct ids *followers = followers_of(w->followers, e->actor_id, &big);
+    const struct ids *followers = followers_of(delivery_of(w)->followers, e->actor_id, &big);
     if (answered_by(e) == 0)
         round_deliver(r, followers->v, followers->len);
     else
-        deliver_answer(r, followers, followers_of(w->followers, answered_by(e), &big), answered_by(e));
+        deliver_answer(r, followers, followers_of(delivery_of(w)->followers, answered_by(e), &big),
+                       answered_by(e));
 }
 
 static int deliver_all(struct fiber *self, struct worker *w, const struct postings *p, int64_t epoch) {
-    struct round *r = round_open(w->deliverer);
+    struct round *r = round_open(delivery_of(w)->deliverer);
     int e = 0;
     for (size_t i = 0; i < p->n && e == 0; i++) {
         deliver_post(w, r, &p->v[i], p->answers);
@@ -166,7 +166,7 @@ static int send_posts(struct fiber *self, struct worker *w, struct postings *p, 
     p->handing = redis_batch_new();
     decide(p, w, epoch, fiber_arena(self));
     int e = domain_send(self, &w->domain, p->handing);
-    if (e == 0) e = followers_audiences(self, w->followers, p->answers, p->n_answers, fault);
+    if (e == 0) e = followers_audiences(self, delivery_of(w)->followers, p->answers, p->n_answers, fault);
     return e == 0 ? deliver_all(self, w, p, epoch) : e;
 }
 
@@ -174,9 +174,9 @@ static int handle_posts(struct fiber *self, struct worker *w, const struct batch
                         struct fault *fault) {
     struct postings p;
     collect(&p, b, epoch, fiber_arena(self));
-    int e = followers_hold(self, w->followers, &p.accounts, fault);
+    int e = followers_hold(self, delivery_of(w)->followers, &p.accounts, fault);
     if (e == 0 && p.n > 0) e = send_posts(self, w, &p, epoch, fault);
-    followers_release(w->followers, &p.accounts);
+    followers_release(delivery_of(w)->followers, &p.accounts);
     ids_free(&p.accounts);
     return e;
 }
@@ -235,5 +235,6 @@ static int handle(struct fiber *self, struct worker *w, const struct batch *b, s
 const struct role FANOUT_ROLE = {.name = "fanout",
                                  .stream = &STREAMS[STREAM_EVENTS],
                                  .handle = handle,
+                                 .state = &DELIVERY,
                                  .interests = INTEREST_TIMELINES,
                                  .feeds_timelines = true};

@@ -17,15 +17,14 @@ static int64_t count_places(void) {
     return cores < 1 ? 1 : cores > 3 ? 3 : cores;
 }
 
-struct jobs_lane *jobs_lane_new(void) {
-    struct jobs_lane *j = calloc(1, sizeof *j);
-    if (j) semaphore_init(&j->places, count_places(), SIZE_MAX);
-    return j;
+static void *open_places(struct domain *d) {
+    (void)d;
+    struct semaphore *places = calloc(1, sizeof *places);
+    if (places) semaphore_init(places, count_places(), SIZE_MAX);
+    return places;
 }
 
-void jobs_lane_free(struct jobs_lane *j) {
-    free(j);
-}
+const struct role_state JOBS_PLACES = {.open = open_places, .close = free};
 
 struct piece {
     jobs_piece *fn;

@@ -24,10 +24,11 @@ static int run_step(struct fiber *self, struct worker *w, const JobMessage *m, s
 }
 
 static int handle(struct fiber *self, struct worker *w, const struct batch *b, struct fault *fault) {
-    int e = semaphore_acquire(self, &w->jobs->places);
+    struct semaphore *places = runtime_state(w, &JOBS_PLACES);
+    int e = semaphore_acquire(self, places);
     if (e != 0) return e;
     for (size_t i = 0; i < b->n && e == 0; i++) e = run_step(self, w, message_of(&b->items[i]), fault);
-    semaphore_release(&w->jobs->places);
+    semaphore_release(places);
     return e;
 }
 
@@ -53,6 +54,7 @@ const struct role JOBS_ROLE = {
     .name = "jobs",
     .stream = &STREAMS[STREAM_JOBS],
     .handle = handle,
+    .state = &JOBS_PLACES,
     .first_count = 1,
     .most_count = 1,
     .give_up = give_up,

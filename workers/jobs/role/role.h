@@ -17,11 +17,8 @@
 
 extern const struct role JOBS_ROLE;
 
-struct jobs_lane {
-    struct semaphore places; /* for work on the thread pool */
-};
-struct jobs_lane *jobs_lane_new(void); /* NULL without memory */
-void jobs_lane_free(struct jobs_lane *j);
+/* Of the role: a struct semaphore of places on the thread pool. */
+extern const struct role_state JOBS_PLACES;
 
 /* Runs some of a computation on the thread pool, again and again until it says it is done, so that a thread is
  * not taken for long and stopping is noticed. Returns 0; ERR_UNAVAILABLE when the process is asked to stop. The

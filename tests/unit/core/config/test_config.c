@@ -117,7 +117,7 @@ static void checks_the_other_texts(void **state) {
                                         "ROOKERY_ROLES=a,,b", "ROOKERY_ROLES=a b", "ROOKERY_ROLES=A"};
     for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
         assert_refused(roles[i],
-                       "ROOKERY_ROLES must be role names separated by commas, such as relay,fanout.");
+                       "ROOKERY_ROLES must be all, or role names separated by commas, such as relay,fanout.");
     }
 }
 

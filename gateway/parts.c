@@ -25,7 +25,8 @@ void gateway_open(struct gateway *g) {
     g->timeline_hits = metrics_counter(m, "rookery_timeline_reads_total", help, "from=\"tail\"");
     g->timeline_deep = metrics_counter(m, "rookery_timeline_reads_total", help, "from=\"deep\"");
     g->timeline_sql = metrics_counter(m, "rookery_timeline_reads_total", help, "from=\"sql\"");
-    g->timeline_rebuilds = metrics_counter(m, "rookery_timeline_rebuilds_total", "Lists built from SQL", "");
+    g->timeline_rebuilds =
+        metrics_counter(m, "rookery_timeline_rebuilds_total", "Home timelines rebuilt from SQL", "");
     g->hub = hub_new(&g->domain);
     if (!g->hub) abort();
     /* What an event invalidates comes before what tells others of it. */

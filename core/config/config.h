@@ -2,7 +2,7 @@
  *
  * Read once at start into struct config, which is passed. A bad value stops the program with one sentence
  * that names the variable and what would be right; so does an unknown variable that begins with ROOKERY_ (a
- * typo is not silent). README's table is checked against this one by a test.
+ * typo is not silent). docs/configuration.md and README's table are made of it.
  */
 #ifndef ROOKERY_CORE_CONFIG_CONFIG_H
 #define ROOKERY_CORE_CONFIG_CONFIG_H
@@ -18,63 +18,65 @@
     S("REDIS_URL", redis_url, "redis://127.0.0.1:6379", "Redis: redis://HOST:PORT or unix:///PATH")          \
     S("ROOKERY_LISTEN", listen, "127.0.0.1:8080", "address and port the gateway listens on")                 \
     S("ROOKERY_METRICS_LISTEN", metrics_listen, "",                                                          \
-      "address and port of a worker's /metrics and /healthz; empty: none")                                   \
+      "address and port of a worker's /metrics and /healthz; empty: not served")                             \
     S("ROOKERY_LOG_LEVEL", log_level, "info", "debug, info, warn or error")                                  \
-    S("ROOKERY_ROLES", roles, "all", "roles a worker runs, separated by commas")                             \
+    S("ROOKERY_ROLES", roles, "all", "roles a worker runs, separated by commas; all: every role")            \
     N("ROOKERY_PARTITIONS", partitions, 4, 1, 64,                                                            \
-      "event stream partitions; the same in every process, and fixed for a database")                        \
+      "partitions of each event stream; the same for every process of a database, and permanent")            \
     N("ROOKERY_DB_CONNECTIONS", db_connections, 8, 1, 100, "PostgreSQL connections of a process")            \
     N("ROOKERY_DB_PIPELINE", db_pipeline, 64, 1, 256, "statements in flight on one connection")              \
     N("ROOKERY_REQUEST_TIMEOUT_MS", request_timeout_ms, 10000, 10, 600000,                                   \
-      "longest a call may take when the client sets no deadline")                                            \
+      "deadline of a call whose client sets none")                                                           \
     N("ROOKERY_MAX_CALLS", max_calls, 4096, 1, 100000,                                                       \
-      "calls a gateway handles at once before it answers RESOURCE_EXHAUSTED")                                \
+      "concurrent calls above which a gateway answers RESOURCE_EXHAUSTED")                                   \
     N("ROOKERY_MAX_CONNECTIONS", max_connections, 8192, 1, 1000000, "client connections of a gateway")       \
-    N("ROOKERY_MAX_MESSAGE_BYTES", max_message_bytes, 1048576, 1024, 16777216, "largest request message")    \
-    N("ROOKERY_SESSION_DAYS", session_days, 30, 1, 3650, "life of a session token")                          \
+    N("ROOKERY_MAX_MESSAGE_BYTES", max_message_bytes, 1048576, 1024, 16777216,                               \
+      "largest request message, in bytes")                                                                   \
+    N("ROOKERY_SESSION_DAYS", session_days, 30, 1, 3650, "lifetime of a session token, in days")             \
     N("ROOKERY_PASSWORD_MEMORY_KIB", password_memory_kib, 19456, 8192, 1048576,                              \
       "argon2id memory for each password hash")                                                              \
     N("ROOKERY_PASSWORD_PASSES", password_passes, 2, 1, 16, "argon2id passes over that memory")              \
     N("ROOKERY_POST_CACHE_ENTRIES", post_cache_entries, 200000, 100, 100000000,                              \
-      "encoded posts a gateway keeps")                                                                       \
+      "posts that a gateway caches")                                                                         \
     N("ROOKERY_VIEWER_CACHE_ENTRIES", viewer_cache_entries, 20000, 10, 100000000,                            \
-      "viewers whose relations a gateway keeps")                                                             \
+      "viewers whose relations a gateway caches")                                                            \
     N("ROOKERY_TIMELINE_TTL_S", timeline_ttl_s, 1209600, 60, 315360000,                                      \
-      "seconds after its last read at which a home timeline is dropped from Redis")                          \
+      "seconds after its last read until a home timeline is dropped from Redis")                             \
     N("ROOKERY_CHUNK_AUDIENCE", chunk_audience, 5000, 10, 10000000,                                          \
-      "followers above which a post is delivered in chunk tasks of this size")                               \
+      "followers above which a post is delivered in chunks of this size")                                    \
     N("ROOKERY_PULL_AUDIENCE", pull_audience, 1000000, 10, 1000000000,                                       \
       "followers, in whole chunks, above which an author's posts are merged at read time")                   \
-    N("ROOKERY_BATCH_MAX", batch_max, 4096, 1, 65536, "events a worker takes in one batch at most")          \
+    N("ROOKERY_BATCH_MAX", batch_max, 4096, 1, 65536, "maximum events in one batch of a worker")             \
     N("ROOKERY_RECLAIM_MS", reclaim_ms, 15000, 100, 3600000,                                                 \
-      "idle time after which a dead worker's events are taken over")                                         \
+      "idle time after which another worker reclaims a dead worker's events")                                \
     N("ROOKERY_UNKNOWN_KEEP_S", unknown_keep_s, 600, 0, 604800,                                              \
-      "seconds for which an event of a kind that a worker does not know is left to a newer worker")          \
+      "seconds for which an event of an unknown kind is left to a newer worker")                             \
     N("ROOKERY_MAX_DELIVERIES", max_deliveries, 8, 1, 1000,                                                  \
-      "tries before an event goes to the dead letters")                                                      \
-    N("ROOKERY_DATASETS_PER_ACCOUNT", datasets_per_account, 100, 1, 1000000, "datasets an account may have") \
-    N("ROOKERY_DATASET_BYTES", dataset_bytes, 268435456, 1, 17179869184, "largest dataset")                  \
+      "deliveries after which an event goes to the dead letters")                                            \
+    N("ROOKERY_DATASETS_PER_ACCOUNT", datasets_per_account, 100, 1, 1000000,                                 \
+      "maximum datasets of an account")                                                                      \
+    N("ROOKERY_DATASET_BYTES", dataset_bytes, 268435456, 1, 17179869184, "largest dataset, in bytes")        \
     N("ROOKERY_ACCOUNT_DATASET_BYTES", account_dataset_bytes, 1073741824, 1, 1099511627776,                  \
-      "what an account's datasets may have together")                                                        \
+      "maximum bytes of all datasets of an account")                                                         \
     N("ROOKERY_IMPRESSION_SAMPLE", impression_sample, 100, 0, 1000,                                          \
-      "of 1000 posts shown on home timelines, how many are recorded for engagement data")                    \
-    N("ROOKERY_IMPRESSION_DAYS", impression_days, 90, 1, 3650, "days for which they are kept")               \
+      "of 1000 posts shown on home timelines, how many are recorded as impressions")                         \
+    N("ROOKERY_IMPRESSION_DAYS", impression_days, 90, 1, 3650, "days for which impressions are kept")        \
     S("ROOKERY_ANALYST_URL", analyst_url, "",                                                                \
-      "PostgreSQL for analysts' queries, as another role; empty: none")                                      \
+      "PostgreSQL for analysts' queries, as another role; empty: no queries")                                \
     N("ROOKERY_QUERY_TIMEOUT_MS", query_timeout_ms, 30000, 10, 3600000,                                      \
-      "longest an analyst's query may run")                                                                  \
-    N("ROOKERY_QUERY_ROWS", query_rows, 10000000, 1, 1000000000, "rows an analyst's query may give")         \
-    N("ROOKERY_JOBS_PER_ACCOUNT", jobs_per_account, 4, 1, 10000,                                             \
-      "jobs of an account that may run at a time")                                                           \
-    N("ROOKERY_JOBS_KEPT", jobs_kept, 200, 1, 100000,                                                        \
-      "ended jobs of an account that are kept with their results")                                           \
+      "maximum duration of an analyst's query")                                                              \
+    N("ROOKERY_QUERY_ROWS", query_rows, 10000000, 1, 1000000000, "maximum rows of an analyst's query")       \
+    N("ROOKERY_JOBS_PER_ACCOUNT", jobs_per_account, 4, 1, 10000, "maximum running jobs of an account")       \
+    N("ROOKERY_JOBS_KEPT", jobs_kept, 200, 1, 100000, "ended jobs of an account whose results are kept")     \
     N("ROOKERY_JOB_PART_ROWS", job_part_rows, 100000, 1, 100000000,                                          \
-      "rows of small slices that one task of a job takes together")                                          \
-    N("ROOKERY_JOB_TASKS", job_tasks, 10000, 1, 1000000, "tasks a job may have")                             \
+      "rows of small slices that one task of a job fits together")                                           \
+    N("ROOKERY_JOB_TASKS", job_tasks, 10000, 1, 1000000, "maximum tasks of a job")                           \
     N("ROOKERY_JOB_STALL_S", job_stall_s, 600, 1, 86400,                                                     \
-      "seconds without progress after which a step of a job is taken for lost and told again")               \
-    N("ROOKERY_JOB_RESULT_BYTES", job_result_bytes, 268435456, 1024, 17179869184, "largest result of a job") \
-    N("ROOKERY_DRAIN_MS", drain_ms, 10000, 0, 600000, "longest a stopping process waits for work in flight")
+      "seconds without progress after which a step of a job is requeued")                                    \
+    N("ROOKERY_JOB_RESULT_BYTES", job_result_bytes, 268435456, 1024, 17179869184,                            \
+      "largest result of a job, in bytes")                                                                   \
+    N("ROOKERY_DRAIN_MS", drain_ms, 10000, 0, 600000,                                                        \
+      "maximum time a stopping process waits for work in progress")
 
 struct config {
 #define S(variable, member, default_value, help) const char *member;

@@ -250,12 +250,11 @@ static bool is_being_opened(struct domain *d, const struct look *l) {
 
 static void tell_back(struct domain *d, const struct look *l) {
     if (!went_back(l)) {
-        log_info(d->log, "PostgreSQL was started again: caches and timelines are discarded");
+        log_info(d->log, "PostgreSQL restarted: discarding caches and timelines");
         return;
     }
     log_error(
-        d->log,
-        "PostgreSQL went back: what was acknowledged since may be lost; caches and timelines are discarded",
+        d->log, "PostgreSQL went back: acknowledged writes may be lost; discarding caches and timelines",
         LOG_I("epoch_seen", l->seen.epoch), LOG_I("epoch", l->now.epoch), LOG_I("lsn_seen", l->seen.lsn),
         LOG_I("lsn", l->now.lsn), LOG_I("beat_seen", l->seen.beat), LOG_I("beat", l->now.beat));
 }
@@ -264,7 +263,7 @@ static void tell_back(struct domain *d, const struct look *l) {
 static void be_superseded(struct domain *d, const struct look *l) {
     struct epoch_watch *w = d->epoch_watch;
     if (!w->superseded)
-        log_warn(d->log, "this Redis is not the newest: nothing is relayed, delivered or read there",
+        log_warn(d->log, "Redis superseded by another: not relaying, delivering or reading there",
                  LOG_S("redis_run_id", redis_run_id(d->redis)), LOG_I("newest_epoch", l->now.epoch),
                  LOG_STR("newest_run_id", l->newest_run_id));
     w->superseded = true;
@@ -277,7 +276,7 @@ static void adopt(struct domain *d, int64_t epoch, uint64_t generation, uint64_t
     struct epoch_watch *w = d->epoch_watch;
     bool other = epoch != d->epoch;
     if (other)
-        log_info(d->log, "timeline epoch", LOG_I("epoch", epoch),
+        log_info(d->log, "timeline epoch adopted", LOG_I("epoch", epoch),
                  LOG_S("redis_run_id", redis_run_id(d->redis)));
     bool discard = other && d->epoch != 0 && d->on_new_epoch;
     d->epoch = epoch;
@@ -340,7 +339,7 @@ static void watch_beats(struct fiber *self, struct domain *d) {
         pg_i64(&args, w->beats);
         if (asked_ns - w->silent_ns > PULSE_STALE_MS * NS_PER_MS &&
             pg_exec(self, d->pg, &ABANDON, &args, &r, NULL) == 0 && pg_affected(r) > 0)
-            log_warn(d->log, "nobody has a Redis: timelines are read from PostgreSQL until there is one");
+            log_warn(d->log, "no process reaches Redis: reading timelines from PostgreSQL until one does");
     }
     fiber_set_deadline_ns(self, 0);
     arena_reset(fiber_arena(self));
@@ -351,10 +350,10 @@ static void tell_unknown(struct domain *d, int e, unsigned failures) {
     struct epoch_watch *w = d->epoch_watch;
     if (failures == 0 && w->told_unknown) {
         w->told_unknown = false;
-        log_info(d->log, "the epoch is known again", LOG_I("epoch", d->epoch));
+        log_info(d->log, "epoch known again", LOG_I("epoch", d->epoch));
     } else if (failures >= TELL_FAILURES && !w->told_unknown && epoch_now(d) == 0) {
         w->told_unknown = true;
-        log_warn(d->log, "the epoch is not known: timelines are read from PostgreSQL, nothing is delivered",
+        log_warn(d->log, "epoch unknown: reading timelines from PostgreSQL, delivering nothing",
                  LOG_S("error", error_name((enum error)e)));
     }
 }

@@ -140,11 +140,11 @@ int outbox_open(struct domain *d, struct outbox **out) {
     ids_init(&o->epochs);
     latch_init(&o->stopped, 1);
     o->n_published =
-        metrics_counter(d->metrics, "rookery_events_published_total", "Events put on a stream", "");
+        metrics_counter(d->metrics, "rookery_events_published_total", "Events published to a stream", "");
     o->n_unpublished = metrics_counter(d->metrics, "rookery_events_left_to_relay_total",
-                                       "Committed events that Redis did not take at once", "");
-    o->unmarked =
-        metrics_gauge(d->metrics, "rookery_outbox_unmarked", "Published events not yet marked in SQL", "");
+                                       "Committed events left for the relay to publish", "");
+    o->unmarked = metrics_gauge(d->metrics, "rookery_outbox_unmarked",
+                                "Published events not yet marked as published in the outbox", "");
     struct fiber_options options = {.name = "outbox marker"};
     int e = fiber_spawn(d->loop, &options, marker, o, &o->marker);
     if (e != 0) {

@@ -9,7 +9,8 @@ enum { FINISH_S = 5 }; /* a peer that does not close after we have */
 void count_drop(struct http_server *s, const char *reason) {
     char labels[64];
     snprintf(labels, sizeof labels, "reason=\"%s\"", reason);
-    metrics_counter(s->metrics, "rookery_http_drops_total", "Connections and streams cut, by reason.", labels)
+    metrics_counter(s->metrics, "rookery_http_drops_total",
+                    "Connections and streams closed by the server, by reason", labels)
         ->value++;
 }
 

@@ -108,7 +108,7 @@ static struct http_conn *conn_new(struct http_server *s) {
 static void on_connection(uv_stream_t *listener, int status) {
     struct http_server *s = listener->data;
     if (status < 0) {
-        log_warn(s->log, "cannot accept", LOG_S("error", uv_strerror(status)));
+        log_warn(s->log, "accept failed", LOG_S("error", uv_strerror(status)));
         return;
     }
     struct http_conn *c = conn_new(s);

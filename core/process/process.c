@@ -108,7 +108,7 @@ static void serve(struct fiber *self, void *arg) {
         while (!*d->stopping && fiber_park(self) == 0) {
         }
     } else if (!*d->stopping) {
-        log_error(d->domain->log, "cannot start", LOG_S("why", fault.text));
+        log_error(d->domain->log, "start failed", LOG_S("why", fault.text));
         s->status = 1;
     }
     d->stop(self, d->context);

@@ -75,8 +75,8 @@ void rpc_count(struct rpc_call *call, enum error e) {
         if (name.len && name.ptr[0] == '/') name = (struct str){name.ptr + 1, name.len - 1};
         snprintf(labels, sizeof labels, "method=\"" STR_FMT "\",code=\"%s\"", STR_ARG(name),
                  rpc_code_name(code));
-        entry->codes[code] =
-            metrics_counter(s->metrics, "rookery_rpc_requests_total", "Calls by method and status.", labels);
+        entry->codes[code] = metrics_counter(s->metrics, "rookery_rpc_requests_total",
+                                             "RPC calls, by method and status", labels);
     }
     entry->codes[code]->value++;
     double seconds = (double)(loop_now_ns(s->loop) - call->started_ns) / (double)NS_PER_S;

@@ -37,7 +37,7 @@ static void add_method(struct rpc_server *s, const struct rpc_method *m) {
     e->method = m;
     snprintf(labels, sizeof labels, "method=\"%s\"", m->path + 1);
     e->latency = metrics_histogram(s->metrics, "rookery_rpc_duration_seconds",
-                                   "From a call's headers to its status, by method.", labels);
+                                   "Duration from a call's headers to its status, by method", labels);
 }
 
 static void add_methods(struct rpc_server *s, const struct rpc_method *m, size_t n) {
@@ -89,15 +89,15 @@ static void on_change(void *context) {
 
 static void make_metrics(struct rpc_server *s) {
     struct metrics *m = s->metrics;
-    s->in_flight = metrics_gauge(m, "rookery_rpc_in_flight", "Calls whose handler runs.", "");
-    s->streams_detached = metrics_gauge(m, "rookery_rpc_live_streams", "Open streams fed by events.", "");
-    s->http.accepted = metrics_counter(m, "rookery_http_connections_total", "Connections accepted.", "");
+    s->in_flight = metrics_gauge(m, "rookery_rpc_in_flight", "Calls whose handler is running", "");
+    s->streams_detached = metrics_gauge(m, "rookery_rpc_live_streams", "Open streams fed by events", "");
+    s->http.accepted = metrics_counter(m, "rookery_http_connections_total", "Accepted connections", "");
     s->http.refused = metrics_counter(m, "rookery_http_connections_refused_total",
-                                      "Connections closed at once because there were too many.", "");
-    s->http.open_conns = metrics_gauge(m, "rookery_http_connections", "Open connections.", "");
-    s->http.open_streams = metrics_gauge(m, "rookery_http_streams", "Open requests.", "");
+                                      "Connections refused because too many were open", "");
+    s->http.open_conns = metrics_gauge(m, "rookery_http_connections", "Open connections", "");
+    s->http.open_streams = metrics_gauge(m, "rookery_http_streams", "Open requests", "");
     s->queued_bytes =
-        metrics_gauge(m, "rookery_rpc_request_bytes", "Request bytes held for calls under way.", "");
+        metrics_gauge(m, "rookery_rpc_request_bytes", "Bytes of requests held for calls in progress", "");
 }
 
 static void on_scrape(void *arg) {

@@ -235,8 +235,9 @@ struct post_cache *post_cache_new(struct gateway *g) {
     ids_init(&cache->refresh);
     latch_init(&cache->stopped, 1);
     struct metrics *m = g->domain.metrics;
-    cache->hits = metrics_counter(m, "rookery_post_cache_hits_total", "Posts found in the cache", "");
-    cache->misses = metrics_counter(m, "rookery_post_cache_misses_total", "Posts loaded from SQL", "");
+    cache->hits = metrics_counter(m, "rookery_post_cache_hits_total", "Post cache hits", "");
+    cache->misses =
+        metrics_counter(m, "rookery_post_cache_misses_total", "Post cache misses, loaded from SQL", "");
     struct fiber_options options = {.name = "post counts refresher"};
     if (fiber_spawn(g->domain.loop, &options, refresher, cache, NULL) != 0) {
         free(cache);

@@ -48,7 +48,7 @@ struct viewer_cache *viewer_cache_new(struct gateway *g) {
     if (!c) return NULL;
     lru_init(&c->lru, (size_t)g->domain.config->viewer_cache_entries, drop);
     struct metrics *m = g->domain.metrics;
-    c->hits = metrics_counter(m, "rookery_viewer_cache_hits_total", "Viewers found under their tokens", "");
+    c->hits = metrics_counter(m, "rookery_viewer_cache_hits_total", "Viewer cache hits", "");
     c->loads = metrics_counter(m, "rookery_viewer_cache_loads_total", "Viewers loaded from SQL", "");
     c->listener = (struct hub_listener){.context = c, .forget = forget};
     hub_listen(g->hub, &c->listener);

@@ -96,9 +96,9 @@ struct impressions *impressions_new(struct gateway *g) {
     m->domain = &g->domain;
     latch_init(&m->left, 1);
     m->written = metrics_counter(g->domain.metrics, "rookery_impressions_written_total",
-                                 "Impressions stored, repetitions included", "");
+                                 "Impressions stored, including repetitions", "");
     m->dropped = metrics_counter(g->domain.metrics, "rookery_impressions_dropped_total",
-                                 "Impressions of the sample that were not stored", "");
+                                 "Sampled impressions that were not stored", "");
     struct fiber_options options = {.name = "impressions"};
     if (fiber_spawn(g->domain.loop, &options, write_on, m, &m->writer) == 0) return m;
     free(m);

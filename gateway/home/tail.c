@@ -67,7 +67,7 @@ struct home_tails *home_tails_new(struct gateway *g) {
     t->hits = metrics_counter(g->domain.metrics, "rookery_home_tails_total", help, "from=\"kept\"");
     t->looks = metrics_counter(g->domain.metrics, "rookery_home_tails_total", help, "from=\"redis\"");
     t->floors = metrics_counter(g->domain.metrics, "rookery_timeline_floors_total",
-                                "Floors pushed on home timelines by their readers", "");
+                                "Floors pushed onto home timelines by reads", "");
     return t;
 }
 

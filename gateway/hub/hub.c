@@ -101,7 +101,7 @@ static void heard(struct ear *ear, const struct redis_reply *fields) {
 static void note_missed(struct ear *ear) {
     ear->missed = true;
     ear->confirmed_ns = 0;
-    log_warn(ear->hub->domain->log, "events are missing", LOG_I("partition", ear->partition),
+    log_warn(ear->hub->domain->log, "events missing from a stream", LOG_I("partition", ear->partition),
              LOG_I("added", ear->end.count), LOG_I("heard", ear->at.count));
 }
 
@@ -261,7 +261,7 @@ static int start_over(struct fiber *self, struct ear *ear) {
     hub_forget(ear->hub);
     if (first) return 0;
     ear->hub->gaps->value++;
-    log_warn(ear->hub->domain->log, "events may have been missed: caches dropped",
+    log_warn(ear->hub->domain->log, "events may have been missed: discarding caches",
              LOG_I("partition", ear->partition), LOG_I("epoch", ear->at.epoch));
     return 0;
 }
@@ -305,7 +305,7 @@ struct hub *hub_new(struct domain *d) {
     struct metrics *m = d->metrics;
     h->events = metrics_counter(m, "rookery_hub_events_total", "Events read by the hub", "");
     h->bad_events =
-        metrics_counter(m, "rookery_hub_bad_events_total", "Stream entries that are no events", "");
+        metrics_counter(m, "rookery_hub_bad_events_total", "Stream entries that are not events", "");
     h->gaps = metrics_counter(m, "rookery_hub_gaps_total", "Times the hub may have missed events", "");
     return h;
 }

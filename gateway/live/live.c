@@ -125,9 +125,9 @@ struct live *live_new(struct gateway *g) {
     l->subscribers = metrics_gauge(m, "rookery_live_subscribers", "Open home timeline streams", "");
     l->sent = metrics_counter(m, "rookery_live_sent_total", "Messages queued to live streams", "");
     l->dropped = metrics_counter(m, "rookery_live_dropped_total",
-                                 "Streams ended because their client did not read", "");
+                                 "Live streams ended because their client did not read", "");
     l->resets =
-        metrics_counter(m, "rookery_live_resets_total", "Times every stream was told to read again", "");
+        metrics_counter(m, "rookery_live_resets_total", "Times every live stream was sent a reset", "");
     const char *help = "Streams that were resumed with a token, by how";
     l->resumed = metrics_counter(m, "rookery_live_resumed_total", help, "by=\"replay\"");
     l->resumed_by_reset = metrics_counter(m, "rookery_live_resumed_total", help, "by=\"reset\"");

@@ -192,7 +192,7 @@ def half_elsewhere():
         way.switch(stack.another_redis("redis-b"))
         check("a new epoch begins there", eventually(lambda: epochs(stack) > epochs_before))
         check("the others say that theirs is not the newest",
-              eventually(lambda: "not the newest" in stack.log("gateway-1") and "not the newest" in stack.log("worker-1")))
+              eventually(lambda: "Redis superseded" in stack.log("gateway-1") and "Redis superseded" in stack.log("worker-1")))
         for i in range(5):
             stack.address = led_away
             bob.call("GraphService/Block", accountId=ada.id)

@@ -123,8 +123,7 @@ static int reopen_window(struct fiber *self, struct worker *w) {
     pg_i64(&args, t.epoch);
     e = pg_exec(self, w->domain.pg, &REOPENED, &args, NULL, NULL);
     if (e == 0)
-        log_info(w->domain.log, "a new Redis is told the events of the window again",
-                 LOG_I("events", events));
+        log_info(w->domain.log, "republished the outbox window to a new Redis", LOG_I("events", events));
     return e;
 }
 
@@ -229,7 +228,7 @@ static void relay(struct fiber *self, void *arg) {
     struct lane_fiber running = {.fiber = self};
     list_push_back(&w->lanes, &running.node);
     struct counter *relayed = metrics_counter(w->domain.metrics, "rookery_events_relayed_total",
-                                              "Events published for a gateway", "");
+                                              "Events published by the relay", "");
     while (!w->stopping && fiber_sleep_ms(self, ROUND_MS) == 0) {
         if (epoch_now(&w->domain) == 0 || !leader_lead(self, w, "relay", LEASE_S) ||
             reopen_window(self, w) != 0)

@@ -178,8 +178,7 @@ static void drop_outbox(struct fiber *self, struct upkeep *u) {
     int64_t saved = run(self, u, &DROP_OUTBOX, 1, RELAY_WINDOW_S, 0);
     if (saved > 0) {
         u->saved->value += (uint64_t)saved;
-        log_warn(u->worker->domain.log,
-                 "rows came into an outbox partition that was being dropped: they are kept",
+        log_warn(u->worker->domain.log, "outbox rows arrived in a partition being dropped: rows kept",
                  LOG_I("rows", saved));
     }
     while (run(self, u, &CLEAN_OUTBOX, 2, RELAY_WINDOW_S, ROWS_AT_ONCE) == ROWS_AT_ONCE) {
@@ -215,11 +214,11 @@ static void keep_up(struct fiber *self, void *arg) {
     struct lane_fiber running = {.fiber = self};
     struct upkeep u = {
         .worker = w,
-        .made = metrics_counter(m, "rookery_partitions_made_total", "Partitions made ahead of time", ""),
-        .dropped = metrics_counter(m, "rookery_partitions_dropped_total",
-                                   "Partitions dropped with rows nobody needs any more", ""),
+        .made = metrics_counter(m, "rookery_partitions_made_total", "Partitions created in advance", ""),
+        .dropped =
+            metrics_counter(m, "rookery_partitions_dropped_total", "Dropped partitions of expired rows", ""),
         .saved = metrics_counter(m, "rookery_outbox_rows_saved_total",
-                                 "Rows taken back from partitions that were being dropped", ""),
+                                 "Outbox rows rescued from partitions being dropped", ""),
         .sessions = metrics_counter(m, "rookery_sessions_expired_total", "Expired sessions deleted", ""),
     };
     int64_t next_ns = 0;

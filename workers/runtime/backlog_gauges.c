@@ -30,21 +30,22 @@ struct backlog_gauges *backlog_gauges_new(struct metrics *m) {
         char labels[64];
         snprintf(labels, sizeof labels, "role=\"%s\"", role_table()[g->n]->name);
         g->roles[g->n] = (struct role_gauges){
-            .entries = metrics_gauge(m, "rookery_backlog_entries",
-                                     "Of the whole system: lag, pending and unpublished together", labels),
+            .entries =
+                metrics_gauge(m, "rookery_backlog_entries",
+                              "Backlog of the whole system: lag, pending and unpublished entries", labels),
             .age = metrics_gauge(m, "rookery_backlog_oldest_age_seconds",
-                                 "Of the whole system: age of the oldest entry of the backlog", labels),
+                                 "Age of the oldest entry in the backlog of the whole system", labels),
             .lag = metrics_gauge(m, "rookery_backlog_lag_entries",
-                                 "Of the whole system: entries not yet given to a worker", labels),
-            .pending =
-                metrics_gauge(m, "rookery_backlog_pending_entries",
-                              "Of the whole system: entries given to a worker, not acknowledged", labels),
+                                 "Entries of the whole system not yet delivered to a worker", labels),
+            .pending = metrics_gauge(m, "rookery_backlog_pending_entries",
+                                     "Entries of the whole system delivered to a worker and not acknowledged",
+                                     labels),
         };
     }
     g->unpublished = metrics_gauge(m, "rookery_backlog_unpublished_entries",
-                                   "Of the whole system: outbox rows that no stream has yet", "");
+                                   "Outbox rows of the whole system not yet published", "");
     g->dead_letters = metrics_gauge(m, "rookery_dead_letters_kept",
-                                    "Of the whole system: dead letters that wait for an operator", "");
+                                    "Dead letters of the whole system that wait for an operator", "");
     return g;
 }
 

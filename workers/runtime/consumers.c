@@ -61,7 +61,7 @@ static void sweep_group(struct fiber *self, struct worker *w, struct str key, co
         const struct str args[] = {str_from(group), all[i].name};
         const struct redis_reply *deleted;
         if (redis_eval(self, redis, &DELETE_IDLE, key, args, 2, &deleted) == 0 && deleted->integer == 1)
-            log_debug(w->domain.log, "a consumer that has been silent is forgotten", LOG_S("group", group),
+            log_debug(w->domain.log, "removed a silent consumer", LOG_S("group", group),
                       LOG_STR("consumer", all[i].name));
     }
 }

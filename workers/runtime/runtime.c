@@ -109,8 +109,7 @@ static int check_room(struct fiber *self, struct lane *l) {
     struct str name = key_dead(key, l->partition);
     int e = redis_call(self, l->worker->domain.redis, &length, "XLEN " STR_FMT, STR_ARG(name));
     if (e != 0 || length->integer < DEAD_LETTERS_MAX) return e;
-    log_error(l->worker->domain.log,
-              "the partition waits: it has as many dead letters as it may keep; see rookery-worker dlq",
+    log_error(l->worker->domain.log, "partition blocked: too many dead letters; see rookery-worker dlq",
               LOG_S("role", l->role->name), LOG_I("partition", l->partition));
     return ERR_RESOURCE_EXHAUSTED;
 }
@@ -495,8 +494,8 @@ static void try_suspect(struct fiber *self, struct lane *l, struct item *item) {
         convict(self, l, item);
     } else {
         log_warn(w->domain.log,
-                 over ? "a suspect is tried again: nothing after it has been settled"
-                      : "a suspect is tried alone",
+                 over ? "retrying a suspect entry alone: no later entry has been settled"
+                      : "trying a suspect entry alone",
                  LOG_S("role", l->role->name), LOG_STR("entry", item->stream_id),
                  LOG_I("deliveries", item->deliveries));
         trial_watch(self, &l->trial, key, l->role->name, item);
@@ -561,15 +560,16 @@ static void lane_metrics(struct lane *l) {
     struct metrics *m = l->worker->domain.metrics;
     char labels[64];
     snprintf(labels, sizeof labels, "role=\"%s\"", l->role->name);
-    l->handled = metrics_counter(m, "rookery_events_handled_total", "Events whose effect is durable", labels);
-    l->retries = metrics_counter(m, "rookery_batch_retries_total", "Batches tried again", labels);
+    l->handled =
+        metrics_counter(m, "rookery_events_handled_total", "Events handled: their effect is durable", labels);
+    l->retries = metrics_counter(m, "rookery_batch_retries_total", "Retried batches", labels);
     l->reclaimed =
-        metrics_counter(m, "rookery_events_reclaimed_total", "Events taken over from dead consumers", labels);
-    l->dead = metrics_counter(m, "rookery_dead_letters_total", "Events given up", labels);
+        metrics_counter(m, "rookery_events_reclaimed_total", "Events reclaimed from dead consumers", labels);
+    l->dead = metrics_counter(m, "rookery_dead_letters_total", "Events moved to the dead letters", labels);
     l->unknown =
         metrics_counter(m, "rookery_events_unknown_total",
-                        "Events of a kind that no worker knew for long enough, acknowledged", labels);
-    l->sizes = metrics_size_histogram(m, "rookery_event_batch_size", "Events in a batch", labels);
+                        "Events of an unknown kind, acknowledged after ROOKERY_UNKNOWN_KEEP_S", labels);
+    l->sizes = metrics_size_histogram(m, "rookery_event_batch_size", "Events per batch", labels);
 }
 
 static int start_lane(struct worker *w, const struct role *role, int partition) {
@@ -651,7 +651,7 @@ int runtime_start(struct worker *w, const struct role *const *roles, size_t n) {
 }
 
 static void interrupt_lanes(struct fiber *self, struct worker *w) {
-    log_warn(w->domain.log, "work in hand is interrupted", LOG_I("drain_ms", w->domain.config->drain_ms));
+    log_warn(w->domain.log, "interrupting work in progress", LOG_I("drain_ms", w->domain.config->drain_ms));
     list_each (&w->lanes, n) fiber_cancel(list_entry(n, struct lane_fiber, node)->fiber);
     latch_wait(self, &w->lanes_left);
 }
@@ -662,7 +662,7 @@ static void hand_back(struct fiber *self, struct worker *w) {
     fiber_set_deadline_ns(self, clock_mono_ns() + HAND_BACK_MS * NS_PER_MS);
     for (size_t i = 0; i < w->n_roles; i++) n += consumers_leave(self, w, w->roles[i]);
     fiber_set_deadline_ns(self, 0);
-    if (n > 0) log_info(w->domain.log, "entries are handed back", LOG_I("entries", n));
+    if (n > 0) log_info(w->domain.log, "handed entries back to their groups", LOG_I("entries", n));
 }
 
 void runtime_stop(struct fiber *self, struct worker *w) {

@@ -56,9 +56,8 @@ static void warn_of_foreign_groups(struct worker *w, const struct stream *stream
     for (size_t i = 0; i < names->elements && !w->warned_of_groups; i++) {
         if (is_role_of(stream, names->element[i].str)) continue;
         log_warn(w->domain.log,
-                 "role tables differ: a consumer group is no role of this program, and what it has not "
-                 "acknowledged is "
-                 "kept; when no worker has that role any more, end it with XGROUP DESTROY",
+                 "role tables differ: a consumer group is not a role of this program; keeping what it has "
+                 "not acknowledged; when no worker serves it any more, remove it with XGROUP DESTROY",
                  LOG_STR("stream", key), LOG_STR("group", names->element[i].str));
         w->warned_of_groups = true;
     }

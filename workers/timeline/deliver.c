@@ -99,10 +99,11 @@ struct deliverer *deliverer_new(struct domain *d) {
     out->domain = d;
     out->seed = random_u64();
     list_init(&out->spare);
-    out->deliveries = metrics_counter(m, "rookery_deliveries_total", "Entries put on home timelines", "");
-    out->dropped =
-        metrics_counter(m, "rookery_deliveries_dropped_total", "Entries for timelines that are not kept", "");
-    out->trims = metrics_counter(m, "rookery_timeline_trims_total", "Home timelines cut to length", "");
+    out->deliveries =
+        metrics_counter(m, "rookery_deliveries_total", "Entries delivered to home timelines", "");
+    out->dropped = metrics_counter(m, "rookery_deliveries_dropped_total",
+                                   "Deliveries to home timelines that are not materialized", "");
+    out->trims = metrics_counter(m, "rookery_timeline_trims_total", "Home timelines trimmed", "");
     return out;
 }
 

@@ -28,7 +28,7 @@ int pull_author(struct fiber *self, struct domain *d, int64_t author_id, struct 
     struct pg_result *r;
     e = pg_exec(self, d->pg, &PULL, &args, &r, fault);
     if (e != 0 || !pg_get_bool(r, 0, 0)) return e;
-    log_info(d->log, "an author's posts are merged at read time from now on", LOG_I("account_id", author_id));
+    log_info(d->log, "author switched to merge at read time", LOG_I("account_id", author_id));
     outbox_publish(self, d, &record, 1);
     return 0;
 }

@@ -247,10 +247,10 @@ static void init_metrics(struct pg_batcher *b, struct metrics *registry) {
     struct buf labels;
     buf_init(&labels);
     buf_printf(&labels, "batcher=\"%s\"", b->kind->name);
-    b->rows = metrics_size_histogram(b->metrics, "rookery_pg_batch_rows", "Rows committed in one statement.",
-                                     labels.ptr);
+    b->rows =
+        metrics_size_histogram(b->metrics, "rookery_pg_batch_rows", "Rows per batched statement", labels.ptr);
     b->alone = metrics_counter(b->metrics, "rookery_pg_batch_alone_total",
-                               "Rows tried again alone because their batch was refused.", labels.ptr);
+                               "Rows retried alone because their batch was refused", labels.ptr);
     buf_free(&labels);
 }
 

@@ -81,7 +81,7 @@ static int hold(struct lease *l, int node, int64_t asked_ns, int64_t database_ms
     l->node = l->ids.node = node; /* the generator's last time stays: ids never step back */
     if (!followed_clock_sample(&l->clock, asked_ns, now_ns, database_ms, &ahead_ms)) return ERR_UNAVAILABLE;
     if (ahead_ms > SKEW_MS || ahead_ms < -SKEW_MS)
-        log_warn(l->log, "the database's clock was stepped", LOG_I("ms", ahead_ms));
+        log_warn(l->log, "database clock stepped", LOG_I("ms", ahead_ms));
     l->ids.lease_until_ms = followed_clock_ms(&l->clock, asked_ns) + l->times.ttl_ms;
     l->until_ns = asked_ns + l->times.ttl_ms * NS_PER_MS;
     return ERR_OK;
@@ -226,7 +226,7 @@ static void return_node(struct fiber *self, struct lease *l) {
     fiber_set_deadline_ns(self, clock_mono_ns() + STATEMENT_MS * NS_PER_MS);
     int e = pg_exec(self, l->pg, &return_stmt, &args, NULL, NULL);
     fiber_set_deadline_ns(self, deadline_ns);
-    if (e) log_warn(l->log, "node not returned", LOG_S("error", error_name((enum error)e)));
+    if (e) log_warn(l->log, "node not released", LOG_S("error", error_name((enum error)e)));
 }
 
 void lease_stop(struct fiber *self, struct lease *l) {

@@ -32,17 +32,18 @@ static void init_metrics(struct pg_metrics *m, struct metrics *registry) {
     m->own = registry ? NULL : metrics_new();
     m->registry = registry ? registry : m->own;
     struct metrics *r = m->registry;
-    m->ready = metrics_gauge(r, "rookery_pg_connections_ready", "Database connections that stand.", "");
-    m->in_flight = metrics_gauge(r, "rookery_pg_in_flight", "Database calls sent, answer awaited.", "");
-    m->queued = metrics_gauge(r, "rookery_pg_queued", "Database calls waiting for a connection.", "");
-    m->calls = metrics_counter(r, "rookery_pg_calls_total", "Database calls.", "");
-    m->errors = metrics_counter(r, "rookery_pg_errors_total", "Database calls that failed.", "");
-    m->commits = metrics_counter(r, "rookery_pg_commits_total", "Transactions committed.", "");
-    m->reconnects = metrics_counter(r, "rookery_pg_reconnects_total", "Connections made anew.", "");
+    m->ready = metrics_gauge(r, "rookery_pg_connections_ready", "Open database connections", "");
+    m->in_flight = metrics_gauge(r, "rookery_pg_in_flight", "Database calls in flight", "");
+    m->queued = metrics_gauge(r, "rookery_pg_queued", "Database calls waiting for a connection", "");
+    m->calls = metrics_counter(r, "rookery_pg_calls_total", "Database calls", "");
+    m->errors = metrics_counter(r, "rookery_pg_errors_total", "Failed database calls", "");
+    m->commits = metrics_counter(r, "rookery_pg_commits_total", "Committed transactions", "");
+    m->reconnects = metrics_counter(r, "rookery_pg_reconnects_total", "Database reconnections", "");
     m->resent = metrics_counter(r, "rookery_pg_resent_total",
-                                "Read-only calls sent again after their connection was lost.", "");
-    m->lost = metrics_counter(r, "rookery_pg_connections_lost_total", "Connections that ended.", "");
-    m->seconds = metrics_histogram(r, "rookery_pg_call_seconds", "Database calls, queueing included.", "");
+                                "Read-only database calls resent after a lost connection", "");
+    m->lost = metrics_counter(r, "rookery_pg_connections_lost_total", "Lost database connections", "");
+    m->seconds =
+        metrics_histogram(r, "rookery_pg_call_seconds", "Duration of database calls, including queueing", "");
 }
 
 /* ---- who sends what where ---- */

@@ -77,7 +77,7 @@ static void watch(struct redis *r) {
 
 static void log_loss(struct redis *r, const char *reason) {
     if (strncmp(r->last_reason, reason, sizeof r->last_reason - 1) == 0) return;
-    log_warn(r->log, "redis connection lost", LOG_S("connection", r->name), LOG_S("reason", reason));
+    log_warn(r->log, "Redis connection lost", LOG_S("connection", r->name), LOG_S("reason", reason));
     snprintf(r->last_reason, sizeof r->last_reason, "%s", reason);
 }
 
@@ -199,7 +199,7 @@ static void now_ready(struct redis *r) {
     r->attempt = 0;
     r->last_reason[0] = '\0';
     if (r->generation++ > 0) r->reconnects->value++;
-    log_info(r->log, "redis connected", LOG_S("connection", r->name), LOG_S("run_id", r->run_id),
+    log_info(r->log, "Redis connected", LOG_S("connection", r->name), LOG_S("run_id", r->run_id),
              LOG_I("generation", r->generation));
     drop_those_elsewhere(r);
     redis_link_write(r->link);
@@ -316,15 +316,14 @@ static void count_in(struct redis *r) {
     r->unsent_bytes = &r->no_gauge;
     if (!m) return;
     snprintf(labels, sizeof labels, "connection=\"%s\"", r->name);
-    r->reconnects =
-        metrics_counter(m, "rookery_redis_reconnects_total", "Connections made after the first.", labels);
-    r->commands = metrics_counter(m, "rookery_redis_commands_total", "Commands answered.", labels);
+    r->reconnects = metrics_counter(m, "rookery_redis_reconnects_total", "Redis reconnections", labels);
+    r->commands = metrics_counter(m, "rookery_redis_commands_total", "Redis commands answered", labels);
     r->lost_batches = metrics_counter(m, "rookery_redis_failed_batches_total",
-                                      "Batches that ended without all replies.", labels);
-    r->unsent_bytes =
-        metrics_gauge(m, "rookery_redis_unsent_bytes", "Bytes the kernel has not taken yet.", labels);
+                                      "Redis batches that ended without all their replies", labels);
+    r->unsent_bytes = metrics_gauge(m, "rookery_redis_unsent_bytes",
+                                    "Bytes queued to Redis that the kernel has not accepted yet", labels);
     r->latency = metrics_histogram(m, "rookery_redis_batch_seconds",
-                                   "From submitting a batch to its last reply.", labels);
+                                   "Duration from submitting a Redis batch to its last reply", labels);
 }
 
 /* [invalidate, keys or nil for all]; other kinds say nothing that is needed here. */
@@ -380,7 +379,8 @@ struct redis *redis_open(struct loop *l, const char *url, const char *name, stru
                          struct metrics *metrics) {
     struct redis_target target;
     if (!redis_target_parse(&target, url)) {
-        log_error(log, "a Redis URL is redis://[[USER]:PASSWORD@]HOST[:PORT][/DB] or unix:///PATH");
+        log_error(log,
+                  "bad Redis URL: it must be redis://[[USER]:PASSWORD@]HOST[:PORT][/DB] or unix:///PATH");
         return NULL;
     }
     struct redis *r = client_new(l, &target, name, log, metrics);

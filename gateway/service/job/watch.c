@@ -50,7 +50,7 @@ struct job_watch *job_watch_new(struct gateway *g) {
     if (!w) return NULL;
     list_init(&w->watchers);
     latch_init(&w->left, 1);
-    w->watching = metrics_gauge(g->domain.metrics, "rookery_job_watchers", "Calls that watch a job", "");
+    w->watching = metrics_gauge(g->domain.metrics, "rookery_job_watchers", "Calls watching a job", "");
     struct fiber_options options = {.name = "job watch"};
     if (fiber_spawn(g->domain.loop, &options, tick, w, &w->ticker) != 0) {
         free(w);

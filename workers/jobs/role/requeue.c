@@ -69,6 +69,6 @@ void jobs_requeue_stalled(struct fiber *self, struct worker *w) {
         struct event_record record;
         if (encode(self, w, r, i, &record)) outbox_add_command(b, &record, true);
     }
-    log_info(w->domain.log, "steps of stalled jobs are told again", LOG_I("steps", pg_rows(r)));
+    log_info(w->domain.log, "requeued stalled job steps", LOG_I("steps", pg_rows(r)));
     domain_send(self, &w->domain, b);
 }

@@ -19,7 +19,7 @@
 #   WERROR=           a warning does not stop the build: for packagers, whose compiler may be newer
 #   CFLAGS=, LDFLAGS= added to ours
 #
-# Sources are found by folder: a new .c file needs no line here.
+# Sources are found by folder: a new .c file needs no line here, nor does the .sql file beside it.
 
 BUILD ?= build
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
@@ -43,7 +43,7 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -Wmis
 HARDEN := -fstack-protector-strong -fstack-clash-protection -fPIE $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),-fcf-protection)
 FORTIFY := -U_FORTIFY_SOURCE $(if $(SANITIZE)$(FUZZ),,-D_FORTIFY_SOURCE=2)
 CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -O2 -g -fno-omit-frame-pointer -fno-plt $(HARDEN) $(WARN) $(CFLAGS)
-CPPFLAGS_ALL := $(FORTIFY) -I. -I$(BUILD)/proto $(shell pkg-config --cflags $(PKGS) 2>/dev/null) -I/usr/include/postgresql $(CPPFLAGS)
+CPPFLAGS_ALL := $(FORTIFY) -I. -I$(BUILD) -I$(BUILD)/proto $(shell pkg-config --cflags $(PKGS) 2>/dev/null) -I/usr/include/postgresql $(CPPFLAGS)
 LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -llapacke -lopenblas -lm -lpthread
 LDFLAGS_ALL := -pie -Wl,--as-needed -Wl,-z,relro,-z,now $(LDFLAGS)
 ifdef SANITIZE
@@ -58,6 +58,8 @@ CFLAGS_ALL += -Wno-gnu-zero-variadic-macro-arguments
 else
 # gcc 12 takes a waiter on a fiber's stack, linked into a queue while the fiber is parked, for an escaped pointer.
 CFLAGS_ALL += -Wno-dangling-pointer
+# Also in headers: a statement that no code runs.
+CFLAGS_ALL += -Wunused-const-variable=2
 endif
 
 # --- the contract: protobuf sources, generated C, and the descriptor set that reflection serves -----------------
@@ -205,6 +207,20 @@ SERVICES := $(BUILD)/proto/services.def
 $(BUILD)/generate/%: $(BUILD)/scripts/generate/%.o $(BUILD)/core/codec/wire.o $(BUILD)/core/base/str.o $(BUILD)/core/base/arena.o
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ -lm
+# X.sql, beside X.c, becomes a header of statements, which X.c includes as "ROOM/X.sql.h". All of them together are a list, which
+# a test prepares, and in which no name comes twice. (The folders too: a file may have gone.)
+SQL := $(sort $(wildcard $(patsubst %.c,%.sql,$(CORE_C) gateway/main.c $(GATEWAY_C) workers/main.c $(WORKERS_C))))
+STATEMENTS := $(BUILD)/statements.def
+$(BUILD)/%.sql.h: %.sql $(BUILD)/generate/statements
+	@mkdir -p $(@D)
+	$(BUILD)/generate/statements $< >$@.new
+	mv $@.new $@
+$(SQL:%.sql=$(BUILD)/%.o): $(BUILD)/%.o: $(BUILD)/%.sql.h
+$(STATEMENTS): $(BUILD)/generate/statements $(SQL) $(addsuffix .,$(sort $(dir $(SQL))))
+	$(BUILD)/generate/statements --list $(SQL) >$@.new
+	mv $@.new $@
+daemons: $(STATEMENTS)
+$(BUILD)/tests/unit/core/store/migrate/test_statements.o: $(STATEMENTS)
 $(SERVICES): $(BUILD)/generate/services $(DESCRIPTORS)
 	$^ >$@.new
 	mv $@.new $@

@@ -11,6 +11,7 @@
 #include "core/process/routes.h"
 #include "core/rpc/probe.h"
 #include "core/store/migrate/migrate.h"
+#include "gateway/main.sql.h"
 #include "gateway/parts.h"
 #include "gateway/service/auth.h"
 #include "gateway/service/service.h"
@@ -58,14 +59,6 @@ static const struct http_route ROUTES[] = {
 
 /* ---- start and stop ------------------------------------------------------------------------------------ */
 
-/* Every gateway must read every other's page tokens: the first to start makes the secret. */
-static const struct pg_stmt PAGE_SECRET = {
-    .name = "gateway_page_secret",
-    .sql = "WITH made AS (INSERT INTO secrets (name, value) VALUES ('page_tokens', $1) ON CONFLICT DO NOTHING"
-           "  RETURNING value)"
-           " SELECT value FROM made UNION ALL SELECT value FROM secrets WHERE name = 'page_tokens' LIMIT 1",
-};
-
 static int load_page_key(struct fiber *self, struct gateway *g, struct fault *fault) {
     unsigned char fresh[PAGE_TOKEN_KEY_BYTES];
     randombytes_buf(fresh, sizeof fresh);
@@ -75,7 +68,7 @@ static int load_page_key(struct fiber *self, struct gateway *g, struct fault *fa
     struct pg_result *r;
     /* Two that start at once: the loser's statement may see neither row; then it asks again. */
     for (;;) {
-        int e = pg_exec(self, g->domain.pg, &PAGE_SECRET, &args, &r, fault);
+        int e = pg_exec(self, g->domain.pg, &GATEWAY_PAGE_SECRET, &args, &r, fault);
         if (e != 0) return e;
         if (pg_rows(r) == 1) break;
     }

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 
 #include "core/base/clock.h"
+#include "core/event/epoch.sql.h"
 #include "core/event/keys.h"
 #include "core/event/newest.h"
 
@@ -63,57 +64,6 @@ struct look {
     bool superseded;   /* the newest was abandoned */
     int64_t now_s;     /* PostgreSQL's time */
     int64_t key;       /* 0: missing */
-};
-
-static const struct pg_stmt LOOK = {
-    .name = "epoch_look",
-    .sql = "WITH newest AS (SELECT epoch, run_id, superseded FROM redis_epochs ORDER BY epoch DESC LIMIT 1),"
-           " beat AS (UPDATE pulse SET beat = beat + 1, beaten_at = clock_timestamp()"
-           "   WHERE beaten_at NOT BETWEEN now() - interval '400 ms' AND now() + interval '1 s'"
-           "   AND EXISTS (SELECT FROM newest WHERE run_id = $1 AND NOT superseded) RETURNING beat)"
-           " SELECT coalesce((SELECT epoch FROM newest), 0), coalesce((SELECT run_id FROM newest), ''),"
-           "   EXISTS (SELECT FROM redis_epochs WHERE run_id = $1), beaten_at < now() - $2 * interval '1 ms',"
-           "   (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,"
-           "   (pg_current_wal_flush_lsn() - '0/0')::bigint, coalesce((SELECT beat FROM beat), pulse.beat), "
-           "floor(extract(epoch FROM now()))::bigint,"
-           "   coalesce((SELECT superseded FROM newest), false)"
-           " FROM pulse",
-};
-
-static const struct pg_stmt OPEN = {
-    .name = "epoch_open",
-    .sql = "WITH old AS (UPDATE redis_epochs SET superseded = true WHERE epoch = $3 RETURNING epoch)"
-           " INSERT INTO redis_epochs (epoch, run_id, opened_at) SELECT $1, $2, clock_timestamp()"
-           " WHERE $3 = (SELECT coalesce(max(epoch), 0) FROM redis_epochs)"
-           "   AND ($3 = 0 OR EXISTS (SELECT FROM old))",
-};
-
-/* An opening is a beat: who has another Redis must not find the new epoch unused. */
-static const struct pg_stmt OPENED = {
-    .name = "epoch_opened",
-    .sql = "UPDATE pulse SET beat = beat + 1, beaten_at = clock_timestamp()"
-           " WHERE EXISTS (SELECT FROM redis_epochs WHERE epoch = $1 AND run_id = $2)",
-};
-
-/* Of several openers the next sees what the one before has written. */
-static const struct pg_stmt LOCK_OPENING = {
-    .name = "epoch_lock_opening",
-    .sql = "SELECT pg_advisory_xact_lock(hashtextextended('epoch', 0))",
-};
-
-/* Of a process that has no Redis: how many beats there were. */
-static const struct pg_stmt BEATS = {
-    .name = "epoch_beats",
-    .sql = "SELECT beat FROM pulse",
-    .read_only = true,
-};
-
-/* If there was no beat since. The lock is the beat's. */
-static const struct pg_stmt ABANDON = {
-    .name = "epoch_abandon",
-    .sql = "WITH still AS (SELECT FROM pulse WHERE beat = $1 FOR UPDATE)"
-           " UPDATE redis_epochs SET superseded = true WHERE EXISTS (SELECT FROM still)"
-           "   AND epoch = (SELECT max(epoch) FROM redis_epochs) AND NOT superseded",
 };
 
 /* ARGV: a number. Raises the key to it. */
@@ -161,7 +111,7 @@ static int ask_sql(struct fiber *self, struct domain *d, struct str run_id, stru
     pg_text(&args, run_id);
     pg_f64(&args, PULSE_STALE_MS);
     d->epoch_watch->asking_sql = true;
-    int e = pg_exec(self, d->pg, &LOOK, &args, &r, NULL);
+    int e = pg_exec(self, d->pg, &EPOCH_LOOK, &args, &r, NULL);
     if (e != 0) return e;
     d->epoch_watch->asking_sql = false;
     if (pg_rows(r) != 1) return ERR_FAILED_PRECONDITION;
@@ -234,7 +184,7 @@ static int open_epoch(struct fiber *self, struct domain *d, const struct look *l
     pg_args_init(&who, a);
     pg_i64(&who, n);
     pg_text(&who, run_id);
-    const struct pg_call calls[] = {{&LOCK_OPENING, NULL}, {&OPEN, &args}, {&OPENED, &who}};
+    const struct pg_call calls[] = {{&EPOCH_LOCK_OPENING, NULL}, {&EPOCH_OPEN, &args}, {&EPOCH_OPENED, &who}};
     return pg_exec_all(self, d->pg, calls, 3, NULL, NULL);
 }
 
@@ -330,7 +280,7 @@ static void watch_beats(struct fiber *self, struct domain *d) {
     struct pg_result *r;
     int64_t asked_ns = clock_mono_ns();
     fiber_set_deadline_ns(self, asked_ns + LOOK_MS * NS_PER_MS);
-    if (pg_exec(self, d->pg, &BEATS, NULL, &r, NULL) == 0) {
+    if (pg_exec(self, d->pg, &EPOCH_BEATS, NULL, &r, NULL) == 0) {
         bool gap = asked_ns - w->heard_ns > 3 * LOOK_MS * NS_PER_MS;
         if (gap || pg_get_i64(r, 0, 0) != w->beats) w->silent_ns = clock_mono_ns();
         w->beats = pg_get_i64(r, 0, 0);
@@ -338,7 +288,7 @@ static void watch_beats(struct fiber *self, struct domain *d) {
         pg_args_init(&args, fiber_arena(self));
         pg_i64(&args, w->beats);
         if (asked_ns - w->silent_ns > PULSE_STALE_MS * NS_PER_MS &&
-            pg_exec(self, d->pg, &ABANDON, &args, &r, NULL) == 0 && pg_affected(r) > 0)
+            pg_exec(self, d->pg, &EPOCH_ABANDON, &args, &r, NULL) == 0 && pg_affected(r) > 0)
             log_warn(d->log, "no process reaches Redis: reading timelines from PostgreSQL until one does");
     }
     fiber_set_deadline_ns(self, 0);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core/base/clock.h"
+#include "core/event/newest.sql.h"
 
 /* One connection that says nothing must not hold everybody up. */
 #define LIMIT_MS 5000
@@ -20,24 +21,13 @@ struct newest {
     struct latch stopped;
 };
 
-static const struct pg_stmt NEWEST = {
-    .name = "epoch_newest",
-    .sql =
-        "SELECT n.epoch, n.superseded, CASE WHEN EXISTS (SELECT FROM redis_epochs WHERE epoch < n.epoch) THEN"
-        "   ceil(greatest(0, least($1, $1 - extract(epoch FROM clock_timestamp() - n.opened_at) * "
-        "1000)))::bigint"
-        "   ELSE 0 END"
-        " FROM redis_epochs n ORDER BY n.epoch DESC LIMIT 1",
-    .read_only = true,
-};
-
 static int ask(struct fiber *self, struct newest *n) {
     struct pg_args args;
     struct pg_result *r;
     pg_args_init(&args, fiber_arena(self));
     pg_f64(&args, (double)n->known_within_ms);
     fiber_set_deadline_ns(self, clock_mono_ns() + LIMIT_MS * NS_PER_MS);
-    int e = pg_exec(self, n->domain->pg, &NEWEST, &args, &r, NULL);
+    int e = pg_exec(self, n->domain->pg, &EPOCH_NEWEST, &args, &r, NULL);
     fiber_set_deadline_ns(self, 0);
     if (e == ERR_DEADLINE_EXCEEDED) e = ERR_UNAVAILABLE; /* it was not the caller's */
     if (e != 0) return e;

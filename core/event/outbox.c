@@ -7,6 +7,7 @@
 #include "core/codec/codec.h"
 #include "core/event/epoch.h"
 #include "core/event/keys.h"
+#include "core/event/outbox.sql.h"
 
 /* Ids published but not yet marked. Past the cap they are forgotten: the relay then publishes those rows once
  * more. */
@@ -83,13 +84,6 @@ void outbox_add_command(struct redis_batch *b, const struct event_record *e, boo
 
 /* ---- the marker ---------------------------------------------------------------------------------------- */
 
-static const struct pg_stmt MARK_PUBLISHED = {
-    .name = "outbox_mark_published",
-    .sql = "UPDATE outbox SET published_at = now() WHERE id = ANY($1) AND id >= $2 AND id <= $3 AND "
-           "published_at IS NULL AND $4 = (SELECT epoch FROM redis_epochs WHERE epoch = $4 AND NOT "
-           "superseded FOR SHARE)",
-};
-
 /* How many of the oldest are of one epoch, and go together. */
 static size_t next_to_mark(const struct outbox *o) {
     size_t n = 0;
@@ -114,7 +108,7 @@ static bool mark_some(struct fiber *self, struct outbox *o) {
     pg_i64(&args, lowest);
     pg_i64(&args, highest);
     pg_i64(&args, o->epochs.v[0]);
-    if (pg_exec(self, o->domain->pg, &MARK_PUBLISHED, &args, NULL, NULL) != 0) return false;
+    if (pg_exec(self, o->domain->pg, &OUTBOX_MARK_PUBLISHED, &args, NULL, NULL) != 0) return false;
     forget_first(&o->published, n);
     forget_first(&o->epochs, n);
     return true;

@@ -8,6 +8,7 @@
  * under load the reads come first. PostgreSQL is away: what was to be written is dropped and counted.
  */
 #include "gateway/home/impressions.h"
+#include "gateway/home/impressions.sql.h"
 
 #include <stdlib.h>
 
@@ -47,19 +48,6 @@ void impressions_note(struct impressions *m, int64_t viewer_id, const struct cac
     }
 }
 
-static const struct pg_stmt INSERT = {
-    .name = "impressions_insert",
-    .sql = "INSERT INTO impressions (post_id, viewer_id) SELECT DISTINCT * FROM unnest($1::bigint[], "
-           "$2::bigint[])"
-           " ORDER BY 1, 2 ON CONFLICT DO NOTHING",
-};
-
-static const struct pg_stmt DROP_OLD = {
-    .name = "impressions_drop_old",
-    .sql = "DELETE FROM impressions WHERE ctid = ANY (ARRAY(SELECT ctid FROM impressions"
-           "   WHERE shown_at < now() - $1 * interval '1 day' ORDER BY shown_at LIMIT $2))",
-};
-
 static void write_noted(struct fiber *self, struct impressions *m) {
     struct pg_args args;
     size_t n = m->n;
@@ -68,7 +56,7 @@ static void write_noted(struct fiber *self, struct impressions *m) {
     pg_i64_array(&args, m->posts, n);
     pg_i64_array(&args, m->viewers, n);
     m->n = 0; /* they are in args; others may be noted while we wait */
-    int e = pg_exec(self, m->domain->pg, &INSERT, &args, NULL, NULL);
+    int e = pg_exec(self, m->domain->pg, &IMPRESSIONS_INSERT, &args, NULL, NULL);
     (e == 0 ? m->written : m->dropped)->value += n;
 }
 
@@ -77,7 +65,7 @@ static void drop_old(struct fiber *self, struct impressions *m) {
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, m->domain->config->impression_days);
     pg_i64(&args, DROP_MAX);
-    pg_exec(self, m->domain->pg, &DROP_OLD, &args, NULL, NULL); /* failing: the next time */
+    pg_exec(self, m->domain->pg, &IMPRESSIONS_DROP_OLD, &args, NULL, NULL); /* failing: the next time */
 }
 
 static void write_on(struct fiber *self, void *arg) {

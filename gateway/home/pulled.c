@@ -6,6 +6,7 @@
 #include "core/base/clock.h"
 #include "core/domain/post/post.h"
 #include "core/domain/timeline/home.h"
+#include "gateway/home/pulled.sql.h"
 #include "gateway/hub/hub.h"
 
 /* Entries kept of an author: what a home timeline can show, and room to append before the oldest are let go.
@@ -106,12 +107,6 @@ struct pulled *pulled_new(struct gateway *g) {
 }
 
 /* ---- loading ------------------------------------------------------------------------------------------- */
-
-static const struct pg_stmt PULLED_AUTHORS = {
-    .name = "pulled_authors",
-    .sql = "SELECT account_id FROM account_stats WHERE pulled",
-    .read_only = true,
-};
 
 static int load_set(struct fiber *self, struct gateway *g, struct fault *fault) {
     struct pulled *p = g->pulled;

@@ -318,7 +318,7 @@ static int read_likes(struct fiber *self, struct rpc_call *call, const struct vi
     struct page_request page;
     struct actor_page found;
     int e = lists_page(call, LIST_LIKES, in->post_id, in->page_size, in->page_token, INT64_MAX, &page);
-    if (e == 0) e = list_actors(self, call, v, POST_LIKES, in->post_id, &page, &found);
+    if (e == 0) e = list_actors(self, call, v, POST_LIST_LIKES, in->post_id, &page, &found);
     if (e != 0) return e;
     reply.accounts = found.accounts;
     reply.n_accounts = found.n;
@@ -339,7 +339,7 @@ static int read_reposts(struct fiber *self, struct rpc_call *call, const struct 
     struct page_request page;
     struct actor_page found;
     int e = lists_page(call, LIST_REPOSTS, in->post_id, in->page_size, in->page_token, INT64_MAX, &page);
-    if (e == 0) e = list_actors(self, call, v, POST_REPOSTS, in->post_id, &page, &found);
+    if (e == 0) e = list_actors(self, call, v, POST_LIST_REPOSTS, in->post_id, &page, &found);
     if (e != 0) return e;
     reply.accounts = found.accounts;
     reply.n_accounts = found.n;

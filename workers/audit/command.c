@@ -9,6 +9,7 @@
 #include "core/process/process.h"
 #include "workers/audit/audit.h"
 #include "workers/audit/command.h"
+#include "workers/audit/command.sql.h"
 #include "workers/audit/report.h"
 #include "workers/operator/console.h"
 
@@ -74,30 +75,6 @@ struct run {
 
 /* ---- which accounts ------------------------------------------------------------------------------------ */
 
-static const struct pg_stmt COUNT_ACCOUNTS = {
-    .name = "audit_count_accounts",
-    .sql = "SELECT count(*) FROM accounts",
-    .read_only = true,
-};
-
-static const struct pg_stmt CHOOSE = {
-    .name = "audit_choose",
-    .sql = "SELECT id FROM accounts ORDER BY random() LIMIT $1",
-    .read_only = true,
-};
-
-static const struct pg_stmt NEXT_OF_ALL = {
-    .name = "audit_next_of_all",
-    .sql = "SELECT id, handle FROM accounts WHERE id > $1 ORDER BY id LIMIT $2",
-    .read_only = true,
-};
-
-static const struct pg_stmt OF_CHOSEN = {
-    .name = "audit_of_chosen",
-    .sql = "SELECT id, handle FROM accounts WHERE id = ANY($1) ORDER BY id",
-    .read_only = true,
-};
-
 static int choose_one(struct fiber *self, struct domain *d, struct run *r, struct fault *fault) {
     struct account found;
     int e = account_get_by_handle(self, d, str_from(r->account), &found, fault);
@@ -116,7 +93,7 @@ static int choose_some(struct fiber *self, struct domain *d, struct run *r, stru
     struct pg_result *rows;
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, r->sample);
-    int e = pg_exec(self, d->pg, &CHOOSE, &args, &rows, fault);
+    int e = pg_exec(self, d->pg, &AUDIT_CHOOSE, &args, &rows, fault);
     if (e != 0) return e;
     r->n_chosen = (size_t)pg_rows(rows);
     r->chosen = calloc(r->n_chosen + 1, sizeof *r->chosen);
@@ -130,7 +107,7 @@ static int choose_all(struct fiber *self, struct domain *d, struct run *r, struc
     struct pg_args args;
     struct pg_result *rows;
     pg_args_init(&args, fiber_arena(self));
-    int e = pg_exec(self, d->pg, &COUNT_ACCOUNTS, &args, &rows, fault);
+    int e = pg_exec(self, d->pg, &AUDIT_COUNT_ACCOUNTS, &args, &rows, fault);
     if (e == 0) r->total = pg_get_i64(rows, 0, 0);
     return e;
 }
@@ -150,7 +127,7 @@ static int next_accounts(struct fiber *self, struct domain *d, struct run *r, st
         pg_i64(&args, r->last_id);
         pg_i64(&args, TOGETHER);
     }
-    int e = pg_exec(self, d->pg, r->chosen ? &OF_CHOSEN : &NEXT_OF_ALL, &args, &rows, fault);
+    int e = pg_exec(self, d->pg, r->chosen ? &AUDIT_OF_CHOSEN : &AUDIT_NEXT_OF_ALL, &args, &rows, fault);
     if (e != 0) return e;
     *n = (size_t)pg_rows(rows);
     *out = ARENA_ARRAY(a, struct audit_account, *n);

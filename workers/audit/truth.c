@@ -7,39 +7,12 @@
 #include "core/event/tokens.h"
 #include "core/id/token.h"
 #include "workers/audit/audit_internal.h"
+#include "workers/audit/truth.sql.h"
 
 #define CREW 24
 #define SESSION_LIFE_S 600
 
 /* ---- home timelines ------------------------------------------------------------------------------------ */
-
-/* The rule of the home timeline once more, as sets, and written without a look at core/domain/timeline/home.c: an audit that
- * shares the code it checks would share its mistakes. One statement, so one snapshot. */
-static const struct pg_stmt EXPECTED = {
-    .name = "audit_expected",
-    .sql = "WITH source AS (SELECT $1::bigint AS id UNION SELECT followee_id FROM follows WHERE follower_id "
-           "= $1),"
-           " hidden AS (SELECT target_id AS id FROM blocks WHERE account_id = $1"
-           "   UNION SELECT account_id FROM blocks WHERE target_id = $1"
-           "   UNION SELECT target_id FROM mutes WHERE account_id = $1),"
-           " newest AS (SELECT e.id FROM (SELECT id FROM source EXCEPT SELECT id FROM hidden) AS author"
-           "   CROSS JOIN LATERAL (SELECT p.id FROM posts p LEFT JOIN posts original ON original.id = "
-           "p.repost_of_id"
-           "     WHERE p.author_id = author.id AND NOT p.deleted"
-           "     AND (p.repost_of_id IS NULL"
-           "       OR NOT original.deleted AND original.author_id NOT IN (SELECT id FROM hidden))"
-           "     AND (p.reply_to_account_id IS NULL OR p.author_id = $1"
-           "       OR p.reply_to_account_id NOT IN (SELECT id FROM hidden)"
-           "         AND (p.reply_to_account_id = p.author_id OR p.reply_to_account_id IN (SELECT id FROM "
-           "source)))"
-           "     ORDER BY p.id DESC LIMIT $2) AS e"
-           "   ORDER BY e.id DESC LIMIT $2)"
-           " SELECT p.id, p.author_id, coalesce(original.edit_count, p.edit_count), coalesce(s.pulled, false)"
-           " FROM newest JOIN posts p USING (id) LEFT JOIN posts original ON original.id = p.repost_of_id"
-           " LEFT JOIN account_stats s ON s.account_id = p.author_id"
-           " ORDER BY p.id DESC",
-    .read_only = true,
-};
 
 int audit_expected(struct fiber *self, struct domain *d, int64_t account_id, struct audit_view *out,
                    struct fault *fault) {
@@ -48,7 +21,7 @@ int audit_expected(struct fiber *self, struct domain *d, int64_t account_id, str
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, account_id);
     pg_i64(&args, AUDIT_DEPTH);
-    int e = pg_exec(self, d->pg, &EXPECTED, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &AUDIT_EXPECTED, &args, &r, fault);
     if (e != 0) return e;
     for (int i = 0; i < pg_rows(r); i++) {
         struct audit_entry entry = {pg_get_i64(r, i, 0), pg_get_i64(r, i, 1), (int32_t)pg_get_i64(r, i, 2),
@@ -77,18 +50,6 @@ int audit_relations_token(struct fiber *self, struct domain *d, int64_t account_
 
 /* ---- sessions ------------------------------------------------------------------------------------------ */
 
-static const struct pg_stmt OPEN_SESSIONS = {
-    .name = "audit_open_sessions",
-    .sql = "INSERT INTO sessions (id, account_id, token_hash, expires_at, user_agent)"
-           " SELECT id, account_id, token_hash, now() + $4 * interval '1 second', 'rookery-worker audit'"
-           " FROM unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS t (id, account_id, token_hash)",
-};
-
-static const struct pg_stmt CLOSE_SESSIONS = {
-    .name = "audit_close_sessions",
-    .sql = "DELETE FROM sessions WHERE id = ANY($1)",
-};
-
 int audit_sessions_open(struct fiber *self, struct domain *d, struct audit_session *sessions, size_t n,
                         struct fault *fault) {
     struct arena *a = fiber_arena(self);
@@ -110,7 +71,7 @@ int audit_sessions_open(struct fiber *self, struct domain *d, struct audit_sessi
     pg_i64_array(&args, accounts, n);
     pg_bytes_array(&args, hashes, n);
     pg_i32(&args, SESSION_LIFE_S);
-    return pg_exec(self, d->pg, &OPEN_SESSIONS, &args, NULL, fault);
+    return pg_exec(self, d->pg, &AUDIT_OPEN_SESSIONS, &args, NULL, fault);
 }
 
 void audit_sessions_close(struct fiber *self, struct domain *d, const struct audit_session *sessions,
@@ -120,7 +81,7 @@ void audit_sessions_close(struct fiber *self, struct domain *d, const struct aud
     struct pg_args args;
     pg_args_init(&args, fiber_arena(self));
     pg_i64_array(&args, ids, n);
-    pg_exec(self, d->pg, &CLOSE_SESSIONS, &args, NULL, NULL);
+    pg_exec(self, d->pg, &AUDIT_CLOSE_SESSIONS, &args, NULL, NULL);
 }
 
 /* ---- the crew ------------------------------------------------------------------------------------------ */

@@ -18,6 +18,7 @@
 #include "core/event/epoch.h"
 #include "core/event/keys.h"
 #include "workers/jobs/role/requeue.h"
+#include "workers/outbox/relay.sql.h"
 #include "workers/outbox/upkeep.h"
 #include "workers/runtime/consumers.h"
 #include "workers/runtime/leader.h"
@@ -30,50 +31,6 @@
 #define LEASE_S 5
 #define TRIM_EVERY_NS (10 * NS_PER_S)
 #define REOPEN_BATCH 20000
-
-static const struct pg_stmt UNPUBLISHED = {
-    .name = "relay_unpublished",
-    .sql = "SELECT id, partition, payload, stream, coalesce(settled_epoch, 0) FROM outbox"
-           " WHERE published_at IS NULL AND id >= $3 AND id < $1 ORDER BY id LIMIT $2",
-    .read_only = true,
-};
-
-static const struct pg_stmt MARK = {
-    .name = "relay_mark",
-    .sql = "UPDATE outbox SET published_at = now() WHERE id = ANY($1) AND id >= $2 AND id <= $3"
-           " AND $4 = (SELECT epoch FROM redis_epochs WHERE epoch = $4 AND NOT superseded FOR SHARE)",
-};
-
-/* The newest epoch not yet told; from when to when what was published went to a Redis before it (what a gateway had
- * put there and had yet to mark is marked two seconds after); and whether there was one before it. */
-static const struct pg_stmt NEW_EPOCHS = {
-    .name = "relay_new_epochs",
-    .sql = "SELECT max(epoch), floor(extract(epoch FROM greatest(upkeep_keep_from($2), 'epoch')) * "
-           "1000)::bigint,"
-           "   ceil(extract(epoch FROM max(opened_at) + interval '2 seconds') * 1000)::bigint,"
-           "   max(epoch) > (SELECT min(epoch) FROM redis_epochs),"
-           "   floor(extract(epoch FROM max(opened_at) - make_interval(secs => $3)) * 1000)::bigint"
-           " FROM redis_epochs"
-           " WHERE NOT republished AND epoch <= $1 AND opened_at NOT BETWEEN now() - interval '2 seconds' "
-           "AND now()"
-           " HAVING max(epoch) IS NOT NULL",
-    .read_only = true,
-};
-
-static const struct pg_stmt REOPEN = {
-    .name = "relay_reopen",
-    .sql = "WITH again AS (UPDATE outbox SET published_at = NULL, settled_epoch ="
-           "     CASE WHEN published_at < to_timestamp($5::bigint / 1000.0) THEN $6 ELSE settled_epoch END"
-           "   WHERE id > $1 AND id IN"
-           "   (SELECT id FROM outbox WHERE id > $1 AND published_at >= to_timestamp($2::bigint / 1000.0)"
-           "     AND published_at < to_timestamp($3::bigint / 1000.0) ORDER BY id LIMIT $4) RETURNING id)"
-           " SELECT count(*), coalesce(max(id), 0) FROM again",
-};
-
-static const struct pg_stmt REOPENED = {
-    .name = "relay_reopened",
-    .sql = "UPDATE redis_epochs SET republished = true WHERE epoch <= $1",
-};
 
 /* What is told again: everything published between those times; what was published before settled_ms is settled in
  * the epoch (epoch.h). */
@@ -95,7 +52,7 @@ static int reopen(struct fiber *self, struct worker *w, const struct window *t, 
         pg_i64(&args, REOPEN_BATCH);
         pg_i64(&args, t->settled_ms);
         pg_i64(&args, t->epoch);
-        int e = pg_exec(self, w->domain.pg, &REOPEN, &args, &r, NULL);
+        int e = pg_exec(self, w->domain.pg, &RELAY_REOPEN, &args, &r, NULL);
         if (e != 0) return e;
         n = pg_get_i64(r, 0, 0);
         lowest = pg_get_i64(r, 0, 1);
@@ -112,7 +69,7 @@ static int reopen_window(struct fiber *self, struct worker *w) {
     pg_i64(&args, epoch_now(&w->domain));
     pg_i32(&args, RELAY_WINDOW_S);
     pg_f64(&args, EPOCH_SLACK_S);
-    int e = pg_exec(self, w->domain.pg, &NEW_EPOCHS, &args, &r, NULL);
+    int e = pg_exec(self, w->domain.pg, &RELAY_NEW_EPOCHS, &args, &r, NULL);
     if (e != 0 || pg_rows(r) == 0) return e;
     int64_t events = 0;
     const struct window t = {pg_get_i64(r, 0, 0), pg_get_i64(r, 0, 1), pg_get_i64(r, 0, 2),
@@ -121,7 +78,7 @@ static int reopen_window(struct fiber *self, struct worker *w) {
     if (e != 0) return e;
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, t.epoch);
-    e = pg_exec(self, w->domain.pg, &REOPENED, &args, NULL, NULL);
+    e = pg_exec(self, w->domain.pg, &RELAY_REOPENED, &args, NULL, NULL);
     if (e == 0)
         log_info(w->domain.log, "republished the outbox window to a new Redis", LOG_I("events", events));
     return e;
@@ -168,7 +125,7 @@ static int mark(struct fiber *self, struct worker *w, const struct pg_result *ro
     pg_i64(&args, ids[n - 1]);
     pg_i64(&args, epoch);
     struct pg_result *r;
-    int e = pg_exec(self, w->domain.pg, &MARK, &args, &r, NULL);
+    int e = pg_exec(self, w->domain.pg, &RELAY_MARK, &args, &r, NULL);
     return e == 0 && pg_affected(r) == 0 ? ERR_ABORTED : e;
 }
 
@@ -184,7 +141,7 @@ static int relay_some(struct fiber *self, struct worker *w, struct counter *rela
     *n = 0;
     int64_t epoch = epoch_now(&w->domain);
     if (epoch == 0) return ERR_UNAVAILABLE; /* what is put on this Redis could not be marked */
-    int e = pg_exec(self, w->domain.pg, &UNPUBLISHED, &args, &rows, NULL);
+    int e = pg_exec(self, w->domain.pg, &RELAY_UNPUBLISHED, &args, &rows, NULL);
     if (e != 0 || pg_rows(rows) == 0) return e;
     e = publish(self, w, rows, epoch);
     if (e == 0) e = mark(self, w, rows, epoch);

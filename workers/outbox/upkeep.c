@@ -33,6 +33,7 @@
 
 #include "core/base/clock.h"
 #include "core/event/epoch.h"
+#include "workers/outbox/upkeep.sql.h"
 #include "workers/runtime/backlog.h"
 #include "workers/runtime/leader.h"
 #include "workers/runtime/stream_info.h"
@@ -50,68 +51,6 @@ struct upkeep {
 };
 
 /* ---- statements ---------------------------------------------------------------------------------------- */
-
-static const struct pg_stmt CREATE = {
-    .name = "upkeep_create",
-    .sql = "SELECT upkeep_create('outbox', $1) + upkeep_create('counted_events', $1)",
-};
-
-/* None when the current Redis has still to be told what it missed. */
-static const struct pg_stmt BEGIN_PROGRESS = {
-    .name = "upkeep_begin_progress",
-    .sql = "SELECT floor(extract(epoch FROM now()) * 1000)::bigint"
-           " WHERE EXISTS (SELECT FROM redis_epochs WHERE epoch = $1 AND republished)",
-};
-
-static const struct pg_stmt SET_PROGRESS = {
-    .name = "upkeep_set_progress",
-    .sql = "UPDATE upkeep SET processed_until = to_timestamp($1::bigint / 1000.0)"
-           " WHERE processed_until < to_timestamp($1::bigint / 1000.0)",
-};
-
-static const struct pg_stmt DETACH_OUTBOX = {
-    .name = "upkeep_detach_outbox",
-    .sql = "SELECT upkeep_detach_outbox($1)",
-};
-
-static const struct pg_stmt DROP_OUTBOX = {
-    .name = "upkeep_drop_outbox",
-    .sql = "SELECT upkeep_drop_outbox($1)",
-};
-
-static const struct pg_stmt CLEAN_OUTBOX = {
-    .name = "upkeep_clean_outbox",
-    .sql = "WITH old AS (SELECT ctid FROM outbox_default WHERE published_at < upkeep_keep_from($1) LIMIT $2),"
-           " gone AS (DELETE FROM outbox_default WHERE ctid IN (SELECT ctid FROM old) RETURNING 1)"
-           " SELECT count(*) FROM gone",
-};
-
-static const struct pg_stmt MOVE_COUNTED_BELOW = {
-    .name = "upkeep_move_counted_below",
-    .sql = "SELECT upkeep_move_counted_below($1)",
-};
-
-static const struct pg_stmt DROP_COUNTED = {
-    .name = "upkeep_drop_counted",
-    .sql = "SELECT upkeep_drop_counted()",
-};
-
-static const struct pg_stmt CLEAN_COUNTED = {
-    .name = "upkeep_clean_counted",
-    .sql = "WITH old AS (SELECT event_id FROM counted_events_default, upkeep WHERE event_id < counted_below"
-           "   AND counted_below_since < now() - interval '1 minute' ORDER BY event_id LIMIT $1),"
-           " gone AS (DELETE FROM counted_events_default WHERE event_id IN (SELECT event_id FROM old) "
-           "RETURNING 1)"
-           " SELECT count(*) FROM gone",
-};
-
-/* Some time after they have ended, so that a list of sessions does not shrink under a reader. */
-static const struct pg_stmt CLEAN_SESSIONS = {
-    .name = "upkeep_clean_sessions",
-    .sql = "WITH old AS (SELECT id FROM sessions WHERE expires_at < now() - interval '1 minute' LIMIT $1),"
-           " gone AS (DELETE FROM sessions WHERE id IN (SELECT id FROM old) RETURNING 1)"
-           " SELECT count(*) FROM gone",
-};
 
 /* Runs one with the parameters a and b (as many as it has); its number, or -1, logged, when it fails or has none. */
 static int64_t run(struct fiber *self, struct upkeep *u, const struct pg_stmt *stmt, int n, int32_t a,
@@ -153,7 +92,8 @@ static int64_t begin_progress(struct fiber *self, struct domain *d, int64_t epoc
     struct pg_result *r;
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, epoch);
-    bool known = epoch != 0 && pg_exec(self, d->pg, &BEGIN_PROGRESS, &args, &r, NULL) == 0 && pg_rows(r) == 1;
+    bool known =
+        epoch != 0 && pg_exec(self, d->pg, &UPKEEP_BEGIN_PROGRESS, &args, &r, NULL) == 0 && pg_rows(r) == 1;
     return known ? pg_get_i64(r, 0, 0) : -1;
 }
 
@@ -167,43 +107,43 @@ static bool note_progress(struct fiber *self, struct domain *d) {
     if (count_letters(self, d, &after) != 0 || epoch_now(d) != epoch) return false;
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, until_ms);
-    if (pg_exec(self, d->pg, &SET_PROGRESS, &args, NULL, NULL) != 0) return false;
+    if (pg_exec(self, d->pg, &UPKEEP_SET_PROGRESS, &args, NULL, NULL) != 0) return false;
     return before.kept == 0 && after.kept == 0 && before.ever == after.ever;
 }
 
 /* ---- a round ------------------------------------------------------------------------------------------- */
 
 static void drop_outbox(struct fiber *self, struct upkeep *u) {
-    while (run(self, u, &DETACH_OUTBOX, 1, RELAY_WINDOW_S, 0) == 1) u->dropped->value++;
-    int64_t saved = run(self, u, &DROP_OUTBOX, 1, RELAY_WINDOW_S, 0);
+    while (run(self, u, &UPKEEP_DETACH_OUTBOX, 1, RELAY_WINDOW_S, 0) == 1) u->dropped->value++;
+    int64_t saved = run(self, u, &UPKEEP_DROP_OUTBOX, 1, RELAY_WINDOW_S, 0);
     if (saved > 0) {
         u->saved->value += (uint64_t)saved;
         log_warn(u->worker->domain.log, "outbox rows arrived in a partition being dropped: rows kept",
                  LOG_I("rows", saved));
     }
-    while (run(self, u, &CLEAN_OUTBOX, 2, RELAY_WINDOW_S, ROWS_AT_ONCE) == ROWS_AT_ONCE) {
+    while (run(self, u, &UPKEEP_CLEAN_OUTBOX, 2, RELAY_WINDOW_S, ROWS_AT_ONCE) == ROWS_AT_ONCE) {
     }
 }
 
 static void drop_counted(struct fiber *self, struct upkeep *u) {
-    while (run(self, u, &DROP_COUNTED, 0, 0, 0) == 1) u->dropped->value++;
-    while (run(self, u, &CLEAN_COUNTED, 1, ROWS_AT_ONCE, 0) == ROWS_AT_ONCE) {
+    while (run(self, u, &UPKEEP_DROP_COUNTED, 0, 0, 0) == 1) u->dropped->value++;
+    while (run(self, u, &UPKEEP_CLEAN_COUNTED, 1, ROWS_AT_ONCE, 0) == ROWS_AT_ONCE) {
     }
 }
 
 static void clean_sessions(struct fiber *self, struct upkeep *u) {
     for (int64_t n = ROWS_AT_ONCE; n == ROWS_AT_ONCE;) {
-        n = run(self, u, &CLEAN_SESSIONS, 1, ROWS_AT_ONCE, 0);
+        n = run(self, u, &UPKEEP_CLEAN_SESSIONS, 1, ROWS_AT_ONCE, 0);
         if (n > 0) u->sessions->value += (uint64_t)n;
     }
 }
 
 static void round_of(struct fiber *self, struct upkeep *u) {
-    int64_t made = run(self, u, &CREATE, 1, AHEAD_HOURS, 0);
+    int64_t made = run(self, u, &UPKEEP_CREATE, 1, AHEAD_HOURS, 0);
     if (made > 0) u->made->value += (uint64_t)made;
     bool no_letters = note_progress(self, &u->worker->domain);
     drop_outbox(self, u);
-    if (no_letters) run(self, u, &MOVE_COUNTED_BELOW, 1, RELAY_WINDOW_S, 0);
+    if (no_letters) run(self, u, &UPKEEP_MOVE_COUNTED_BELOW, 1, RELAY_WINDOW_S, 0);
     drop_counted(self, u);
     clean_sessions(self, u);
 }

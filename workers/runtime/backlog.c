@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "core/base/clock.h"
+#include "workers/runtime/backlog.sql.h"
 #include "workers/runtime/role_table.h"
 #include "workers/runtime/stream_info.h"
 
@@ -27,13 +28,6 @@
 #define COUNT_PAGE 1000
 
 /* ---- measuring ----------------------------------------------------------------------------------------- */
-
-static const struct pg_stmt UNPUBLISHED = {
-    .name = "backlog_unpublished",
-    .sql = "SELECT stream, count(*), min(id) FROM (SELECT stream, id FROM outbox"
-           "   WHERE published_at IS NULL AND id < $1 ORDER BY id LIMIT 1000000) AS waiting GROUP BY stream",
-    .read_only = true,
-};
 
 /* Of a stream. */
 struct unpublished {
@@ -45,7 +39,7 @@ static int measure_outbox(struct fiber *self, struct domain *d, struct unpublish
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, snowflake_floor(domain_now_ms(d) - GRACE_MS));
     for (int i = 0; i < N_STREAMS; i++) out[i] = (struct unpublished){.oldest_ms = INT64_MAX};
-    int e = pg_exec(self, d->pg, &UNPUBLISHED, &args, &r, NULL);
+    int e = pg_exec(self, d->pg, &BACKLOG_UNPUBLISHED, &args, &r, NULL);
     if (e != 0) return e;
     for (int row = 0; row < pg_rows(r); row++) {
         int64_t stream = pg_get_i64(r, row, 0);
@@ -187,18 +181,6 @@ int backlog_measure(struct fiber *self, struct domain *d, struct backlog *out, s
 
 /* ---- settling ------------------------------------------------------------------------------------------ */
 
-static const struct pg_stmt NEWEST = {
-    .name = "backlog_newest",
-    .sql = "SELECT coalesce(max(id), 0) FROM outbox",
-    .read_only = true,
-};
-
-static const struct pg_stmt UNPUBLISHED_UP_TO = {
-    .name = "backlog_unpublished_up_to",
-    .sql = "SELECT EXISTS (SELECT FROM outbox WHERE published_at IS NULL AND id <= $1)",
-    .read_only = true,
-};
-
 struct settling {
     struct domain *domain;
     int64_t give_up_ns;
@@ -228,12 +210,12 @@ static bool all_published(struct fiber *self, struct settling *s) {
     struct pg_result *r;
     pg_args_init(&args, fiber_arena(self));
     if (!s->newest_known) {
-        if (pg_exec(self, pg, &NEWEST, &args, &r, NULL) != 0) return false;
+        if (pg_exec(self, pg, &BACKLOG_NEWEST, &args, &r, NULL) != 0) return false;
         s->newest = pg_get_i64(r, 0, 0);
         s->newest_known = true;
     }
     pg_i64(&args, s->newest);
-    return pg_exec(self, pg, &UNPUBLISHED_UP_TO, &args, &r, NULL) == 0 && !pg_get_bool(r, 0, 0);
+    return pg_exec(self, pg, &BACKLOG_UNPUBLISHED_UP_TO, &args, &r, NULL) == 0 && !pg_get_bool(r, 0, 0);
 }
 
 static bool group_passed(struct fiber *self, struct settling *s) {

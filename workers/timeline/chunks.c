@@ -31,6 +31,7 @@
 #include "core/domain/timeline/pull.h"
 #include "core/event/epoch.h"
 #include "rookery/events/v1/chunk.pb-c.h"
+#include "workers/timeline/chunks.sql.h"
 #include "workers/timeline/delivery.h"
 
 typedef Rookery__Events__V1__Chunk Chunk;
@@ -69,15 +70,6 @@ void chunks_add_undivided(struct redis_batch *b, int64_t epoch, const Event *e, 
 
 /* ---- step 1 ---- */
 
-/* The last id of each full range behind an id, ascending: so many at most. */
-static const struct pg_stmt RANGES = {
-    .name = "chunks_ranges",
-    .sql = "SELECT follower_id FROM (SELECT follower_id, row_number() OVER (ORDER BY follower_id) AS n"
-           "   FROM follows WHERE followee_id = $1 AND follower_id > $2 ORDER BY follower_id LIMIT $3 * $4) f"
-           " WHERE n % $3 = 0 ORDER BY n",
-    .read_only = true,
-};
-
 static int next_ranges(struct fiber *self, struct domain *d, int64_t author_id, int64_t behind, int64_t limit,
                        struct pg_result **out, struct fault *fault) {
     struct pg_args args;
@@ -86,7 +78,7 @@ static int next_ranges(struct fiber *self, struct domain *d, int64_t author_id, 
     pg_i64(&args, behind);
     pg_i64(&args, d->config->chunk_audience);
     pg_i64(&args, limit);
-    return pg_exec(self, d->pg, &RANGES, &args, out, fault);
+    return pg_exec(self, d->pg, &CHUNKS_RANGES, &args, out, fault);
 }
 
 /* Step by step, each twice as long as the one before: others deliver the first ranges while the next are found. */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "core/base/list.h"
+#include "workers/timeline/followers.sql.h"
 
 /* Follower ids kept in all: 256 MiB. */
 #define CACHED_IDS_MAX (32 * 1024 * 1024)
@@ -115,22 +116,6 @@ const struct ids *followers_of(const struct followers *f, int64_t account_id, bo
 
 /* ---- loading ---- */
 
-static const struct pg_stmt VERSIONS = {
-    .name = "followers_versions",
-    .sql = "SELECT account_id, follower_version FROM account_stats WHERE account_id = ANY($1)",
-    .read_only = true,
-};
-
-/* Version and list in one snapshot; one id more than are kept tells a big audience. */
-static const struct pg_stmt LISTS = {
-    .name = "followers_lists",
-    .sql = "SELECT s.account_id, s.follower_version,"
-           "       ARRAY(SELECT follower_id FROM follows WHERE followee_id = s.account_id"
-           "             ORDER BY follower_id LIMIT $2 + 1)"
-           " FROM account_stats s WHERE s.account_id = ANY($1)",
-    .read_only = true,
-};
-
 static void store(struct followers *f, const struct pg_result *r, int row, struct arena *a) {
     struct follower_list *l = idmap_get(&f->lists, pg_get_i64(r, row, 0));
     int64_t version = pg_get_i64(r, row, 1), *v;
@@ -155,7 +140,7 @@ static int load(struct fiber *self, struct followers *f, const int64_t *accounts
     pg_i64(&args, f->domain->config->chunk_audience);
     struct pg_result *r;
     uint64_t begun = f->forgotten;
-    int e = pg_exec(self, f->domain->pg, &LISTS, &args, &r, fault);
+    int e = pg_exec(self, f->domain->pg, &FOLLOWERS_LISTS, &args, &r, fault);
     if (e == 0 && begun != f->forgotten)
         e = (int)fault_set(fault, ERR_UNAVAILABLE, "the database may have gone back meanwhile");
     for (int row = 0; e == 0 && row < pg_rows(r); row++) store(f, r, row, a);
@@ -170,7 +155,7 @@ int followers_hold(struct fiber *self, struct followers *f, const struct ids *ac
     pg_args_init(&args, a);
     pg_i64_array(&args, accounts->v, accounts->len);
     struct pg_result *r;
-    int e = pg_exec(self, f->domain->pg, &VERSIONS, &args, &r, fault);
+    int e = pg_exec(self, f->domain->pg, &FOLLOWERS_VERSIONS, &args, &r, fault);
     if (e != 0) return e;
     int64_t *stale = ARENA_ARRAY(a, int64_t, accounts->len);
     size_t n_stale = 0;
@@ -182,18 +167,6 @@ int followers_hold(struct fiber *self, struct followers *f, const struct ids *ac
 }
 
 /* ---- audiences ---- */
-
-static const struct pg_stmt AUDIENCES = {
-    .name = "followers_audiences",
-    .sql = "SELECT a.place, ARRAY(SELECT f.follower_id FROM follows f"
-           "   WHERE f.followee_id = a.author_id AND f.follower_id BETWEEN a.first AND a.last"
-           "     AND (a.hears_too = 0 OR f.follower_id = a.hears_too OR EXISTS (SELECT FROM follows g"
-           "           WHERE g.followee_id = a.hears_too AND g.follower_id = f.follower_id))"
-           "   ORDER BY f.follower_id)"
-           " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY"
-           "   AS a (author_id, hears_too, first, last, place)",
-    .read_only = true,
-};
 
 static void audience_args(struct pg_args *args, const struct audience *v, size_t n) {
     int64_t *columns[4];
@@ -215,7 +188,7 @@ int followers_audiences(struct fiber *self, struct followers *f, struct audience
     pg_args_init(&args, a);
     audience_args(&args, audiences, n);
     struct pg_result *r;
-    int e = pg_exec(self, f->domain->pg, &AUDIENCES, &args, &r, fault);
+    int e = pg_exec(self, f->domain->pg, &FOLLOWERS_AUDIENCES, &args, &r, fault);
     for (int row = 0; e == 0 && row < pg_rows(r); row++) {
         struct audience *to = &audiences[pg_get_i64(r, row, 0) - 1];
         int64_t *v;

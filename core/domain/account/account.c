@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/domain/account/account.sql.h"
 #include "core/domain/account/account_internal.h"
 #include "core/event/outbox.h"
 #include "core/id/token.h"
@@ -66,23 +67,6 @@ static int check_password(struct str password, const char *field, struct fault *
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
-#define ACCOUNT_COLUMNS                                                                                      \
-    "a.id, a.handle, a.display_name, a.bio, s.follower_count, s.following_count, s.post_count, s.pulled"
-
-static const struct pg_stmt GET = {
-    .name = "account_get",
-    .sql = "SELECT " ACCOUNT_COLUMNS
-           " FROM accounts a JOIN account_stats s ON s.account_id = a.id WHERE a.id = $1",
-    .read_only = true,
-};
-
-static const struct pg_stmt GET_BY_HANDLE = {
-    .name = "account_get_by_handle",
-    .sql = "SELECT " ACCOUNT_COLUMNS ", a.password_hash, coalesce(a.registration_key, '')"
-           " FROM accounts a JOIN account_stats s ON s.account_id = a.id WHERE a.handle = lower($1)",
-    .read_only = true,
-};
-
 static void read_account(const struct pg_result *r, struct account *out) {
     *out = (struct account){
         .id = pg_get_i64(r, 0, 0),
@@ -101,7 +85,7 @@ int account_get(struct fiber *self, struct domain *d, int64_t id, struct account
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, id);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &GET, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &ACCOUNT_GET, &args, &r, fault);
     if (e != 0) return e;
     if (pg_rows(r) == 0)
         return fault_field(fault, ERR_NOT_FOUND, "account_id", "there is no account with this account_id");
@@ -115,7 +99,7 @@ static int find_handle(struct fiber *self, struct domain *d, struct str handle, 
     struct pg_args args;
     pg_args_init(&args, fiber_arena(self));
     pg_text(&args, handle);
-    return pg_exec(self, d->pg, &GET_BY_HANDLE, &args, r, fault);
+    return pg_exec(self, d->pg, &ACCOUNT_GET_BY_HANDLE, &args, r, fault);
 }
 
 int account_get_by_handle(struct fiber *self, struct domain *d, struct str handle, struct account *out,
@@ -131,19 +115,13 @@ int account_get_by_handle(struct fiber *self, struct domain *d, struct str handl
     return 0;
 }
 
-static const struct pg_stmt SUMMARIES = {
-    .name = "account_summaries",
-    .sql = "SELECT id, handle, display_name FROM accounts WHERE id = ANY($1)",
-    .read_only = true,
-};
-
 int account_summaries(struct fiber *self, struct domain *d, const int64_t *ids, size_t n,
                       struct account_summary **out, size_t *n_out, struct fault *fault) {
     struct pg_args args;
     pg_args_init(&args, fiber_arena(self));
     pg_i64_array(&args, ids, n);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &SUMMARIES, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &ACCOUNT_SUMMARIES, &args, &r, fault);
     if (e != 0) return e;
     *n_out = (size_t)pg_rows(r);
     *out = ARENA_ARRAY(fiber_arena(self), struct account_summary, *n_out);
@@ -153,15 +131,6 @@ int account_summaries(struct fiber *self, struct domain *d, const int64_t *ids, 
 }
 
 /* ---- registering --------------------------------------------------------------------------------------- */
-
-static const struct pg_stmt INSERT_ACCOUNT = {
-    .name = "account_insert",
-    .sql = "WITH ins AS (INSERT INTO accounts (id, handle, display_name, password_hash, registration_key)"
-           "   VALUES ($1, $2, $3, $4, nullif($5, '')) ON CONFLICT (handle) DO NOTHING RETURNING id),"
-           " stats AS (INSERT INTO account_stats (account_id) SELECT id FROM ins),"
-           " out AS (INSERT INTO outbox (id, partition, payload) SELECT $6, $7, $8 FROM ins)"
-           " SELECT id FROM ins",
-};
 
 static int check_registration(struct arena *a, struct account_registration *in, struct fault *fault) {
     const char *wrong = text_check_handle(a, in->handle, &in->handle);
@@ -203,7 +172,7 @@ static int insert_account(struct fiber *self, struct domain *d, const struct acc
     pg_text(&args, in->idempotency_key);
     outbox_args(&args, &record);
     struct pg_result *r;
-    e = pg_exec(self, d->pg, &INSERT_ACCOUNT, &args, &r, fault);
+    e = pg_exec(self, d->pg, &ACCOUNT_INSERT, &args, &r, fault);
     if (e != 0) return e;
     *taken = pg_rows(r) == 0;
     out->handle = in->handle;
@@ -264,17 +233,6 @@ int account_login(struct fiber *self, struct domain *d, struct str handle, struc
     return session_open(self, d, out->id, user_agent, session, fault);
 }
 
-static const struct pg_stmt GET_HASH = {
-    .name = "account_get_hash",
-    .sql = "SELECT password_hash FROM accounts WHERE id = $1",
-    .read_only = true,
-};
-
-static const struct pg_stmt SET_HASH = {
-    .name = "account_set_hash",
-    .sql = "UPDATE accounts SET password_hash = $2 WHERE id = $1 AND password_hash = $3",
-};
-
 static int set_hash(struct fiber *self, struct domain *d, int64_t account_id, const char *hash,
                     struct str old, struct fault *fault) {
     struct pg_args args;
@@ -283,7 +241,7 @@ static int set_hash(struct fiber *self, struct domain *d, int64_t account_id, co
     pg_text(&args, str_from(hash));
     pg_text(&args, old);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &SET_HASH, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &ACCOUNT_SET_HASH, &args, &r, fault);
     if (e != 0) return e;
     if (pg_affected(r) == 0)
         return fault_set(fault, ERR_ABORTED, "the password was changed at the same time: try again");
@@ -297,7 +255,7 @@ int account_change_password(struct fiber *self, struct domain *d, int64_t accoun
     pg_i64(&args, account_id);
     struct pg_result *r;
     int e = check_password(wanted, "new_password", fault);
-    if (e == 0) e = pg_exec(self, d->pg, &GET_HASH, &args, &r, fault);
+    if (e == 0) e = pg_exec(self, d->pg, &ACCOUNT_GET_HASH, &args, &r, fault);
     if (e != 0) return e;
     if (pg_rows(r) == 0) return fault_set(fault, ERR_UNAUTHENTICATED, "the account is gone");
     struct str old = pg_get_str(r, 0, 0);
@@ -315,15 +273,6 @@ int account_change_password(struct fiber *self, struct domain *d, int64_t accoun
     }
     return e != 0 ? e : session_revoke_others(self, d, account_id, session_id, fault);
 }
-
-static const struct pg_stmt UPDATE_PROFILE = {
-    .name = "account_update_profile",
-    .sql =
-        "WITH upd AS (UPDATE accounts SET display_name = coalesce($2, display_name), bio = coalesce($3, bio)"
-        "   WHERE id = $1 RETURNING id),"
-        " out AS (INSERT INTO outbox (id, partition, payload) SELECT $4, $5, $6 FROM upd)"
-        " SELECT id FROM upd",
-};
 
 static void text_or_null(struct pg_args *args, struct str s) {
     if (s.ptr)
@@ -353,7 +302,7 @@ int account_update_profile(struct fiber *self, struct domain *d, int64_t id, str
     text_or_null(&args, display_name);
     text_or_null(&args, bio);
     outbox_args(&args, &record);
-    e = pg_exec(self, d->pg, &UPDATE_PROFILE, &args, NULL, fault);
+    e = pg_exec(self, d->pg, &ACCOUNT_UPDATE_PROFILE, &args, NULL, fault);
     if (e != 0) return e;
     outbox_publish(self, d, &record, 1);
     return account_get(self, d, id, out, fault);
@@ -361,31 +310,20 @@ int account_update_profile(struct fiber *self, struct domain *d, int64_t id, str
 
 /* ---- permissions --------------------------------------------------------------------------------------- */
 
-static const struct pg_stmt SET_ANALYST = {
-    .name = "account_set_analyst",
-    .sql = "UPDATE accounts SET analyst = $2 WHERE id = $1",
-};
-
 int account_set_analyst(struct fiber *self, struct domain *d, int64_t id, bool analyst, struct fault *fault) {
     struct pg_args args;
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, id);
     pg_bool(&args, analyst);
-    return pg_exec(self, d->pg, &SET_ANALYST, &args, NULL, fault);
+    return pg_exec(self, d->pg, &ACCOUNT_SET_ANALYST, &args, NULL, fault);
 }
-
-static const struct pg_stmt IS_ANALYST = {
-    .name = "account_is_analyst",
-    .sql = "SELECT analyst FROM accounts WHERE id = $1",
-    .read_only = true,
-};
 
 int account_require_analyst(struct fiber *self, struct domain *d, int64_t id, struct fault *fault) {
     struct pg_args args;
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, id);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &IS_ANALYST, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &ACCOUNT_IS_ANALYST, &args, &r, fault);
     if (e != 0) return e;
     if (pg_rows(r) == 1 && pg_get_bool(r, 0, 0)) return 0;
     return fault_set(fault, ERR_PERMISSION_DENIED,

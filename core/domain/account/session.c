@@ -5,17 +5,12 @@
  */
 #include "core/base/clock.h"
 #include "core/domain/account/account_internal.h"
+#include "core/domain/account/session.sql.h"
 #include "core/event/outbox.h"
 #include "core/id/token.h"
 
 #define USER_AGENT_MAX 200
 #define MS_PER_DAY INT64_C(86400000)
-
-static const struct pg_stmt INSERT = {
-    .name = "session_insert",
-    .sql = "INSERT INTO sessions (id, account_id, token_hash, expires_at, user_agent)"
-           " VALUES ($1, $2, $3, to_timestamp($4 / 1000.0), $5)",
-};
 
 /* At most so many bytes, ending at a character. */
 static struct str shortened(struct str s, size_t most) {
@@ -42,10 +37,8 @@ int session_open(struct fiber *self, struct domain *d, int64_t account_id, struc
     pg_bytes(&args, (struct str){(const char *)hash, sizeof hash});
     pg_i64(&args, out->session.expires_ms);
     pg_text(&args, out->session.user_agent);
-    return pg_exec(self, d->pg, &INSERT, &args, NULL, fault);
+    return pg_exec(self, d->pg, &SESSION_INSERT, &args, NULL, fault);
 }
-
-#define SESSION_COLUMNS "id, account_id, expires_at, user_agent"
 
 static void read_session(const struct pg_result *r, int row, struct session *out) {
     *out = (struct session){
@@ -56,12 +49,6 @@ static void read_session(const struct pg_result *r, int row, struct session *out
     };
 }
 
-static const struct pg_stmt FIND = {
-    .name = "session_find",
-    .sql = "SELECT " SESSION_COLUMNS " FROM sessions WHERE token_hash = $1 AND expires_at > now()",
-    .read_only = true,
-};
-
 int session_authenticate(struct fiber *self, struct domain *d, struct str token, struct session *out,
                          struct fault *fault) {
     unsigned char hash[TOKEN_HASH_BYTES];
@@ -70,20 +57,13 @@ int session_authenticate(struct fiber *self, struct domain *d, struct str token,
     pg_args_init(&args, fiber_arena(self));
     pg_bytes(&args, (struct str){(const char *)hash, sizeof hash});
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &FIND, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &SESSION_FIND, &args, &r, fault);
     if (e != 0) return e;
     if (pg_rows(r) == 0)
         return fault_set(fault, ERR_UNAUTHENTICATED, "the token is unknown, expired or revoked: log in");
     read_session(r, 0, out);
     return 0;
 }
-
-static const struct pg_stmt LIST = {
-    .name = "session_list",
-    .sql = "SELECT " SESSION_COLUMNS " FROM sessions WHERE account_id = $1 AND id < $2 AND expires_at > now()"
-           " ORDER BY id DESC LIMIT $3",
-    .read_only = true,
-};
 
 int session_list(struct fiber *self, struct domain *d, int64_t account_id, int64_t before, int limit,
                  struct session **out, size_t *n, struct fault *fault) {
@@ -93,7 +73,7 @@ int session_list(struct fiber *self, struct domain *d, int64_t account_id, int64
     pg_i64(&args, before);
     pg_i64(&args, limit);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &LIST, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &SESSION_LIST, &args, &r, fault);
     if (e != 0) return e;
     *n = (size_t)pg_rows(r);
     *out = ARENA_ARRAY(fiber_arena(self), struct session, *n);
@@ -101,19 +81,13 @@ int session_list(struct fiber *self, struct domain *d, int64_t account_id, int64
     return 0;
 }
 
-static const struct pg_stmt FILTER_VALID = {
-    .name = "session_filter_valid",
-    .sql = "SELECT ARRAY(SELECT id FROM sessions WHERE id = ANY($1) AND expires_at > now() ORDER BY id)",
-    .read_only = true,
-};
-
 int session_filter_valid(struct fiber *self, struct domain *d, const int64_t *ids, size_t n,
                          struct ids *valid, struct fault *fault) {
     struct pg_args args;
     pg_args_init(&args, fiber_arena(self));
     pg_i64_array(&args, ids, n);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &FILTER_VALID, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &SESSION_FILTER_VALID, &args, &r, fault);
     if (e != 0) return e;
     int64_t *found;
     size_t n_found = pg_get_i64_array(r, 0, 0, fiber_arena(self), &found);
@@ -123,20 +97,6 @@ int session_filter_valid(struct fiber *self, struct domain *d, const int64_t *id
 }
 
 /* ---- revoking ------------------------------------------------------------------------------------------ */
-
-static const struct pg_stmt OTHERS = {
-    .name = "session_others",
-    .sql = "SELECT ARRAY(SELECT id FROM sessions WHERE account_id = $1 AND id <> $2)",
-    .read_only = true,
-};
-
-static const struct pg_stmt REVOKE = {
-    .name = "session_revoke",
-    .sql = "WITH del AS (DELETE FROM sessions WHERE account_id = $1 AND id = ANY($2) RETURNING id),"
-           " out AS (INSERT INTO outbox (id, partition, payload) SELECT $3, $4, $5 WHERE EXISTS (SELECT FROM "
-           "del))"
-           " SELECT EXISTS (SELECT FROM sessions WHERE id = ANY($2) AND account_id <> $1)",
-};
 
 static int revoke_all(struct fiber *self, struct domain *d, int64_t account_id, int64_t *ids, size_t n,
                       struct fault *fault) {
@@ -156,7 +116,7 @@ static int revoke_all(struct fiber *self, struct domain *d, int64_t account_id, 
     pg_i64_array(&args, ids, n);
     outbox_args(&args, &record);
     struct pg_result *r;
-    e = pg_exec(self, d->pg, &REVOKE, &args, &r, fault);
+    e = pg_exec(self, d->pg, &SESSION_REVOKE, &args, &r, fault);
     if (e != 0) return e;
     if (pg_get_bool(r, 0, 0))
         return fault_field(fault, ERR_NOT_FOUND, "session_id",
@@ -179,7 +139,7 @@ int session_revoke_others(struct fiber *self, struct domain *d, int64_t account_
     pg_i64(&args, account_id);
     pg_i64(&args, keep);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &OTHERS, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &SESSION_OTHERS, &args, &r, fault);
     if (e != 0) return e;
     int64_t *ids;
     size_t n = pg_get_i64_array(r, 0, 0, fiber_arena(self), &ids);

@@ -12,94 +12,10 @@
  */
 #include "core/domain/graph/graph.h"
 
+#include "core/domain/graph/graph.sql.h"
 #include "core/domain/graph/relations.h"
 #include "core/event/outbox.h"
 #include "core/event/tokens.h"
-
-/* MAX_FOLLOWING is counted under it, by one follow of the account at a time. After the pair's, by those who need both. */
-static const struct pg_stmt LOCK_FOLLOWER = {
-    .name = "graph_lock_follower",
-    .sql = "SELECT pg_advisory_xact_lock(hashtextextended('follows of ' || $1::bigint, 0))",
-};
-
-static const struct pg_stmt LOCK_PAIR = {
-    .name = "graph_lock_pair",
-    .sql = "SELECT pg_advisory_xact_lock(hashtextextended(least($1, $2) || ':' || greatest($1, $2), 0))",
-};
-
-#define INSERT_OUTBOX(condition)                                                                             \
-    ", out AS (INSERT INTO outbox (id, partition, payload) SELECT $3, $4, $5 WHERE " condition ")"
-
-static const struct pg_stmt FOLLOW = {
-    .name = "graph_follow",
-    .sql = "WITH target AS (SELECT 1 FROM accounts WHERE id = $2),"
-           " blocked AS (SELECT 1 FROM blocks WHERE (account_id = $1 AND target_id = $2)"
-           "             OR (account_id = $2 AND target_id = $1)),"
-           " full_up AS (SELECT 1 FROM (SELECT 1 FROM follows WHERE follower_id = $1 LIMIT $6) f HAVING "
-           "count(*) >= $6),"
-           " ins AS (INSERT INTO follows (follower_id, followee_id, id) SELECT $1, $2, $3 FROM target"
-           "         WHERE NOT EXISTS (SELECT FROM blocked) AND NOT EXISTS (SELECT FROM full_up)"
-           "         ON CONFLICT DO NOTHING RETURNING 1),"
-           " ver AS (UPDATE account_stats SET follower_version = follower_version + 1"
-           "         WHERE account_id = $2 AND EXISTS (SELECT FROM ins))" //
-    INSERT_OUTBOX("EXISTS (SELECT FROM ins)") " SELECT EXISTS (SELECT FROM target), EXISTS (SELECT FROM "
-                                              "ins), EXISTS (SELECT FROM blocked),"
-                                              "        EXISTS (SELECT FROM full_up),"
-                                              "        EXISTS (SELECT FROM follows WHERE follower_id = $1 "
-                                              "AND followee_id = $2)",
-};
-
-static const struct pg_stmt UNFOLLOW = {
-    .name = "graph_unfollow",
-    .sql = "WITH target AS (SELECT 1 FROM accounts WHERE id = $2),"
-           " del AS (DELETE FROM follows WHERE follower_id = $1 AND followee_id = $2 RETURNING 1),"
-           " ver AS (UPDATE account_stats SET follower_version = follower_version + 1"
-           "         WHERE account_id = $2 AND EXISTS (SELECT FROM del))" //
-    INSERT_OUTBOX("EXISTS (SELECT FROM del)") " SELECT EXISTS (SELECT FROM target), EXISTS (SELECT FROM del)",
-};
-
-/* The event must say which follows ended, and its payload is made before the statement runs: so the payload
- * is chosen among four, by what was deleted ($5 none, $6 following, $7 being followed, $8 both). */
-static const struct pg_stmt BLOCK = {
-    .name = "graph_block",
-    .sql =
-        "WITH target AS (SELECT 1 FROM accounts WHERE id = $2),"
-        " ins AS (INSERT INTO blocks (account_id, target_id) SELECT $1, $2 FROM target"
-        "         ON CONFLICT DO NOTHING RETURNING 1),"
-        " mine AS (DELETE FROM follows WHERE follower_id = $1 AND followee_id = $2 RETURNING 1),"
-        " theirs AS (DELETE FROM follows WHERE follower_id = $2 AND followee_id = $1 RETURNING 1),"
-        " ver AS (UPDATE account_stats SET follower_version = follower_version + 1"
-        "         WHERE (account_id = $2 AND EXISTS (SELECT FROM mine))"
-        "            OR (account_id = $1 AND EXISTS (SELECT FROM theirs))),"
-        " out AS (INSERT INTO outbox (id, partition, payload)"
-        "         SELECT $3, $4, CASE WHEN EXISTS (SELECT FROM mine) AND EXISTS (SELECT FROM theirs) THEN $8"
-        "           WHEN EXISTS (SELECT FROM theirs) THEN $7 WHEN EXISTS (SELECT FROM mine) THEN $6 ELSE $5 "
-        "END"
-        "         WHERE EXISTS (SELECT FROM ins))"
-        " SELECT EXISTS (SELECT FROM target), EXISTS (SELECT FROM ins),"
-        "        EXISTS (SELECT FROM mine)::int + 2 * EXISTS (SELECT FROM theirs)::int",
-};
-
-#define SIMPLE_CHANGE(change)                                                                                \
-    "WITH target AS (SELECT 1 FROM accounts WHERE id = $2), changed AS (" change                             \
-    " RETURNING 1)" INSERT_OUTBOX(                                                                           \
-        "EXISTS (SELECT FROM changed)") " SELECT EXISTS (SELECT FROM target), EXISTS (SELECT FROM changed)"
-
-static const struct pg_stmt UNBLOCK = {
-    .name = "graph_unblock",
-    .sql = SIMPLE_CHANGE("DELETE FROM blocks WHERE account_id = $1 AND target_id = $2"),
-};
-
-static const struct pg_stmt MUTE = {
-    .name = "graph_mute",
-    .sql = SIMPLE_CHANGE(
-        "INSERT INTO mutes (account_id, target_id) SELECT $1, $2 FROM target ON CONFLICT DO NOTHING"),
-};
-
-static const struct pg_stmt UNMUTE = {
-    .name = "graph_unmute",
-    .sql = SIMPLE_CHANGE("DELETE FROM mutes WHERE account_id = $1 AND target_id = $2"),
-};
 
 /* ---- the writes ---------------------------------------------------------------------------------------- */
 
@@ -143,8 +59,8 @@ static int transact(struct fiber *self, struct domain *d, const struct change *c
     struct pg_call calls[3];
     struct pg_result *results[3];
     size_t n = 0;
-    calls[n++] = (struct pg_call){&LOCK_PAIR, &pair};
-    if (stmt == &FOLLOW) calls[n++] = (struct pg_call){&LOCK_FOLLOWER, &follower};
+    calls[n++] = (struct pg_call){&GRAPH_LOCK_PAIR, &pair};
+    if (stmt == &GRAPH_FOLLOW) calls[n++] = (struct pg_call){&GRAPH_LOCK_FOLLOWER, &follower};
     calls[n++] = (struct pg_call){stmt, args};
     int e = pg_exec_all(self, d->pg, calls, n, results, fault);
     if (e != 0) return e;
@@ -205,7 +121,7 @@ int graph_follow(struct fiber *self, struct domain *d, int64_t actor, int64_t ta
     base_args(self, &args, &c, &record);
     pg_i64(&args, MAX_FOLLOWING);
     struct pg_result *r;
-    e = transact(self, d, &c, &FOLLOW, &args, &r, fault);
+    e = transact(self, d, &c, &GRAPH_FOLLOW, &args, &r, fault);
     if (e != 0) return e;
     bool blocked = pg_get_bool(r, 0, 2), full = pg_get_bool(r, 0, 3), was_so = pg_get_bool(r, 0, 4);
     if (blocked)
@@ -218,7 +134,7 @@ int graph_follow(struct fiber *self, struct domain *d, int64_t actor, int64_t ta
 
 int graph_unfollow(struct fiber *self, struct domain *d, int64_t actor, int64_t target, struct fault *fault) {
     struct change c = {.actor = actor, .target = target, .what = ROOKERY__EVENTS__V1__EVENT__WHAT_UNFOLLOWED};
-    return simple_change(self, d, &c, &UNFOLLOW, ACTOR_ONLY, 0, fault);
+    return simple_change(self, d, &c, &GRAPH_UNFOLLOW, ACTOR_ONLY, 0, fault);
 }
 
 int graph_block(struct fiber *self, struct domain *d, int64_t actor, int64_t target, struct fault *fault) {
@@ -237,46 +153,27 @@ int graph_block(struct fiber *self, struct domain *d, int64_t actor, int64_t tar
     base_args(self, &args, &c, &variants[0]);
     for (int i = 1; i < 4; i++) pg_bytes(&args, variants[i].payload);
     struct pg_result *r;
-    e = transact(self, d, &c, &BLOCK, &args, &r, fault);
+    e = transact(self, d, &c, &GRAPH_BLOCK, &args, &r, fault);
     if (e != 0) return e;
     return announce(self, d, &c, &variants[pg_get_i64(r, 0, 2) & 3], r, BOTH, 0, fault);
 }
 
 int graph_unblock(struct fiber *self, struct domain *d, int64_t actor, int64_t target, struct fault *fault) {
     struct change c = {.actor = actor, .target = target, .what = ROOKERY__EVENTS__V1__EVENT__WHAT_UNBLOCKED};
-    return simple_change(self, d, &c, &UNBLOCK, BOTH, 2, fault);
+    return simple_change(self, d, &c, &GRAPH_UNBLOCK, BOTH, 2, fault);
 }
 
 int graph_mute(struct fiber *self, struct domain *d, int64_t actor, int64_t target, struct fault *fault) {
     struct change c = {.actor = actor, .target = target, .what = ROOKERY__EVENTS__V1__EVENT__WHAT_MUTED};
-    return simple_change(self, d, &c, &MUTE, ACTOR_ONLY, 0, fault);
+    return simple_change(self, d, &c, &GRAPH_MUTE, ACTOR_ONLY, 0, fault);
 }
 
 int graph_unmute(struct fiber *self, struct domain *d, int64_t actor, int64_t target, struct fault *fault) {
     struct change c = {.actor = actor, .target = target, .what = ROOKERY__EVENTS__V1__EVENT__WHAT_UNMUTED};
-    return simple_change(self, d, &c, &UNMUTE, ACTOR_ONLY, 1, fault);
+    return simple_change(self, d, &c, &GRAPH_UNMUTE, ACTOR_ONLY, 1, fault);
 }
 
 /* ---- the reads ----------------------------------------------------------------------------------------- */
-
-#define LIST_EDGES(mine, other)                                                                              \
-    "SELECT a.id, a.handle, a.display_name, f.id FROM follows f JOIN accounts a ON a.id = f." other          \
-    " WHERE f." mine " = $1 AND f.id < $2"                                                                   \
-    " AND NOT EXISTS (SELECT FROM blocks b WHERE (b.account_id = $3 AND b.target_id = a.id)"                 \
-    "                 OR (b.account_id = a.id AND b.target_id = $3))"                                        \
-    " ORDER BY f.id DESC LIMIT $4"
-
-static const struct pg_stmt LIST_FOLLOWERS = {
-    .name = "graph_list_followers",
-    .sql = LIST_EDGES("followee_id", "follower_id"),
-    .read_only = true,
-};
-
-static const struct pg_stmt LIST_FOLLOWING = {
-    .name = "graph_list_following",
-    .sql = LIST_EDGES("follower_id", "followee_id"),
-    .read_only = true,
-};
 
 int graph_list(struct fiber *self, struct domain *d, enum graph_list which, int64_t account_id,
                int64_t viewer_id, int64_t before, int limit, struct graph_edge **out, size_t *n,
@@ -288,8 +185,8 @@ int graph_list(struct fiber *self, struct domain *d, enum graph_list which, int6
     pg_i64(&args, viewer_id);
     pg_i64(&args, limit);
     struct pg_result *r;
-    int e =
-        pg_exec(self, d->pg, which == GRAPH_FOLLOWERS ? &LIST_FOLLOWERS : &LIST_FOLLOWING, &args, &r, fault);
+    int e = pg_exec(self, d->pg, which == GRAPH_FOLLOWERS ? &GRAPH_LIST_FOLLOWERS : &GRAPH_LIST_FOLLOWING,
+                    &args, &r, fault);
     if (e != 0) return e;
     *n = (size_t)pg_rows(r);
     *out = ARENA_ARRAY(fiber_arena(self), struct graph_edge, *n);
@@ -301,16 +198,6 @@ int graph_list(struct fiber *self, struct domain *d, enum graph_list which, int6
     return 0;
 }
 
-static const struct pg_stmt STANDING = {
-    .name = "graph_standing",
-    .sql = "SELECT EXISTS (SELECT FROM follows WHERE follower_id = $1 AND followee_id = $2),"
-           "       EXISTS (SELECT FROM follows WHERE follower_id = $2 AND followee_id = $1),"
-           "       EXISTS (SELECT FROM blocks WHERE account_id = $1 AND target_id = $2),"
-           "       EXISTS (SELECT FROM mutes WHERE account_id = $1 AND target_id = $2),"
-           "       EXISTS (SELECT FROM blocks WHERE account_id = $2 AND target_id = $1)",
-    .read_only = true,
-};
-
 int graph_standing(struct fiber *self, struct domain *d, int64_t viewer, int64_t other,
                    struct graph_standing *out, struct fault *fault) {
     struct pg_args args;
@@ -318,7 +205,7 @@ int graph_standing(struct fiber *self, struct domain *d, int64_t viewer, int64_t
     pg_i64(&args, viewer);
     pg_i64(&args, other);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &STANDING, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &GRAPH_STANDING, &args, &r, fault);
     if (e != 0) return e;
     *out = (struct graph_standing){
         .followed = pg_get_bool(r, 0, 0),

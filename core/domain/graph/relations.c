@@ -1,14 +1,6 @@
 /* The relations of a viewer, and the rule of the home timeline. */
 #include "core/domain/graph/relations.h"
-
-static const struct pg_stmt LOAD = {
-    .name = "relations_load",
-    .sql = "SELECT ARRAY(SELECT followee_id FROM follows WHERE follower_id = $1 ORDER BY 1),"
-           "       ARRAY(SELECT target_id FROM blocks WHERE account_id = $1"
-           "             UNION SELECT account_id FROM blocks WHERE target_id = $1 ORDER BY 1),"
-           "       ARRAY(SELECT target_id FROM mutes WHERE account_id = $1 ORDER BY 1)",
-    .read_only = true,
-};
+#include "core/domain/graph/relations.sql.h"
 
 static void take(struct ids *out, const struct pg_result *r, int column, struct arena *a) {
     int64_t *v;
@@ -23,7 +15,7 @@ int relations_load(struct fiber *self, struct domain *d, int64_t viewer_id, stru
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, viewer_id);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &LOAD, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &RELATIONS_LOAD, &args, &r, fault);
     if (e != 0) return e;
     *out = (struct relations){.viewer_id = viewer_id};
     ids_init(&out->followed);

@@ -18,6 +18,7 @@
 #include "core/base/clock.h"
 #include "core/codec/codec.h"
 #include "core/domain/graph/graph.h"
+#include "core/domain/job/dataset.sql.h"
 #include "core/event/outbox.h"
 #include "core/text/text.h"
 
@@ -28,9 +29,6 @@
 #define MS_PER_DAY INT64_C(86400000)
 
 /* ---- rows ---------------------------------------------------------------------------------------------- */
-
-#define BRIEF_COLUMNS "id, owner_id, name, source, state, size_bytes, received_bytes, row_count, error"
-#define WHOLE_COLUMNS BRIEF_COLUMNS ", sha256, dialect, query, columns, hash_state"
 
 static void read_brief(const struct pg_result *r, int row, struct dataset_record *out) {
     *out = (struct dataset_record){
@@ -120,12 +118,6 @@ static int check_draft(struct fiber *self, const struct domain *d, struct datase
 
 /* ---- creating ------------------------------------------------------------------------------------------ */
 
-static const struct pg_stmt FIND_BY_KEY = {
-    .name = "dataset_find_by_key",
-    .sql = "SELECT " WHOLE_COLUMNS " FROM datasets WHERE owner_id = $1 AND idempotency_key = $2",
-    .read_only = true,
-};
-
 static int find_by_key(struct fiber *self, struct domain *d, int64_t owner_id, struct str key, bool *found,
                        struct dataset_record *out, struct fault *fault) {
     struct pg_args args;
@@ -133,38 +125,12 @@ static int find_by_key(struct fiber *self, struct domain *d, int64_t owner_id, s
     pg_i64(&args, owner_id);
     pg_text(&args, key);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &FIND_BY_KEY, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &DATASET_FIND_BY_KEY, &args, &r, fault);
     if (e != 0) return e;
     *found = pg_rows(r) == 1;
     if (*found) read_whole(r, 0, out);
     return 0;
 }
-
-/* The account's row is locked first, and only then are its datasets counted: two creations at once cannot pass
- * the limit together. */
-static const struct pg_stmt LOCK_OWNER = {
-    .name = "dataset_lock_owner",
-    .sql = "SELECT id FROM accounts WHERE id = $1 FOR NO KEY UPDATE",
-};
-
-static const struct pg_stmt DROP_STALE = {
-    .name = "dataset_drop_stale",
-    .sql = "DELETE FROM datasets WHERE owner_id = $1 AND source = 1 AND state = 1 AND id < $2",
-};
-
-static const struct pg_stmt INSERT = {
-    .name = "dataset_insert",
-    .sql =
-        "WITH owned AS (SELECT count(*) AS n, coalesce(sum(greatest(size_bytes, received_bytes)), 0) AS bytes"
-        "   FROM datasets WHERE owner_id = $2),"
-        " ins AS (INSERT INTO datasets"
-        "   (id, owner_id, name, idempotency_key, source, state, size_bytes, sha256, dialect, query)"
-        "   SELECT $1, $2, $3, $4, $5, 1, $6, $7, $8, $9 FROM owned WHERE n < $10 AND bytes + $6 <= $11"
-        "   ON CONFLICT (owner_id, idempotency_key) DO NOTHING RETURNING id),"
-        " out AS (INSERT INTO outbox (id, partition, payload, stream)"
-        "   SELECT $12, $13, $14, 1 FROM ins WHERE $5 <> 1)"
-        " SELECT EXISTS (SELECT FROM ins), n >= $10, bytes::bigint FROM owned",
-};
 
 static int quota_fault(const struct domain *d, const struct dataset_draft *draft, const struct pg_result *r,
                        struct fault *fault) {
@@ -225,7 +191,8 @@ static int insert(struct fiber *self, struct domain *d, const struct dataset_dra
     pg_i64(&args, d->config->datasets_per_account);
     pg_i64(&args, d->config->account_dataset_bytes);
     outbox_args(&args, step);
-    const struct pg_call calls[] = {{&LOCK_OWNER, &lock}, {&DROP_STALE, &stale}, {&INSERT, &args}};
+    const struct pg_call calls[] = {
+        {&DATASET_LOCK_OWNER, &lock}, {&DATASET_DROP_STALE, &stale}, {&DATASET_INSERT, &args}};
     struct pg_result *r[3];
     int e = pg_exec_all(self, d->pg, calls, 3, r, fault);
     if (e != 0) return e;
@@ -285,14 +252,6 @@ int dataset_upload_find(struct fiber *self, struct domain *d, int64_t owner_id, 
 
 /* ---- filling ------------------------------------------------------------------------------------------- */
 
-static const struct pg_stmt APPEND = {
-    .name = "dataset_append",
-    .sql = "WITH moved AS (UPDATE datasets SET received_bytes = received_bytes + length($4), "
-           "hash_state = $5"
-           "   WHERE id = $1 AND state = 1 AND attempts = $6 AND received_bytes = $2 RETURNING id)"
-           " INSERT INTO dataset_chunks (dataset_id, seq, bytes) SELECT id, $3, $4 FROM moved",
-};
-
 int dataset_append(struct fiber *self, struct domain *d, int64_t id, int64_t attempt, int64_t offset,
                    struct str bytes, struct str hash_state, struct fault *fault) {
     struct pg_args args;
@@ -304,19 +263,11 @@ int dataset_append(struct fiber *self, struct domain *d, int64_t id, int64_t att
     pg_bytes(&args, hash_state);
     pg_i64(&args, attempt);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &APPEND, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &DATASET_APPEND, &args, &r, fault);
     if (e == 0 && pg_affected(r) == 0)
         e = fault_set(fault, ERR_ABORTED, "another call goes on with this upload, or has dropped it");
     return e;
 }
-
-static const struct pg_stmt COMPLETE = {
-    .name = "dataset_complete",
-    .sql = "WITH done AS (UPDATE datasets SET state = 2, size_bytes = received_bytes, attempts = 0, "
-           "touched_at = now()"
-           "   WHERE id = $1 AND state = 1 AND attempts = $5 RETURNING id)"
-           " INSERT INTO outbox (id, partition, payload, stream) SELECT $2, $3, $4, 1 FROM done",
-};
 
 int dataset_complete(struct fiber *self, struct domain *d, int64_t id, int64_t attempt, struct fault *fault) {
     int64_t message_id;
@@ -329,54 +280,28 @@ int dataset_complete(struct fiber *self, struct domain *d, int64_t id, int64_t a
     outbox_args(&args, &step);
     pg_i64(&args, attempt);
     struct pg_result *r;
-    e = pg_exec(self, d->pg, &COMPLETE, &args, &r, fault);
+    e = pg_exec(self, d->pg, &DATASET_COMPLETE, &args, &r, fault);
     if (e == 0 && pg_affected(r) == 1) outbox_publish(self, d, &step, 1);
     return e;
 }
 
-static const struct pg_stmt DROP_UPLOAD = {
-    .name = "dataset_drop_upload",
-    .sql = "DELETE FROM datasets WHERE id = $1 AND source = $2 AND state = 1",
-};
-
 int dataset_drop_upload(struct fiber *self, struct domain *d, int64_t id, struct fault *fault) {
     struct pg_result *r;
-    return domain_exec_ids(self, d, &DROP_UPLOAD, id, ROOKERY__V1__DATASET_SOURCE__DATASET_SOURCE_UPLOAD, &r,
-                           fault);
+    return domain_exec_ids(self, d, &DATASET_DROP_UPLOAD, id,
+                           ROOKERY__V1__DATASET_SOURCE__DATASET_SOURCE_UPLOAD, &r, fault);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
-#define VISIBLE "NOT (source = 1 AND state = 1)"
-
-static const struct pg_stmt GET = {
-    .name = "dataset_get",
-    .sql = "SELECT " WHOLE_COLUMNS " FROM datasets d WHERE id = $1 AND " VISIBLE
-           " AND (owner_id = $2 OR EXISTS (SELECT FROM dataset_shares s WHERE s.dataset_id = d.id AND "
-           "s.account_id = $2))",
-    .read_only = true,
-};
-
 int dataset_get(struct fiber *self, struct domain *d, int64_t viewer_id, int64_t id,
                 struct dataset_record *out, struct fault *fault) {
     struct pg_result *r;
-    int e = domain_exec_ids(self, d, &GET, id, viewer_id, &r, fault);
+    int e = domain_exec_ids(self, d, &DATASET_GET, id, viewer_id, &r, fault);
     if (e != 0) return e;
     if (pg_rows(r) == 0) return not_found(fault);
     read_whole(r, 0, out);
     return 0;
 }
-
-static const struct pg_stmt LIST = {
-    .name = "dataset_list",
-    .sql = "SELECT " BRIEF_COLUMNS " FROM datasets WHERE id IN ("
-           "  (SELECT id FROM datasets WHERE owner_id = $1 AND id < $2 AND " VISIBLE
-           " ORDER BY id DESC LIMIT $3)"
-           "  UNION (SELECT dataset_id FROM dataset_shares WHERE account_id = $1 AND dataset_id < $2"
-           "         ORDER BY dataset_id DESC LIMIT $3))"
-           " ORDER BY id DESC LIMIT $3",
-    .read_only = true,
-};
 
 int dataset_list(struct fiber *self, struct domain *d, int64_t viewer_id, int64_t before, int limit,
                  struct dataset_record **out, size_t *n, struct fault *fault) {
@@ -386,7 +311,7 @@ int dataset_list(struct fiber *self, struct domain *d, int64_t viewer_id, int64_
     pg_i64(&args, before);
     pg_i64(&args, limit);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &LIST, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &DATASET_LIST, &args, &r, fault);
     if (e != 0) return e;
     *n = (size_t)pg_rows(r);
     *out = ARENA_ARRAY(fiber_arena(self), struct dataset_record, *n);
@@ -394,16 +319,10 @@ int dataset_list(struct fiber *self, struct domain *d, int64_t viewer_id, int64_
     return 0;
 }
 
-static const struct pg_stmt CHUNK = {
-    .name = "dataset_chunk",
-    .sql = "SELECT bytes FROM dataset_chunks WHERE dataset_id = $1 AND seq = $2",
-    .read_only = true,
-};
-
 int dataset_chunk(struct fiber *self, struct domain *d, int64_t id, int64_t seq, struct str *out,
                   struct fault *fault) {
     struct pg_result *r;
-    int e = domain_exec_ids(self, d, &CHUNK, id, seq, &r, fault);
+    int e = domain_exec_ids(self, d, &DATASET_CHUNK, id, seq, &r, fault);
     if (e != 0) return e;
     *out = pg_rows(r) == 0 ? STR("") : pg_get_str(r, 0, 0);
     return 0;
@@ -411,16 +330,10 @@ int dataset_chunk(struct fiber *self, struct domain *d, int64_t id, int64_t seq,
 
 /* ---- sharing and deleting ------------------------------------------------------------------------------ */
 
-static const struct pg_stmt SHARES = {
-    .name = "dataset_shares",
-    .sql = "SELECT ARRAY(SELECT account_id FROM dataset_shares WHERE dataset_id = $1 AND $2 = 0 ORDER BY 1)",
-    .read_only = true,
-};
-
 int dataset_shares(struct fiber *self, struct domain *d, int64_t id, int64_t **out, size_t *n,
                    struct fault *fault) {
     struct pg_result *r;
-    int e = domain_exec_ids(self, d, &SHARES, id, 0, &r, fault);
+    int e = domain_exec_ids(self, d, &DATASET_SHARES, id, 0, &r, fault);
     if (e == 0) *n = pg_get_i64_array(r, 0, 0, fiber_arena(self), out);
     return e;
 }
@@ -431,15 +344,6 @@ static int own(struct fiber *self, struct domain *d, int64_t owner_id, int64_t i
     int e = dataset_get(self, d, owner_id, id, &row, fault);
     return e == 0 && row.owner_id != owner_id ? (int)not_found(fault) : e;
 }
-
-static const struct pg_stmt SHARE = {
-    .name = "dataset_share",
-    .sql = "WITH there AS (SELECT count(*) AS n, coalesce(bool_or(account_id = $2), false) AS already"
-           "   FROM dataset_shares WHERE dataset_id = $1),"
-           " ins AS (INSERT INTO dataset_shares (dataset_id, account_id) SELECT $1, $2 FROM there"
-           "   WHERE n < $3 ON CONFLICT DO NOTHING)"
-           " SELECT already OR n < $3 FROM there",
-};
 
 int dataset_share(struct fiber *self, struct domain *d, int64_t owner_id, int64_t id, int64_t account_id,
                   struct fault *fault) {
@@ -462,32 +366,22 @@ int dataset_share(struct fiber *self, struct domain *d, int64_t owner_id, int64_
     pg_i64(&args, account_id);
     pg_i64(&args, DATASET_SHARES_MAX);
     struct pg_result *r;
-    e = pg_exec(self, d->pg, &SHARE, &args, &r, fault);
+    e = pg_exec(self, d->pg, &DATASET_SHARE, &args, &r, fault);
     if (e == 0 && !pg_get_bool(r, 0, 0))
         e = fault_set(fault, ERR_RESOURCE_EXHAUSTED, "a dataset may be shared with at most %d accounts",
                       DATASET_SHARES_MAX);
     return e;
 }
 
-static const struct pg_stmt UNSHARE = {
-    .name = "dataset_unshare",
-    .sql = "DELETE FROM dataset_shares WHERE dataset_id = $1 AND account_id = $2",
-};
-
 int dataset_unshare(struct fiber *self, struct domain *d, int64_t owner_id, int64_t id, int64_t account_id,
                     struct fault *fault) {
     struct pg_result *r;
     int e = own(self, d, owner_id, id, fault);
-    return e != 0 ? e : domain_exec_ids(self, d, &UNSHARE, id, account_id, &r, fault);
+    return e != 0 ? e : domain_exec_ids(self, d, &DATASET_UNSHARE, id, account_id, &r, fault);
 }
-
-static const struct pg_stmt DELETE = {
-    .name = "dataset_delete",
-    .sql = "DELETE FROM datasets WHERE id = $1 AND owner_id = $2",
-};
 
 int dataset_delete(struct fiber *self, struct domain *d, int64_t owner_id, int64_t id, struct fault *fault) {
     struct pg_result *r;
-    int e = domain_exec_ids(self, d, &DELETE, id, owner_id, &r, fault);
+    int e = domain_exec_ids(self, d, &DATASET_DELETE, id, owner_id, &r, fault);
     return e == 0 && pg_affected(r) == 0 ? (int)not_found(fault) : e;
 }

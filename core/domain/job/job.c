@@ -7,6 +7,7 @@
 #include "core/domain/job/job.h"
 
 #include "core/codec/codec.h"
+#include "core/domain/job/job.sql.h"
 #include "core/domain/job/spec.h"
 #include "core/event/outbox.h"
 
@@ -14,20 +15,11 @@
 #define SPEC_MAX_BYTES ((size_t)256 * 1024)
 #define MAP_COLUMNS 2
 
-/* A job's whole table is the result of no task. */
-#define WHOLE (-1)
-
 bool job_has_ended(Rookery__V1__JobState state) {
     return state >= ROOKERY__V1__JOB_STATE__JOB_STATE_SUCCEEDED;
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
-
-/* A succeeded job keeps no rows of its tasks. */
-#define JOB_COLUMNS                                                                                          \
-    "id, dataset_id, spec, state, tasks, CASE WHEN state = 4 THEN tasks ELSE"                                \
-    " (SELECT count(*) FROM job_tasks t WHERE t.job_id = jobs.id AND t.done) END::bigint,"                   \
-    " error, notes, result_bytes, ended_at"
 
 static void read_job(const struct pg_result *r, int row, struct job_record *out) {
     *out = (struct job_record){
@@ -44,28 +36,16 @@ static void read_job(const struct pg_result *r, int row, struct job_record *out)
     };
 }
 
-static const struct pg_stmt GET = {
-    .name = "job_get",
-    .sql = "SELECT " JOB_COLUMNS " FROM jobs WHERE id = $1 AND owner_id = $2",
-    .read_only = true,
-};
-
 int job_get(struct fiber *self, struct domain *d, int64_t owner_id, int64_t id, struct job_record *out,
             struct fault *fault) {
     struct pg_result *r;
-    int e = domain_exec_ids(self, d, &GET, id, owner_id, &r, fault);
+    int e = domain_exec_ids(self, d, &JOB_GET, id, owner_id, &r, fault);
     if (e != 0) return e;
     if (pg_rows(r) == 0)
         return fault_field(fault, ERR_NOT_FOUND, "job_id", "there is no job with this job_id");
     read_job(r, 0, out);
     return 0;
 }
-
-static const struct pg_stmt LIST = {
-    .name = "job_list",
-    .sql = "SELECT " JOB_COLUMNS " FROM jobs WHERE owner_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
-    .read_only = true,
-};
 
 int job_list(struct fiber *self, struct domain *d, int64_t owner_id, int64_t before, int limit,
              struct job_record **out, size_t *n, struct fault *fault) {
@@ -75,7 +55,7 @@ int job_list(struct fiber *self, struct domain *d, int64_t owner_id, int64_t bef
     pg_i64(&args, before);
     pg_i64(&args, limit);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &LIST, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &JOB_LIST, &args, &r, fault);
     if (e != 0) return e;
     *n = (size_t)pg_rows(r);
     *out = ARENA_ARRAY(fiber_arena(self), struct job_record, *n);
@@ -83,28 +63,16 @@ int job_list(struct fiber *self, struct domain *d, int64_t owner_id, int64_t bef
     return 0;
 }
 
-static const struct pg_stmt RESULT = {
-    .name = "job_result",
-    .sql = "SELECT bytes FROM job_results WHERE job_id = $1 AND task = -1 AND seq = $2",
-    .read_only = true,
-};
-
 int job_result(struct fiber *self, struct domain *d, int64_t id, int64_t seq, struct str *out,
                struct fault *fault) {
     struct pg_result *r;
-    int e = domain_exec_ids(self, d, &RESULT, id, seq, &r, fault);
+    int e = domain_exec_ids(self, d, &JOB_RESULT, id, seq, &r, fault);
     if (e != 0) return e;
     *out = pg_rows(r) == 0 ? STR("") : pg_get_str(r, 0, 0);
     return 0;
 }
 
 /* ---- creating ------------------------------------------------------------------------------------------ */
-
-static const struct pg_stmt FIND_BY_KEY = {
-    .name = "job_find_by_key",
-    .sql = "SELECT " JOB_COLUMNS " FROM jobs WHERE owner_id = $1 AND idempotency_key = $2",
-    .read_only = true,
-};
 
 struct draft {
     int64_t owner_id, dataset_id, id;
@@ -122,7 +90,7 @@ static int find_by_key(struct fiber *self, struct domain *d, const struct draft 
     pg_i64(&args, draft->owner_id);
     pg_text(&args, draft->key);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &FIND_BY_KEY, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &JOB_FIND_BY_KEY, &args, &r, fault);
     if (e != 0 || pg_rows(r) == 0) return e;
     *found = true;
     read_job(r, 0, out);
@@ -131,28 +99,6 @@ static int find_by_key(struct fiber *self, struct domain *d, const struct draft 
                            "this idempotency_key was used for another job");
     return 0;
 }
-
-static const struct pg_stmt LOCK_OWNER = {
-    .name = "job_lock_owner",
-    .sql = "SELECT id FROM accounts WHERE id = $1 FOR NO KEY UPDATE",
-};
-
-static const struct pg_stmt DROP_OLD = {
-    .name = "job_drop_old",
-    .sql = "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE owner_id = $1 AND ended_at IS NOT NULL"
-           "   ORDER BY id DESC OFFSET $2)",
-};
-
-static const struct pg_stmt INSERT = {
-    .name = "job_insert",
-    .sql = "WITH running AS (SELECT count(*) AS n FROM jobs WHERE owner_id = $2 AND ended_at IS NULL),"
-           " ins AS (INSERT INTO jobs (id, owner_id, dataset_id, idempotency_key, spec, state)"
-           "   SELECT $1, $2, $3, $4, $5, 1 FROM running WHERE n < $6"
-           "   ON CONFLICT (owner_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING "
-           "RETURNING id),"
-           " out AS (INSERT INTO outbox (id, partition, payload, stream) SELECT $7, $8, $9, 1 FROM ins)"
-           " SELECT EXISTS (SELECT FROM ins), n >= $6 FROM running",
-};
 
 /* *inserted: else there is one with this key now. */
 static int insert(struct fiber *self, struct domain *d, const struct draft *draft, bool *inserted,
@@ -175,7 +121,7 @@ static int insert(struct fiber *self, struct domain *d, const struct draft *draf
     pg_bytes(&args, draft->spec);
     pg_i64(&args, d->config->jobs_per_account);
     outbox_args(&args, &draft->plan);
-    const struct pg_call calls[] = {{&LOCK_OWNER, &lock}, {&DROP_OLD, &old}, {&INSERT, &args}};
+    const struct pg_call calls[] = {{&JOB_LOCK_OWNER, &lock}, {&JOB_DROP_OLD, &old}, {&JOB_INSERT, &args}};
     struct pg_result *r[3];
     int e = pg_exec_all(self, d->pg, calls, 3, r, fault);
     if (e != 0) return e;
@@ -278,20 +224,6 @@ int job_create(struct fiber *self, struct domain *d, int64_t owner_id, int64_t d
 
 /* ---- cancelling, and telling --------------------------------------------------------------------------- */
 
-const struct pg_stmt JOB_DROP_WORK = {
-    .name = "job_drop_work",
-    .sql = "WITH ended AS (SELECT id, state FROM jobs WHERE id = $1 AND ended_at IS NOT NULL),"
-           " tasks AS (DELETE FROM job_tasks WHERE job_id IN (SELECT id FROM ended WHERE state = 4)),"
-           " parts AS (DELETE FROM job_parts WHERE job_id IN (SELECT id FROM ended))"
-           " DELETE FROM job_results r USING ended WHERE r.job_id = ended.id AND (r.task >= 0 OR ended.state "
-           "<> 4)",
-};
-
-static const struct pg_stmt CANCEL = {
-    .name = "job_cancel",
-    .sql = "UPDATE jobs SET state = 6, ended_at = now() WHERE id = $1 AND owner_id = $2 AND ended_at IS NULL",
-};
-
 int job_cancel(struct fiber *self, struct domain *d, int64_t owner_id, int64_t id, struct fault *fault) {
     struct pg_args cancel, drop;
     pg_args_init(&cancel, fiber_arena(self));
@@ -299,7 +231,7 @@ int job_cancel(struct fiber *self, struct domain *d, int64_t owner_id, int64_t i
     pg_i64(&cancel, owner_id);
     pg_args_init(&drop, fiber_arena(self));
     pg_i64(&drop, id);
-    const struct pg_call calls[] = {{&CANCEL, &cancel}, {&JOB_DROP_WORK, &drop}};
+    const struct pg_call calls[] = {{&JOB_CANCEL, &cancel}, {&JOB_DROP_WORK, &drop}};
     int e = pg_exec_all(self, d->pg, calls, 2, NULL, fault);
     if (e == 0) job_tell_watchers(self, d, id);
     return e;

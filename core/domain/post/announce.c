@@ -13,6 +13,7 @@
  *     the same key finds it.
  */
 #include "core/base/clock.h"
+#include "core/domain/post/announce.sql.h"
 #include "core/domain/post/post_internal.h"
 #include "core/event/epoch.h"
 #include "core/event/keys.h"
@@ -33,20 +34,12 @@ static int announce_once(struct fiber *self, struct domain *d, const struct even
     return e == 0 ? epoch_confirm(self, d, question, epoch) : e;
 }
 
-/* A row that has been dropped was published long ago. */
-static const struct pg_stmt IS_VISIBLE = {
-    .name = "post_is_visible",
-    .sql = "SELECT NOT EXISTS (SELECT FROM outbox WHERE id = $1 AND published_at IS NULL)"
-           "   OR (SELECT superseded FROM redis_epochs ORDER BY epoch DESC LIMIT 1)",
-    .read_only = true,
-};
-
 static bool is_visible(struct fiber *self, struct domain *d, int64_t entry_id) {
     struct pg_args args;
     struct pg_result *r;
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, entry_id);
-    return pg_exec(self, d->pg, &IS_VISIBLE, &args, &r, NULL) == 0 && pg_get_bool(r, 0, 0) &&
+    return pg_exec(self, d->pg, &POST_IS_VISIBLE, &args, &r, NULL) == 0 && pg_get_bool(r, 0, 0) &&
            epoch_wait_known(self, d) == 0;
 }
 

@@ -10,6 +10,7 @@
  * retry with the same key finds out, and puts the entry on the author's timeline, since the gateway that wrote it may
  * not have come to that. 3 cannot be done: an error, and the retry finds the post.
  */
+#include "core/domain/post/create.sql.h"
 #include "core/domain/post/post_internal.h"
 #include "core/event/outbox.h"
 #include "core/text/text.h"
@@ -26,31 +27,6 @@ struct create_row {
 
 struct create_answer {
     bool inserted;
-};
-
-#define POST_COLUMNS                                                                                         \
-    "id, author_id, text, reply_to_id, reply_to_account_id, thread_id, hashtags, idempotency_key"
-#define POST_VALUES                                                                                          \
-    "id, author_id, text, nullif(reply_to_id, 0), nullif(reply_to_account_id, 0), thread_id,"                \
-    " CASE WHEN hashtags <> '' THEN string_to_array(hashtags, ' ') END, key"
-
-/* Rows without a key meet no conflict: they are spared what ON CONFLICT costs each row. */
-static const struct pg_stmt CREATE_POSTS = {
-    .name = "post_create",
-    .sql = "WITH input AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], "
-           "$5::bigint[],"
-           "   $6::bigint[], $7::text[], $8::text[], $9::integer[], $10::bytea[]) WITH ORDINALITY AS t (id, "
-           "author_id,"
-           "   text, reply_to_id, reply_to_account_id, thread_id, hashtags, key, partition, payload, place)),"
-           " plain AS (INSERT INTO posts (" POST_COLUMNS ") SELECT " POST_VALUES
-           " FROM input WHERE key IS NULL),"
-           " keyed AS (INSERT INTO posts (" POST_COLUMNS ") SELECT " POST_VALUES
-           " FROM input WHERE key IS NOT NULL"
-           "   ON CONFLICT (author_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING "
-           "RETURNING id),"
-           " out AS (INSERT INTO outbox (id, partition, payload) SELECT id, partition, payload FROM input"
-           "   WHERE key IS NULL OR id IN (SELECT id FROM keyed))"
-           " SELECT place, key IS NULL OR id IN (SELECT id FROM keyed) FROM input",
 };
 
 static void build(const void *const *rows, size_t n, struct pg_args *args) {
@@ -95,21 +71,12 @@ static int take(const struct pg_result *r, int at, struct arena *arena, void *ou
 
 const struct pg_batch_kind POST_CREATE_BATCH = {
     .name = "post_create",
-    .stmt = &CREATE_POSTS,
+    .stmt = &POST_CREATE,
     .build = build,
     .take = take,
 };
 
 /* ---- step 1 -------------------------------------------------------------------------------------------- */
-
-static const struct pg_stmt FIND_PARENT = {
-    .name = "post_find_parent",
-    .sql = "SELECT p.author_id, p.thread_id,"
-           "  EXISTS (SELECT FROM blocks b WHERE (b.account_id = $2 AND b.target_id = p.author_id)"
-           "          OR (b.account_id = p.author_id AND b.target_id = $2))"
-           " FROM posts p WHERE p.id = $1 AND NOT p.deleted AND p.repost_of_id IS NULL",
-    .read_only = true,
-};
 
 static int find_parent(struct fiber *self, struct domain *d, struct create_row *row, struct fault *fault) {
     if (row->reply_to_id == 0) {
@@ -121,7 +88,7 @@ static int find_parent(struct fiber *self, struct domain *d, struct create_row *
     pg_i64(&args, row->reply_to_id);
     pg_i64(&args, row->author_id);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &FIND_PARENT, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &POST_FIND_PARENT, &args, &r, fault);
     if (e != 0) return e;
     if (pg_rows(r) == 0)
         return fault_field(fault, ERR_NOT_FOUND, "reply_to_id", "there is no post with this reply_to_id");
@@ -160,16 +127,6 @@ static void set_event(struct arena *a, struct create_row *row, const struct post
 
 /* ---- the whole ----------------------------------------------------------------------------------------- */
 
-/* By the text as it was first posted: it may have been edited since. */
-static const struct pg_stmt FIND_BY_KEY = {
-    .name = "post_find_by_key",
-    .sql = "SELECT p.id, p.deleted, coalesce(p.reply_to_id, 0) = $4"
-           "   AND coalesce((SELECT e.text FROM post_edits e WHERE e.post_id = p.id AND e.edit = 0), p.text) "
-           "= $3"
-           " FROM posts p WHERE p.author_id = $1 AND p.idempotency_key = $2",
-    .read_only = true,
-};
-
 /* The post that has the key, if there is one: *found, and then it is the answer, unless it was another post or was
  * deleted. */
 static int find_by_key(struct fiber *self, struct domain *d, const struct create_row *row, bool *found,
@@ -181,7 +138,7 @@ static int find_by_key(struct fiber *self, struct domain *d, const struct create
     pg_text(&args, row->text);
     pg_i64(&args, row->reply_to_id);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &FIND_BY_KEY, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &POST_FIND_BY_KEY, &args, &r, fault);
     *found = e == 0 && pg_rows(r) > 0;
     if (!*found) return e;
     if (!pg_get_bool(r, 0, 2))

@@ -7,58 +7,10 @@
  */
 #include <string.h>
 
+#include "core/domain/post/engage.sql.h"
 #include "core/domain/post/post_internal.h"
 #include "core/event/keys.h"
 #include "core/event/tokens.h"
-
-/* $1 actor, $2 post. seen: the post, with its author, unless blocked. */
-#define SEEN                                                                                                 \
-    "WITH post AS (SELECT id, author_id FROM posts WHERE id = $2 AND NOT deleted AND repost_of_id IS NULL)," \
-    " blocked AS (SELECT 1 FROM blocks b, post WHERE (b.account_id = $1 AND b.target_id = post.author_id)"   \
-    "             OR (b.account_id = post.author_id AND b.target_id = $1)),"
-
-#define OUTBOX_IF(changed)                                                                                   \
-    ", out AS (INSERT INTO outbox (id, partition, payload) SELECT $3, $4, $5 WHERE EXISTS (SELECT "          \
-    "FROM " changed "))"
-
-#define ANSWER(changed) " SELECT EXISTS (SELECT FROM blocked), EXISTS (SELECT FROM " changed ") FROM post"
-
-static const struct pg_stmt LIKE = {
-    .name = "post_like",
-    .sql = SEEN " ins AS (INSERT INTO likes (post_id, account_id, id) SELECT $2, $1, $3 FROM post"
-                "  WHERE NOT EXISTS (SELECT FROM blocked) ON CONFLICT DO NOTHING RETURNING 1)" //
-    OUTBOX_IF("ins") ANSWER("ins"),
-};
-
-/* Taking back is always allowed, whatever has become of the post or the relation. */
-static const struct pg_stmt UNLIKE = {
-    .name = "post_unlike",
-    .sql = "WITH del AS (DELETE FROM likes WHERE post_id = $2 AND account_id = $1 RETURNING 1)" //
-    OUTBOX_IF("del") " SELECT false, EXISTS (SELECT FROM del)",
-};
-
-static const struct pg_stmt REPOST = {
-    .name = "post_repost",
-    .sql = SEEN " ins AS (INSERT INTO posts (id, author_id, text, thread_id, repost_of_id)"
-                "  SELECT $3, $1, '', $3, $2 FROM post WHERE NOT EXISTS (SELECT FROM blocked)"
-                "  ON CONFLICT (author_id, repost_of_id) WHERE repost_of_id IS NOT NULL AND NOT deleted"
-                "  DO NOTHING RETURNING 1)" //
-    OUTBOX_IF("ins") ANSWER("ins"),
-};
-
-static const struct pg_stmt FIND_REPOST = {
-    .name = "post_find_repost",
-    .sql = "SELECT id FROM posts WHERE author_id = $1 AND repost_of_id = $2 AND NOT deleted",
-    .read_only = true,
-};
-
-static const struct pg_stmt UNREPOST = {
-    .name = "post_unrepost",
-    .sql = "WITH gone AS (UPDATE posts SET deleted = true WHERE id = $1 AND NOT deleted RETURNING 1)," //
-           " out AS (INSERT INTO outbox (id, partition, payload) SELECT $2, $3, $4 WHERE EXISTS (SELECT FROM "
-           "gone))"
-           " SELECT EXISTS (SELECT FROM gone)",
-};
 
 /* ---- the common road ----------------------------------------------------------------------------------- */
 
@@ -106,14 +58,14 @@ int post_like(struct fiber *self, struct domain *d, int64_t actor, int64_t post_
     Event event = ROOKERY__EVENTS__V1__EVENT__INIT;
     event.actor_id = actor;
     event.what_case = ROOKERY__EVENTS__V1__EVENT__WHAT_LIKED;
-    return like_or_unlike(self, d, &LIKE, &event, post_id, fault);
+    return like_or_unlike(self, d, &POST_LIKE, &event, post_id, fault);
 }
 
 int post_unlike(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct fault *fault) {
     Event event = ROOKERY__EVENTS__V1__EVENT__INIT;
     event.actor_id = actor;
     event.what_case = ROOKERY__EVENTS__V1__EVENT__WHAT_UNLIKED;
-    return like_or_unlike(self, d, &UNLIKE, &event, post_id, fault);
+    return like_or_unlike(self, d, &POST_UNLIKE, &event, post_id, fault);
 }
 
 /* ---- reposts ------------------------------------------------------------------------------------------- */
@@ -125,7 +77,7 @@ static int find_repost(struct fiber *self, struct domain *d, int64_t actor, int6
     pg_i64(&args, actor);
     pg_i64(&args, post_id);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &FIND_REPOST, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &POST_FIND_REPOST, &args, &r, fault);
     if (e == 0) *repost_id = pg_rows(r) > 0 ? pg_get_i64(r, 0, 0) : 0;
     return e;
 }
@@ -148,7 +100,7 @@ int post_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t pos
     event.post_created = &created;
     struct event_record record = event_encode(fiber_arena(self), &event, d->config->partitions);
     bool changed;
-    e = run_engagement(self, d, &REPOST, actor, post_id, &record, &changed, fault);
+    e = run_engagement(self, d, &POST_REPOST, actor, post_id, &record, &changed, fault);
     if (e != 0) return e;
     *repost_id = event.id;
     if (!changed) e = find_repost(self, d, actor, post_id, repost_id, fault);
@@ -158,18 +110,6 @@ int post_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t pos
     return e != 0 ? e : move_likes_token(self, d, actor, fault);
 }
 
-/* The repost that stands, or the last that was taken back. */
-static const struct pg_stmt FIND_LAST_REPOST = {
-    .name = "post_find_last_repost",
-    .sql = "SELECT id, gone FROM ("
-           " (SELECT id, false AS gone FROM posts WHERE author_id = $1 AND repost_of_id = $2 AND NOT deleted)"
-           " UNION ALL"
-           " (SELECT id, true FROM posts WHERE author_id = $1 AND repost_of_id = $2 AND deleted ORDER BY id "
-           "DESC LIMIT 1)"
-           ") r ORDER BY gone LIMIT 1",
-    .read_only = true,
-};
-
 static int find_last_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id,
                             int64_t *repost_id, bool *gone, struct fault *fault) {
     struct pg_args args;
@@ -177,7 +117,7 @@ static int find_last_repost(struct fiber *self, struct domain *d, int64_t actor,
     pg_i64(&args, actor);
     pg_i64(&args, post_id);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &FIND_LAST_REPOST, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &POST_FIND_LAST_REPOST, &args, &r, fault);
     if (e != 0 || pg_rows(r) == 0) return e;
     *repost_id = pg_get_i64(r, 0, 0);
     *gone = pg_get_bool(r, 0, 1);
@@ -192,7 +132,7 @@ static int take_back(struct fiber *self, struct domain *d, const Event *event, i
     pg_i64(&args, repost_id);
     outbox_args(&args, &record);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &UNREPOST, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &POST_UNREPOST, &args, &r, fault);
     *changed = e == 0 && pg_get_bool(r, 0, 0);
     return e;
 }
@@ -220,32 +160,6 @@ int post_unrepost(struct fiber *self, struct domain *d, int64_t actor, int64_t p
 
 /* ---- who liked, who reposted --------------------------------------------------------------------------- */
 
-#define NOT_BLOCKED(account)                                                                                 \
-    " AND NOT EXISTS (SELECT FROM blocks b WHERE (b.account_id = $2 AND b.target_id = " account ")"          \
-    "                 OR (b.account_id = " account " AND b.target_id = $2))"
-
-static const struct pg_stmt LIKERS = {
-    .name = "post_likers",
-    .sql =
-        "SELECT account_id, id FROM likes WHERE post_id = $1 AND id < $3" NOT_BLOCKED("likes.account_id") //
-    " ORDER BY id DESC LIMIT $4",
-    .read_only = true,
-};
-
-static const struct pg_stmt REPOSTERS = {
-    .name = "post_reposters",
-    .sql = "SELECT author_id, id FROM posts WHERE repost_of_id = $1 AND id < $3 AND NOT deleted" //
-    NOT_BLOCKED("posts.author_id") " ORDER BY id DESC LIMIT $4",
-    .read_only = true,
-};
-
-static const struct pg_stmt ALL_REPOSTS = {
-    .name = "post_reposts",
-    .sql = "SELECT author_id, id FROM posts WHERE repost_of_id = $1 AND id > $2 AND NOT deleted ORDER BY id "
-           "LIMIT $3",
-    .read_only = true,
-};
-
 /* Runs a statement whose columns are an account and an id. */
 static int actor_list(struct fiber *self, struct domain *d, const struct pg_stmt *stmt,
                       const struct pg_args *args, struct post_actor **out, size_t *n, struct fault *fault) {
@@ -266,7 +180,7 @@ int post_reposts(struct fiber *self, struct domain *d, int64_t post_id, int64_t 
     pg_i64(&args, post_id);
     pg_i64(&args, after);
     pg_i64(&args, limit);
-    return actor_list(self, d, &ALL_REPOSTS, &args, out, n, fault);
+    return actor_list(self, d, &POST_REPOSTS, &args, out, n, fault);
 }
 
 int post_actors(struct fiber *self, struct domain *d, enum post_list which, int64_t post_id,
@@ -278,22 +192,14 @@ int post_actors(struct fiber *self, struct domain *d, enum post_list which, int6
     pg_i64(&args, viewer_id);
     pg_i64(&args, before);
     pg_i64(&args, limit);
-    return actor_list(self, d, which == POST_LIKES ? &LIKERS : &REPOSTERS, &args, out, n, fault);
+    return actor_list(self, d, which == POST_LIST_LIKES ? &POST_LIKERS : &POST_REPOSTERS, &args, out, n,
+                      fault);
 }
 
 /* ---- the viewer's own ---------------------------------------------------------------------------------- */
 
 /* Enough for everything a home timeline can show to somebody who likes most of it. */
 #define ENGAGEMENTS_KEPT 2000
-
-static const struct pg_stmt ENGAGEMENTS = {
-    .name = "post_engagements",
-    .sql = "SELECT ARRAY(SELECT post_id FROM likes WHERE account_id = $1 ORDER BY post_id DESC LIMIT $2),"
-           "       ARRAY(SELECT repost_of_id FROM posts WHERE author_id = $1 AND repost_of_id IS NOT NULL "
-           "AND NOT deleted"
-           "             ORDER BY repost_of_id DESC LIMIT $2)",
-    .read_only = true,
-};
 
 /* A list that is full says nothing below its lowest id. */
 static int64_t take_ids(struct ids *out, const struct pg_result *r, int column, struct arena *a) {
@@ -322,7 +228,7 @@ int post_engagements(struct fiber *self, struct domain *d, int64_t viewer_id, st
     pg_i64(&args, viewer_id);
     pg_i64(&args, ENGAGEMENTS_KEPT);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &ENGAGEMENTS, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &POST_ENGAGEMENTS, &args, &r, fault);
     if (e != 0) return e;
     out->liked_floor = take_ids(&out->liked, r, 0, fiber_arena(self));
     out->reposted_floor = take_ids(&out->reposted, r, 1, fiber_arena(self));
@@ -335,14 +241,6 @@ void engagements_free(struct engagements *e) {
     ids_free(&e->reposted);
 }
 
-static const struct pg_stmt ENGAGED_IN = {
-    .name = "post_engaged_in",
-    .sql = "SELECT ARRAY(SELECT post_id FROM likes WHERE account_id = $1 AND post_id = ANY($2)),"
-           "       ARRAY(SELECT repost_of_id FROM posts WHERE author_id = $1 AND repost_of_id = ANY($2) AND "
-           "NOT deleted)",
-    .read_only = true,
-};
-
 int post_engaged_in(struct fiber *self, struct domain *d, int64_t viewer_id, const int64_t *ids, size_t n,
                     struct ids *liked, struct ids *reposted, struct fault *fault) {
     struct pg_args args;
@@ -350,7 +248,7 @@ int post_engaged_in(struct fiber *self, struct domain *d, int64_t viewer_id, con
     pg_i64(&args, viewer_id);
     pg_i64_array(&args, ids, n);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &ENGAGED_IN, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &POST_ENGAGED_IN, &args, &r, fault);
     if (e != 0) return e;
     take_ids(liked, r, 0, fiber_arena(self));
     take_ids(reposted, r, 1, fiber_arena(self));

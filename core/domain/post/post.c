@@ -1,23 +1,11 @@
 /* Posts: reading, editing, deleting. Creating is in create.c, likes and reposts in engage.c. */
 #include "core/domain/post/post.h"
 
+#include "core/domain/post/post.sql.h"
 #include "core/domain/post/post_internal.h"
 #include "core/text/text.h"
 
 /* ---- loading ------------------------------------------------------------------------------------------- */
-
-static const struct pg_stmt LOAD = {
-    .name = "post_load",
-    .sql =
-        "SELECT p.id, p.author_id, coalesce(p.reply_to_account_id, 0), coalesce(p.repost_of_id, 0),"
-        " coalesce(o.author_id, 0), p.text, coalesce(p.reply_to_id, 0), p.thread_id, p.edited_at, "
-        "p.edit_count,"
-        " p.deleted OR (p.repost_of_id IS NOT NULL AND coalesce(o.deleted, true)),"
-        " coalesce(c.likes, 0), coalesce(c.reposts, 0), coalesce(c.replies, 0)"
-        " FROM posts p LEFT JOIN posts o ON o.id = p.repost_of_id LEFT JOIN post_counts c ON c.post_id = p.id"
-        " WHERE p.id = ANY($1)",
-    .read_only = true,
-};
 
 static void read_post(const struct pg_result *r, int row, struct post *out) {
     *out = (struct post){
@@ -44,7 +32,7 @@ int post_load(struct fiber *self, struct domain *d, const int64_t *ids, size_t n
     pg_args_init(&args, fiber_arena(self));
     pg_i64_array(&args, ids, n);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &LOAD, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &POST_LOAD, &args, &r, fault);
     if (e != 0) return e;
     *n_out = (size_t)pg_rows(r);
     *out = ARENA_ARRAY(fiber_arena(self), struct post, *n_out);
@@ -82,50 +70,20 @@ static int id_list(struct fiber *self, struct domain *d, const struct pg_stmt *s
     return 0;
 }
 
-static const struct pg_stmt REPLIES = {
-    .name = "post_replies",
-    .sql = "SELECT id FROM posts WHERE reply_to_id = $1 AND id > $2 AND NOT deleted ORDER BY id LIMIT $3",
-    .read_only = true,
-};
-
 int post_replies(struct fiber *self, struct domain *d, int64_t post_id, int64_t after, int limit,
                  int64_t **out, size_t *n, struct fault *fault) {
-    return id_list(self, d, &REPLIES, post_id, after, limit, out, n, fault);
+    return id_list(self, d, &POST_REPLIES, post_id, after, limit, out, n, fault);
 }
-
-/* Goes up until the start or a deleted post's parent; a deleted one in between is left out, not the end. */
-static const struct pg_stmt ANCESTORS = {
-    .name = "post_ancestors",
-    .sql = "WITH RECURSIVE up AS ("
-           "  SELECT reply_to_id AS id, 1 AS depth FROM posts WHERE id = $1"
-           "  UNION ALL SELECT p.reply_to_id, up.depth + 1 FROM posts p JOIN up ON p.id = up.id WHERE "
-           "up.depth < $3)"
-           " SELECT p.id FROM up JOIN posts p ON p.id = up.id WHERE NOT p.deleted AND $2 = 0 ORDER BY p.id",
-    .read_only = true,
-};
 
 int post_ancestors(struct fiber *self, struct domain *d, int64_t post_id, int limit, int64_t **out, size_t *n,
                    struct fault *fault) {
-    return id_list(self, d, &ANCESTORS, post_id, 0, limit, out, n, fault);
+    return id_list(self, d, &POST_ANCESTORS, post_id, 0, limit, out, n, fault);
 }
-
-static const struct pg_stmt BY_AUTHOR = {
-    .name = "post_by_author",
-    .sql = "SELECT id FROM posts WHERE author_id = $1 AND id < $2 AND NOT deleted ORDER BY id DESC LIMIT $3",
-    .read_only = true,
-};
 
 int post_by_author(struct fiber *self, struct domain *d, int64_t author_id, int64_t before, int limit,
                    int64_t **out, size_t *n, struct fault *fault) {
-    return id_list(self, d, &BY_AUTHOR, author_id, before, limit, out, n, fault);
+    return id_list(self, d, &POST_BY_AUTHOR, author_id, before, limit, out, n, fault);
 }
-
-static const struct pg_stmt EDITS = {
-    .name = "post_edits",
-    .sql = "SELECT edit, text, edited_at FROM post_edits WHERE post_id = $1 AND edit < $2 ORDER BY edit DESC "
-           "LIMIT $3",
-    .read_only = true,
-};
 
 int post_edits(struct fiber *self, struct domain *d, int64_t post_id, int32_t before, int limit,
                struct post_edit_row **out, size_t *n, struct fault *fault) {
@@ -135,7 +93,7 @@ int post_edits(struct fiber *self, struct domain *d, int64_t post_id, int32_t be
     pg_i64(&args, before);
     pg_i64(&args, limit);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &EDITS, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &POST_EDITS, &args, &r, fault);
     if (e != 0) return e;
     *n = (size_t)pg_rows(r);
     *out = ARENA_ARRAY(fiber_arena(self), struct post_edit_row, *n);
@@ -155,21 +113,6 @@ int post_publish_or_fail(struct fiber *self, struct domain *d, Event *event, boo
     return fault_set(fault, ERR_UNAVAILABLE,
                      "the change is stored but not yet visible everywhere: try again");
 }
-
-/* The row is locked first, so that the kept history has no gaps. */
-static const struct pg_stmt EDIT = {
-    .name = "post_edit",
-    .sql = "WITH old AS (SELECT id, author_id, text, edit_count FROM posts"
-           "   WHERE id = $1 AND NOT deleted AND repost_of_id IS NULL FOR UPDATE),"
-           " kept AS (INSERT INTO post_edits (post_id, edit, text, edited_at)"
-           "   SELECT id, edit_count, text, now() FROM old WHERE author_id = $2 AND text <> $6 RETURNING 1),"
-           " changed AS (UPDATE posts SET text = $6, edited_at = now(), edit_count = posts.edit_count + 1,"
-           "     hashtags = CASE WHEN $7 <> '' THEN string_to_array($7, ' ') END"
-           "   FROM old WHERE posts.id = old.id AND EXISTS (SELECT FROM kept) RETURNING 1),"
-           " out AS (INSERT INTO outbox (id, partition, payload) SELECT $3, $4, $5 WHERE EXISTS (SELECT FROM "
-           "changed))"
-           " SELECT author_id = $2, EXISTS (SELECT FROM changed) FROM old",
-};
 
 static struct str joined_tags(struct arena *a, struct str text) {
     struct text_entities found;
@@ -202,7 +145,7 @@ int post_edit(struct fiber *self, struct domain *d, int64_t actor, int64_t post_
     pg_text(&args, text);
     pg_text(&args, joined_tags(a, text));
     struct pg_result *r;
-    e = pg_exec(self, d->pg, &EDIT, &args, &r, fault);
+    e = pg_exec(self, d->pg, &POST_EDIT, &args, &r, fault);
     if (e != 0) return e;
     if (pg_rows(r) == 0)
         return fault_field(fault, ERR_NOT_FOUND, "post_id", "there is no post with this post_id");
@@ -211,18 +154,6 @@ int post_edit(struct fiber *self, struct domain *d, int64_t actor, int64_t post_
     e = post_publish_or_fail(self, d, &event, pg_get_bool(r, 0, 1), fault);
     return e != 0 ? e : post_load_one(self, d, post_id, out, fault);
 }
-
-/* The row is read before the statement that uses it, for the event; locked in the statement itself. */
-static const struct pg_stmt DELETE = {
-    .name = "post_delete",
-    .sql = "WITH old AS (SELECT id, author_id, deleted FROM posts WHERE id = $1 AND repost_of_id IS NULL FOR "
-           "UPDATE),"
-           " gone AS (UPDATE posts SET deleted = true FROM old"
-           "   WHERE posts.id = old.id AND old.author_id = $2 AND NOT old.deleted RETURNING 1),"
-           " out AS (INSERT INTO outbox (id, partition, payload) SELECT $3, $4, $5 WHERE EXISTS (SELECT FROM "
-           "gone))"
-           " SELECT author_id = $2, EXISTS (SELECT FROM gone) FROM old",
-};
 
 int post_delete(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct fault *fault) {
     struct arena *a = fiber_arena(self);
@@ -250,7 +181,7 @@ int post_delete(struct fiber *self, struct domain *d, int64_t actor, int64_t pos
     pg_i64(&args, actor);
     outbox_args(&args, &record);
     struct pg_result *r;
-    e = pg_exec(self, d->pg, &DELETE, &args, &r, fault);
+    e = pg_exec(self, d->pg, &POST_DELETE, &args, &r, fault);
     if (e != 0) return e;
     if (!pg_get_bool(r, 0, 0))
         return fault_set(fault, ERR_PERMISSION_DENIED, "only its author can delete a post");

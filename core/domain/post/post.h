@@ -69,7 +69,7 @@ int post_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t pos
 int post_unrepost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, int64_t *repost_id,
                   struct fault *fault);
 
-enum post_list { POST_LIKES, POST_REPOSTS };
+enum post_list { POST_LIST_LIKES, POST_LIST_REPOSTS };
 struct post_actor {
     int64_t account_id;
     int64_t id; /* of the like or repost: the list's order, newest first */

@@ -1,5 +1,6 @@
 /* Home timelines from SQL; the method is in home.h. */
 #include "core/domain/timeline/home.h"
+#include "core/domain/timeline/home.sql.h"
 
 #include <stdlib.h>
 
@@ -7,19 +8,6 @@
  * need it. */
 #define FIRST_LOOK 8
 #define WIDEN 4
-
-static const struct pg_stmt TOP_OF_AUTHORS = {
-    .name = "home_top_of_authors",
-    .sql =
-        "SELECT s.place, p.id, p.author_id, coalesce(p.reply_to_account_id, 0), coalesce(p.repost_of_id, 0),"
-        "       coalesce(o.author_id, 0), p.repost_of_id IS NOT NULL AND coalesce(o.deleted, true)"
-        " FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS s(author_id, before, place)"
-        " CROSS JOIN LATERAL (SELECT id, author_id, reply_to_account_id, repost_of_id FROM posts"
-        "   WHERE author_id = s.author_id AND id < s.before AND NOT deleted ORDER BY id DESC "
-        "LIMIT $3) p"
-        " LEFT JOIN posts o ON o.id = p.repost_of_id",
-    .read_only = true,
-};
 
 /* One source of the merge. */
 struct source {
@@ -119,7 +107,7 @@ static int look(struct fiber *self, struct domain *d, struct merge *m, const siz
     pg_i64_array(&args, before, n);
     pg_i64(&args, width);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &TOP_OF_AUTHORS, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &HOME_TOP_OF_AUTHORS, &args, &r, fault);
     if (e == 0) take_rows(m, r, asked, n, width);
     return e;
 }

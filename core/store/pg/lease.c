@@ -16,6 +16,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/store/pg/lease.sql.h"
 
 #define RETRY_BASE_MS 100
 #define RETRY_CAP_MS 2000
@@ -38,29 +39,6 @@ struct lease {
     int64_t until_ns;    /* monotonic; no id is made after it */
     uint64_t generation; /* of the database's connections, when it was last asked */
     struct fiber *keeper, *stopper;
-};
-
-/* expires_at never goes back, not even with the database's clock, and covers the time of every id made under the lease: $4 and, when it
- * is given back, $3 are the holder's own. */
-static const struct pg_stmt take_stmt = {
-    .name = "lease_take",
-    .sql = "UPDATE node_leases SET holder = $1, expires_at = greatest(now() + $2 * interval '1 ms', "
-           "   to_timestamp($4::bigint / 1000.0))"
-           " WHERE node = (SELECT node FROM node_leases WHERE expires_at < now() - $3 * interval '1 ms'"
-           "               ORDER BY node LIMIT 1 FOR UPDATE SKIP LOCKED)"
-           " RETURNING node, clock_timestamp()",
-};
-static const struct pg_stmt renew_stmt = {
-    .name = "lease_renew",
-    .sql = "UPDATE node_leases SET expires_at = greatest(expires_at, now() + $3 * interval '1 ms',"
-           "   to_timestamp($4::bigint / 1000.0))"
-           " WHERE node = $1::integer AND holder = $2 RETURNING node, clock_timestamp()",
-};
-static const struct pg_stmt return_stmt = {
-    .name = "lease_return",
-    .sql =
-        "UPDATE node_leases SET holder = '', expires_at = greatest(now(), to_timestamp($3::bigint / 1000.0))"
-        " WHERE node = $1::integer AND holder = $2",
 };
 
 /* ---- time ---- */
@@ -103,7 +81,7 @@ static int take_node(struct fiber *self, struct lease *l) {
     pg_f64(&args, (double)l->times.ttl_ms);
     pg_f64(&args, (double)l->times.grace_ms);
     pg_i64(&args, own_end_ms(l));
-    int e = pg_exec(self, l->pg, &take_stmt, &args, &r, NULL);
+    int e = pg_exec(self, l->pg, &LEASE_TAKE, &args, &r, NULL);
     if (e) return e;
     if (pg_rows(r) == 0) return ERR_RESOURCE_EXHAUSTED;
     e = hold(l, (int)pg_get_i64(r, 0, 0), asked_ns, pg_get_time_ms(r, 0, 1));
@@ -125,7 +103,7 @@ static int renew_node(struct fiber *self, struct lease *l) {
     add_identity(&args, l);
     pg_f64(&args, (double)l->times.ttl_ms);
     pg_i64(&args, own_end_ms(l));
-    int e = pg_exec(self, l->pg, &renew_stmt, &args, &r, NULL);
+    int e = pg_exec(self, l->pg, &LEASE_RENEW, &args, &r, NULL);
     if (e) return e;
     if (pg_rows(r) == 0) return ERR_NOT_FOUND;
     return hold(l, l->node, asked_ns, pg_get_time_ms(r, 0, 1));
@@ -224,7 +202,7 @@ static void return_node(struct fiber *self, struct lease *l) {
     pg_i64(&args, snowflake_last_ms(&l->ids));
     int64_t deadline_ns = fiber_deadline_ns(self);
     fiber_set_deadline_ns(self, clock_mono_ns() + STATEMENT_MS * NS_PER_MS);
-    int e = pg_exec(self, l->pg, &return_stmt, &args, NULL, NULL);
+    int e = pg_exec(self, l->pg, &LEASE_RETURN, &args, NULL, NULL);
     fiber_set_deadline_ns(self, deadline_ns);
     if (e) log_warn(l->log, "node not released", LOG_S("error", error_name((enum error)e)));
 }

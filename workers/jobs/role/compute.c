@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "workers/jobs/role/compute.sql.h"
 #include "workers/jobs/role/role.h"
 
 /* Behind the event loop and behind other processes: what people wait for goes first. */
@@ -68,33 +69,20 @@ struct watch {
     struct latch left;
 };
 
-static const struct pg_stmt STATE = {
-    .name = "role_state",
-    .sql = "SELECT state FROM jobs WHERE id = $1 UNION ALL SELECT state FROM datasets WHERE id = $2",
-    .read_only = true,
-};
-
 static bool has_left(struct fiber *self, const struct watch *watch) {
     const struct jobs_wanted *wanted = &watch->wanted;
     struct pg_result *r;
-    int e =
-        domain_exec_ids(self, &watch->worker->domain, &STATE, wanted->job_id, wanted->dataset_id, &r, NULL);
+    int e = domain_exec_ids(self, &watch->worker->domain, &ROLE_STATE, wanted->job_id, wanted->dataset_id, &r,
+                            NULL);
     return e == 0 && (pg_rows(r) == 0 || pg_get_i64(r, 0, 0) != wanted->state);
 }
-
-/* So that what only takes long is not taken for lost (requeue.h). */
-static const struct pg_stmt TOUCH = {
-    .name = "role_touch",
-    .sql = "WITH d AS (UPDATE datasets SET touched_at = now() WHERE id = $2)"
-           " UPDATE jobs SET touched_at = now() WHERE id = $1",
-};
 
 static void touch(struct fiber *self, struct watch *watch) {
     struct domain *d = &watch->worker->domain;
     if (loop_now_ns(d->loop) < watch->next_touch_ns) return;
     watch->next_touch_ns = loop_now_ns(d->loop) + d->config->job_stall_s * NS_PER_S / 4;
     struct pg_result *r;
-    domain_exec_ids(self, d, &TOUCH, watch->wanted.job_id, watch->wanted.dataset_id, &r, NULL);
+    domain_exec_ids(self, d, &ROLE_TOUCH, watch->wanted.job_id, watch->wanted.dataset_id, &r, NULL);
 }
 
 static void watch_job(struct fiber *self, void *arg) {

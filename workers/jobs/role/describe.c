@@ -10,28 +10,12 @@
 #include "core/base/clock.h"
 #include "core/codec/codec.h"
 #include "workers/jobs/model/describe.h"
+#include "workers/jobs/role/describe.sql.h"
 #include "workers/jobs/role/files.h"
 #include "workers/jobs/role/role.h"
 
 #define PIECE_NS (50 * NS_PER_MS)
 #define PIECE_ROWS 1000
-
-static const struct pg_stmt BEGIN_DESCRIBING = {
-    .name = "role_begin_describing",
-    .sql = "UPDATE datasets SET attempts = attempts + 1, touched_at = now() WHERE id = $1 AND state = 2 "
-           "RETURNING name, dialect, "
-           "attempts",
-};
-
-static const struct pg_stmt STORE = {
-    .name = "role_store_description",
-    .sql = "UPDATE datasets SET state = 3, columns = $2, row_count = $3 WHERE id = $1 AND state = 2",
-};
-
-static const struct pg_stmt FAIL = {
-    .name = "role_dataset_fail",
-    .sql = "UPDATE datasets SET state = 4, error = $2 WHERE id = $1 AND state IN (1, 2)",
-};
 
 int role_dataset_fail(struct fiber *self, struct worker *w, int64_t dataset_id, const char *sentence,
                       struct fault *fault) {
@@ -39,7 +23,7 @@ int role_dataset_fail(struct fiber *self, struct worker *w, int64_t dataset_id, 
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, dataset_id);
     pg_text(&args, role_clean_text(fiber_arena(self), sentence));
-    return pg_exec(self, w->domain.pg, &FAIL, &args, NULL, fault);
+    return pg_exec(self, w->domain.pg, &ROLE_DATASET_FAIL, &args, NULL, fault);
 }
 
 /* ---- on a thread --------------------------------------------------------------------------------------- */
@@ -121,7 +105,7 @@ static int store(struct fiber *self, struct worker *w, int64_t dataset_id, const
     pg_i64(&args, dataset_id);
     pg_bytes(&args, shape(fiber_arena(self), d));
     pg_i64(&args, (int64_t)d->dataset.n_rows);
-    return pg_exec(self, w->domain.pg, &STORE, &args, NULL, fault);
+    return pg_exec(self, w->domain.pg, &ROLE_STORE_DESCRIPTION, &args, NULL, fault);
 }
 
 /* ---- the step ------------------------------------------------------------------------------------------ */
@@ -140,7 +124,7 @@ int role_describe(struct fiber *self, struct worker *w, int64_t dataset_id, stru
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, dataset_id);
     struct pg_result *r;
-    int e = pg_exec(self, w->domain.pg, &BEGIN_DESCRIBING, &args, &r, fault);
+    int e = pg_exec(self, w->domain.pg, &ROLE_BEGIN_DESCRIBING, &args, &r, fault);
     if (e != 0 || pg_rows(r) == 0) return e;
     if (pg_get_i64(r, 0, 2) > ROLE_ATTEMPTS(w->domain.config))
         return role_dataset_fail(self, w, dataset_id, "reading: " ROLE_BEGUN_TOO_OFTEN, fault);

@@ -8,6 +8,7 @@
 
 #include "core/codec/codec.h"
 #include "core/domain/job/dataset.h"
+#include "workers/jobs/role/files.sql.h"
 #include "workers/jobs/role/role.h"
 #include "workers/jobs/table/spill.h"
 
@@ -62,18 +63,6 @@ static int on_disk(struct fiber *self, struct worker *w, jobs_piece *piece, stru
 
 /* ---- chunks in SQL ------------------------------------------------------------------------------------- */
 
-static const struct pg_stmt PART_CHUNK = {
-    .name = "role_part_chunk",
-    .sql = "SELECT bytes FROM job_parts WHERE job_id = $1 AND task = $2 AND seq = $3",
-    .read_only = true,
-};
-
-static const struct pg_stmt RESULT_CHUNK = {
-    .name = "role_result_chunk",
-    .sql = "SELECT bytes FROM job_results WHERE job_id = $1 AND task = $2 AND seq = $3",
-    .read_only = true,
-};
-
 static int get_chunk(struct fiber *self, struct worker *w, struct role_bytes from, int32_t seq,
                      struct str *out, struct fault *fault) {
     if (from.kind == ROLE_DATASET) return dataset_chunk(self, &w->domain, from.id, seq, out, fault);
@@ -83,26 +72,11 @@ static int get_chunk(struct fiber *self, struct worker *w, struct role_bytes fro
     pg_i32(&args, from.task);
     pg_i32(&args, seq);
     struct pg_result *r;
-    int e =
-        pg_exec(self, w->domain.pg, from.kind == ROLE_PART ? &PART_CHUNK : &RESULT_CHUNK, &args, &r, fault);
+    int e = pg_exec(self, w->domain.pg, from.kind == ROLE_PART ? &ROLE_PART_CHUNK : &ROLE_RESULT_CHUNK, &args,
+                    &r, fault);
     if (e == 0) *out = pg_rows(r) == 0 ? STR("") : pg_get_str(r, 0, 0);
     return e;
 }
-
-/* The job's row is locked, so that it cannot end before what is put here is there to be dropped (JOB_DROP_WORK). */
-static const struct pg_stmt PUT_PART = {
-    .name = "role_put_part",
-    .sql = "INSERT INTO job_parts (job_id, task, seq, bytes)"
-           " SELECT id, $2, $3, $4 FROM (SELECT id FROM jobs WHERE id = $1 AND state = 1 FOR SHARE) j"
-           " ON CONFLICT DO NOTHING",
-};
-
-static const struct pg_stmt PUT_RESULT = {
-    .name = "role_put_result",
-    .sql = "INSERT INTO job_results (job_id, task, seq, bytes)"
-           " SELECT id, $2, $3, $4 FROM (SELECT id FROM jobs WHERE id = $1 AND ended_at IS NULL FOR SHARE) j"
-           " ON CONFLICT DO NOTHING",
-};
 
 static int put_chunk(struct fiber *self, struct worker *w, struct role_bytes to, int32_t seq,
                      struct str bytes, struct fault *fault) {
@@ -115,7 +89,8 @@ static int put_chunk(struct fiber *self, struct worker *w, struct role_bytes to,
     pg_i32(&args, to.task);
     pg_i32(&args, seq);
     pg_bytes(&args, bytes);
-    return pg_exec(self, w->domain.pg, to.kind == ROLE_PART ? &PUT_PART : &PUT_RESULT, &args, NULL, fault);
+    return pg_exec(self, w->domain.pg, to.kind == ROLE_PART ? &ROLE_PUT_PART : &ROLE_PUT_RESULT, &args, NULL,
+                   fault);
 }
 
 /* ---- transfers ----------------------------------------------------------------------------------------- */

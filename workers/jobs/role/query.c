@@ -18,6 +18,7 @@
 #include "core/domain/job/dataset.h"
 #include "core/store/pg/reader.h"
 #include "workers/jobs/role/files.h"
+#include "workers/jobs/role/query.sql.h"
 #include "workers/jobs/role/role.h"
 #include "workers/jobs/table/text_buffer.h"
 
@@ -115,37 +116,12 @@ static bool query_on_thread(void *arg) {
 
 /* ---- before and after ---------------------------------------------------------------------------------- */
 
-static const struct pg_stmt BEGIN_QUERY = {
-    .name = "role_begin_query",
-    .sql =
-        "UPDATE datasets d SET attempts = attempts + 1, received_bytes = 0, touched_at = now() WHERE id = $1 "
-        "AND state = 1 AND "
-        "source <> 1"
-        " RETURNING query, attempts, (SELECT coalesce(sum(greatest(size_bytes, received_bytes)), 0)::bigint"
-        "   FROM datasets o WHERE o.owner_id = d.owner_id AND o.id <> d.id)",
-};
-
-static const struct pg_stmt DROP_CHUNKS = {
-    .name = "role_drop_chunks",
-    .sql = "DELETE FROM dataset_chunks WHERE dataset_id = $1 AND EXISTS (SELECT FROM datasets WHERE id = $1 "
-           "AND state = 1)",
-};
-
-static const struct pg_stmt LET_READ = {
-    .name = "role_let_read",
-    .sql =
-        "SELECT let_read_analytics($1) IS NULL WHERE EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON "
-        "n.oid = "
-        "c.relnamespace WHERE n.nspname = 'analytics' AND c.relkind = 'v'"
-        "   AND NOT (has_schema_privilege($1, n.oid, 'USAGE') AND has_table_privilege($1, c.oid, 'SELECT')))",
-};
-
 static int begin_query(struct fiber *self, struct worker *w, int64_t id, struct pg_result **out,
                        struct fault *fault) {
     struct pg_args args;
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, id);
-    const struct pg_call calls[] = {{&BEGIN_QUERY, &args}, {&DROP_CHUNKS, &args}};
+    const struct pg_call calls[] = {{&ROLE_BEGIN_QUERY, &args}, {&ROLE_DROP_CHUNKS, &args}};
     struct pg_result *r[2];
     int e = pg_exec_all(self, w->domain.pg, calls, 2, r, fault);
     *out = e == 0 ? r[0] : NULL;
@@ -168,7 +144,7 @@ static int let_read(struct fiber *self, struct worker *w, const char **why, stru
     struct pg_args args;
     pg_args_init(&args, fiber_arena(self));
     pg_text(&args, str_from(role));
-    int e = pg_exec(self, w->domain.pg, &LET_READ, &args, NULL, fault);
+    int e = pg_exec(self, w->domain.pg, &ROLE_LET_READ, &args, NULL, fault);
     if (e == ERR_SQL) {
         *why = "ROOKERY_ANALYST_URL names a role that does not exist";
         return 0;

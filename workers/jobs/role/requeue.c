@@ -3,27 +3,10 @@
 
 #include "core/event/outbox.h"
 #include "rookery/v1/job.pb-c.h"
+#include "workers/jobs/role/requeue.sql.h"
 #include "workers/jobs/role/store.h"
 
 #define MOST 500
-
-/* What is to be done next, as the kinds below. Of a running job: in each chain of tasks the first that is not done. */
-static const struct pg_stmt STALLED = {
-    .name = "role_stalled",
-    .sql = "WITH j AS (UPDATE jobs SET touched_at = now() WHERE id IN (SELECT id FROM jobs WHERE ended_at IS "
-           "NULL"
-           "     AND touched_at < now() - $1 * interval '1 second' ORDER BY touched_at LIMIT 20 FOR UPDATE "
-           "SKIP LOCKED)"
-           "   RETURNING id, state),"
-           " d AS (UPDATE datasets SET touched_at = now() WHERE id IN (SELECT id FROM datasets"
-           "     WHERE (state = 2 OR (state = 1 AND source <> 1)) AND touched_at < now() - $1 * interval '1 "
-           "second'"
-           "     ORDER BY touched_at LIMIT 20 FOR UPDATE SKIP LOCKED) RETURNING id, state)"
-           " SELECT state::bigint, id, 0::bigint FROM j WHERE state IN (1, 3)"
-           " UNION ALL SELECT 2, j.id, min(t.task) FROM j JOIN job_tasks t ON t.job_id = j.id"
-           "   WHERE j.state = 2 AND NOT t.done GROUP BY j.id, t.task % $2"
-           " UNION ALL SELECT 10 + state, id, 0 FROM d LIMIT $3",
-};
 
 enum kind { PLAN = 1, TASK = 2, COMBINE = 3, QUERY = 11, DESCRIBE = 12 };
 
@@ -63,7 +46,7 @@ void jobs_requeue_stalled(struct fiber *self, struct worker *w) {
     pg_i64(&args, w->domain.config->job_stall_s);
     pg_i32(&args, ROLE_WINDOW);
     pg_i64(&args, MOST);
-    if (pg_exec(self, w->domain.pg, &STALLED, &args, &r, NULL) != 0 || pg_rows(r) == 0) return;
+    if (pg_exec(self, w->domain.pg, &ROLE_STALLED, &args, &r, NULL) != 0 || pg_rows(r) == 0) return;
     struct redis_batch *b = redis_batch_new();
     for (int i = 0; i < pg_rows(r); i++) {
         struct event_record record;

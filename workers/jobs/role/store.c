@@ -4,6 +4,7 @@
 
 #include "core/domain/job/job.h"
 #include "workers/jobs/role/role.h"
+#include "workers/jobs/role/store.sql.h"
 
 static struct pg_args args_of(struct fiber *self, int64_t job_id) {
     struct pg_args args;
@@ -14,19 +15,11 @@ static struct pg_args args_of(struct fiber *self, int64_t job_id) {
 
 /* ---- beginning ----------------------------------------------------------------------------------------- */
 
-static const struct pg_stmt BEGIN_PLAN = {
-    .name = "role_begin_plan",
-    .sql = "UPDATE jobs j SET attempts = attempts + 1, touched_at = now() WHERE id = $1 AND state = 1"
-           " RETURNING attempts, tasks, spec, dataset_id, (SELECT name FROM datasets d WHERE d.id = "
-           "j.dataset_id),"
-           " (SELECT dialect FROM datasets d WHERE d.id = j.dataset_id)",
-};
-
 int role_begin_plan(struct fiber *self, struct worker *w, int64_t job_id, struct role_job *out,
                     struct fault *fault) {
     struct pg_args args = args_of(self, job_id);
     struct pg_result *r;
-    int e = pg_exec(self, w->domain.pg, &BEGIN_PLAN, &args, &r, fault);
+    int e = pg_exec(self, w->domain.pg, &ROLE_BEGIN_PLAN, &args, &r, fault);
     *out = (struct role_job){0};
     if (e != 0 || pg_rows(r) == 0) return e;
     *out = (struct role_job){
@@ -41,19 +34,12 @@ int role_begin_plan(struct fiber *self, struct worker *w, int64_t job_id, struct
     return 0;
 }
 
-static const struct pg_stmt BEGIN_TASK = {
-    .name = "role_begin_task",
-    .sql = "UPDATE job_tasks t SET attempts = t.attempts + 1 FROM jobs j"
-           " WHERE j.id = $1 AND j.state = 2 AND t.job_id = $1 AND t.task = $2 AND NOT t.done"
-           " RETURNING t.attempts, j.tasks",
-};
-
 int role_begin_task(struct fiber *self, struct worker *w, int64_t job_id, int32_t task, struct role_job *out,
                     struct fault *fault) {
     struct pg_args args = args_of(self, job_id);
     struct pg_result *r;
     pg_i32(&args, task);
-    int e = pg_exec(self, w->domain.pg, &BEGIN_TASK, &args, &r, fault);
+    int e = pg_exec(self, w->domain.pg, &ROLE_BEGIN_TASK, &args, &r, fault);
     *out = (struct role_job){0};
     if (e == 0 && pg_rows(r) == 1)
         *out =
@@ -61,17 +47,11 @@ int role_begin_task(struct fiber *self, struct worker *w, int64_t job_id, int32_
     return e;
 }
 
-static const struct pg_stmt BEGIN_COMBINE = {
-    .name = "role_begin_combine",
-    .sql = "UPDATE jobs SET attempts = attempts + 1, touched_at = now() WHERE id = $1 AND state = 3"
-           " RETURNING attempts, tasks, spec",
-};
-
 int role_begin_combine(struct fiber *self, struct worker *w, int64_t job_id, struct role_job *out,
                        struct fault *fault) {
     struct pg_args args = args_of(self, job_id);
     struct pg_result *r;
-    int e = pg_exec(self, w->domain.pg, &BEGIN_COMBINE, &args, &r, fault);
+    int e = pg_exec(self, w->domain.pg, &ROLE_BEGIN_COMBINE, &args, &r, fault);
     *out = (struct role_job){0};
     if (e == 0 && pg_rows(r) == 1)
         *out = (struct role_job){.wanted = true,
@@ -81,17 +61,11 @@ int role_begin_combine(struct fiber *self, struct worker *w, int64_t job_id, str
     return e;
 }
 
-static const struct pg_stmt FIND_DATASET = {
-    .name = "role_find_dataset",
-    .sql = "SELECT name, dialect FROM datasets WHERE id = $1",
-    .read_only = true,
-};
-
 int role_find_dataset(struct fiber *self, struct worker *w, int64_t dataset_id, struct str *name,
                       struct str *dialect, struct fault *fault) {
     struct pg_args args = args_of(self, dataset_id);
     struct pg_result *r;
-    int e = pg_exec(self, w->domain.pg, &FIND_DATASET, &args, &r, fault);
+    int e = pg_exec(self, w->domain.pg, &ROLE_FIND_DATASET, &args, &r, fault);
     *name = *dialect = (struct str){0};
     if (e != 0 || pg_rows(r) == 0) return e;
     *name = pg_get_str(r, 0, 0);
@@ -128,17 +102,6 @@ static int combine_message(struct fiber *self, struct worker *w, int64_t job_id,
 
 /* ---- ending -------------------------------------------------------------------------------------------- */
 
-static const struct pg_stmt END_PLAN = {
-    .name = "role_end_plan",
-    .sql =
-        "WITH moved AS (UPDATE jobs SET state = 2, tasks = $2, notes = $3, attempts = 0, touched_at = now()"
-        "   WHERE id = $1 AND state = 1 RETURNING id),"
-        " made AS (INSERT INTO job_tasks (job_id, task) SELECT id, generate_series(0, $2 - 1) FROM moved)"
-        " INSERT INTO outbox (id, partition, payload, stream)"
-        " SELECT m.id, m.partition, m.payload, 1 FROM moved,"
-        "   unnest($4::bigint[], $5::integer[], $6::bytea[]) AS m (id, partition, payload)",
-};
-
 static void message_arrays(struct pg_args *args, const struct event_record *m, size_t n) {
     int64_t *ids = ARENA_ARRAY(args->arena, int64_t, n);
     int32_t *partitions = ARENA_ARRAY(args->arena, int32_t, n);
@@ -166,39 +129,12 @@ int role_end_plan(struct fiber *self, struct worker *w, int64_t job_id, int64_t 
     pg_i32(&args, (int32_t)tasks);
     pg_text(&args, role_clean_text(fiber_arena(self), notes));
     message_arrays(&args, first, n);
-    int e = pg_exec(self, w->domain.pg, &END_PLAN, &args, &r, fault);
+    int e = pg_exec(self, w->domain.pg, &ROLE_END_PLAN, &args, &r, fault);
     if (e != 0 || pg_affected(r) == 0) return e;
     outbox_publish(self, &w->domain, first, n);
     job_tell_watchers(self, &w->domain, job_id);
     return 0;
 }
-
-/* Tasks of a job end one after the other, so that the last one sees that it is the last. Parts stay until the job has
- * ended: another worker may be reading them, for the same task. */
-static const struct pg_stmt LOCK_JOB = {
-    .name = "role_lock_job",
-    .sql = "SELECT id FROM jobs WHERE id = $1 FOR NO KEY UPDATE",
-};
-
-static const struct pg_stmt END_TASK = {
-    .name = "role_end_task",
-    .sql = "WITH ended AS (UPDATE job_tasks t SET done = true FROM jobs j"
-           "   WHERE j.id = $1 AND j.state = 2 AND t.job_id = $1 AND t.task = $2 AND NOT t.done RETURNING "
-           "t.task),"
-           " next AS (INSERT INTO outbox (id, partition, payload, stream) SELECT $3, $4, $5, 1 FROM ended "
-           "WHERE $6)"
-           " SELECT count(*) FROM ended",
-};
-
-static const struct pg_stmt END_TASKS = {
-    .name = "role_end_tasks",
-    .sql = "WITH moved AS (UPDATE jobs SET state = CASE WHEN EXISTS (SELECT FROM job_tasks WHERE job_id = $1 "
-           "AND NOT done)"
-           "     THEN 2 ELSE 3 END, touched_at = now() WHERE id = $1 AND state = 2 RETURNING state),"
-           " next AS (INSERT INTO outbox (id, partition, payload, stream) SELECT $2, $3, $4, 1 FROM moved "
-           "WHERE state = 3)"
-           " SELECT count(*) FROM moved WHERE state = 3",
-};
 
 int role_end_task(struct fiber *self, struct worker *w, int64_t job_id, int32_t task, int64_t tasks,
                   struct fault *fault) {
@@ -212,7 +148,7 @@ int role_end_task(struct fiber *self, struct worker *w, int64_t job_id, int32_t 
     outbox_args(&one, &next);
     pg_bool(&one, more);
     outbox_args(&all, &combine);
-    const struct pg_call calls[] = {{&LOCK_JOB, &lock}, {&END_TASK, &one}, {&END_TASKS, &all}};
+    const struct pg_call calls[] = {{&ROLE_LOCK_JOB, &lock}, {&ROLE_END_TASK, &one}, {&ROLE_END_TASKS, &all}};
     struct pg_result *r[3];
     e = pg_exec_all(self, w->domain.pg, calls, 3, r, fault);
     if (e != 0) return e;
@@ -232,13 +168,6 @@ static int end_job(struct fiber *self, struct worker *w, int64_t job_id, const s
     return e;
 }
 
-static const struct pg_stmt END_JOB = {
-    .name = "role_end_job",
-    .sql = "UPDATE jobs SET state = 4, result_bytes = $3, notes = coalesce($4, notes), tasks = "
-           "greatest(tasks, 1),"
-           " ended_at = now() WHERE id = $1 AND state = $2",
-};
-
 int role_end_job(struct fiber *self, struct worker *w, int64_t job_id, Rookery__V1__JobState from,
                  int64_t result_bytes, const char *notes, struct fault *fault) {
     struct pg_args args = args_of(self, job_id);
@@ -248,17 +177,12 @@ int role_end_job(struct fiber *self, struct worker *w, int64_t job_id, Rookery__
         pg_text(&args, role_clean_text(fiber_arena(self), notes));
     else
         pg_null(&args);
-    return end_job(self, w, job_id, &END_JOB, &args, fault);
+    return end_job(self, w, job_id, &ROLE_END_JOB, &args, fault);
 }
-
-static const struct pg_stmt FAIL = {
-    .name = "role_job_fail",
-    .sql = "UPDATE jobs SET state = 5, error = $2, ended_at = now() WHERE id = $1 AND ended_at IS NULL",
-};
 
 int role_job_fail(struct fiber *self, struct worker *w, int64_t job_id, const char *sentence,
                   struct fault *fault) {
     struct pg_args args = args_of(self, job_id);
     pg_text(&args, role_clean_text(fiber_arena(self), sentence));
-    return end_job(self, w, job_id, &FAIL, &args, fault);
+    return end_job(self, w, job_id, &ROLE_JOB_FAIL, &args, fault);
 }

@@ -1,0 +1,31 @@
+-- name: session_insert
+INSERT INTO sessions (id, account_id, token_hash, expires_at, user_agent)
+VALUES ($1, $2, $3, to_timestamp($4 / 1000.0), $5);
+
+-- name: session_find read_only
+SELECT id, account_id, expires_at, user_agent
+FROM sessions
+WHERE token_hash = $1 AND expires_at > now();
+
+-- name: session_list read_only
+SELECT id, account_id, expires_at, user_agent
+FROM sessions
+WHERE account_id = $1 AND id < $2 AND expires_at > now()
+ORDER BY id DESC
+LIMIT $3;
+
+-- name: session_filter_valid read_only
+SELECT ARRAY(SELECT id FROM sessions WHERE id = ANY($1) AND expires_at > now() ORDER BY id);
+
+-- name: session_others read_only
+SELECT ARRAY(SELECT id FROM sessions WHERE account_id = $1 AND id <> $2);
+
+-- name: session_revoke
+WITH del AS (
+    DELETE FROM sessions WHERE account_id = $1 AND id = ANY($2)
+    RETURNING id
+), out AS (
+    INSERT INTO outbox (id, partition, payload)
+    SELECT $3, $4, $5 WHERE EXISTS (SELECT FROM del)
+)
+SELECT EXISTS (SELECT FROM sessions WHERE id = ANY($2) AND account_id <> $1);

@@ -1,0 +1,55 @@
+-- name: epoch_look
+WITH newest AS (
+    SELECT epoch, run_id, superseded FROM redis_epochs ORDER BY epoch DESC LIMIT 1
+), beat AS (
+    UPDATE pulse
+    SET beat = beat + 1, beaten_at = clock_timestamp()
+    WHERE beaten_at NOT BETWEEN now() - interval '400 ms' AND now() + interval '1 s'
+      AND EXISTS (SELECT FROM newest WHERE run_id = $1 AND NOT superseded)
+    RETURNING beat
+)
+SELECT coalesce((SELECT epoch FROM newest), 0),
+       coalesce((SELECT run_id FROM newest), ''),
+       EXISTS (SELECT FROM redis_epochs WHERE run_id = $1),
+       beaten_at < now() - $2 * interval '1 ms',
+       (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
+       (pg_current_wal_flush_lsn() - '0/0')::bigint,
+       coalesce((SELECT beat FROM beat), pulse.beat),
+       floor(extract(epoch FROM now()))::bigint,
+       coalesce((SELECT superseded FROM newest), false)
+FROM pulse;
+
+-- name: epoch_open
+WITH old AS (
+    UPDATE redis_epochs SET superseded = true WHERE epoch = $3
+    RETURNING epoch
+)
+INSERT INTO redis_epochs (epoch, run_id, opened_at)
+SELECT $1, $2, clock_timestamp()
+WHERE $3 = (SELECT coalesce(max(epoch), 0) FROM redis_epochs)
+  AND ($3 = 0 OR EXISTS (SELECT FROM old));
+
+-- name: epoch_opened
+-- An opening is a beat: who has another Redis must not find the new epoch unused.
+UPDATE pulse
+SET beat = beat + 1, beaten_at = clock_timestamp()
+WHERE EXISTS (SELECT FROM redis_epochs WHERE epoch = $1 AND run_id = $2);
+
+-- name: epoch_lock_opening
+-- Of several openers the next sees what the one before has written.
+SELECT pg_advisory_xact_lock(hashtextextended('epoch', 0));
+
+-- name: epoch_beats read_only
+-- Of a process that has no Redis: how many beats there were.
+SELECT beat
+FROM pulse;
+
+-- name: epoch_abandon
+-- If there was no beat since. The lock is the beat's.
+WITH still AS (
+    SELECT FROM pulse WHERE beat = $1 FOR UPDATE
+)
+UPDATE redis_epochs
+SET superseded = true
+WHERE EXISTS (SELECT FROM still)
+  AND epoch = (SELECT max(epoch) FROM redis_epochs) AND NOT superseded;

@@ -1,0 +1,4 @@
+-- name: pulled_authors read_only
+SELECT account_id
+FROM account_stats
+WHERE pulled;

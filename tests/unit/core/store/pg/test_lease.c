@@ -153,6 +153,24 @@ TEST(ids_end_when_the_lease_cannot_be_renewed) {
     lease_stop(self, l);
 }
 
+/* It may be another database that answers, or this one as it was before the lease. */
+TEST(a_lease_is_renewed_soon_when_the_connections_are_new) {
+    static const struct lease_times SELDOM = {.ttl_ms = 3600000, .renew_ms = 1800000, .grace_ms = 1500};
+    struct lease *l = NULL;
+    CHECK_INT(lease_start_with(self, w->pg, NULL, &SELDOM, &l), 0);
+    CHECK(postgres_try(w->postgres, "UPDATE node_leases SET holder = '', expires_at = '-infinity'"));
+    CHECK(postgres_try(
+        w->postgres,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'test'"));
+    int64_t give_up = in_ms(30000), held = 0;
+    while (held == 0 && clock_mono_ns() < give_up && fiber_sleep_ms(self, 20) == 0)
+        held = postgres_number(w->postgres,
+                               "SELECT count(*) FROM node_leases WHERE holder <> '' AND expires_at > now()");
+    CHECK_INT(held, 1);
+    CHECK(lease_next_id(l) != 0);
+    lease_stop(self, l);
+}
+
 static int setup(void **state) {
     char wrong[512] = "";
     int e = postgres_setup(state);
@@ -168,6 +186,7 @@ int main(void) {
         cmocka_unit_test(a_database_whose_clock_is_set_back_stops_no_ids_and_gives_no_node_twice),
         cmocka_unit_test(a_node_that_somebody_else_took_is_let_go),
         cmocka_unit_test(ids_end_when_the_lease_cannot_be_renewed),
+        cmocka_unit_test(a_lease_is_renewed_soon_when_the_connections_are_new),
     };
     return cmocka_run_group_tests(tests, setup, postgres_teardown);
 }

@@ -96,7 +96,7 @@ static enum error apply_to_text(const struct walk *w, const struct place *p, con
     const char *why;
     enum error e = text_rule_apply(rule, w->arena, str_from(*text), &out, &why);
     if (e != ERR_OK) return refuse(w, p, e, why);
-    if (rule->form != TEXT_AS_IS && out.len > 0) *text = (char *)(uintptr_t)out.ptr;
+    *text = (char *)(uintptr_t)out.ptr;
     return ERR_OK;
 }
 

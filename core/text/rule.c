@@ -1,7 +1,6 @@
 /* One rule, one text. The cheap bounds come first, so that what is far too long is not looked at. */
 #include "core/text/rule.h"
 
-#include <string.h>
 #include <utf8proc.h>
 
 #include "core/text/text.h"

@@ -66,7 +66,7 @@ endif
 PROTOS := $(shell find proto -name '*.proto' 2>/dev/null | sed 's,^proto/,,' | sort)
 PROTOS_STD := google/protobuf/timestamp.proto google/protobuf/duration.proto grpc/health/v1/health.proto \
               grpc/reflection/v1/reflection.proto grpc/reflection/v1alpha/reflection.proto
-# What methods say of themselves is for the generator of the table of services, and for nobody else's C.
+# What methods and fields say of themselves is for the generator of their tables, and for nobody else's C.
 PROTO_OPTIONS := rookery/v1/options.proto
 PB_C := $(patsubst %.proto,$(BUILD)/proto/%.pb-c.c,$(filter-out $(PROTO_OPTIONS),$(PROTOS)) $(PROTOS_STD))
 PB_O := $(PB_C:.c=.o)
@@ -179,7 +179,7 @@ $(BUILD)/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c | $(PB_C) $(TEST_PB_C)
 MESSAGES := $(addprefix $(BUILD)/messages/,$(filter-out $(PROTO_OPTIONS),$(PROTOS)))
 $(BUILD)/messages/%.proto: proto/%.proto Makefile
 	@mkdir -p $(@D)
-	sed -e '/^service /,/^}/d' -e '\,^import "$(PROTO_OPTIONS)",d' -e 's/ \[(max_bytes) = [0-9]*\]//' $< >$@
+	sed -e '/^service /,/^}/d' -e '\,^import "$(PROTO_OPTIONS)",d' -e 's/ \[([^]]*\]//' $< >$@
 $(BUILD)/proto/%.pb-c.c $(BUILD)/proto/%.pb-c.h: $(BUILD)/messages/%.proto | $(MESSAGES)
 	@mkdir -p $(BUILD)/proto
 	protoc-c -I$(BUILD)/messages $(PROTO_INCLUDES) --c_out=$(BUILD)/proto $<
@@ -202,7 +202,7 @@ $(BUILD)/core/process/process.o: VERSION
 # The descriptor set is embedded with .incbin, from the build folder.
 $(BUILD)/core/codec/descriptors.o: CPPFLAGS_ALL += -DDESCRIPTORS_BIN='"$(DESCRIPTORS)"'
 $(BUILD)/core/codec/descriptors.o: $(DESCRIPTORS)
-# The table of the API's methods is made of the descriptor set.
+# The tables of the API's methods and of the rules for texts are made of the descriptor set.
 SERVICES := $(BUILD)/proto/services.def
 $(BUILD)/generate/%: $(BUILD)/scripts/generate/%.o $(BUILD)/core/codec/wire.o $(BUILD)/core/base/str.o $(BUILD)/core/base/arena.o
 	@mkdir -p $(@D)

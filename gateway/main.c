@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/codec/bounds.h"
 #include "core/process/process.h"
 #include "core/process/routes.h"
 #include "core/rpc/probe.h"
 #include "core/store/migrate/migrate.h"
+#include "core/text/fields.h"
 #include "gateway/main.sql.h"
 #include "gateway/parts.h"
 #include "gateway/service/auth.h"
@@ -21,7 +21,7 @@
 struct process {
     struct gateway gateway;
     struct config config;
-    struct bounds bounds;
+    struct text_fields texts;
 };
 
 /* ---- plain routes -------------------------------------------------------------------------------------- */
@@ -81,12 +81,12 @@ static int listen_for_calls(struct process *p, struct fault *fault) {
     struct gateway *g = &p->gateway;
     size_t n_methods;
     const struct rpc_method *methods = service_methods(&n_methods);
-    service_bounds_init(&p->bounds);
+    service_texts_init(&p->texts);
     struct rpc_server_options o = {
         .listen = p->config.listen,
         .methods = methods,
         .n_methods = n_methods,
-        .bounds = &p->bounds,
+        .texts = &p->texts,
         .routes = ROUTES,
         .n_routes = sizeof ROUTES / sizeof *ROUTES,
         .authenticate = auth_authenticate,
@@ -121,7 +121,7 @@ static void stop(struct fiber *self, void *context) {
     g->draining = true;
     if (g->server) rpc_server_stop(self, g->server, p->config.drain_ms);
     gateway_close(self, g);
-    bounds_free(&p->bounds);
+    text_fields_free(&p->texts);
     domain_disconnect(self, &g->domain);
 }
 

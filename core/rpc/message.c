@@ -1,7 +1,7 @@
 /* Messages as a call frames them: envelopes, encoding and decoding. */
-#include "core/codec/bounds.h"
 #include "core/codec/codec.h"
 #include "core/rpc/rpc_internal.h"
+#include "core/text/fields.h"
 
 void rpc_put_length(char *p, size_t length) {
     p[0] = (char)(length >> 24);
@@ -39,8 +39,8 @@ const ProtobufCMessage *rpc_decode(struct rpc_call *call, struct str bytes, stru
     ProtobufCMessage *m =
         call->codec == RPC_JSON ? json_decode(type, bytes, a, fault) : pb_decode(type, bytes, a, fault);
     a->limit = limit;
-    const struct bounds *bounds = call->server->options.bounds;
-    return m && bounds && bounds_check(bounds, m, fault) != 0 ? NULL : m;
+    const struct text_fields *texts = call->server->options.texts;
+    return m && texts && text_fields_apply(texts, m, a, fault) != 0 ? NULL : m;
 }
 
 size_t rpc_message_limit(const struct rpc_call *call) {

@@ -6,9 +6,10 @@
  * streams)
  *   <- http2.c (nghttp2) / http1.c <- listener.c (libuv; where TLS will go, between the socket and http).
  *
- * A call's life: headers arrive -> the method is found -> message bytes arrive, are bounded and decoded ->
- * admission (max_calls in flight, draining) -> a fiber starts, the authenticator runs, then the handler ->
- * the reply and status go out. The client's RST, a closed connection or the deadline cancel the fiber; the
+ * A call's life: headers arrive -> the method is found -> message bytes arrive and are bounded -> admission
+ * (max_calls in flight, draining) -> a fiber starts, the authenticator runs -> the message is decoded, its
+ * texts are brought to their normal forms (core/text/fields.h) -> the handler runs -> the reply and status
+ * go out. The client's RST, a closed connection or the deadline cancel the fiber; the
  * call is freed when its fiber has ended and its stream is closed, whichever comes last.
  *
  * A handler returns 0 or an enum error; the sentence is in rpc_fault(call).
@@ -24,7 +25,7 @@
 #include "core/base/str.h"
 
 struct metrics;
-struct bounds;
+struct text_fields;
 struct rpc_call;
 struct rpc_server;
 
@@ -124,7 +125,7 @@ struct rpc_server_options {
     const struct rpc_method
         *methods; /* borrowed, n_methods; grpc.health.v1 and reflection are added by the server */
     size_t n_methods;
-    const struct bounds *bounds; /* of requests (core/codec/bounds.h); borrowed; NULL: none */
+    const struct text_fields *texts; /* of requests (core/text/fields.h); borrowed; NULL: no rules */
     const struct http_route *routes;
     size_t n_routes;
     /* Runs in the call's fiber before the handler of methods that are not public. 0 to go on. */

@@ -45,7 +45,8 @@ int rpc_receive(struct fiber *self, struct rpc_call *call, const ProtobufCMessag
     enum error e = await_message(self, call, &end);
     if (e != ERR_OK || end) return e;
     arena_reset(&call->messages);
-    call->messages.limit = RPC_DECODE_LIMIT(call->message_bytes);
+    /* For decoding, and as much again for normal forms. */
+    call->messages.limit = 2 * RPC_DECODE_LIMIT(call->message_bytes);
     struct str bytes = {call->body.ptr + 5, call->message_bytes - 5};
     *out = rpc_decode(call, bytes, &call->messages, &call->fault);
     rpc_body_take(call, call->message_bytes);

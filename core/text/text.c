@@ -1,4 +1,4 @@
-/* Normal forms, counting and checking of texts. The Unicode data is utf8proc's. */
+/* Normal forms and counting of texts. The Unicode data is utf8proc's. */
 #include "core/text/text.h"
 
 #include <string.h>
@@ -11,7 +11,6 @@ enum {
     DECOMPOSED_MAX = 32, /* code points from one; Unicode's longest has 18 */
     LONG_RUN = 16,       /* marks in a row from which counting beats insertion */
     COMBINING_CLASSES = 256,
-    CHARACTER_BYTES = 16, /* of a character, on average, in a checked line: marks cannot pile up for ever */
 };
 
 int32_t text_next(struct str s, size_t *pos) {
@@ -192,27 +191,33 @@ static bool is_plain_pair(int32_t before, int32_t c) {
     return before < 0x80 && c < 0x80 && !(before == '\r' && c == '\n');
 }
 
-size_t text_count_graphemes(struct str s) {
-    size_t count = 0;
+struct text_size text_measure(struct str s) {
+    struct text_size size = {0, 0};
+    size_t start = 0; /* of the character */
     int32_t before = 0, state = 0;
     enum conjunct conjunct = NO_CONJUNCT;
     for (size_t pos = 0; pos < s.len;) {
+        size_t here = pos;
         int32_t c = text_next(s, &pos);
         bool joined = false;
         if (is_plain_pair(before, c)) {
             state = 0;
         } else {
-            joined = count && !utf8proc_grapheme_break_stateful(before, c, &state);
+            joined = here > 0 && !utf8proc_grapheme_break_stateful(before, c, &state);
         }
         if (conjunct == AFTER_LINKER && is_conjunct_consonant(c)) joined = true;
-        if (!joined) count++;
+        if (!joined) {
+            size.characters++;
+            start = here;
+        }
+        if (pos - start > size.longest_bytes) size.longest_bytes = pos - start;
         conjunct = conjunct_next(conjunct, c);
         before = c;
     }
-    return count;
+    return size;
 }
 
-/* --- checks ------------------------------------------------------------------------------------------ */
+/* --- what is seen ------------------------------------------------------------------------------------------ */
 
 bool text_is_default_ignorable(int32_t c) {
     return utf8proc_get_property(c)->ignorable;
@@ -233,70 +238,4 @@ bool text_is_blank(struct str s) {
         if (!is_invisible(text_next(s, &pos))) return false;
     }
     return true;
-}
-
-static bool is_reserved(struct str handle) {
-    static const char *const reserved[] = {
-        "about",     "admin",  "administrator", "all",      "anonymous", "api",  "everyone", "healthz",
-        "help",      "here",   "home",          "login",    "logout",    "me",   "metrics",  "mod",
-        "moderator", "null",   "readyz",        "register", "rookery",   "root", "search",   "security",
-        "settings",  "static", "support",       "system",   "undefined",
-    };
-    for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
-        if (str_eq(handle, str_from(reserved[i]))) return true;
-    }
-    return false;
-}
-
-const char *text_check_handle(struct arena *a, struct str raw, struct str *out) {
-    static const char rule[] = "handle must be 1 to 30 of a-z, 0-9 and _";
-    if (raw.len < 1 || raw.len > TEXT_HANDLE_MAX) return rule;
-    char *handle = arena_strndup(a, raw.ptr, raw.len);
-    for (size_t i = 0; i < raw.len; i++) {
-        if (handle[i] >= 'A' && handle[i] <= 'Z') handle[i] = (char)(handle[i] - 'A' + 'a');
-        bool fine = (handle[i] >= 'a' && handle[i] <= 'z') || (handle[i] >= '0' && handle[i] <= '9') ||
-                    handle[i] == '_';
-        if (!fine) return rule;
-    }
-    struct str lowered = {handle, raw.len};
-    if (is_reserved(lowered)) return arena_printf(a, "handle must not be \"%s\", which is reserved", handle);
-    *out = lowered;
-    return NULL;
-}
-
-/* Embeddings, overrides and isolates turn round the text that follows a name on the page. */
-static bool is_bidi_control(int32_t c) {
-    return (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
-}
-
-static bool breaks_line(int32_t c, bool lines) {
-    if (c == '\n') return !lines;
-    if (utf8proc_category(c) == UTF8PROC_CATEGORY_CC) return true;
-    return !lines && (c == 0x2028 || c == 0x2029 || is_bidi_control(c));
-}
-
-static bool has_line_breaker(struct str s, bool lines) {
-    for (size_t pos = 0; pos < s.len;) {
-        if (breaks_line(text_next(s, &pos), lines)) return true;
-    }
-    return false;
-}
-
-const char *text_check_line(struct arena *a, const char *name, struct str raw, size_t lowest, size_t highest,
-                            bool lines, struct str *out) {
-    size_t most_bytes = highest * CHARACTER_BYTES;
-    struct str text = {NULL, 0};
-    /* Composing shortens, but never to less than a quarter. */
-    if (raw.len / 4 > most_bytes) return arena_printf(a, "%s must be at most %zu bytes", name, most_bytes);
-    if (!text_normalize(a, raw, &text)) return arena_printf(a, "%s must be UTF-8 without U+0000", name);
-    if (has_line_breaker(text, lines)) return arena_printf(a, "%s must have no control characters", name);
-    size_t count = text_count_graphemes(text);
-    if (count < lowest || count > highest) {
-        return arena_printf(a, "%s must be %zu to %zu characters, this has %zu", name, lowest, highest,
-                            count);
-    }
-    if (text.len > most_bytes) return arena_printf(a, "%s must be at most %zu bytes", name, most_bytes);
-    if (lowest && text_is_blank(text)) return arena_printf(a, "%s must not be blank", name);
-    *out = text;
-    return NULL;
 }

@@ -12,11 +12,15 @@
 #define TEXT_HANDLE_MAX 30
 
 /* NFC of raw in *out, NUL-terminated. False when raw is not UTF-8 or holds U+0000, or the arena's limit would
- * be passed. Cap the bytes as well as the characters: a single character may carry any number of marks. */
+ * be passed. What a text must be beyond that is a rule's to say (rule.h). */
 bool text_normalize(struct arena *a, struct str raw, struct str *out);
 
-/* Extended grapheme clusters (UAX #29): what a person counts. Valid UTF-8 assumed. */
-size_t text_count_graphemes(struct str s);
+/* In extended grapheme clusters (UAX #29): what a person counts. Valid UTF-8 assumed. */
+struct text_size {
+    size_t characters;
+    size_t longest_bytes; /* of the longest character */
+};
+struct text_size text_measure(struct str s);
 
 /* Nothing to see: only white space, controls and default-ignorable code points (or empty). */
 bool text_is_blank(struct str s);
@@ -45,16 +49,5 @@ void text_parse_entities(struct arena *a, struct str nfc, struct text_entities *
  * number. */
 size_t text_unique_handles(struct arena *a, const struct text_entities *e, char ***out);
 size_t text_unique_tags(struct arena *a, const struct text_entities *e, char ***out);
-
-/* NULL when fine and *out is the handle in lower case; else a sentence for people: 1 to 30 of a-z, 0-9, _;
- * not reserved. */
-const char *text_check_handle(struct arena *a, struct str raw, struct str *out);
-
-/* NULL when fine and *out is the NFC text; else a sentence that begins with name ("display_name"):
- * lowest..highest characters, at most 16 bytes for each of highest, not blank unless lowest is 0, no control
- * characters. With lines, newlines are allowed; without, line separators and the bidirectional embeddings,
- * overrides and isolates (which would turn round what stands behind a name) are refused too. */
-const char *text_check_line(struct arena *a, const char *name, struct str raw, size_t lowest, size_t highest,
-                            bool lines, struct str *out);
 
 #endif

@@ -1,7 +1,7 @@
-/* The table of the API's methods. */
+/* The tables of the API's methods and of the rules for texts in requests. */
 #include "gateway/service/service.h"
 
-#include "core/codec/bounds.h"
+#include "core/text/fields.h"
 #include "rookery/v1/account.pb-c.h"
 #include "rookery/v1/graph.pb-c.h"
 #include "rookery/v1/job.pb-c.h"
@@ -21,24 +21,39 @@ static const struct rpc_method METHODS[] = {
         .permission = PERMISSION_##permission_,                                                              \
         .cost = COST_##cost_,                                                                                \
     },
-#define BOUND(message, field, max_bytes)
+#define TEXT(...)
 #include "services.def"
 #undef METHOD
-#undef BOUND
+#undef TEXT
 };
-
-static const struct bound BOUNDS[] = {
-#define METHOD(path, handler, request, reply, kind, no_side_effects, permission, cost)
-#define BOUND(message_, field_, max_bytes_) {&rookery__v1__##message_##__descriptor, field_, max_bytes_},
-#include "services.def"
-#undef METHOD
-#undef BOUND
-};
-
-void service_bounds_init(struct bounds *b) {
-    bounds_init(b, BOUNDS, sizeof BOUNDS / sizeof *BOUNDS);
-}
 #define N_METHODS (sizeof METHODS / sizeof *METHODS)
+
+static const struct text_field TEXTS[] = {
+#define METHOD(...)
+#define TEXT(message_, field_, form_, min_characters_, max_characters_, min_bytes_, max_bytes_,              \
+             may_be_empty_)                                                                                  \
+    {                                                                                                        \
+        .message = &rookery__v1__##message_##__descriptor,                                                   \
+        .number = field_,                                                                                    \
+        .rule =                                                                                              \
+            {                                                                                                \
+                .form = TEXT_##form_,                                                                        \
+                .min_characters = min_characters_,                                                           \
+                .max_characters = max_characters_,                                                           \
+                .min_bytes = min_bytes_,                                                                     \
+                .max_bytes = max_bytes_,                                                                     \
+                .may_be_empty = may_be_empty_,                                                               \
+            },                                                                                               \
+    },
+#include "services.def"
+#undef METHOD
+#undef TEXT
+};
+
+void service_texts_init(struct text_fields *f) {
+    text_fields_init(f, TEXTS, sizeof TEXTS / sizeof *TEXTS);
+    for (const struct rpc_method *m = METHODS; m < METHODS + N_METHODS; m++) text_fields_add(f, m->request);
+}
 
 const struct rpc_method *service_methods(size_t *n) {
     *n = N_METHODS;

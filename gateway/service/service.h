@@ -13,14 +13,14 @@ enum permission { PERMISSION_ANYBODY = 1, PERMISSION_ACCOUNT, PERMISSION_ANALYST
 enum cost { COST_LOOKUP = 1, COST_PAGE, COST_CHANGE, COST_PUBLISH, COST_PASSWORD, COST_STREAM, COST_WORK };
 
 #define METHOD(path, handler, request, reply, kind, no_side_effects, permission, cost) rpc_handler handler;
-#define BOUND(message, field, max_bytes)
+#define TEXT(...)
 #include "services.def"
 #undef METHOD
-#undef BOUND
+#undef TEXT
 
-/* The bounds of texts in requests. */
-struct bounds;
-void service_bounds_init(struct bounds *b);
+/* The rules for texts in requests: for rpc_server_options.texts. The caller frees them (text_fields_free). */
+struct text_fields;
+void service_texts_init(struct text_fields *f);
 /* All of them. */
 const struct rpc_method *service_methods(size_t *n);
 /* For people: a line for each. */

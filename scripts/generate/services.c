@@ -1,4 +1,4 @@
-/* services: the tables of the API's methods and of the bounds of texts in requests, from the descriptor set.
+/* services: the tables of the API's methods and of the rules for texts in requests, from the descriptor set.
  *
  *   services DESCRIPTORS.BIN >services.def
  *
@@ -6,11 +6,11 @@
  * bytes) of a message that a request may hold:
  *
  *   METHOD(path, handler, request, reply, kind, no_side_effects, permission, cost)
- *   BOUND(message, field_number, max_bytes)
+ *   TEXT(message, field_number, form, min_characters, max_characters, min_bytes, max_bytes, may_be_empty)
  *
  * handler is the C function that serves it, SERVICE_METHOD in snake case: a method without one fails to link. request and
  * reply are messages by the C prefix of the generated code. What a method says of itself is in rookery/v1/options.proto:
- * a method that leaves out its permission or its cost, and a text without a bound, is an error, with its name. */
+ * a method that leaves out its permission or its cost, and a text without a form or a bound, is an error, with its name. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,12 +39,17 @@ enum {
     FIELD_TYPE = 5,
     FIELD_TYPE_NAME = 6,
     FIELD_OPTIONS = 8,
-    OPTION_MAX_BYTES = 50003,
     OPTION_IDEMPOTENCY = 34,
     OPTION_PERMISSION = 50001,
     OPTION_COST = 50002,
+    OPTION_MAX_BYTES = 50003,
+    OPTION_MIN_BYTES = 50004,
+    OPTION_NORMAL_FORM = 50005,
+    OPTION_MAX_CHARACTERS = 50006,
+    OPTION_MIN_CHARACTERS = 50007,
+    OPTION_MAY_BE_EMPTY = 50008,
 };
-enum { NO_SIDE_EFFECTS = 1 };
+enum { NO_SIDE_EFFECTS = 1, AS_IS = 1 };
 enum { TYPE_STRING = 9, TYPE_MESSAGE = 11, TYPE_BYTES = 12 };
 #define MESSAGES_MAX 1000
 
@@ -58,6 +63,7 @@ static size_t n_messages;
 static const char *const PERMISSIONS[] = {NULL, "ANYBODY", "ACCOUNT", "ANALYST"};
 static const char *const COSTS[] = {NULL,      "LOOKUP",   "PAGE",   "CHANGE",
                                     "PUBLISH", "PASSWORD", "STREAM", "WORK"};
+static const char *const FORMS[] = {NULL, "AS_IS", "HANDLE", "LINE", "LINES", "FREE"};
 
 static int n_wrong;
 
@@ -166,27 +172,52 @@ static void mark_requests(struct str file) {
     }
 }
 
-static void print_bound(const struct message *m, struct str field) {
-    uint64_t type = number_of(field, FIELD_TYPE);
-    if (type != TYPE_STRING && type != TYPE_BYTES) return;
-    struct str name = bytes_of(field, FIELD_NAME);
-    uint64_t most = number_of(bytes_of(field, FIELD_OPTIONS), OPTION_MAX_BYTES);
-    if (most == 0) {
-        fprintf(stderr, STR_FMT "." STR_FMT " may come from anybody, and says nothing of its max_bytes\n",
-                STR_ARG(m->name), STR_ARG(name));
-        n_wrong++;
-    }
-    printf("BOUND(");
-    print_snake(m->name);
-    printf(", %d, %d)\n", (int)number_of(field, FIELD_NUMBER), (int)most);
+static void complain(struct str message, struct str field, const char *what) {
+    fprintf(stderr, STR_FMT "." STR_FMT " may come from anybody, and %s\n", STR_ARG(message), STR_ARG(field),
+            what);
+    n_wrong++;
 }
 
-static void print_bounds(void) {
+/* Bytes are taken as they are. */
+static uint64_t form_of(struct str field, struct str options) {
+    return number_of(field, FIELD_TYPE) == TYPE_BYTES ? AS_IS : number_of(options, OPTION_NORMAL_FORM);
+}
+
+static void check_text(struct str message, struct str field, struct str options) {
+    struct str name = bytes_of(field, FIELD_NAME);
+    uint64_t form = form_of(field, options);
+    bool in_bytes = number_of(options, OPTION_MAX_BYTES) > 0;
+    bool in_characters = number_of(options, OPTION_MAX_CHARACTERS) > 0;
+    if (form == 0 || form >= sizeof FORMS / sizeof *FORMS)
+        complain(message, name, "says nothing of its normal_form");
+    else if (form == AS_IS && (!in_bytes || in_characters))
+        complain(message, name, "must have max_bytes and no max_characters, since it is taken as it is");
+    else if (form != AS_IS && (!in_characters || in_bytes || number_of(options, OPTION_MIN_BYTES) > 0))
+        complain(message, name, "must have max_characters and no bounds in bytes, since it has a form");
+}
+
+static void print_text(struct str message, struct str field) {
+    uint64_t type = number_of(field, FIELD_TYPE);
+    if (type != TYPE_STRING && type != TYPE_BYTES) return;
+    struct str options = bytes_of(field, FIELD_OPTIONS);
+    int before = n_wrong;
+    check_text(message, field, options);
+    if (n_wrong > before) return;
+    printf("TEXT(");
+    print_snake(message);
+    printf(", %d, %s, %d, %d, %d, %d, %s)\n", (int)number_of(field, FIELD_NUMBER),
+           FORMS[form_of(field, options)], (int)number_of(options, OPTION_MIN_CHARACTERS),
+           (int)number_of(options, OPTION_MAX_CHARACTERS), (int)number_of(options, OPTION_MIN_BYTES),
+           (int)number_of(options, OPTION_MAX_BYTES),
+           number_of(options, OPTION_MAY_BE_EMPTY) ? "true" : "false");
+}
+
+static void print_texts(void) {
     struct wire_field f;
     for (const struct message *m = messages; m < messages + n_messages; m++) {
         struct str rest = m->bytes;
         while (m->in_request && wire_next(&rest, &f))
-            if (f.number == MESSAGE_FIELD) print_bound(m, f.payload);
+            if (f.number == MESSAGE_FIELD) print_text(m->name, f.payload);
     }
 }
 
@@ -214,7 +245,7 @@ int main(int argc, char **argv) {
     each_file(buf_str(&bytes), note_messages);
     each_file(buf_str(&bytes), mark_requests);
     each_file(buf_str(&bytes), print_file);
-    print_bounds();
+    print_texts();
     buf_free(&bytes);
     return n_wrong > 0;
 }

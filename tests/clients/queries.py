@@ -31,7 +31,10 @@ def grant_story(ada):
     fails_with("queries are for analysts", DENIED, lambda: ask(ada, "SELECT 1"), "analysts")
     done = worker("grant", ada.handle, "analyst")
     check("an operator grants it", done.returncode == 0 and f"@{ada.handle} is an analyst" in done.stdout, done)
+    check("the handle may be written as people write it", worker("grant", f"@{ada.handle.upper()}", "analyst").returncode == 0)
     check("a handle that is none is a sentence", worker("grant", "nobody_at_all", "analyst").returncode == 1)
+    done = worker("grant", "no handle", "analyst")
+    check("so is what can be none", done.returncode == 1 and "a handle must be 1 to 30 of a-z" in done.stderr, done)
     check("so is a permission that is none", worker("grant", ada.handle, "king").returncode == 2)
 
 

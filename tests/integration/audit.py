@@ -351,6 +351,8 @@ def complaints():
         check(f"{name} is a usage error", run.returncode == 2 and sentence in run.stderr, run)
     run = worker("audit", "--account", "nobody_of_this_name")
     check("an account that does not exist is said", run.returncode == 1 and "there is no account" in run.stderr, run)
+    run = worker("audit", "--account", b"\xFFada")
+    check("so is what is no handle", run.returncode == 1 and "a handle must be 1 to 30 of a-z" in run.stderr, run)
     run = worker("audit", "--gateway", "127.0.0.1:1")
     check("a gateway that does not answer is said", run.returncode == 1 and "127.0.0.1:1" in run.stderr, run)
     run = worker("audit", "--help")

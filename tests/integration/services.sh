@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The table of services: a line for each method and each text of a request; what a proto leaves out is an error that names it.
+# The tables of methods and of texts: a line for each method and each text of a request; what a proto leaves out is an error that
+# names it.
 
 # shellcheck source=../lib/tap.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/tap.sh"
@@ -47,11 +48,16 @@ refuses() { # WORD TABLE-ARGUMENTS...
 }
 
 both='option (permission) = PERMISSION_ANALYST; option (cost) = COST_WORK;'
-bound=' [(max_bytes) = 9]'
+bound=' [(normal_form) = NORMAL_FORM_AS_IS, (max_bytes) = 9]'
+line=' [(normal_form) = NORMAL_FORM_LINE, (min_characters) = 1, (max_characters) = 5, (may_be_empty) = true]'
 check "a method is a line" prints 'METHOD("/rookery.v1.NestService/LayEgg", nest_service_lay_egg, lay_egg_request, lay_egg_response, SERVER_STREAM, false, ANALYST, WORK)' "$both" "$bound"
 check "also one without side effects" prints 'METHOD("/rookery.v1.NestService/LayEgg", nest_service_lay_egg, lay_egg_request, lay_egg_response, SERVER_STREAM, true, ANALYST, WORK)' "option idempotency_level = NO_SIDE_EFFECTS; $both" "$bound"
-check "a text that a request may hold is a line" prints 'BOUND(egg, 7, 9)' "$both" "$bound"
+check "a text that a request may hold is a line" prints 'TEXT(egg, 7, AS_IS, 0, 0, 0, 9, false)' "$both" "$bound"
+check "with all that is said of it" prints 'TEXT(egg, 7, LINE, 1, 5, 0, 0, true)' "$both" "$line"
 check "a method must say who may call it" refuses 'NestService.LayEgg says nothing of its permission' 'option (cost) = COST_WORK;' "$bound"
 check "and what it costs" refuses 'NestService.LayEgg says nothing of its cost' 'option (permission) = PERMISSION_ANALYST;' "$bound"
-check "a text must say how long it may be" refuses 'Egg.spots may come from anybody' "$both" ''
+check "a text must say what it is" refuses 'Egg.spots may come from anybody, and says nothing of its normal_form' "$both" ' [(max_bytes) = 9]'
+check "and how long it may be" refuses 'Egg.spots may come from anybody, and must have max_bytes' "$both" ' [(normal_form) = NORMAL_FORM_AS_IS]'
+check "in characters when it has a form" refuses 'Egg.spots may come from anybody, and must have max_characters' "$both" ' [(normal_form) = NORMAL_FORM_FREE, (max_bytes) = 9]'
+check "and not in both" refuses 'Egg.spots may come from anybody, and must have max_characters' "$both" ' [(normal_form) = NORMAL_FORM_FREE, (max_characters) = 9, (max_bytes) = 9]'
 done_testing

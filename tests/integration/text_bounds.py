@@ -1,7 +1,10 @@
 #!/usr/bin/python3
-"""Every text that a request may hold has a bound in the proto, and a megabyte in any of them is refused with the field's name,
-before anybody works with it. Prints TAP."""
+"""Every text that a request may hold has a rule in the proto, and is held against it before anybody works with it: a megabyte,
+what is no UTF-8, a control character in a line and one character too many are refused with the field's name; as many of the
+longest emoji as the proto says are taken. Prints TAP."""
+import itertools
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -13,6 +16,13 @@ from tap import check, done_testing  # noqa: E402
 
 FILES = (account_pb2, graph_pb2, post_pb2, timeline_pb2, job_pb2)
 MEGABYTE = 1_000_000
+# A family of six with skin tones: one character.
+EMOJI = "\u200D".join(f"{person}{tone}" for person, tone in zip(
+    "\U0001F468\U0001F469\U0001F467\U0001F466\U0001F467\U0001F466",
+    "\U0001F3FF\U0001F3FB\U0001F3FD\U0001F3FE\U0001F3FC\U0001F3FF"))
+PLACEHOLDER = b"placeholder"
+INVALID, INTERNAL = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL
+numbers = itertools.count()
 PATIENCE_S = 60
 
 
@@ -25,31 +35,56 @@ def texts_of(descriptor, path=()):
             yield from texts_of(field.message_type, path + (field,))
 
 
-def put(message, path, value):
-    """The value at the end of the way."""
-    field, rest = path[0], path[1:]
-    repeated = field.label == field.LABEL_REPEATED
-    if rest:
-        inner = getattr(message, field.name)
-        put(inner.add() if repeated else inner, rest, value)
-        if not repeated:
-            inner.SetInParent()
-    elif repeated:
-        getattr(message, field.name).append(value)
-    else:
-        setattr(message, field.name, value)
-
-
 def make(descriptor):
     factory = getattr(message_factory, "GetMessageClass", None)
     return factory(descriptor) if factory else message_factory.MessageFactory().GetPrototype(descriptor)
 
 
+class Rule:
+    def __init__(self, field):
+        of = field.GetOptions().Extensions
+        self.form, self.bytes = of[options_pb2.normal_form], field.type == field.TYPE_BYTES
+        self.max_bytes, self.min_bytes = of[options_pb2.max_bytes], of[options_pb2.min_bytes]
+        self.max_characters = of[options_pb2.max_characters]
+        self.is_handle = self.form == options_pb2.NORMAL_FORM_HANDLE
+
+    def right(self):
+        """A text that the rule takes, another one each time."""
+        text = f"right{next(numbers)}x{os.getpid()}".ljust(self.min_bytes, "x")
+        text = text[: self.max_bytes or None]
+        return text.encode() if self.bytes else text
+
+
+def is_single_text(field):
+    is_text = field.type in (field.TYPE_STRING, field.TYPE_BYTES)
+    return is_text and field.label != field.LABEL_REPEATED and not field.containing_oneof
+
+
+def put(message, path, value):
+    """The value at the end of the way, and right texts beside the way."""
+    field, rest = path[0], path[1:]
+    for other in message.DESCRIPTOR.fields:
+        if is_single_text(other):
+            setattr(message, other.name, Rule(other).right())
+    if rest:
+        inner = getattr(message, field.name)
+        put(inner.add() if field.label == field.LABEL_REPEATED else inner, rest, value)
+    elif field.label == field.LABEL_REPEATED:
+        getattr(message, field.name).append(value)
+    else:
+        setattr(message, field.name, value)
+
+
+def request_with(method, path, value):
+    request = make(method.input_type)()
+    put(request, path, value)
+    return request.SerializeToString()
+
+
 def call(channel, method, request, metadata):
     path = f"/{method.containing_service.full_name}/{method.name}"
-    answer = make(method.output_type).FromString
     kind = ("stream" if method.client_streaming else "unary") + "_" + ("stream" if method.server_streaming else "unary")
-    rpc = getattr(channel, kind)(path, type(request).SerializeToString, answer)
+    rpc = getattr(channel, kind)(path, bytes, make(method.output_type).FromString)
     sent = iter([request]) if method.client_streaming else request
     result = rpc(sent, metadata=metadata, timeout=PATIENCE_S)
     if method.server_streaming:
@@ -65,21 +100,46 @@ def code_of(channel, method, request, metadata):
         return error.code(), error.details()
 
 
-def try_texts(channel, method, metadata):
-    for path in texts_of(method.input_type):
-        field = path[-1]
-        name = f"{method.name}: {'.'.join(f.name for f in path)}"
-        bound = field.GetOptions().Extensions[options_pb2.max_bytes]
-        if not 0 < bound < MEGABYTE:
-            check(f"{name} has a bound", bound > 0)
-            continue
-        request = make(method.input_type)()
-        value = "a" * MEGABYTE
-        put(request, path, value.encode() if field.type == field.TYPE_BYTES else value)
-        code, text = code_of(channel, method, request, metadata)
-        right = code == grpc.StatusCode.INVALID_ARGUMENT and text == \
-            f"{field.name} must be at most {bound} bytes, this has {MEGABYTE}"
-        check(f"{name} of a megabyte is refused", right, (code, text))
+def wrong_texts(rule, path):
+    """What is wrong with a text, the text, and what must be said of it, behind the field's name."""
+    most = f"must be .*{rule.max_bytes} bytes, this has {MEGABYTE}"
+    if rule.is_handle:
+        most = "must be 1 to 30 of a-z, 0-9 and _"
+        yield "of 31 letters", "a" * (rule.max_characters + 1), most
+        yield "with a blank", "a b", most
+    elif rule.max_characters:
+        most = rf"must be at most \d+ bytes, this has {MEGABYTE}"
+        many = rule.max_characters + 1
+        yield f"of {many} emoji", EMOJI * many, f"must be .*{rule.max_characters} characters, this has {many}"
+        yield "of marks", "a" + "\u0351" * 1000, "must have at most 64 bytes in a character .*, this has one of 2001"
+    if rule.form == options_pb2.NORMAL_FORM_LINE:
+        for text in ("a\x01", "a\nb", "a\u2028b"):
+            yield f"with {text!a}", text, "must be one line without control characters"
+        yield "that turns round", "a\u202Eb", "must have no bidirectional .*"
+    if rule.form == options_pb2.NORMAL_FORM_LINES:
+        yield "with a control character", "a\x01", "must have no control characters but line feeds"
+    yield "of a megabyte", b"a" * MEGABYTE if rule.bytes else "a" * MEGABYTE, most
+
+
+def try_text(channel, method, path, metadata):
+    rule = Rule(path[-1])
+    where = ".".join(field.name for field in path)
+    name = f"{method.name}: {where}"
+    if rule.max_bytes > MEGABYTE:
+        return
+    for what, text, said in wrong_texts(rule, path):
+        code, details = code_of(channel, method, request_with(method, path, text), metadata)
+        right = code == INVALID and re.fullmatch(f"{re.escape(where)} {said}", details)
+        check(f"{name} {what} is refused", right, (code, details))
+    if rule.bytes:
+        return
+    broken = request_with(method, path, PLACEHOLDER.decode()).replace(PLACEHOLDER, b"placeh\xFFlder")
+    code, details = code_of(channel, method, broken, metadata)
+    check(f"{name} that is no UTF-8 is refused", code == INTERNAL and path[-1].name in details, (code, details))
+    if rule.max_characters:
+        text = rule.right().ljust(30, "a") if rule.is_handle else EMOJI * rule.max_characters
+        code, details = code_of(channel, method, request_with(method, path, text), metadata)
+        check(f"{name} of {rule.max_characters} characters is taken", not details.startswith(where + " must"), (code, details))
 
 
 channel = connect()
@@ -89,5 +149,6 @@ for file in FILES:
         for method in service.methods:
             options = method.GetOptions()
             public = options.Extensions[options_pb2.permission] == options_pb2.PERMISSION_ANYBODY
-            try_texts(channel, method, () if public else ada.me["metadata"])
+            for path in texts_of(method.input_type):
+                try_text(channel, method, path, () if public else ada.me["metadata"])
 done_testing()

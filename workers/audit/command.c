@@ -5,13 +5,13 @@
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/domain/account/account.h"
 #include "core/process/process.h"
 #include "workers/audit/audit.h"
 #include "workers/audit/command.h"
 #include "workers/audit/command.sql.h"
 #include "workers/audit/report.h"
 #include "workers/operator/console.h"
+#include "workers/operator/named.h"
 
 /* Accounts audited together: enough for the waiting in between to cost little, few enough for their timelines to
  * stay in memory (about 20 MB). */
@@ -77,7 +77,7 @@ struct run {
 
 static int choose_one(struct fiber *self, struct domain *d, struct run *r, struct fault *fault) {
     struct account found;
-    int e = account_get_by_handle(self, d, str_from(r->account), &found, fault);
+    int e = account_named(self, d, r->account, &found, fault);
     if (e == ERR_NOT_FOUND) return fault_set(fault, e, "there is no account \"%s\"", r->account);
     if (e != 0) return e;
     r->chosen = malloc(sizeof *r->chosen);

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/domain/account/account.h"
 #include "core/process/process.h"
 #include "workers/operator/console.h"
+#include "workers/operator/named.h"
 
 struct grant {
     const char *command, *handle;
@@ -25,7 +25,7 @@ static int set(struct fiber *self, struct domain *d, void *arg) {
     const struct grant *g = arg;
     struct fault fault = {0};
     struct account account;
-    int e = account_get_by_handle(self, d, str_from(g->handle), &account, &fault);
+    int e = account_named(self, d, g->handle, &account, &fault);
     if (e == 0) e = account_set_analyst(self, d, account.id, g->on, &fault);
     if (e != 0) {
         complain(g->command, "@%s: %s", g->handle, fault.text[0] ? fault.text : error_text((enum error)e));

@@ -12,7 +12,6 @@
 #include "core/domain/account/account_internal.h"
 #include "core/event/outbox.h"
 #include "core/id/token.h"
-#include "core/text/text.h"
 
 /* ---- passwords off the loop ---------------------------------------------------------------------------- */
 
@@ -58,13 +57,6 @@ static int verify_password(struct fiber *self, struct str password, struct str h
     return 0;
 }
 
-static int check_password(struct str password, const char *field, struct fault *fault) {
-    if (password.len < PASSWORD_MIN_BYTES || password.len > PASSWORD_MAX_BYTES)
-        return fault_field(fault, ERR_INVALID_ARGUMENT, field, "%s must be %d to %d bytes", field,
-                           PASSWORD_MIN_BYTES, PASSWORD_MAX_BYTES);
-    return 0;
-}
-
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
 static void read_account(const struct pg_result *r, struct account *out) {
@@ -104,8 +96,6 @@ static int find_handle(struct fiber *self, struct domain *d, struct str handle, 
 
 int account_get_by_handle(struct fiber *self, struct domain *d, struct str handle, struct account *out,
                           struct fault *fault) {
-    if (!str_is_utf8(handle))
-        return fault_field(fault, ERR_INVALID_ARGUMENT, "handle", "handle must be UTF-8");
     struct pg_result *r;
     int e = find_handle(self, d, handle, &r, fault);
     if (e != 0) return e;
@@ -131,20 +121,6 @@ int account_summaries(struct fiber *self, struct domain *d, const int64_t *ids, 
 }
 
 /* ---- registering --------------------------------------------------------------------------------------- */
-
-static int check_registration(struct arena *a, struct account_registration *in, struct fault *fault) {
-    const char *wrong = text_check_handle(a, in->handle, &in->handle);
-    if (wrong) return fault_field(fault, ERR_INVALID_ARGUMENT, "handle", "%s", wrong);
-    int e = check_password(in->password, "password", fault);
-    if (e != 0) return e;
-    if (in->display_name.len == 0) in->display_name = in->handle;
-    wrong = text_check_line(a, "display_name", in->display_name, 1, 50, false, &in->display_name);
-    if (wrong) return fault_field(fault, ERR_INVALID_ARGUMENT, "display_name", "%s", wrong);
-    if (in->idempotency_key.len > 64)
-        return fault_field(fault, ERR_INVALID_ARGUMENT, "idempotency_key",
-                           "idempotency_key must be at most 64 bytes");
-    return 0;
-}
 
 static struct event_record account_event(struct arena *a, Event *e, Rookery__Events__V1__Event__WhatCase what,
                                          int64_t partitions) {
@@ -196,14 +172,17 @@ static int registered_before(struct fiber *self, struct domain *d, const struct 
     return 0;
 }
 
-int account_register(struct fiber *self, struct domain *d, const struct account_registration *raw,
+int account_register(struct fiber *self, struct domain *d, const struct account_registration *asked,
                      struct account *out, struct new_session *session, struct fault *fault) {
-    struct account_registration in = *raw;
+    struct account_registration in = *asked;
     char *hash;
     bool taken;
     *out = (struct account){0};
-    int e = check_registration(fiber_arena(self), &in, fault);
-    if (e == 0) e = hash_password(self, d, in.password, &hash, fault);
+    if (account_handle_is_reserved(in.handle))
+        return fault_field(fault, ERR_INVALID_ARGUMENT, "handle",
+                           "handle must not be \"" STR_FMT "\", which is reserved", STR_ARG(in.handle));
+    if (in.display_name.len == 0) in.display_name = in.handle;
+    int e = hash_password(self, d, in.password, &hash, fault);
     if (e == 0) e = insert_account(self, d, &in, hash, out, &taken, fault);
     if (e == 0 && taken) e = registered_before(self, d, &in, out, fault);
     if (e == 0) e = session_open(self, d, out->id, in.user_agent, session, fault);
@@ -216,7 +195,6 @@ int account_login(struct fiber *self, struct domain *d, struct str handle, struc
                   struct str user_agent, struct account *out, struct new_session *session,
                   struct fault *fault) {
     struct pg_result *r;
-    if (password.len > PASSWORD_MAX_BYTES) password.len = 0;
     int e = find_handle(self, d, handle, &r, fault);
     if (e != 0) return e;
     bool known = pg_rows(r) == 1, ok = false;
@@ -254,8 +232,7 @@ int account_change_password(struct fiber *self, struct domain *d, int64_t accoun
     pg_args_init(&args, fiber_arena(self));
     pg_i64(&args, account_id);
     struct pg_result *r;
-    int e = check_password(wanted, "new_password", fault);
-    if (e == 0) e = pg_exec(self, d->pg, &ACCOUNT_GET_HASH, &args, &r, fault);
+    int e = pg_exec(self, d->pg, &ACCOUNT_GET_HASH, &args, &r, fault);
     if (e != 0) return e;
     if (pg_rows(r) == 0) return fault_set(fault, ERR_UNAUTHENTICATED, "the account is gone");
     struct str old = pg_get_str(r, 0, 0);
@@ -284,12 +261,6 @@ static void text_or_null(struct pg_args *args, struct str s) {
 int account_update_profile(struct fiber *self, struct domain *d, int64_t id, struct str display_name,
                            struct str bio, struct account *out, struct fault *fault) {
     struct arena *a = fiber_arena(self);
-    const char *wrong = NULL;
-    if (display_name.ptr)
-        wrong = text_check_line(a, "display_name", display_name, 1, 50, false, &display_name);
-    if (wrong) return fault_field(fault, ERR_INVALID_ARGUMENT, "display_name", "%s", wrong);
-    if (bio.ptr) wrong = text_check_line(a, "bio", bio, 0, 160, true, &bio);
-    if (wrong) return fault_field(fault, ERR_INVALID_ARGUMENT, "bio", "%s", wrong);
     Event event = ROOKERY__EVENTS__V1__EVENT__INIT;
     int e = domain_next_id(d, &event.id, fault);
     if (e != 0) return e;

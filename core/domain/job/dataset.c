@@ -20,11 +20,7 @@
 #include "core/domain/graph/graph.h"
 #include "core/domain/job/dataset.sql.h"
 #include "core/event/outbox.h"
-#include "core/text/text.h"
 
-#define NAME_MAX_CHARACTERS 100
-#define KEY_MAX_BYTES 64
-#define SHA256_BYTES 32
 #define COLUMN_TOKENS_MAX 1000
 #define MS_PER_DAY INT64_C(86400000)
 
@@ -80,10 +76,6 @@ static int check_dialect(const Rookery__V1__CsvDialect *dialect, struct fault *f
 
 static int check_upload(const struct domain *d, const struct dataset_draft *draft, struct fault *fault) {
     int64_t most = d->config->dataset_bytes;
-    if (draft->sha256.len != SHA256_BYTES)
-        return fault_field(fault, ERR_INVALID_ARGUMENT, "header.sha256",
-                           "header.sha256 must be the %d bytes of the content's SHA-256, not %zu",
-                           SHA256_BYTES, draft->sha256.len);
     if (draft->size_bytes <= 0)
         return fault_field(fault, ERR_INVALID_ARGUMENT, "header.size_bytes",
                            "header.size_bytes must be the content's size, at least 1");
@@ -94,26 +86,10 @@ static int check_upload(const struct domain *d, const struct dataset_draft *draf
     return 0;
 }
 
-static int check_query(struct str query, struct fault *fault) {
-    if (text_is_blank(query) || query.len > DATASET_QUERY_MAX)
-        return fault_field(fault, ERR_INVALID_ARGUMENT, "query",
-                           "query must be one SELECT of at most %zu bytes", DATASET_QUERY_MAX);
-    return 0;
-}
-
-static int check_draft(struct fiber *self, const struct domain *d, struct dataset_draft *draft,
-                       struct fault *fault) {
-    const char *wrong =
-        text_check_line(fiber_arena(self), "name", draft->name, 1, NAME_MAX_CHARACTERS, false, &draft->name);
-    if (wrong) return fault_field(fault, ERR_INVALID_ARGUMENT, "name", "%s", wrong);
-    if (draft->idempotency_key.len == 0 || draft->idempotency_key.len > KEY_MAX_BYTES)
-        return fault_field(fault, ERR_INVALID_ARGUMENT, "idempotency_key",
-                           "idempotency_key must be 1 to %d bytes", KEY_MAX_BYTES);
+static int check_draft(const struct domain *d, const struct dataset_draft *draft, struct fault *fault) {
+    if (draft->source != ROOKERY__V1__DATASET_SOURCE__DATASET_SOURCE_UPLOAD) return 0;
     int e = draft->dialect ? check_dialect(draft->dialect, fault) : 0;
-    if (e != 0) return e;
-    return draft->source == ROOKERY__V1__DATASET_SOURCE__DATASET_SOURCE_UPLOAD
-               ? check_upload(d, draft, fault)
-               : check_query(draft->query, fault);
+    return e == 0 ? check_upload(d, draft, fault) : e;
 }
 
 /* ---- creating ------------------------------------------------------------------------------------------ */
@@ -227,14 +203,13 @@ static int find_or_insert(struct fiber *self, struct domain *d, const struct dat
     return e == 0 && !found ? fault_set(fault, ERR_ABORTED, "the dataset was deleted at the same time") : e;
 }
 
-int dataset_create(struct fiber *self, struct domain *d, const struct dataset_draft *raw,
+int dataset_create(struct fiber *self, struct domain *d, const struct dataset_draft *draft,
                    struct dataset_record *out, struct fault *fault) {
-    struct dataset_draft draft = *raw;
-    int e = check_draft(self, d, &draft, fault);
-    if (e == 0 && draft.source != ROOKERY__V1__DATASET_SOURCE__DATASET_SOURCE_UPLOAD)
-        e = account_require_analyst(self, d, draft.owner_id, fault);
-    if (e == 0) e = find_or_insert(self, d, &draft, out, fault);
-    if (e == 0 && !same_content(&draft, out))
+    int e = check_draft(d, draft, fault);
+    if (e == 0 && draft->source != ROOKERY__V1__DATASET_SOURCE__DATASET_SOURCE_UPLOAD)
+        e = account_require_analyst(self, d, draft->owner_id, fault);
+    if (e == 0) e = find_or_insert(self, d, draft, out, fault);
+    if (e == 0 && !same_content(draft, out))
         e = fault_field(fault, ERR_FAILED_PRECONDITION, "idempotency_key",
                         "this idempotency_key was used for another dataset");
     return e;

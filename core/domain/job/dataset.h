@@ -11,7 +11,6 @@
 
 /* Every chunk but a dataset's last has this size: so the bytes that are stored say where an upload goes on. */
 #define DATASET_CHUNK_BYTES ((size_t)256 * 1024)
-#define DATASET_QUERY_MAX ((size_t)16 * 1024)
 /* Accounts a dataset may be shared with. */
 #define DATASET_SHARES_MAX 100
 
@@ -29,6 +28,7 @@ struct dataset_record {
     struct str error;
 };
 
+/* Texts and bytes are what job.proto asks for (the rules behind decoding): sha256 has 32 bytes. */
 struct dataset_draft {
     int64_t owner_id;
     struct str name, idempotency_key;

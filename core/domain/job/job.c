@@ -11,7 +11,6 @@
 #include "core/domain/job/spec.h"
 #include "core/event/outbox.h"
 
-#define KEY_MAX_BYTES 64
 #define SPEC_MAX_BYTES ((size_t)256 * 1024)
 #define MAP_COLUMNS 2
 
@@ -173,9 +172,6 @@ static int check_maps(struct fiber *self, struct domain *d, int64_t viewer, cons
 static int check(struct fiber *self, struct domain *d, const struct draft *draft,
                  const Rookery__V1__JobSpec *spec, struct fault *fault) {
     Rookery__V1__DescribeDatasetResponse *described;
-    if (draft->key.len > KEY_MAX_BYTES)
-        return fault_field(fault, ERR_INVALID_ARGUMENT, "idempotency_key",
-                           "idempotency_key must be at most %d bytes", KEY_MAX_BYTES);
     if (draft->spec.len > SPEC_MAX_BYTES)
         return fault_field(fault, ERR_INVALID_ARGUMENT, "spec", "spec must be at most %zu bytes",
                            SPEC_MAX_BYTES);

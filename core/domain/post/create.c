@@ -1,6 +1,6 @@
 /* Creating posts: the busiest write.
  *
- *   1. The text is normalised, counted and searched for tags and mentions; a reply's parent is looked up.
+ *   1. The text is searched for tags and mentions; a reply's parent is looked up.
  *   2. The post and its outbox row are committed together with other callers' posts in one statement
  *      (pg_batcher).
  *   3. The event is published and the entry put on the author's own home timeline (P6; announce.c).
@@ -14,8 +14,6 @@
 #include "core/domain/post/post_internal.h"
 #include "core/event/outbox.h"
 #include "core/text/text.h"
-
-#define IDEMPOTENCY_KEY_MAX 64
 
 /* What one row of the batch holds. */
 struct create_row {
@@ -100,13 +98,6 @@ static int find_parent(struct fiber *self, struct domain *d, struct create_row *
     return 0;
 }
 
-static int check_key(struct str key, struct fault *fault) {
-    if (key.len > IDEMPOTENCY_KEY_MAX)
-        return fault_field(fault, ERR_INVALID_ARGUMENT, "idempotency_key",
-                           "idempotency_key must be at most %d bytes", IDEMPOTENCY_KEY_MAX);
-    return 0;
-}
-
 static void set_event(struct arena *a, struct create_row *row, const struct post_draft *draft,
                       const struct text_entities *found, int64_t partitions) {
     Rookery__Events__V1__PostCreated created = ROOKERY__EVENTS__V1__POST_CREATED__INIT;
@@ -186,11 +177,10 @@ static void describe(const struct create_row *row, struct post *out) {
 int post_create(struct fiber *self, struct domain *d, const struct post_draft *draft, struct post *out,
                 struct fault *fault) {
     struct arena *a = fiber_arena(self);
-    struct create_row row = {.author_id = draft->author_id, .reply_to_id = draft->reply_to_id};
+    struct create_row row = {
+        .author_id = draft->author_id, .text = draft->text, .reply_to_id = draft->reply_to_id};
     if (draft->idempotency_key.len > 0) row.key = draft->idempotency_key;
-    int e = check_key(draft->idempotency_key, fault);
-    if (e == 0) e = post_check_text(a, draft->text, &row.text, fault);
-    if (e == 0) e = domain_next_id(d, &row.id, fault);
+    int e = domain_next_id(d, &row.id, fault);
     if (e != 0) return e;
     e = find_parent(self, d, &row, fault);
     if (e != 0) return without_parent(self, d, &row, e, out, fault);

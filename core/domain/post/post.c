@@ -122,14 +122,12 @@ static struct str joined_tags(struct arena *a, struct str text) {
     return post_join_tags(a, tags, n);
 }
 
-int post_edit(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct str raw,
+int post_edit(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct str text,
               struct post *out, struct fault *fault) {
     struct arena *a = fiber_arena(self);
-    struct str text;
     Rookery__Events__V1__PostEdited edited = ROOKERY__EVENTS__V1__POST_EDITED__INIT;
     Event event = ROOKERY__EVENTS__V1__EVENT__INIT;
-    int e = post_check_text(a, raw, &text, fault);
-    if (e == 0) e = domain_next_id(d, &event.id, fault);
+    int e = domain_next_id(d, &event.id, fault);
     if (e != 0) return e;
     edited.post_id = post_id;
     event.actor_id = actor;

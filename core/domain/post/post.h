@@ -4,11 +4,6 @@
 
 #include "core/domain/graph/relations.h"
 
-#define POST_MAX_CHARACTERS 500 /* grapheme clusters */
-/* Of NFC text. A character may have many code points: the longest emoji take some 60 bytes, and a page of 100 such posts
- * still is below the 4 MiB that clients take. */
-#define POST_MAX_BYTES 32768
-
 struct post {
     struct entry entry; /* id, author, what it replies to or reposts */
     struct str text;    /* "" for a repost */
@@ -21,19 +16,19 @@ struct post {
 
 struct post_draft {
     int64_t author_id;
-    struct str text; /* as the client sent it */
+    struct str text; /* in the normal form that post.proto has for it */
     int64_t reply_to_id;
-    struct str idempotency_key;
-    bool author_pulled; /* is the author's audience pulled (account.pulled)? */
+    struct str idempotency_key; /* "": none */
+    bool author_pulled;         /* is the author's audience pulled (account.pulled)? */
 };
 
 /* Commits in a batch with others' posts, publishes, and puts the entry on the author's own home timeline
- * (P6). INVALID_ARGUMENT (text, idempotency_key), NOT_FOUND (reply_to_id), PERMISSION_DENIED (blocked by the
+ * (P6). NOT_FOUND (reply_to_id), PERMISSION_DENIED (blocked by the
  * one replied to), FAILED_PRECONDITION (the key was used for another text). */
 int post_create(struct fiber *self, struct domain *d, const struct post_draft *draft, struct post *out,
                 struct fault *fault);
-/* PERMISSION_DENIED for another's post; NOT_FOUND. The same text again changes nothing. Acknowledged when
- * published (P3). */
+/* text: in its normal form. PERMISSION_DENIED for another's post; NOT_FOUND. The same text again changes nothing.
+ * Acknowledged when published (P3). */
 int post_edit(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct str text,
               struct post *out, struct fault *fault);
 int post_delete(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct fault *fault);

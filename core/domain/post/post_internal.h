@@ -5,9 +5,6 @@
 #include "core/domain/post/post.h"
 #include "core/event/outbox.h"
 
-/* Normalises and checks a text; INVALID_ARGUMENT about "text". */
-int post_check_text(struct arena *a, struct str raw, struct str *text, struct fault *fault);
-
 /* Tags as the statements take them: separated by blanks (a tag has none). */
 struct str post_join_tags(struct arena *a, char *const *tags, size_t n);
 

@@ -1,4 +1,4 @@
-/* Unicode text rules: normal forms, counting, mentions, hashtags, handles and lines. */
+/* Unicode text rules: normal forms, counting, mentions, hashtags. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -111,7 +111,7 @@ static void takes_hundreds_of_thousands_of_marks_in_its_stride(void **state) {
     assert_int_equal(out.len, raw.len);
     assert_memory_equal(out.ptr, "\u0323", 2);
     assert_memory_equal(out.ptr + out.len - 2, "\u0301", 2);
-    assert_int_equal(text_count_graphemes(out), 1);
+    assert_int_equal(text_measure(out).characters, 1);
     buf_free(&raw);
 }
 
@@ -138,7 +138,7 @@ static void refuses_what_passes_the_arenas_limit(void **state) {
 /* --- counting ---------------------------------------------------------------------------------------- */
 
 static void assert_count(const char *text, size_t expected) {
-    assert_int_equal(text_count_graphemes(str_from(text)), expected);
+    assert_int_equal(text_measure(str_from(text)).characters, expected);
 }
 
 static void counts_what_a_person_counts(void **state) {
@@ -370,72 +370,7 @@ static void survives_bytes_that_are_no_utf8(void **state) {
     text_parse_entities(*state, text, &e);
     assert_int_equal(e.n_hashtags, 1);
     assert_int_equal(e.n_mentions, 1);
-    assert_int_equal(text_count_graphemes(STR("\xff\xff")), 2);
-}
-
-/* --- handles and lines ------------------------------------------------------------------------------- */
-
-static void lowers_good_handles(void **state) {
-    struct str out;
-    assert_null(text_check_handle(*state, STR("Ada_Lovelace9"), &out));
-    assert_str(out, "ada_lovelace9");
-    assert_null(text_check_handle(*state, STR("abcdefghijklmnopqrstuvwxyz0123"), &out));
-}
-
-static void refuses_bad_and_reserved_handles(void **state) {
-    static const char *const bad[] = {
-        "", "a b", "ada!", "adá", "\u212A", "abcdefghijklmnopqrstuvwxyz01234", "admin", "ROOT", "Me"};
-    struct str out;
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        assert_non_null(text_check_handle(*state, str_from(bad[i]), &out));
-    }
-    assert_non_null(text_check_handle(*state, STR("a\0b"), &out));
-    assert_string_equal(text_check_handle(*state, STR("Admin"), &out),
-                        "handle must not be \"admin\", which is reserved");
-}
-
-static const char *check_name(struct arena *a, const char *raw) {
-    struct str out;
-    return text_check_line(a, "display_name", str_from(raw), 1, 5, false, &out);
-}
-
-static void accepts_names_of_every_kind(void **state) {
-    struct str out;
-    assert_null(text_check_line(*state, "display_name", STR("Ame\u0301lie"), 1, 50, false, &out));
-    assert_str(out, "Amélie");
-    assert_null(check_name(*state, "👨‍👩‍👧‍👦🇩🇪é42"));
-    assert_null(check_name(*state, "שלום"));
-    assert_null(text_check_line(*state, "bio", STR(""), 0, 160, true, &out));
-    assert_null(text_check_line(*state, "bio", STR("two\nlines"), 0, 160, true, &out));
-}
-
-static void says_what_is_wrong_with_a_name(void **state) {
-    struct str out;
-    assert_string_equal(check_name(*state, ""), "display_name must be 1 to 5 characters, this has 0");
-    assert_string_equal(check_name(*state, "abcdef"), "display_name must be 1 to 5 characters, this has 6");
-    assert_string_equal(check_name(*state, "a\nb"), "display_name must have no control characters");
-    assert_string_equal(check_name(*state, "a\x7f"), "display_name must have no control characters");
-    assert_string_equal(check_name(*state, "a\u2028b"), "display_name must have no control characters");
-    assert_string_equal(check_name(*state, "a\u202Eb"), "display_name must have no control characters");
-    assert_string_equal(check_name(*state, " \u200B"), "display_name must not be blank");
-    assert_string_equal(check_name(*state, "\xff"), "display_name must be UTF-8 without U+0000");
-    assert_non_null(text_check_line(*state, "bio", STR("a\rb"), 0, 160, true, &out));
-}
-
-static void refuses_a_pile_of_marks(void **state) {
-    struct buf pile;
-    struct str out;
-    buf_init(&pile);
-    buf_append_char(&pile, 'Z');
-    for (int i = 0; i < 39; i++) buf_append_cstr(&pile, "\u0351");
-    assert_null(text_check_line(*state, "display_name", buf_str(&pile), 1, 5, false, &out));
-    for (int i = 0; i < 10; i++) buf_append_cstr(&pile, "\u0351");
-    assert_string_equal(text_check_line(*state, "display_name", buf_str(&pile), 1, 5, false, &out),
-                        "display_name must be at most 80 bytes");
-    for (int i = 0; i < 1000; i++) buf_append_cstr(&pile, "\u0351");
-    assert_string_equal(text_check_line(*state, "display_name", buf_str(&pile), 1, 5, false, &out),
-                        "display_name must be at most 80 bytes");
-    buf_free(&pile);
+    assert_int_equal(text_measure(STR("\xff\xff")).characters, 2);
 }
 
 int main(void) {
@@ -465,11 +400,6 @@ int main(void) {
         cmocka_unit_test(lists_each_handle_and_tag_once),
         cmocka_unit_test(keeps_at_most_64_of_each),
         cmocka_unit_test(survives_bytes_that_are_no_utf8),
-        cmocka_unit_test(lowers_good_handles),
-        cmocka_unit_test(refuses_bad_and_reserved_handles),
-        cmocka_unit_test(accepts_names_of_every_kind),
-        cmocka_unit_test(says_what_is_wrong_with_a_name),
-        cmocka_unit_test(refuses_a_pile_of_marks),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

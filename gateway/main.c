@@ -62,17 +62,15 @@ static const struct http_route ROUTES[] = {
 static int load_page_key(struct fiber *self, struct gateway *g, struct fault *fault) {
     unsigned char fresh[PAGE_TOKEN_KEY_BYTES];
     randombytes_buf(fresh, sizeof fresh);
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_bytes(&args, (struct str){(const char *)fresh, sizeof fresh});
     struct pg_result *r;
     /* Two that start at once: the loser's statement may see neither row; then it asks again. */
     for (;;) {
-        int e = pg_exec(self, g->domain.pg, &GATEWAY_PAGE_SECRET, &args, &r, fault);
+        int e = pg_ask(self, g->domain.pg, &GATEWAY_PAGE_SECRET, &r, fault,
+                       pg_bytes((struct str){(const char *)fresh, sizeof fresh}));
         if (e != 0) return e;
         if (pg_rows(r) == 1) break;
     }
-    struct str key = pg_get_str(r, 0, 0);
+    struct str key = pg_only_str(r);
     memcpy(g->page_key, key.ptr, sizeof g->page_key);
     return 0;
 }

@@ -18,12 +18,3 @@ int domain_send(struct fiber *self, struct domain *d, struct redis_batch *b) {
     redis_batch_give_back(d->redis, b);
     return e;
 }
-
-int domain_exec_ids(struct fiber *self, struct domain *d, const struct pg_stmt *stmt, int64_t first,
-                    int64_t second, struct pg_result **out, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, first);
-    pg_i64(&args, second);
-    return pg_exec(self, d->pg, stmt, &args, out, fault);
-}

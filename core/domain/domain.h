@@ -48,8 +48,4 @@ int domain_next_id(struct domain *d, int64_t *id, struct fault *fault);
 /* Sends the batch on the shared connection and waits. Takes b. 0 when every command succeeded. */
 int domain_send(struct fiber *self, struct domain *d, struct redis_batch *b);
 
-/* A statement of two bigint parameters, as many are. As pg_exec. */
-int domain_exec_ids(struct fiber *self, struct domain *d, const struct pg_stmt *stmt, int64_t first,
-                    int64_t second, struct pg_result **out, struct fault *fault);
-
 #endif

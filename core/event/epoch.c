@@ -105,25 +105,23 @@ static int get(struct fiber *self, struct domain *d, const char *key, struct str
 }
 
 static int ask_sql(struct fiber *self, struct domain *d, struct str run_id, struct look *out) {
-    struct pg_args args;
     struct pg_result *r;
-    pg_args_init(&args, fiber_arena(self));
-    pg_text(&args, run_id);
-    pg_f64(&args, PULSE_STALE_MS);
     d->epoch_watch->asking_sql = true;
-    int e = pg_exec(self, d->pg, &EPOCH_LOOK, &args, &r, NULL);
+    int e = pg_ask(self, d->pg, &EPOCH_LOOK, &r, NULL, pg_text(run_id), pg_f64(PULSE_STALE_MS));
     if (e != 0) return e;
     d->epoch_watch->asking_sql = false;
-    if (pg_rows(r) != 1) return ERR_FAILED_PRECONDITION;
-    out->now.epoch = pg_get_i64(r, 0, 0);
-    out->newest_run_id = pg_get_str(r, 0, 1);
-    out->known_before = pg_get_bool(r, 0, 2);
-    out->unused = pg_get_bool(r, 0, 3);
-    out->now.started_us = pg_get_i64(r, 0, 4);
-    out->now.lsn = pg_get_i64(r, 0, 5);
-    out->now.beat = pg_get_i64(r, 0, 6);
-    out->now_s = pg_get_i64(r, 0, 7);
-    out->superseded = pg_get_bool(r, 0, 8);
+    struct pg_row row = pg_read(r);
+    if (!pg_next(&row)) return ERR_FAILED_PRECONDITION;
+    out->now.epoch = pg_take_i64(&row);
+    out->newest_run_id = pg_take_str(&row);
+    out->known_before = pg_take_bool(&row);
+    out->unused = pg_take_bool(&row);
+    out->now.started_us = pg_take_i64(&row);
+    out->now.lsn = pg_take_i64(&row);
+    out->now.beat = pg_take_i64(&row);
+    out->now_s = pg_take_i64(&row);
+    out->superseded = pg_take_bool(&row);
+    pg_end(&row);
     return 0;
 }
 
@@ -175,15 +173,11 @@ static int open_epoch(struct fiber *self, struct domain *d, const struct look *l
     const struct redis_reply *reply;
     int e = redis_eval(self, d->redis, &RAISE, str_from(KEY_EPOCH), &number, 1, &reply);
     if (e != 0) return e;
-    struct pg_args args;
+    struct pg_args args, who;
     pg_args_init(&args, a);
-    pg_i64(&args, n);
-    pg_text(&args, run_id);
-    pg_i64(&args, l->now.epoch);
-    struct pg_args who;
+    pg_args_add(&args, pg_i64(n), pg_text(run_id), pg_i64(l->now.epoch));
     pg_args_init(&who, a);
-    pg_i64(&who, n);
-    pg_text(&who, run_id);
+    pg_args_add(&who, pg_i64(n), pg_text(run_id));
     const struct pg_call calls[] = {{&EPOCH_LOCK_OPENING, NULL}, {&EPOCH_OPEN, &args}, {&EPOCH_OPENED, &who}};
     return pg_exec_all(self, d->pg, calls, 3, NULL, NULL);
 }
@@ -276,19 +270,17 @@ static bool is_known(const struct domain *d) {
 /* In which nobody beats that we see: not while PostgreSQL does not answer. */
 static void watch_beats(struct fiber *self, struct domain *d) {
     struct epoch_watch *w = d->epoch_watch;
-    struct pg_args args;
     struct pg_result *r;
     int64_t asked_ns = clock_mono_ns();
     fiber_set_deadline_ns(self, asked_ns + LOOK_MS * NS_PER_MS);
-    if (pg_exec(self, d->pg, &EPOCH_BEATS, NULL, &r, NULL) == 0) {
+    if (pg_ask(self, d->pg, &EPOCH_BEATS, &r, NULL) == 0) {
         bool gap = asked_ns - w->heard_ns > 3 * LOOK_MS * NS_PER_MS;
-        if (gap || pg_get_i64(r, 0, 0) != w->beats) w->silent_ns = clock_mono_ns();
-        w->beats = pg_get_i64(r, 0, 0);
+        int64_t beats = pg_only_i64(r);
+        if (gap || beats != w->beats) w->silent_ns = clock_mono_ns();
+        w->beats = beats;
         w->heard_ns = asked_ns;
-        pg_args_init(&args, fiber_arena(self));
-        pg_i64(&args, w->beats);
         if (asked_ns - w->silent_ns > PULSE_STALE_MS * NS_PER_MS &&
-            pg_exec(self, d->pg, &EPOCH_ABANDON, &args, &r, NULL) == 0 && pg_affected(r) > 0)
+            pg_ask(self, d->pg, &EPOCH_ABANDON, &r, NULL, pg_i64(beats)) == 0 && pg_affected(r) > 0)
             log_warn(d->log, "no process reaches Redis: reading timelines from PostgreSQL until one does");
     }
     fiber_set_deadline_ns(self, 0);

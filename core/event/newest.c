@@ -22,22 +22,19 @@ struct newest {
 };
 
 static int ask(struct fiber *self, struct newest *n) {
-    struct pg_args args;
     struct pg_result *r;
-    pg_args_init(&args, fiber_arena(self));
-    pg_f64(&args, (double)n->known_within_ms);
     fiber_set_deadline_ns(self, clock_mono_ns() + LIMIT_MS * NS_PER_MS);
-    int e = pg_exec(self, n->domain->pg, &EPOCH_NEWEST, &args, &r, NULL);
+    int e = pg_ask(self, n->domain->pg, &EPOCH_NEWEST, &r, NULL, pg_f64((double)n->known_within_ms));
     fiber_set_deadline_ns(self, 0);
     if (e == ERR_DEADLINE_EXCEEDED) e = ERR_UNAVAILABLE; /* it was not the caller's */
     if (e != 0) return e;
     n->answer = (struct newest_epoch){0};
-    if (pg_rows(r) == 1)
-        n->answer = (struct newest_epoch){
-            .epoch = pg_get_i64(r, 0, 0),
-            .superseded = pg_get_bool(r, 0, 1),
-            .young_ms = pg_get_i64(r, 0, 2),
-        };
+    struct pg_row row = pg_read(r);
+    if (!pg_next(&row)) return 0;
+    n->answer.epoch = pg_take_i64(&row);
+    n->answer.superseded = pg_take_bool(&row);
+    n->answer.young_ms = pg_take_i64(&row);
+    pg_end(&row);
     return 0;
 }
 

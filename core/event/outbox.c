@@ -54,12 +54,6 @@ struct event_record job_message_encode(struct arena *a, const JobMessage *m, int
     };
 }
 
-void outbox_args(struct pg_args *args, const struct event_record *e) {
-    pg_i64(args, e->id);
-    pg_i32(args, e->partition);
-    pg_bytes(args, e->payload);
-}
-
 void outbox_add_command(struct redis_batch *b, const struct event_record *e, bool relayed) {
     char key[KEY_MAX];
     bool settled = relayed && e->settled_epoch > 0;
@@ -102,13 +96,9 @@ static bool mark_some(struct fiber *self, struct outbox *o) {
     if (n == 0) return false;
     int64_t lowest, highest;
     ids_bounds(o->published.v, n, &lowest, &highest);
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64_array(&args, o->published.v, n);
-    pg_i64(&args, lowest);
-    pg_i64(&args, highest);
-    pg_i64(&args, o->epochs.v[0]);
-    if (pg_exec(self, o->domain->pg, &OUTBOX_MARK_PUBLISHED, &args, NULL, NULL) != 0) return false;
+    if (pg_ask(self, o->domain->pg, &OUTBOX_MARK_PUBLISHED, NULL, NULL, pg_i64_array(o->published.v, n),
+               pg_i64(lowest), pg_i64(highest), pg_i64(o->epochs.v[0])) != 0)
+        return false;
     forget_first(&o->published, n);
     forget_first(&o->epochs, n);
     return true;

@@ -75,8 +75,8 @@ void outbox_add_own_delivery(struct redis_batch *b, struct str timeline_key, int
 /* XADD of one event to a batch. What is not relayed is new, so not settled. */
 void outbox_add_command(struct redis_batch *b, const struct event_record *e, bool relayed);
 
-/* Adds the outbox row's parameters (id, partition, payload) in that order; the stream is the statement's to
+/* The outbox row's values (id, partition, payload) in that order, for pg_ask and pg_args_add; the stream is the statement's to
  * say, and STREAM_EVENTS by default. */
-void outbox_args(struct pg_args *args, const struct event_record *e);
+#define OUTBOX_ROW(event) pg_i64((event)->id), pg_i32((event)->partition), pg_bytes((event)->payload)
 
 #endif

@@ -49,23 +49,17 @@ void impressions_note(struct impressions *m, int64_t viewer_id, const struct cac
 }
 
 static void write_noted(struct fiber *self, struct impressions *m) {
-    struct pg_args args;
     size_t n = m->n;
     if (n == 0) return;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64_array(&args, m->posts, n);
-    pg_i64_array(&args, m->viewers, n);
-    m->n = 0; /* they are in args; others may be noted while we wait */
-    int e = pg_exec(self, m->domain->pg, &IMPRESSIONS_INSERT, &args, NULL, NULL);
+    m->n = 0; /* they are copied before the fiber waits; others may be noted meanwhile */
+    int e = pg_ask(self, m->domain->pg, &IMPRESSIONS_INSERT, NULL, NULL, pg_i64_array(m->posts, n),
+                   pg_i64_array(m->viewers, n));
     (e == 0 ? m->written : m->dropped)->value += n;
 }
 
 static void drop_old(struct fiber *self, struct impressions *m) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, m->domain->config->impression_days);
-    pg_i64(&args, DROP_MAX);
-    pg_exec(self, m->domain->pg, &IMPRESSIONS_DROP_OLD, &args, NULL, NULL); /* failing: the next time */
+    pg_ask(self, m->domain->pg, &IMPRESSIONS_DROP_OLD, NULL, NULL, pg_i64(m->domain->config->impression_days),
+           pg_i64(DROP_MAX)); /* failing: the next time */
 }
 
 static void write_on(struct fiber *self, void *arg) {

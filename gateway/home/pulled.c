@@ -112,12 +112,11 @@ static int load_set(struct fiber *self, struct gateway *g, struct fault *fault) 
     struct pulled *p = g->pulled;
     uint64_t begun = p->forgotten;
     int64_t asked_ns = clock_mono_ns();
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
     struct pg_result *r;
-    int e = pg_exec(self, g->domain.pg, &PULLED_AUTHORS, &args, &r, fault);
+    int e = pg_ask(self, g->domain.pg, &PULLED_AUTHORS, &r, fault);
     if (e != 0) return e;
-    for (int i = 0; i < pg_rows(r); i++) ring_of(p, pg_get_i64(r, i, 0));
+    struct pg_row row = pg_read(r);
+    while (pg_next(&row)) ring_of(p, pg_take_i64(&row));
     p->set_loaded = begun == p->forgotten;
     p->asked_ns = asked_ns;
     return 0;

@@ -89,51 +89,48 @@ static int choose_one(struct fiber *self, struct domain *d, struct run *r, struc
 }
 
 static int choose_some(struct fiber *self, struct domain *d, struct run *r, struct fault *fault) {
-    struct pg_args args;
     struct pg_result *rows;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, r->sample);
-    int e = pg_exec(self, d->pg, &AUDIT_CHOOSE, &args, &rows, fault);
+    int e = pg_ask(self, d->pg, &AUDIT_CHOOSE, &rows, fault, pg_i64(r->sample));
     if (e != 0) return e;
     r->n_chosen = (size_t)pg_rows(rows);
     r->chosen = calloc(r->n_chosen + 1, sizeof *r->chosen);
     if (!r->chosen) return fault_set(fault, ERR_OVERLOADED, "not enough memory");
-    for (size_t i = 0; i < r->n_chosen; i++) r->chosen[i] = pg_get_i64(rows, (int)i, 0);
+    struct pg_row row = pg_read(rows);
+    for (size_t i = 0; pg_next(&row); i++) r->chosen[i] = pg_take_i64(&row);
     r->total = (int64_t)r->n_chosen;
     return 0;
 }
 
 static int choose_all(struct fiber *self, struct domain *d, struct run *r, struct fault *fault) {
-    struct pg_args args;
     struct pg_result *rows;
-    pg_args_init(&args, fiber_arena(self));
-    int e = pg_exec(self, d->pg, &AUDIT_COUNT_ACCOUNTS, &args, &rows, fault);
-    if (e == 0) r->total = pg_get_i64(rows, 0, 0);
+    int e = pg_ask(self, d->pg, &AUDIT_COUNT_ACCOUNTS, &rows, fault);
+    if (e == 0) r->total = pg_only_i64(rows);
     return e;
+}
+
+static int next_of_chosen(struct fiber *self, struct domain *d, struct run *r, struct pg_result **rows,
+                          struct fault *fault) {
+    size_t left = r->n_chosen - r->next_chosen, n = left < TOGETHER ? left : TOGETHER;
+    const int64_t *ids = r->chosen + r->next_chosen;
+    r->next_chosen += n;
+    return pg_ask(self, d->pg, &AUDIT_OF_CHOSEN, rows, fault, pg_i64_array(ids, n));
 }
 
 /* The next accounts; none at the end. */
 static int next_accounts(struct fiber *self, struct domain *d, struct run *r, struct audit_account **out,
                          size_t *n, struct fault *fault) {
     struct arena *a = fiber_arena(self);
-    struct pg_args args;
     struct pg_result *rows;
-    pg_args_init(&args, a);
-    if (r->chosen) {
-        size_t left = r->n_chosen - r->next_chosen, take = left < TOGETHER ? left : TOGETHER;
-        pg_i64_array(&args, r->chosen + r->next_chosen, take);
-        r->next_chosen += take;
-    } else {
-        pg_i64(&args, r->last_id);
-        pg_i64(&args, TOGETHER);
-    }
-    int e = pg_exec(self, d->pg, r->chosen ? &AUDIT_OF_CHOSEN : &AUDIT_NEXT_OF_ALL, &args, &rows, fault);
+    int e = r->chosen
+                ? next_of_chosen(self, d, r, &rows, fault)
+                : pg_ask(self, d->pg, &AUDIT_NEXT_OF_ALL, &rows, fault, pg_i64(r->last_id), pg_i64(TOGETHER));
     if (e != 0) return e;
-    *n = (size_t)pg_rows(rows);
-    *out = ARENA_ARRAY(a, struct audit_account, *n);
-    for (size_t i = 0; i < *n; i++) {
-        r->last_id = pg_get_i64(rows, (int)i, 0);
-        (*out)[i] = (struct audit_account){.id = r->last_id, .handle = pg_get_str(rows, (int)i, 1)};
+    struct pg_row row = pg_read(rows);
+    *out = ARENA_ARRAY(a, struct audit_account, (size_t)pg_rows(rows));
+    for (*n = 0; pg_next(&row); ++*n) {
+        struct audit_account *account = &(*out)[*n];
+        account->id = r->last_id = pg_take_i64(&row);
+        account->handle = pg_take_str(&row);
     }
     return 0;
 }

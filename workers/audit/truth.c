@@ -16,16 +16,16 @@
 
 int audit_expected(struct fiber *self, struct domain *d, int64_t account_id, struct audit_view *out,
                    struct fault *fault) {
-    struct pg_args args;
     struct pg_result *r;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, account_id);
-    pg_i64(&args, AUDIT_DEPTH);
-    int e = pg_exec(self, d->pg, &AUDIT_EXPECTED, &args, &r, fault);
+    int e = pg_ask(self, d->pg, &AUDIT_EXPECTED, &r, fault, pg_i64(account_id), pg_i64(AUDIT_DEPTH));
     if (e != 0) return e;
-    for (int i = 0; i < pg_rows(r); i++) {
-        struct audit_entry entry = {pg_get_i64(r, i, 0), pg_get_i64(r, i, 1), (int32_t)pg_get_i64(r, i, 2),
-                                    pg_get_bool(r, i, 3)};
+    struct pg_row row = pg_read(r);
+    while (pg_next(&row)) {
+        struct audit_entry entry = {0};
+        entry.id = pg_take_i64(&row);
+        entry.author_id = pg_take_i64(&row);
+        entry.edit_count = pg_take_i32(&row);
+        entry.pulled = pg_take_bool(&row);
         audit_view_add(out, &entry);
     }
     return 0;
@@ -65,23 +65,15 @@ int audit_sessions_open(struct fiber *self, struct domain *d, struct audit_sessi
         accounts[i] = sessions[i].account_id;
         hashes[i] = (struct str){(const char *)hash, TOKEN_HASH_BYTES};
     }
-    struct pg_args args;
-    pg_args_init(&args, a);
-    pg_i64_array(&args, ids, n);
-    pg_i64_array(&args, accounts, n);
-    pg_bytes_array(&args, hashes, n);
-    pg_i32(&args, SESSION_LIFE_S);
-    return pg_exec(self, d->pg, &AUDIT_OPEN_SESSIONS, &args, NULL, fault);
+    return pg_ask(self, d->pg, &AUDIT_OPEN_SESSIONS, NULL, fault, pg_i64_array(ids, n),
+                  pg_i64_array(accounts, n), pg_bytes_array(hashes, n), pg_i32(SESSION_LIFE_S));
 }
 
 void audit_sessions_close(struct fiber *self, struct domain *d, const struct audit_session *sessions,
                           size_t n) {
     int64_t *ids = ARENA_ARRAY(fiber_arena(self), int64_t, n);
     for (size_t i = 0; i < n; i++) ids[i] = sessions[i].id;
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64_array(&args, ids, n);
-    pg_exec(self, d->pg, &AUDIT_CLOSE_SESSIONS, &args, NULL, NULL);
+    pg_ask(self, d->pg, &AUDIT_CLOSE_SESSIONS, NULL, NULL, pg_i64_array(ids, n));
 }
 
 /* ---- the crew ------------------------------------------------------------------------------------------ */

@@ -95,34 +95,19 @@ static void rows_init(struct rows *r, struct arena *a, size_t n) {
     };
 }
 
-/* So that PostgreSQL looks into few of the outbox's partitions. */
-static void add_bounds(struct pg_args *args, const int64_t *ids, size_t n) {
-    int64_t lowest, highest;
-    ids_bounds(ids, n, &lowest, &highest);
-    pg_i64(args, lowest);
-    pg_i64(args, highest);
-}
-
 static int handle(struct fiber *self, struct worker *w, const struct batch *b, struct fault *fault) {
     struct rows r;
     rows_init(&r, fiber_arena(self), 4 * b->n); /* a block may need four */
     for (size_t i = 0; i < b->n; i++)
         if (!b->items[i].event->repeat) count_event(&r, b->items[i].event);
     if (r.n == 0) return 0;
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64_array(&args, r.event, r.n);
-    pg_i64_array(&args, r.post, r.n);
-    pg_i32_array(&args, r.likes, r.n);
-    pg_i32_array(&args, r.reposts, r.n);
-    pg_i32_array(&args, r.replies, r.n);
-    pg_i64_array(&args, r.account, r.n);
-    pg_i32_array(&args, r.posts, r.n);
-    pg_i32_array(&args, r.following, r.n);
-    pg_i32_array(&args, r.followers, r.n);
-    add_bounds(&args, r.event, r.n);
-    pg_i64(&args, EPOCH_SLACK_S);
-    return pg_exec(self, w->domain.pg, &COUNTS_APPLY, &args, NULL, fault);
+    int64_t lowest, highest; /* so that PostgreSQL looks into few of the outbox's partitions */
+    ids_bounds(r.event, r.n, &lowest, &highest);
+    return pg_ask(self, w->domain.pg, &COUNTS_APPLY, NULL, fault, pg_i64_array(r.event, r.n),
+                  pg_i64_array(r.post, r.n), pg_i32_array(r.likes, r.n), pg_i32_array(r.reposts, r.n),
+                  pg_i32_array(r.replies, r.n), pg_i64_array(r.account, r.n), pg_i32_array(r.posts, r.n),
+                  pg_i32_array(r.following, r.n), pg_i32_array(r.followers, r.n), pg_i64(lowest),
+                  pg_i64(highest), pg_i64(EPOCH_SLACK_S));
 }
 
 /* Counts are shown from caches that keep them for two seconds. */

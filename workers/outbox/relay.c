@@ -43,19 +43,15 @@ static int reopen(struct fiber *self, struct worker *w, const struct window *t, 
     int64_t lowest = 0, n = REOPEN_BATCH;
     *events = 0;
     while (n == REOPEN_BATCH) {
-        struct pg_args args;
         struct pg_result *r;
-        pg_args_init(&args, fiber_arena(self));
-        pg_i64(&args, lowest);
-        pg_i64(&args, t->from_ms);
-        pg_i64(&args, t->to_ms);
-        pg_i64(&args, REOPEN_BATCH);
-        pg_i64(&args, t->settled_ms);
-        pg_i64(&args, t->epoch);
-        int e = pg_exec(self, w->domain.pg, &RELAY_REOPEN, &args, &r, NULL);
+        int e = pg_ask(self, w->domain.pg, &RELAY_REOPEN, &r, NULL, pg_i64(lowest), pg_i64(t->from_ms),
+                       pg_i64(t->to_ms), pg_i64(REOPEN_BATCH), pg_i64(t->settled_ms), pg_i64(t->epoch));
         if (e != 0) return e;
-        n = pg_get_i64(r, 0, 0);
-        lowest = pg_get_i64(r, 0, 1);
+        struct pg_row row = pg_read(r);
+        pg_next(&row);
+        n = pg_take_i64(&row);
+        lowest = pg_take_i64(&row);
+        pg_end(&row);
         *events += n;
     }
     return 0;
@@ -63,22 +59,23 @@ static int reopen(struct fiber *self, struct worker *w, const struct window *t, 
 
 /* A crash before the epoch is marked has all of it done again: events come once more, and change nothing. */
 static int reopen_window(struct fiber *self, struct worker *w) {
-    struct pg_args args;
     struct pg_result *r;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, epoch_now(&w->domain));
-    pg_i32(&args, RELAY_WINDOW_S);
-    pg_f64(&args, EPOCH_SLACK_S);
-    int e = pg_exec(self, w->domain.pg, &RELAY_NEW_EPOCHS, &args, &r, NULL);
-    if (e != 0 || pg_rows(r) == 0) return e;
-    int64_t events = 0;
-    const struct window t = {pg_get_i64(r, 0, 0), pg_get_i64(r, 0, 1), pg_get_i64(r, 0, 2),
-                             pg_get_i64(r, 0, 4)};
-    if (pg_get_bool(r, 0, 3)) e = reopen(self, w, &t, &events);
+    int e = pg_ask(self, w->domain.pg, &RELAY_NEW_EPOCHS, &r, NULL, pg_i64(epoch_now(&w->domain)),
+                   pg_i32(RELAY_WINDOW_S), pg_f64(EPOCH_SLACK_S));
     if (e != 0) return e;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, t.epoch);
-    e = pg_exec(self, w->domain.pg, &RELAY_REOPENED, &args, NULL, NULL);
+    struct pg_row row = pg_read(r);
+    if (!pg_next(&row)) return 0;
+    int64_t events = 0;
+    struct window t;
+    t.epoch = pg_take_i64(&row);
+    t.from_ms = pg_take_i64(&row);
+    t.to_ms = pg_take_i64(&row);
+    bool one_before = pg_take_bool(&row);
+    t.settled_ms = pg_take_i64(&row);
+    pg_end(&row);
+    if (one_before) e = reopen(self, w, &t, &events);
+    if (e != 0) return e;
+    e = pg_ask(self, w->domain.pg, &RELAY_REOPENED, NULL, NULL, pg_i64(t.epoch));
     if (e == 0)
         log_info(w->domain.log, "republished the outbox window to a new Redis", LOG_I("events", events));
     return e;
@@ -96,16 +93,18 @@ static void add_own_delivery(struct fiber *self, struct redis_batch *b, const st
         outbox_add_own_delivery(b, key_timeline(key, epoch, e->actor_id), e->post_created->post_id);
 }
 
-static int publish(struct fiber *self, struct worker *w, const struct pg_result *rows, int64_t epoch) {
+/* Writes down the ids. */
+static int publish(struct fiber *self, struct worker *w, const struct pg_result *rows, int64_t epoch,
+                   int64_t *ids) {
     struct redis_batch *b = redis_batch_new();
-    for (int i = 0; i < pg_rows(rows); i++) {
-        struct event_record e = {
-            .id = pg_get_i64(rows, i, 0),
-            .partition = (int)pg_get_i64(rows, i, 1),
-            .payload = pg_get_str(rows, i, 2),
-            .stream = (enum stream_number)pg_get_i64(rows, i, 3),
-            .settled_epoch = pg_get_i64(rows, i, 4),
-        };
+    struct pg_row row = pg_read(rows);
+    while (pg_next(&row)) {
+        struct event_record e = {0};
+        *ids++ = e.id = pg_take_i64(&row);
+        e.partition = pg_take_i32(&row);
+        e.payload = pg_take_str(&row);
+        e.stream = (enum stream_number)pg_take_i64(&row);
+        e.settled_epoch = pg_take_i64(&row);
         if (e.stream == STREAM_EVENTS) e.kind = event_payload_kind(e.payload);
         add_own_delivery(self, b, &e, epoch);
         outbox_add_command(b, &e, true);
@@ -114,37 +113,27 @@ static int publish(struct fiber *self, struct worker *w, const struct pg_result 
 }
 
 /* Not when a newer Redis has come meanwhile: it has not been told. */
-static int mark(struct fiber *self, struct worker *w, const struct pg_result *rows, int64_t epoch) {
-    int n = pg_rows(rows);
-    int64_t *ids = ARENA_ARRAY(fiber_arena(self), int64_t, (size_t)n);
-    for (int i = 0; i < n; i++) ids[i] = pg_get_i64(rows, i, 0);
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64_array(&args, ids, (size_t)n);
-    pg_i64(&args, ids[0]);
-    pg_i64(&args, ids[n - 1]);
-    pg_i64(&args, epoch);
+static int mark(struct fiber *self, struct worker *w, const int64_t *ids, size_t n, int64_t epoch) {
     struct pg_result *r;
-    int e = pg_exec(self, w->domain.pg, &RELAY_MARK, &args, &r, NULL);
+    int e = pg_ask(self, w->domain.pg, &RELAY_MARK, &r, NULL, pg_i64_array(ids, n), pg_i64(ids[0]),
+                   pg_i64(ids[n - 1]), pg_i64(epoch));
     return e == 0 && pg_affected(r) == 0 ? ERR_ABORTED : e;
 }
 
 /* One batch of rows from this id on; *n is how many there were. */
 static int relay_some(struct fiber *self, struct worker *w, struct counter *relayed, int64_t from_id,
                       int *n) {
-    struct pg_args args;
     struct pg_result *rows;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, snowflake_floor(domain_now_ms(&w->domain) - GRACE_MS));
-    pg_i32(&args, BATCH);
-    pg_i64(&args, from_id);
     *n = 0;
     int64_t epoch = epoch_now(&w->domain);
     if (epoch == 0) return ERR_UNAVAILABLE; /* what is put on this Redis could not be marked */
-    int e = pg_exec(self, w->domain.pg, &RELAY_UNPUBLISHED, &args, &rows, NULL);
+    int e =
+        pg_ask(self, w->domain.pg, &RELAY_UNPUBLISHED, &rows, NULL,
+               pg_i64(snowflake_floor(domain_now_ms(&w->domain) - GRACE_MS)), pg_i32(BATCH), pg_i64(from_id));
     if (e != 0 || pg_rows(rows) == 0) return e;
-    e = publish(self, w, rows, epoch);
-    if (e == 0) e = mark(self, w, rows, epoch);
+    int64_t *ids = ARENA_ARRAY(fiber_arena(self), int64_t, (size_t)pg_rows(rows));
+    e = publish(self, w, rows, epoch, ids);
+    if (e == 0) e = mark(self, w, ids, (size_t)pg_rows(rows), epoch);
     if (e != 0) return e;
     *n = pg_rows(rows);
     relayed->value += (uint64_t)*n;

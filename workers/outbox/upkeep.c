@@ -59,12 +59,12 @@ static int64_t run(struct fiber *self, struct upkeep *u, const struct pg_stmt *s
     struct pg_result *r;
     struct fault fault = {0};
     pg_args_init(&args, fiber_arena(self));
-    if (n > 0) pg_i32(&args, a);
-    if (n > 1) pg_i32(&args, b);
+    if (n > 0) pg_args_add(&args, pg_i32(a));
+    if (n > 1) pg_args_add(&args, pg_i32(b));
     int e = pg_exec(self, u->worker->domain.pg, stmt, &args, &r, &fault);
     if (e != 0 && !error_retryable((enum error)e))
         log_warn(u->worker->domain.log, "upkeep", LOG_S("statement", stmt->name), LOG_S("why", fault.text));
-    return e != 0 || pg_rows(r) == 0 ? -1 : pg_get_i64(r, 0, 0);
+    return e != 0 || pg_rows(r) == 0 ? -1 : pg_only_i64(r);
 }
 
 /* ---- how far the roles have come ----------------------------------------------------------------------- */
@@ -88,26 +88,20 @@ static int count_letters(struct fiber *self, struct domain *d, struct letters *o
 
 /* The database's clock, Unix ms; -1 while progress cannot be told. */
 static int64_t begin_progress(struct fiber *self, struct domain *d, int64_t epoch) {
-    struct pg_args args;
     struct pg_result *r;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, epoch);
-    bool known =
-        epoch != 0 && pg_exec(self, d->pg, &UPKEEP_BEGIN_PROGRESS, &args, &r, NULL) == 0 && pg_rows(r) == 1;
-    return known ? pg_get_i64(r, 0, 0) : -1;
+    bool known = epoch != 0 && pg_ask(self, d->pg, &UPKEEP_BEGIN_PROGRESS, &r, NULL, pg_i64(epoch)) == 0 &&
+                 pg_rows(r) == 1;
+    return known ? pg_only_i64(r) : -1;
 }
 
 /* True when everything published up to now has been processed, and no dead letter is left or was made meanwhile. */
 static bool note_progress(struct fiber *self, struct domain *d) {
-    struct pg_args args;
     struct letters before, after;
     int64_t epoch = epoch_now(d), until_ms = begin_progress(self, d, epoch);
     if (until_ms < 0 || count_letters(self, d, &before) != 0) return false;
     if (backlog_await_processed(self, d, AWAIT_MS) != 0) return false;
     if (count_letters(self, d, &after) != 0 || epoch_now(d) != epoch) return false;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, until_ms);
-    if (pg_exec(self, d->pg, &UPKEEP_SET_PROGRESS, &args, NULL, NULL) != 0) return false;
+    if (pg_ask(self, d->pg, &UPKEEP_SET_PROGRESS, NULL, NULL, pg_i64(until_ms)) != 0) return false;
     return before.kept == 0 && after.kept == 0 && before.ever == after.ever;
 }
 

@@ -34,18 +34,17 @@ struct unpublished {
     int64_t rows, oldest_ms;
 };
 static int measure_outbox(struct fiber *self, struct domain *d, struct unpublished out[static N_STREAMS]) {
-    struct pg_args args;
     struct pg_result *r;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, snowflake_floor(domain_now_ms(d) - GRACE_MS));
     for (int i = 0; i < N_STREAMS; i++) out[i] = (struct unpublished){.oldest_ms = INT64_MAX};
-    int e = pg_exec(self, d->pg, &BACKLOG_UNPUBLISHED, &args, &r, NULL);
+    int e = pg_ask(self, d->pg, &BACKLOG_UNPUBLISHED, &r, NULL,
+                   pg_i64(snowflake_floor(domain_now_ms(d) - GRACE_MS)));
     if (e != 0) return e;
-    for (int row = 0; row < pg_rows(r); row++) {
-        int64_t stream = pg_get_i64(r, row, 0);
+    struct pg_row row = pg_read(r);
+    while (pg_next(&row)) {
+        int64_t stream = pg_take_i64(&row), rows = pg_take_i64(&row), oldest_id = pg_take_i64(&row);
         if (stream < 0 || stream >= N_STREAMS) continue;
-        out[stream].rows = pg_get_i64(r, row, 1);
-        out[stream].oldest_ms = snowflake_time_ms(pg_get_i64(r, row, 2));
+        out[stream].rows = rows;
+        out[stream].oldest_ms = snowflake_time_ms(oldest_id);
     }
     return 0;
 }
@@ -206,16 +205,13 @@ static int wait_for(struct fiber *self, struct settling *s, settled_fn *fn) {
 
 static bool all_published(struct fiber *self, struct settling *s) {
     struct pg *pg = s->domain->pg;
-    struct pg_args args;
     struct pg_result *r;
-    pg_args_init(&args, fiber_arena(self));
     if (!s->newest_known) {
-        if (pg_exec(self, pg, &BACKLOG_NEWEST, &args, &r, NULL) != 0) return false;
-        s->newest = pg_get_i64(r, 0, 0);
+        if (pg_ask(self, pg, &BACKLOG_NEWEST, &r, NULL) != 0) return false;
+        s->newest = pg_only_i64(r);
         s->newest_known = true;
     }
-    pg_i64(&args, s->newest);
-    return pg_exec(self, pg, &BACKLOG_UNPUBLISHED_UP_TO, &args, &r, NULL) == 0 && !pg_get_bool(r, 0, 0);
+    return pg_ask(self, pg, &BACKLOG_UNPUBLISHED_UP_TO, &r, NULL, pg_i64(s->newest)) == 0 && !pg_only_bool(r);
 }
 
 static bool group_passed(struct fiber *self, struct settling *s) {

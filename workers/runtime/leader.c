@@ -3,11 +3,8 @@
 #include "workers/runtime/leader.sql.h"
 
 bool leader_lead(struct fiber *self, struct worker *w, const char *name, int lease_s) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_text(&args, str_from(name));
-    pg_text(&args, str_from(w->consumer));
-    pg_i32(&args, lease_s);
     struct pg_result *r;
-    return pg_exec(self, w->domain.pg, &LEADER_LEAD, &args, &r, NULL) == 0 && pg_rows(r) == 1;
+    return pg_ask(self, w->domain.pg, &LEADER_LEAD, &r, NULL, pg_text(str_from(name)),
+                  pg_text(str_from(w->consumer)), pg_i32(lease_s)) == 0 &&
+           pg_rows(r) == 1;
 }

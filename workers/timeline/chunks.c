@@ -72,19 +72,15 @@ void chunks_add_undivided(struct redis_batch *b, int64_t epoch, const Event *e, 
 
 static int next_ranges(struct fiber *self, struct domain *d, int64_t author_id, int64_t behind, int64_t limit,
                        struct pg_result **out, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, author_id);
-    pg_i64(&args, behind);
-    pg_i64(&args, d->config->chunk_audience);
-    pg_i64(&args, limit);
-    return pg_exec(self, d->pg, &CHUNKS_RANGES, &args, out, fault);
+    return pg_ask(self, d->pg, &CHUNKS_RANGES, out, fault, pg_i64(author_id), pg_i64(behind),
+                  pg_i64(d->config->chunk_audience), pg_i64(limit));
 }
 
 /* Step by step, each twice as long as the one before: others deliver the first ranges while the next are found. */
 static int divide(struct fiber *self, struct worker *w, const Chunk *whole, struct fault *fault) {
     struct domain *d = &w->domain;
-    int partitions = (int)d->config->partitions, n = 0, found = 0;
+    int partitions = (int)d->config->partitions, found = 0; /* ranges */
+    int first_partition = event_partition(whole->entry_id, partitions);
     Chunk part = *whole;
     part.undivided = false;
     int64_t step = FIRST_RANGES;
@@ -94,12 +90,14 @@ static int divide(struct fiber *self, struct worker *w, const Chunk *whole, stru
         if (e != 0) return e;
         struct redis_batch *b = redis_batch_new();
         more = pg_rows(r) == step;
-        found += pg_rows(r);
-        for (int i = 0; i < pg_rows(r) + !more; i++, n++) {
-            part.last_follower_id = i < pg_rows(r) ? pg_get_i64(r, i, 0) : whole->last_follower_id;
-            add_task(b, (event_partition(whole->entry_id, partitions) + n) % partitions, &part);
-            if (i < pg_rows(r)) part.first_follower_id = part.last_follower_id + 1;
+        struct pg_row row = pg_read(r);
+        while (pg_next(&row)) {
+            part.last_follower_id = pg_take_i64(&row);
+            add_task(b, (first_partition + found++) % partitions, &part);
+            part.first_follower_id = part.last_follower_id + 1;
         }
+        part.last_follower_id = whole->last_follower_id;
+        if (!more) add_task(b, (first_partition + found) % partitions, &part);
         e = domain_send(self, d, b);
         if (e != 0) return e;
     }

@@ -116,11 +116,11 @@ const struct ids *followers_of(const struct followers *f, int64_t account_id, bo
 
 /* ---- loading ---- */
 
-static void store(struct followers *f, const struct pg_result *r, int row, struct arena *a) {
-    struct follower_list *l = idmap_get(&f->lists, pg_get_i64(r, row, 0));
-    int64_t version = pg_get_i64(r, row, 1), *v;
+static void store(struct followers *f, struct pg_row *row, struct arena *a) {
+    struct follower_list *l = idmap_get(&f->lists, pg_take_i64(row));
+    int64_t version = pg_take_i64(row), *v;
+    size_t n = pg_take_i64_array(row, a, &v);
     if (version < l->version) return;
-    size_t n = pg_get_i64_array(r, row, 2, a, &v);
     f->loads->value++;
     l->version = version;
     l->big = n > (size_t)f->domain->config->chunk_audience;
@@ -133,67 +133,66 @@ static void store(struct followers *f, const struct pg_result *r, int row, struc
 
 static int load(struct fiber *self, struct followers *f, const int64_t *accounts, size_t n,
                 struct fault *fault) {
-    struct pg_args args;
     struct arena *a = fiber_arena(self);
-    pg_args_init(&args, a);
-    pg_i64_array(&args, accounts, n);
-    pg_i64(&args, f->domain->config->chunk_audience);
     struct pg_result *r;
     uint64_t begun = f->forgotten;
-    int e = pg_exec(self, f->domain->pg, &FOLLOWERS_LISTS, &args, &r, fault);
+    int e = pg_ask(self, f->domain->pg, &FOLLOWERS_LISTS, &r, fault, pg_i64_array(accounts, n),
+                   pg_i64(f->domain->config->chunk_audience));
     if (e == 0 && begun != f->forgotten)
         e = (int)fault_set(fault, ERR_UNAVAILABLE, "the database may have gone back meanwhile");
-    for (int row = 0; e == 0 && row < pg_rows(r); row++) store(f, r, row, a);
-    return e;
+    if (e != 0) return e;
+    struct pg_row row = pg_read(r);
+    while (pg_next(&row)) store(f, &row, a);
+    return 0;
 }
 
 int followers_hold(struct fiber *self, struct followers *f, const struct ids *accounts, struct fault *fault) {
-    struct pg_args args;
     struct arena *a = fiber_arena(self);
     hold_all(f, accounts);
     if (accounts->len == 0) return 0;
-    pg_args_init(&args, a);
-    pg_i64_array(&args, accounts->v, accounts->len);
     struct pg_result *r;
-    int e = pg_exec(self, f->domain->pg, &FOLLOWERS_VERSIONS, &args, &r, fault);
+    int e =
+        pg_ask(self, f->domain->pg, &FOLLOWERS_VERSIONS, &r, fault, pg_i64_array(accounts->v, accounts->len));
     if (e != 0) return e;
     int64_t *stale = ARENA_ARRAY(a, int64_t, accounts->len);
     size_t n_stale = 0;
-    for (int row = 0; row < pg_rows(r); row++) {
-        const struct follower_list *l = idmap_get(&f->lists, pg_get_i64(r, row, 0));
-        if (l->version < pg_get_i64(r, row, 1)) stale[n_stale++] = l->account_id;
+    struct pg_row row = pg_read(r);
+    while (pg_next(&row)) {
+        const struct follower_list *l = idmap_get(&f->lists, pg_take_i64(&row));
+        if (l->version < pg_take_i64(&row)) stale[n_stale++] = l->account_id;
     }
     return n_stale == 0 ? 0 : load(self, f, stale, n_stale, fault);
 }
 
 /* ---- audiences ---- */
 
-static void audience_args(struct pg_args *args, const struct audience *v, size_t n) {
-    int64_t *columns[4];
-    for (int c = 0; c < 4; c++) columns[c] = ARENA_ARRAY(args->arena, int64_t, n);
+static int ask_audiences(struct fiber *self, struct followers *f, const struct audience *v, size_t n,
+                         struct pg_result **r, struct fault *fault) {
+    struct arena *a = fiber_arena(self);
+    int64_t *authors = ARENA_ARRAY(a, int64_t, n), *hear_too = ARENA_ARRAY(a, int64_t, n);
+    int64_t *first = ARENA_ARRAY(a, int64_t, n), *last = ARENA_ARRAY(a, int64_t, n);
     for (size_t i = 0; i < n; i++) {
-        columns[0][i] = v[i].author_id;
-        columns[1][i] = v[i].hears_too;
-        columns[2][i] = v[i].first;
-        columns[3][i] = v[i].last;
+        authors[i] = v[i].author_id;
+        hear_too[i] = v[i].hears_too;
+        first[i] = v[i].first;
+        last[i] = v[i].last;
     }
-    for (int c = 0; c < 4; c++) pg_i64_array(args, columns[c], n);
+    return pg_ask(self, f->domain->pg, &FOLLOWERS_AUDIENCES, r, fault, pg_i64_array(authors, n),
+                  pg_i64_array(hear_too, n), pg_i64_array(first, n), pg_i64_array(last, n));
 }
 
 int followers_audiences(struct fiber *self, struct followers *f, struct audience *audiences, size_t n,
                         struct fault *fault) {
-    struct pg_args args;
-    struct arena *a = fiber_arena(self);
-    if (n == 0) return 0;
-    pg_args_init(&args, a);
-    audience_args(&args, audiences, n);
     struct pg_result *r;
-    int e = pg_exec(self, f->domain->pg, &FOLLOWERS_AUDIENCES, &args, &r, fault);
-    for (int row = 0; e == 0 && row < pg_rows(r); row++) {
-        struct audience *to = &audiences[pg_get_i64(r, row, 0) - 1];
+    if (n == 0) return 0;
+    int e = ask_audiences(self, f, audiences, n, &r, fault);
+    if (e != 0) return e;
+    struct pg_row row = pg_read(r);
+    while (pg_next(&row)) {
+        struct audience *to = &audiences[pg_take_i64(&row) - 1];
         int64_t *v;
-        to->n = pg_get_i64_array(r, row, 1, a, &v);
+        to->n = pg_take_i64_array(&row, fiber_arena(self), &v);
         to->ids = v;
     }
-    return e;
+    return 0;
 }

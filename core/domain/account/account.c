@@ -59,64 +59,76 @@ static int verify_password(struct fiber *self, struct str password, struct str h
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
-static void read_account(const struct pg_result *r, struct account *out) {
-    *out = (struct account){
-        .id = pg_get_i64(r, 0, 0),
-        .handle = pg_get_str(r, 0, 1),
-        .display_name = pg_get_str(r, 0, 2),
-        .bio = pg_get_str(r, 0, 3),
-        .follower_count = pg_get_i64(r, 0, 4),
-        .following_count = pg_get_i64(r, 0, 5),
-        .post_count = pg_get_i64(r, 0, 6),
-        .pulled = pg_get_bool(r, 0, 7),
-    };
+static void read_account(struct pg_row *row, struct account *out) {
+    out->id = pg_take_i64(row);
+    out->handle = pg_take_str(row);
+    out->display_name = pg_take_str(row);
+    out->bio = pg_take_str(row);
+    out->follower_count = pg_take_i64(row);
+    out->following_count = pg_take_i64(row);
+    out->post_count = pg_take_i64(row);
+    out->pulled = pg_take_bool(row);
 }
 
 int account_get(struct fiber *self, struct domain *d, int64_t id, struct account *out, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, id);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &ACCOUNT_GET, &args, &r, fault);
+    int e = pg_ask(self, d->pg, &ACCOUNT_GET, &r, fault, pg_i64(id));
     if (e != 0) return e;
-    if (pg_rows(r) == 0)
+    struct pg_row row = pg_read(r);
+    if (!pg_next(&row))
         return fault_field(fault, ERR_NOT_FOUND, "account_id", "there is no account with this account_id");
-    read_account(r, out);
+    read_account(&row, out);
+    pg_end(&row);
     return 0;
 }
 
-/* *r has the hash in column 8 and the registration key in 9; rows 0 when there is no such handle. */
-static int find_handle(struct fiber *self, struct domain *d, struct str handle, struct pg_result **r,
+/* An account with what it was registered with. */
+struct registered {
+    bool there; /* else nothing below is set */
+    struct account account;
+    struct str password_hash, registration_key;
+};
+
+static int find_handle(struct fiber *self, struct domain *d, struct str handle, struct registered *out,
                        struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_text(&args, handle);
-    return pg_exec(self, d->pg, &ACCOUNT_GET_BY_HANDLE, &args, r, fault);
+    struct pg_result *r;
+    *out = (struct registered){0};
+    int e = pg_ask(self, d->pg, &ACCOUNT_GET_BY_HANDLE, &r, fault, pg_text(handle));
+    if (e != 0) return e;
+    struct pg_row row = pg_read(r);
+    out->there = pg_next(&row);
+    if (!out->there) return 0;
+    read_account(&row, &out->account);
+    out->password_hash = pg_take_str(&row);
+    out->registration_key = pg_take_str(&row);
+    pg_end(&row);
+    return 0;
 }
 
 int account_get_by_handle(struct fiber *self, struct domain *d, struct str handle, struct account *out,
                           struct fault *fault) {
-    struct pg_result *r;
-    int e = find_handle(self, d, handle, &r, fault);
+    struct registered found;
+    int e = find_handle(self, d, handle, &found, fault);
     if (e != 0) return e;
-    if (pg_rows(r) == 0)
+    if (!found.there)
         return fault_field(fault, ERR_NOT_FOUND, "handle", "there is no account with this handle");
-    read_account(r, out);
+    *out = found.account;
     return 0;
 }
 
 int account_summaries(struct fiber *self, struct domain *d, const int64_t *ids, size_t n,
                       struct account_summary **out, size_t *n_out, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64_array(&args, ids, n);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &ACCOUNT_SUMMARIES, &args, &r, fault);
+    int e = pg_ask(self, d->pg, &ACCOUNT_SUMMARIES, &r, fault, pg_i64_array(ids, n));
     if (e != 0) return e;
-    *n_out = (size_t)pg_rows(r);
-    *out = ARENA_ARRAY(fiber_arena(self), struct account_summary, *n_out);
-    for (int i = 0; i < pg_rows(r); i++)
-        (*out)[i] = (struct account_summary){pg_get_i64(r, i, 0), pg_get_str(r, i, 1), pg_get_str(r, i, 2)};
+    struct pg_row row = pg_read(r);
+    *out = ARENA_ARRAY(fiber_arena(self), struct account_summary, (size_t)pg_rows(r));
+    for (*n_out = 0; pg_next(&row); ++*n_out) {
+        struct account_summary *summary = &(*out)[*n_out];
+        summary->id = pg_take_i64(&row);
+        summary->handle = pg_take_str(&row);
+        summary->display_name = pg_take_str(&row);
+    }
     return 0;
 }
 
@@ -139,16 +151,10 @@ static int insert_account(struct fiber *self, struct domain *d, const struct acc
     event.actor_id = out->id;
     struct event_record record = account_event(
         fiber_arena(self), &event, ROOKERY__EVENTS__V1__EVENT__WHAT_ACCOUNT_CREATED, d->config->partitions);
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, out->id);
-    pg_text(&args, in->handle);
-    pg_text(&args, in->display_name);
-    pg_text(&args, str_from(hash));
-    pg_text(&args, in->idempotency_key);
-    outbox_args(&args, &record);
     struct pg_result *r;
-    e = pg_exec(self, d->pg, &ACCOUNT_INSERT, &args, &r, fault);
+    e = pg_ask(self, d->pg, &ACCOUNT_INSERT, &r, fault, pg_i64(out->id), pg_text(in->handle),
+               pg_text(in->display_name), pg_text(str_from(hash)), pg_text(in->idempotency_key),
+               OUTBOX_ROW(&record));
     if (e != 0) return e;
     *taken = pg_rows(r) == 0;
     out->handle = in->handle;
@@ -160,15 +166,15 @@ static int insert_account(struct fiber *self, struct domain *d, const struct acc
 /* The handle is there already: the same registration again (same key, same password), or somebody else's. */
 static int registered_before(struct fiber *self, struct domain *d, const struct account_registration *in,
                              struct account *out, struct fault *fault) {
-    struct pg_result *r;
-    int e = find_handle(self, d, in->handle, &r, fault);
+    struct registered found;
+    int e = find_handle(self, d, in->handle, &found, fault);
     if (e != 0) return e;
     bool same =
-        in->idempotency_key.len > 0 && pg_rows(r) == 1 && str_eq(pg_get_str(r, 0, 9), in->idempotency_key);
-    if (same) e = verify_password(self, in->password, pg_get_str(r, 0, 8), &same, fault);
+        in->idempotency_key.len > 0 && found.there && str_eq(found.registration_key, in->idempotency_key);
+    if (same) e = verify_password(self, in->password, found.password_hash, &same, fault);
     if (e != 0) return e;
     if (!same) return fault_field(fault, ERR_ALREADY_EXISTS, "handle", "this handle is taken");
-    read_account(r, out);
+    *out = found.account;
     return 0;
 }
 
@@ -194,12 +200,12 @@ int account_register(struct fiber *self, struct domain *d, const struct account_
 int account_login(struct fiber *self, struct domain *d, struct str handle, struct str password,
                   struct str user_agent, struct account *out, struct new_session *session,
                   struct fault *fault) {
-    struct pg_result *r;
-    int e = find_handle(self, d, handle, &r, fault);
+    struct registered found;
+    int e = find_handle(self, d, handle, &found, fault);
     if (e != 0) return e;
-    bool known = pg_rows(r) == 1, ok = false;
-    if (known) {
-        e = verify_password(self, password, pg_get_str(r, 0, 8), &ok, fault);
+    bool ok = false;
+    if (found.there) {
+        e = verify_password(self, password, found.password_hash, &ok, fault);
     } else {
         /* As much work as a real check, so that time does not tell which handles exist. */
         char *unused;
@@ -207,19 +213,15 @@ int account_login(struct fiber *self, struct domain *d, struct str handle, struc
     }
     if (e != 0) return e;
     if (!ok) return fault_set(fault, ERR_UNAUTHENTICATED, "unknown handle or wrong password");
-    read_account(r, out);
+    *out = found.account;
     return session_open(self, d, out->id, user_agent, session, fault);
 }
 
 static int set_hash(struct fiber *self, struct domain *d, int64_t account_id, const char *hash,
                     struct str old, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, account_id);
-    pg_text(&args, str_from(hash));
-    pg_text(&args, old);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &ACCOUNT_SET_HASH, &args, &r, fault);
+    int e = pg_ask(self, d->pg, &ACCOUNT_SET_HASH, &r, fault, pg_i64(account_id), pg_text(str_from(hash)),
+                   pg_text(old));
     if (e != 0) return e;
     if (pg_affected(r) == 0)
         return fault_set(fault, ERR_ABORTED, "the password was changed at the same time: try again");
@@ -228,14 +230,11 @@ static int set_hash(struct fiber *self, struct domain *d, int64_t account_id, co
 
 int account_change_password(struct fiber *self, struct domain *d, int64_t account_id, int64_t session_id,
                             struct str current, struct str wanted, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, account_id);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &ACCOUNT_GET_HASH, &args, &r, fault);
+    int e = pg_ask(self, d->pg, &ACCOUNT_GET_HASH, &r, fault, pg_i64(account_id));
     if (e != 0) return e;
     if (pg_rows(r) == 0) return fault_set(fault, ERR_UNAUTHENTICATED, "the account is gone");
-    struct str old = pg_get_str(r, 0, 0);
+    struct str old = pg_only_str(r);
     bool ok, already = false;
     char *hash;
     e = verify_password(self, current, old, &ok, fault);
@@ -251,13 +250,6 @@ int account_change_password(struct fiber *self, struct domain *d, int64_t accoun
     return e != 0 ? e : session_revoke_others(self, d, account_id, session_id, fault);
 }
 
-static void text_or_null(struct pg_args *args, struct str s) {
-    if (s.ptr)
-        pg_text(args, s);
-    else
-        pg_null(args);
-}
-
 int account_update_profile(struct fiber *self, struct domain *d, int64_t id, struct str display_name,
                            struct str bio, struct account *out, struct fault *fault) {
     struct arena *a = fiber_arena(self);
@@ -267,13 +259,8 @@ int account_update_profile(struct fiber *self, struct domain *d, int64_t id, str
     event.actor_id = id;
     struct event_record record =
         account_event(a, &event, ROOKERY__EVENTS__V1__EVENT__WHAT_ACCOUNT_UPDATED, d->config->partitions);
-    struct pg_args args;
-    pg_args_init(&args, a);
-    pg_i64(&args, id);
-    text_or_null(&args, display_name);
-    text_or_null(&args, bio);
-    outbox_args(&args, &record);
-    e = pg_exec(self, d->pg, &ACCOUNT_UPDATE_PROFILE, &args, NULL, fault);
+    e = pg_ask(self, d->pg, &ACCOUNT_UPDATE_PROFILE, NULL, fault, pg_i64(id), pg_text_or_null(display_name),
+               pg_text_or_null(bio), OUTBOX_ROW(&record));
     if (e != 0) return e;
     outbox_publish(self, d, &record, 1);
     return account_get(self, d, id, out, fault);
@@ -282,21 +269,14 @@ int account_update_profile(struct fiber *self, struct domain *d, int64_t id, str
 /* ---- permissions --------------------------------------------------------------------------------------- */
 
 int account_set_analyst(struct fiber *self, struct domain *d, int64_t id, bool analyst, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, id);
-    pg_bool(&args, analyst);
-    return pg_exec(self, d->pg, &ACCOUNT_SET_ANALYST, &args, NULL, fault);
+    return pg_ask(self, d->pg, &ACCOUNT_SET_ANALYST, NULL, fault, pg_i64(id), pg_bool(analyst));
 }
 
 int account_require_analyst(struct fiber *self, struct domain *d, int64_t id, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, id);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &ACCOUNT_IS_ANALYST, &args, &r, fault);
+    int e = pg_ask(self, d->pg, &ACCOUNT_IS_ANALYST, &r, fault, pg_i64(id));
     if (e != 0) return e;
-    if (pg_rows(r) == 1 && pg_get_bool(r, 0, 0)) return 0;
+    if (pg_only_bool(r)) return 0;
     return fault_set(fault, ERR_PERMISSION_DENIED,
                      "this is for analysts; an operator can grant it (rookery-worker grant HANDLE analyst)");
 }

@@ -30,67 +30,52 @@ int session_open(struct fiber *self, struct domain *d, int64_t account_id, struc
     token_hash(hash, out->token);
     int e = domain_next_id(d, &out->session.id, fault);
     if (e != 0) return e;
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, out->session.id);
-    pg_i64(&args, account_id);
-    pg_bytes(&args, (struct str){(const char *)hash, sizeof hash});
-    pg_i64(&args, out->session.expires_ms);
-    pg_text(&args, out->session.user_agent);
-    return pg_exec(self, d->pg, &SESSION_INSERT, &args, NULL, fault);
+    return pg_ask(self, d->pg, &SESSION_INSERT, NULL, fault, pg_i64(out->session.id), pg_i64(account_id),
+                  pg_bytes((struct str){(const char *)hash, sizeof hash}), pg_i64(out->session.expires_ms),
+                  pg_text(out->session.user_agent));
 }
 
-static void read_session(const struct pg_result *r, int row, struct session *out) {
-    *out = (struct session){
-        .id = pg_get_i64(r, row, 0),
-        .account_id = pg_get_i64(r, row, 1),
-        .expires_ms = pg_get_time_ms(r, row, 2),
-        .user_agent = pg_get_str(r, row, 3),
-    };
+static void read_session(struct pg_row *row, struct session *out) {
+    out->id = pg_take_i64(row);
+    out->account_id = pg_take_i64(row);
+    out->expires_ms = pg_take_time_ms(row);
+    out->user_agent = pg_take_str(row);
 }
 
 int session_authenticate(struct fiber *self, struct domain *d, struct str token, struct session *out,
                          struct fault *fault) {
     unsigned char hash[TOKEN_HASH_BYTES];
     token_hash(hash, token);
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_bytes(&args, (struct str){(const char *)hash, sizeof hash});
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &SESSION_FIND, &args, &r, fault);
+    int e = pg_ask(self, d->pg, &SESSION_FIND, &r, fault,
+                   pg_bytes((struct str){(const char *)hash, sizeof hash}));
     if (e != 0) return e;
-    if (pg_rows(r) == 0)
+    struct pg_row row = pg_read(r);
+    if (!pg_next(&row))
         return fault_set(fault, ERR_UNAUTHENTICATED, "the token is unknown, expired or revoked: log in");
-    read_session(r, 0, out);
+    read_session(&row, out);
+    pg_end(&row);
     return 0;
 }
 
 int session_list(struct fiber *self, struct domain *d, int64_t account_id, int64_t before, int limit,
                  struct session **out, size_t *n, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, account_id);
-    pg_i64(&args, before);
-    pg_i64(&args, limit);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &SESSION_LIST, &args, &r, fault);
+    int e = pg_ask(self, d->pg, &SESSION_LIST, &r, fault, pg_i64(account_id), pg_i64(before), pg_i64(limit));
     if (e != 0) return e;
-    *n = (size_t)pg_rows(r);
-    *out = ARENA_ARRAY(fiber_arena(self), struct session, *n);
-    for (int i = 0; i < pg_rows(r); i++) read_session(r, i, &(*out)[i]);
+    struct pg_row row = pg_read(r);
+    *out = ARENA_ARRAY(fiber_arena(self), struct session, (size_t)pg_rows(r));
+    for (*n = 0; pg_next(&row); ++*n) read_session(&row, &(*out)[*n]);
     return 0;
 }
 
 int session_filter_valid(struct fiber *self, struct domain *d, const int64_t *ids, size_t n,
                          struct ids *valid, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64_array(&args, ids, n);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &SESSION_FILTER_VALID, &args, &r, fault);
+    int e = pg_ask(self, d->pg, &SESSION_FILTER_VALID, &r, fault, pg_i64_array(ids, n));
     if (e != 0) return e;
     int64_t *found;
-    size_t n_found = pg_get_i64_array(r, 0, 0, fiber_arena(self), &found);
+    size_t n_found = pg_only_i64_array(r, fiber_arena(self), &found);
     ids_init(valid);
     for (size_t i = 0; i < n_found; i++) ids_push(valid, found[i]);
     return 0;
@@ -110,15 +95,11 @@ static int revoke_all(struct fiber *self, struct domain *d, int64_t account_id, 
     event.what_case = ROOKERY__EVENTS__V1__EVENT__WHAT_SESSIONS_REVOKED;
     event.sessions_revoked = &revoked;
     struct event_record record = event_encode(fiber_arena(self), &event, d->config->partitions);
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, account_id);
-    pg_i64_array(&args, ids, n);
-    outbox_args(&args, &record);
     struct pg_result *r;
-    e = pg_exec(self, d->pg, &SESSION_REVOKE, &args, &r, fault);
+    e = pg_ask(self, d->pg, &SESSION_REVOKE, &r, fault, pg_i64(account_id), pg_i64_array(ids, n),
+               OUTBOX_ROW(&record));
     if (e != 0) return e;
-    if (pg_get_bool(r, 0, 0))
+    if (pg_only_bool(r))
         return fault_field(fault, ERR_NOT_FOUND, "session_id",
                            "there is no session of this account with this session_id");
     /* Also when nothing was left to delete: an earlier call may have failed after its commit. */
@@ -134,14 +115,10 @@ int session_revoke(struct fiber *self, struct domain *d, int64_t account_id, int
 
 int session_revoke_others(struct fiber *self, struct domain *d, int64_t account_id, int64_t keep,
                           struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, account_id);
-    pg_i64(&args, keep);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &SESSION_OTHERS, &args, &r, fault);
+    int e = pg_ask(self, d->pg, &SESSION_OTHERS, &r, fault, pg_i64(account_id), pg_i64(keep));
     if (e != 0) return e;
     int64_t *ids;
-    size_t n = pg_get_i64_array(r, 0, 0, fiber_arena(self), &ids);
+    size_t n = pg_only_i64_array(r, fiber_arena(self), &ids);
     return n == 0 ? 0 : revoke_all(self, d, account_id, ids, n, fault);
 }

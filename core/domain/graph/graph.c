@@ -46,16 +46,39 @@ static int check_target(struct change *c, struct fault *fault) {
     return 0;
 }
 
+/* What a statement has found and done. */
+struct outcome {
+    bool there; /* the target */
+    bool changed;
+    /* follow alone */
+    bool blocked, full, was_so;
+    /* block alone: bits of which follows ended, 1 the actor's, 2 the target's */
+    int64_t ended;
+};
+
+static void read_outcome(const struct pg_stmt *stmt, const struct pg_result *r, struct outcome *out) {
+    struct pg_row row = pg_read(r);
+    *out = (struct outcome){0};
+    pg_next(&row);
+    out->there = pg_take_bool(&row);
+    out->changed = pg_take_bool(&row);
+    if (stmt == &GRAPH_FOLLOW) {
+        out->blocked = pg_take_bool(&row);
+        out->full = pg_take_bool(&row);
+        out->was_so = pg_take_bool(&row);
+    }
+    if (stmt == &GRAPH_BLOCK) out->ended = pg_take_i64(&row);
+    pg_end(&row);
+}
+
 /* Locks, then the statement, in one transaction. */
 static int transact(struct fiber *self, struct domain *d, const struct change *c, const struct pg_stmt *stmt,
-                    const struct pg_args *args, struct pg_result **out, struct fault *fault) {
-    struct pg_args pair;
+                    const struct pg_args *args, struct outcome *out, struct fault *fault) {
+    struct pg_args pair, follower;
     pg_args_init(&pair, fiber_arena(self));
-    pg_i64(&pair, c->actor);
-    pg_i64(&pair, c->target);
-    struct pg_args follower;
+    pg_args_add(&pair, pg_i64(c->actor), pg_i64(c->target));
     pg_args_init(&follower, fiber_arena(self));
-    pg_i64(&follower, c->actor);
+    pg_args_add(&follower, pg_i64(c->actor));
     struct pg_call calls[3];
     struct pg_result *results[3];
     size_t n = 0;
@@ -64,22 +87,22 @@ static int transact(struct fiber *self, struct domain *d, const struct change *c
     calls[n++] = (struct pg_call){stmt, args};
     int e = pg_exec_all(self, d->pg, calls, n, results, fault);
     if (e != 0) return e;
-    *out = results[n - 1];
-    if (!pg_get_bool(*out, 0, 0))
+    read_outcome(stmt, results[n - 1], out);
+    if (!out->there)
         return fault_field(fault, ERR_NOT_FOUND, "account_id", "there is no account with this account_id");
     return 0;
 }
 
 enum seen_by { ACTOR_ONLY, BOTH };
 
-/* Steps 2 to 4. answer: what transact got; its second column says whether anything changed. */
+/* Steps 2 to 4. */
 static int announce(struct fiber *self, struct domain *d, const struct change *c,
-                    const struct event_record *record, const struct pg_result *answer, enum seen_by whose,
-                    size_t rebuild, struct fault *fault) {
+                    const struct event_record *record, bool changed, enum seen_by whose, size_t rebuild,
+                    struct fault *fault) {
     const int64_t accounts[] = {c->actor, c->target};
     int e = tokens_relations_changed(self, d, accounts, whose == BOTH ? 2 : 1, accounts, rebuild);
     if (e == 0) {
-        if (pg_get_bool(answer, 0, 1)) outbox_publish(self, d, record, 1); /* failing: the relay does */
+        if (changed) outbox_publish(self, d, record, 1); /* failing: the relay does */
         return 0;
     }
     return fault_set(fault, ERR_UNAVAILABLE,
@@ -89,9 +112,7 @@ static int announce(struct fiber *self, struct domain *d, const struct change *c
 static void base_args(struct fiber *self, struct pg_args *args, const struct change *c,
                       const struct event_record *r) {
     pg_args_init(args, fiber_arena(self));
-    pg_i64(args, c->actor);
-    pg_i64(args, c->target);
-    outbox_args(args, r);
+    pg_args_add(args, pg_i64(c->actor), pg_i64(c->target), OUTBOX_ROW(r));
 }
 
 /* A change of one row that only the actor's view depends on. rebuild: 1 when more may be shown after it, else
@@ -105,9 +126,9 @@ static int simple_change(struct fiber *self, struct domain *d, struct change *c,
     struct event_record record = encode(self, d, c, event_id);
     struct pg_args args;
     base_args(self, &args, c, &record);
-    struct pg_result *r;
-    e = transact(self, d, c, stmt, &args, &r, fault);
-    return e != 0 ? e : announce(self, d, c, &record, r, whose, rebuild, fault);
+    struct outcome done;
+    e = transact(self, d, c, stmt, &args, &done, fault);
+    return e != 0 ? e : announce(self, d, c, &record, done.changed, whose, rebuild, fault);
 }
 
 int graph_follow(struct fiber *self, struct domain *d, int64_t actor, int64_t target, struct fault *fault) {
@@ -119,17 +140,16 @@ int graph_follow(struct fiber *self, struct domain *d, int64_t actor, int64_t ta
     struct event_record record = encode(self, d, &c, event_id);
     struct pg_args args;
     base_args(self, &args, &c, &record);
-    pg_i64(&args, MAX_FOLLOWING);
-    struct pg_result *r;
-    e = transact(self, d, &c, &GRAPH_FOLLOW, &args, &r, fault);
+    pg_args_add(&args, pg_i64(MAX_FOLLOWING));
+    struct outcome done;
+    e = transact(self, d, &c, &GRAPH_FOLLOW, &args, &done, fault);
     if (e != 0) return e;
-    bool blocked = pg_get_bool(r, 0, 2), full = pg_get_bool(r, 0, 3), was_so = pg_get_bool(r, 0, 4);
-    if (blocked)
+    if (done.blocked)
         return fault_set(fault, ERR_PERMISSION_DENIED, "one of the two accounts has blocked the other");
-    if (full && !was_so)
+    if (done.full && !done.was_so)
         return fault_set(fault, ERR_FAILED_PRECONDITION, "an account can follow at most %d others",
                          MAX_FOLLOWING);
-    return announce(self, d, &c, &record, r, ACTOR_ONLY, 1, fault);
+    return announce(self, d, &c, &record, done.changed, ACTOR_ONLY, 1, fault);
 }
 
 int graph_unfollow(struct fiber *self, struct domain *d, int64_t actor, int64_t target, struct fault *fault) {
@@ -151,11 +171,11 @@ int graph_block(struct fiber *self, struct domain *d, int64_t actor, int64_t tar
     }
     struct pg_args args;
     base_args(self, &args, &c, &variants[0]);
-    for (int i = 1; i < 4; i++) pg_bytes(&args, variants[i].payload);
-    struct pg_result *r;
-    e = transact(self, d, &c, &GRAPH_BLOCK, &args, &r, fault);
+    for (int i = 1; i < 4; i++) pg_args_add(&args, pg_bytes(variants[i].payload));
+    struct outcome done;
+    e = transact(self, d, &c, &GRAPH_BLOCK, &args, &done, fault);
     if (e != 0) return e;
-    return announce(self, d, &c, &variants[pg_get_i64(r, 0, 2) & 3], r, BOTH, 0, fault);
+    return announce(self, d, &c, &variants[done.ended & 3], done.changed, BOTH, 0, fault);
 }
 
 int graph_unblock(struct fiber *self, struct domain *d, int64_t actor, int64_t target, struct fault *fault) {
@@ -178,41 +198,34 @@ int graph_unmute(struct fiber *self, struct domain *d, int64_t actor, int64_t ta
 int graph_list(struct fiber *self, struct domain *d, enum graph_list which, int64_t account_id,
                int64_t viewer_id, int64_t before, int limit, struct graph_edge **out, size_t *n,
                struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, account_id);
-    pg_i64(&args, before);
-    pg_i64(&args, viewer_id);
-    pg_i64(&args, limit);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, which == GRAPH_FOLLOWERS ? &GRAPH_LIST_FOLLOWERS : &GRAPH_LIST_FOLLOWING,
-                    &args, &r, fault);
+    int e = pg_ask(self, d->pg, which == GRAPH_FOLLOWERS ? &GRAPH_LIST_FOLLOWERS : &GRAPH_LIST_FOLLOWING, &r,
+                   fault, pg_i64(account_id), pg_i64(before), pg_i64(viewer_id), pg_i64(limit));
     if (e != 0) return e;
-    *n = (size_t)pg_rows(r);
-    *out = ARENA_ARRAY(fiber_arena(self), struct graph_edge, *n);
-    for (int i = 0; i < pg_rows(r); i++)
-        (*out)[i] = (struct graph_edge){
-            .account = {pg_get_i64(r, i, 0), pg_get_str(r, i, 1), pg_get_str(r, i, 2)},
-            .id = pg_get_i64(r, i, 3),
-        };
+    struct pg_row row = pg_read(r);
+    *out = ARENA_ARRAY(fiber_arena(self), struct graph_edge, (size_t)pg_rows(r));
+    for (*n = 0; pg_next(&row); ++*n) {
+        struct graph_edge *edge = &(*out)[*n];
+        edge->account.id = pg_take_i64(&row);
+        edge->account.handle = pg_take_str(&row);
+        edge->account.display_name = pg_take_str(&row);
+        edge->id = pg_take_i64(&row);
+    }
     return 0;
 }
 
 int graph_standing(struct fiber *self, struct domain *d, int64_t viewer, int64_t other,
                    struct graph_standing *out, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, viewer);
-    pg_i64(&args, other);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &GRAPH_STANDING, &args, &r, fault);
+    int e = pg_ask(self, d->pg, &GRAPH_STANDING, &r, fault, pg_i64(viewer), pg_i64(other));
     if (e != 0) return e;
-    *out = (struct graph_standing){
-        .followed = pg_get_bool(r, 0, 0),
-        .follows = pg_get_bool(r, 0, 1),
-        .blocked_by_viewer = pg_get_bool(r, 0, 2),
-        .muted_by_viewer = pg_get_bool(r, 0, 3),
-        .blocks_viewer = pg_get_bool(r, 0, 4),
-    };
+    struct pg_row row = pg_read(r);
+    pg_next(&row);
+    out->followed = pg_take_bool(&row);
+    out->follows = pg_take_bool(&row);
+    out->blocked_by_viewer = pg_take_bool(&row);
+    out->muted_by_viewer = pg_take_bool(&row);
+    out->blocks_viewer = pg_take_bool(&row);
+    pg_end(&row);
     return 0;
 }

@@ -2,28 +2,28 @@
 #include "core/domain/graph/relations.h"
 #include "core/domain/graph/relations.sql.h"
 
-static void take(struct ids *out, const struct pg_result *r, int column, struct arena *a) {
+static void take(struct ids *out, struct pg_row *row, struct arena *a) {
     int64_t *v;
-    size_t n = pg_get_i64_array(r, 0, column, a, &v);
+    size_t n = pg_take_i64_array(row, a, &v);
     ids_reserve(out, n);
     for (size_t i = 0; i < n; i++) ids_push(out, v[i]);
 }
 
 int relations_load(struct fiber *self, struct domain *d, int64_t viewer_id, struct relations *out,
                    struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, viewer_id);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &RELATIONS_LOAD, &args, &r, fault);
+    int e = pg_ask(self, d->pg, &RELATIONS_LOAD, &r, fault, pg_i64(viewer_id));
     if (e != 0) return e;
     *out = (struct relations){.viewer_id = viewer_id};
     ids_init(&out->followed);
     ids_init(&out->blocked);
     ids_init(&out->muted);
-    take(&out->followed, r, 0, fiber_arena(self));
-    take(&out->blocked, r, 1, fiber_arena(self));
-    take(&out->muted, r, 2, fiber_arena(self));
+    struct pg_row row = pg_read(r);
+    pg_next(&row);
+    take(&out->followed, &row, fiber_arena(self));
+    take(&out->blocked, &row, fiber_arena(self));
+    take(&out->muted, &row, fiber_arena(self));
+    pg_end(&row);
     return 0;
 }
 

@@ -26,27 +26,31 @@
 
 /* ---- rows ---------------------------------------------------------------------------------------------- */
 
-static void read_brief(const struct pg_result *r, int row, struct dataset_record *out) {
-    *out = (struct dataset_record){
-        .id = pg_get_i64(r, row, 0),
-        .owner_id = pg_get_i64(r, row, 1),
-        .name = pg_get_str(r, row, 2),
-        .source = (Rookery__V1__DatasetSource)pg_get_i64(r, row, 3),
-        .state = (Rookery__V1__DatasetState)pg_get_i64(r, row, 4),
-        .size_bytes = pg_get_i64(r, row, 5),
-        .received_bytes = pg_get_i64(r, row, 6),
-        .row_count = pg_get_i64(r, row, 7),
-        .error = pg_get_str(r, row, 8),
-    };
+static void read_brief(struct pg_row *row, struct dataset_record *out) {
+    *out = (struct dataset_record){0};
+    out->id = pg_take_i64(row);
+    out->owner_id = pg_take_i64(row);
+    out->name = pg_take_str(row);
+    out->source = (Rookery__V1__DatasetSource)pg_take_i64(row);
+    out->state = (Rookery__V1__DatasetState)pg_take_i64(row);
+    out->size_bytes = pg_take_i64(row);
+    out->received_bytes = pg_take_i64(row);
+    out->row_count = pg_take_i64(row);
+    out->error = pg_take_str(row);
 }
 
-static void read_whole(const struct pg_result *r, int row, struct dataset_record *out) {
-    read_brief(r, row, out);
-    out->sha256 = pg_get_str(r, row, 9);
-    out->dialect = pg_get_str(r, row, 10);
-    out->query = pg_get_str(r, row, 11);
-    out->columns = pg_get_str(r, row, 12);
-    out->hash_state = pg_get_str(r, row, 13);
+/* The first row, to its end; false when there is none. */
+static bool read_whole(const struct pg_result *r, struct dataset_record *out) {
+    struct pg_row row = pg_read(r);
+    if (!pg_next(&row)) return false;
+    read_brief(&row, out);
+    out->sha256 = pg_take_str(&row);
+    out->dialect = pg_take_str(&row);
+    out->query = pg_take_str(&row);
+    out->columns = pg_take_str(&row);
+    out->hash_state = pg_take_str(&row);
+    pg_end(&row);
+    return true;
 }
 
 static enum error not_found(struct fault *fault) {
@@ -96,25 +100,20 @@ static int check_draft(const struct domain *d, const struct dataset_draft *draft
 
 static int find_by_key(struct fiber *self, struct domain *d, int64_t owner_id, struct str key, bool *found,
                        struct dataset_record *out, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, owner_id);
-    pg_text(&args, key);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &DATASET_FIND_BY_KEY, &args, &r, fault);
+    int e = pg_ask(self, d->pg, &DATASET_FIND_BY_KEY, &r, fault, pg_i64(owner_id), pg_text(key));
     if (e != 0) return e;
-    *found = pg_rows(r) == 1;
-    if (*found) read_whole(r, 0, out);
+    *found = read_whole(r, out);
     return 0;
 }
 
-static int quota_fault(const struct domain *d, const struct dataset_draft *draft, const struct pg_result *r,
+/* full: there are as many datasets as may be; used: bytes of all of them. */
+static int quota_fault(const struct domain *d, const struct dataset_draft *draft, bool full, int64_t used,
                        struct fault *fault) {
-    if (pg_get_bool(r, 0, 1))
+    if (full)
         return fault_set(fault, ERR_RESOURCE_EXHAUSTED,
                          "an account may have at most %lld datasets: delete one first",
                          (long long)d->config->datasets_per_account);
-    int64_t used = pg_get_i64(r, 0, 2);
     if (used + draft->size_bytes > d->config->account_dataset_bytes)
         return fault_set(
             fault, ERR_RESOURCE_EXHAUSTED,
@@ -150,30 +149,27 @@ static int insert(struct fiber *self, struct domain *d, const struct dataset_dra
     const Rookery__V1__CsvDialect *dialect = draft->dialect ? draft->dialect : &plain;
     struct pg_args lock, stale, args;
     pg_args_init(&lock, a);
-    pg_i64(&lock, draft->owner_id);
+    pg_args_add(&lock, pg_i64(draft->owner_id));
     pg_args_init(&stale, a);
-    pg_i64(&stale, draft->owner_id);
-    pg_i64(&stale, snowflake_floor(domain_now_ms(d) - MS_PER_DAY));
+    pg_args_add(&stale, pg_i64(draft->owner_id), pg_i64(snowflake_floor(domain_now_ms(d) - MS_PER_DAY)));
     pg_args_init(&args, a);
-    pg_i64(&args, id);
-    pg_i64(&args, draft->owner_id);
-    pg_text(&args, draft->name);
-    pg_text(&args, draft->idempotency_key);
-    pg_i32(&args, (int32_t)draft->source);
-    pg_i64(&args, draft->size_bytes);
-    pg_bytes(&args, draft->sha256);
-    pg_bytes(&args, pb_encode_arena(&dialect->base, a));
-    pg_text(&args, draft->query);
-    pg_i64(&args, d->config->datasets_per_account);
-    pg_i64(&args, d->config->account_dataset_bytes);
-    outbox_args(&args, step);
+    pg_args_add(&args, pg_i64(id), pg_i64(draft->owner_id), pg_text(draft->name),
+                pg_text(draft->idempotency_key), pg_i32((int32_t)draft->source), pg_i64(draft->size_bytes),
+                pg_bytes(draft->sha256), pg_bytes(pb_encode_arena(&dialect->base, a)), pg_text(draft->query),
+                pg_i64(d->config->datasets_per_account), pg_i64(d->config->account_dataset_bytes),
+                OUTBOX_ROW(step));
     const struct pg_call calls[] = {
         {&DATASET_LOCK_OWNER, &lock}, {&DATASET_DROP_STALE, &stale}, {&DATASET_INSERT, &args}};
     struct pg_result *r[3];
     int e = pg_exec_all(self, d->pg, calls, 3, r, fault);
     if (e != 0) return e;
-    *inserted = pg_get_bool(r[2], 0, 0);
-    return *inserted ? 0 : quota_fault(d, draft, r[2], fault);
+    struct pg_row row = pg_read(r[2]);
+    pg_next(&row);
+    *inserted = pg_take_bool(&row);
+    bool full = pg_take_bool(&row);
+    int64_t used = pg_take_i64(&row);
+    pg_end(&row);
+    return *inserted ? 0 : quota_fault(d, draft, full, used, fault);
 }
 
 static bool same_content(const struct dataset_draft *draft, const struct dataset_record *row) {
@@ -229,16 +225,10 @@ int dataset_upload_find(struct fiber *self, struct domain *d, int64_t owner_id, 
 
 int dataset_append(struct fiber *self, struct domain *d, int64_t id, int64_t attempt, int64_t offset,
                    struct str bytes, struct str hash_state, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, id);
-    pg_i64(&args, offset);
-    pg_i32(&args, (int32_t)(offset / (int64_t)DATASET_CHUNK_BYTES));
-    pg_bytes(&args, bytes);
-    pg_bytes(&args, hash_state);
-    pg_i64(&args, attempt);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &DATASET_APPEND, &args, &r, fault);
+    int e = pg_ask(self, d->pg, &DATASET_APPEND, &r, fault, pg_i64(id), pg_i64(offset),
+                   pg_i32((int32_t)(offset / (int64_t)DATASET_CHUNK_BYTES)), pg_bytes(bytes),
+                   pg_bytes(hash_state), pg_i64(attempt));
     if (e == 0 && pg_affected(r) == 0)
         e = fault_set(fault, ERR_ABORTED, "another call goes on with this upload, or has dropped it");
     return e;
@@ -249,21 +239,15 @@ int dataset_complete(struct fiber *self, struct domain *d, int64_t id, int64_t a
     int e = domain_next_id(d, &message_id, fault);
     if (e != 0) return e;
     struct event_record step = first_step(fiber_arena(self), d, message_id, NULL, id);
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, id);
-    outbox_args(&args, &step);
-    pg_i64(&args, attempt);
     struct pg_result *r;
-    e = pg_exec(self, d->pg, &DATASET_COMPLETE, &args, &r, fault);
+    e = pg_ask(self, d->pg, &DATASET_COMPLETE, &r, fault, pg_i64(id), OUTBOX_ROW(&step), pg_i64(attempt));
     if (e == 0 && pg_affected(r) == 1) outbox_publish(self, d, &step, 1);
     return e;
 }
 
 int dataset_drop_upload(struct fiber *self, struct domain *d, int64_t id, struct fault *fault) {
-    struct pg_result *r;
-    return domain_exec_ids(self, d, &DATASET_DROP_UPLOAD, id,
-                           ROOKERY__V1__DATASET_SOURCE__DATASET_SOURCE_UPLOAD, &r, fault);
+    return pg_ask(self, d->pg, &DATASET_DROP_UPLOAD, NULL, fault, pg_i64(id),
+                  pg_i64(ROOKERY__V1__DATASET_SOURCE__DATASET_SOURCE_UPLOAD));
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
@@ -271,35 +255,28 @@ int dataset_drop_upload(struct fiber *self, struct domain *d, int64_t id, struct
 int dataset_get(struct fiber *self, struct domain *d, int64_t viewer_id, int64_t id,
                 struct dataset_record *out, struct fault *fault) {
     struct pg_result *r;
-    int e = domain_exec_ids(self, d, &DATASET_GET, id, viewer_id, &r, fault);
+    int e = pg_ask(self, d->pg, &DATASET_GET, &r, fault, pg_i64(id), pg_i64(viewer_id));
     if (e != 0) return e;
-    if (pg_rows(r) == 0) return not_found(fault);
-    read_whole(r, 0, out);
-    return 0;
+    return read_whole(r, out) ? 0 : (int)not_found(fault);
 }
 
 int dataset_list(struct fiber *self, struct domain *d, int64_t viewer_id, int64_t before, int limit,
                  struct dataset_record **out, size_t *n, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, viewer_id);
-    pg_i64(&args, before);
-    pg_i64(&args, limit);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &DATASET_LIST, &args, &r, fault);
+    int e = pg_ask(self, d->pg, &DATASET_LIST, &r, fault, pg_i64(viewer_id), pg_i64(before), pg_i64(limit));
     if (e != 0) return e;
-    *n = (size_t)pg_rows(r);
-    *out = ARENA_ARRAY(fiber_arena(self), struct dataset_record, *n);
-    for (int i = 0; i < pg_rows(r); i++) read_brief(r, i, &(*out)[i]);
+    struct pg_row row = pg_read(r);
+    *out = ARENA_ARRAY(fiber_arena(self), struct dataset_record, (size_t)pg_rows(r));
+    for (*n = 0; pg_next(&row); ++*n) read_brief(&row, &(*out)[*n]);
     return 0;
 }
 
 int dataset_chunk(struct fiber *self, struct domain *d, int64_t id, int64_t seq, struct str *out,
                   struct fault *fault) {
     struct pg_result *r;
-    int e = domain_exec_ids(self, d, &DATASET_CHUNK, id, seq, &r, fault);
+    int e = pg_ask(self, d->pg, &DATASET_CHUNK, &r, fault, pg_i64(id), pg_i64(seq));
     if (e != 0) return e;
-    *out = pg_rows(r) == 0 ? STR("") : pg_get_str(r, 0, 0);
+    *out = pg_only_str(r);
     return 0;
 }
 
@@ -308,8 +285,8 @@ int dataset_chunk(struct fiber *self, struct domain *d, int64_t id, int64_t seq,
 int dataset_shares(struct fiber *self, struct domain *d, int64_t id, int64_t **out, size_t *n,
                    struct fault *fault) {
     struct pg_result *r;
-    int e = domain_exec_ids(self, d, &DATASET_SHARES, id, 0, &r, fault);
-    if (e == 0) *n = pg_get_i64_array(r, 0, 0, fiber_arena(self), out);
+    int e = pg_ask(self, d->pg, &DATASET_SHARES, &r, fault, pg_i64(id), pg_i64(0));
+    if (e == 0) *n = pg_only_i64_array(r, fiber_arena(self), out);
     return e;
 }
 
@@ -335,14 +312,10 @@ int dataset_share(struct fiber *self, struct domain *d, int64_t owner_id, int64_
                            "one of the two accounts has blocked the other");
     if (account_id == owner_id)
         return fault_field(fault, ERR_INVALID_ARGUMENT, "account_id", "account_id must be another account's");
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, id);
-    pg_i64(&args, account_id);
-    pg_i64(&args, DATASET_SHARES_MAX);
     struct pg_result *r;
-    e = pg_exec(self, d->pg, &DATASET_SHARE, &args, &r, fault);
-    if (e == 0 && !pg_get_bool(r, 0, 0))
+    e = pg_ask(self, d->pg, &DATASET_SHARE, &r, fault, pg_i64(id), pg_i64(account_id),
+               pg_i64(DATASET_SHARES_MAX));
+    if (e == 0 && !pg_only_bool(r))
         e = fault_set(fault, ERR_RESOURCE_EXHAUSTED, "a dataset may be shared with at most %d accounts",
                       DATASET_SHARES_MAX);
     return e;
@@ -350,13 +323,12 @@ int dataset_share(struct fiber *self, struct domain *d, int64_t owner_id, int64_
 
 int dataset_unshare(struct fiber *self, struct domain *d, int64_t owner_id, int64_t id, int64_t account_id,
                     struct fault *fault) {
-    struct pg_result *r;
     int e = own(self, d, owner_id, id, fault);
-    return e != 0 ? e : domain_exec_ids(self, d, &DATASET_UNSHARE, id, account_id, &r, fault);
+    return e != 0 ? e : pg_ask(self, d->pg, &DATASET_UNSHARE, NULL, fault, pg_i64(id), pg_i64(account_id));
 }
 
 int dataset_delete(struct fiber *self, struct domain *d, int64_t owner_id, int64_t id, struct fault *fault) {
     struct pg_result *r;
-    int e = domain_exec_ids(self, d, &DATASET_DELETE, id, owner_id, &r, fault);
+    int e = pg_ask(self, d->pg, &DATASET_DELETE, &r, fault, pg_i64(id), pg_i64(owner_id));
     return e == 0 && pg_affected(r) == 0 ? (int)not_found(fault) : e;
 }

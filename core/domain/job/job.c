@@ -20,54 +20,49 @@ bool job_has_ended(Rookery__V1__JobState state) {
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
-static void read_job(const struct pg_result *r, int row, struct job_record *out) {
-    *out = (struct job_record){
-        .id = pg_get_i64(r, row, 0),
-        .dataset_id = pg_get_i64(r, row, 1),
-        .spec = pg_get_str(r, row, 2),
-        .state = (Rookery__V1__JobState)pg_get_i64(r, row, 3),
-        .tasks = pg_get_i64(r, row, 4),
-        .tasks_done = pg_get_i64(r, row, 5),
-        .error = pg_get_str(r, row, 6),
-        .notes = pg_get_str(r, row, 7),
-        .result_bytes = pg_get_i64(r, row, 8),
-        .ended_ms = pg_is_null(r, row, 9) ? 0 : pg_get_time_ms(r, row, 9),
-    };
+static void read_job(struct pg_row *row, struct job_record *out) {
+    out->id = pg_take_i64(row);
+    out->dataset_id = pg_take_i64(row);
+    out->spec = pg_take_str(row);
+    out->state = (Rookery__V1__JobState)pg_take_i64(row);
+    out->tasks = pg_take_i64(row);
+    out->tasks_done = pg_take_i64(row);
+    out->error = pg_take_str(row);
+    out->notes = pg_take_str(row);
+    out->result_bytes = pg_take_i64(row);
+    out->ended_ms = pg_take_time_ms(row);
 }
 
 int job_get(struct fiber *self, struct domain *d, int64_t owner_id, int64_t id, struct job_record *out,
             struct fault *fault) {
     struct pg_result *r;
-    int e = domain_exec_ids(self, d, &JOB_GET, id, owner_id, &r, fault);
+    int e = pg_ask(self, d->pg, &JOB_GET, &r, fault, pg_i64(id), pg_i64(owner_id));
     if (e != 0) return e;
-    if (pg_rows(r) == 0)
+    struct pg_row row = pg_read(r);
+    if (!pg_next(&row))
         return fault_field(fault, ERR_NOT_FOUND, "job_id", "there is no job with this job_id");
-    read_job(r, 0, out);
+    read_job(&row, out);
+    pg_end(&row);
     return 0;
 }
 
 int job_list(struct fiber *self, struct domain *d, int64_t owner_id, int64_t before, int limit,
              struct job_record **out, size_t *n, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, owner_id);
-    pg_i64(&args, before);
-    pg_i64(&args, limit);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &JOB_LIST, &args, &r, fault);
+    int e = pg_ask(self, d->pg, &JOB_LIST, &r, fault, pg_i64(owner_id), pg_i64(before), pg_i64(limit));
     if (e != 0) return e;
-    *n = (size_t)pg_rows(r);
-    *out = ARENA_ARRAY(fiber_arena(self), struct job_record, *n);
-    for (int i = 0; i < pg_rows(r); i++) read_job(r, i, &(*out)[i]);
+    struct pg_row row = pg_read(r);
+    *out = ARENA_ARRAY(fiber_arena(self), struct job_record, (size_t)pg_rows(r));
+    for (*n = 0; pg_next(&row); ++*n) read_job(&row, &(*out)[*n]);
     return 0;
 }
 
 int job_result(struct fiber *self, struct domain *d, int64_t id, int64_t seq, struct str *out,
                struct fault *fault) {
     struct pg_result *r;
-    int e = domain_exec_ids(self, d, &JOB_RESULT, id, seq, &r, fault);
+    int e = pg_ask(self, d->pg, &JOB_RESULT, &r, fault, pg_i64(id), pg_i64(seq));
     if (e != 0) return e;
-    *out = pg_rows(r) == 0 ? STR("") : pg_get_str(r, 0, 0);
+    *out = pg_only_str(r);
     return 0;
 }
 
@@ -84,15 +79,14 @@ static int find_by_key(struct fiber *self, struct domain *d, const struct draft 
                        struct job_record *out, struct fault *fault) {
     *found = false;
     if (!draft->key.ptr) return 0;
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, draft->owner_id);
-    pg_text(&args, draft->key);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &JOB_FIND_BY_KEY, &args, &r, fault);
-    if (e != 0 || pg_rows(r) == 0) return e;
-    *found = true;
-    read_job(r, 0, out);
+    int e = pg_ask(self, d->pg, &JOB_FIND_BY_KEY, &r, fault, pg_i64(draft->owner_id), pg_text(draft->key));
+    if (e != 0) return e;
+    struct pg_row row = pg_read(r);
+    *found = pg_next(&row);
+    if (!*found) return 0;
+    read_job(&row, out);
+    pg_end(&row);
     if (out->dataset_id != draft->dataset_id || !str_eq(out->spec, draft->spec))
         return fault_field(fault, ERR_FAILED_PRECONDITION, "idempotency_key",
                            "this idempotency_key was used for another job");
@@ -105,27 +99,23 @@ static int insert(struct fiber *self, struct domain *d, const struct draft *draf
     struct arena *a = fiber_arena(self);
     struct pg_args lock, old, args;
     pg_args_init(&lock, a);
-    pg_i64(&lock, draft->owner_id);
+    pg_args_add(&lock, pg_i64(draft->owner_id));
     pg_args_init(&old, a);
-    pg_i64(&old, draft->owner_id);
-    pg_i64(&old, d->config->jobs_kept);
+    pg_args_add(&old, pg_i64(draft->owner_id), pg_i64(d->config->jobs_kept));
     pg_args_init(&args, a);
-    pg_i64(&args, draft->id);
-    pg_i64(&args, draft->owner_id);
-    pg_i64(&args, draft->dataset_id);
-    if (draft->key.ptr)
-        pg_text(&args, draft->key);
-    else
-        pg_null(&args);
-    pg_bytes(&args, draft->spec);
-    pg_i64(&args, d->config->jobs_per_account);
-    outbox_args(&args, &draft->plan);
+    pg_args_add(&args, pg_i64(draft->id), pg_i64(draft->owner_id), pg_i64(draft->dataset_id),
+                pg_text_or_null(draft->key), pg_bytes(draft->spec), pg_i64(d->config->jobs_per_account),
+                OUTBOX_ROW(&draft->plan));
     const struct pg_call calls[] = {{&JOB_LOCK_OWNER, &lock}, {&JOB_DROP_OLD, &old}, {&JOB_INSERT, &args}};
     struct pg_result *r[3];
     int e = pg_exec_all(self, d->pg, calls, 3, r, fault);
     if (e != 0) return e;
-    *inserted = pg_get_bool(r[2], 0, 0);
-    if (!*inserted && pg_get_bool(r[2], 0, 1))
+    struct pg_row row = pg_read(r[2]);
+    pg_next(&row);
+    *inserted = pg_take_bool(&row);
+    bool full = pg_take_bool(&row);
+    pg_end(&row);
+    if (!*inserted && full)
         return fault_set(
             fault, ERR_RESOURCE_EXHAUSTED,
             "an account may have %lld jobs running at a time: wait for one to end, or cancel one",
@@ -223,10 +213,9 @@ int job_create(struct fiber *self, struct domain *d, int64_t owner_id, int64_t d
 int job_cancel(struct fiber *self, struct domain *d, int64_t owner_id, int64_t id, struct fault *fault) {
     struct pg_args cancel, drop;
     pg_args_init(&cancel, fiber_arena(self));
-    pg_i64(&cancel, id);
-    pg_i64(&cancel, owner_id);
+    pg_args_add(&cancel, pg_i64(id), pg_i64(owner_id));
     pg_args_init(&drop, fiber_arena(self));
-    pg_i64(&drop, id);
+    pg_args_add(&drop, pg_i64(id));
     const struct pg_call calls[] = {{&JOB_CANCEL, &cancel}, {&JOB_DROP_WORK, &drop}};
     int e = pg_exec_all(self, d->pg, calls, 2, NULL, fault);
     if (e == 0) job_tell_watchers(self, d, id);

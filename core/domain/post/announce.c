@@ -35,12 +35,9 @@ static int announce_once(struct fiber *self, struct domain *d, const struct even
 }
 
 static bool is_visible(struct fiber *self, struct domain *d, int64_t entry_id) {
-    struct pg_args args;
     struct pg_result *r;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, entry_id);
-    return pg_exec(self, d->pg, &POST_IS_VISIBLE, &args, &r, NULL) == 0 && pg_get_bool(r, 0, 0) &&
-           epoch_wait_known(self, d) == 0;
+    if (pg_ask(self, d->pg, &POST_IS_VISIBLE, &r, NULL, pg_i64(entry_id)) != 0) return false;
+    return pg_only_bool(r) && epoch_wait_known(self, d) == 0;
 }
 
 int post_announce(struct fiber *self, struct domain *d, const struct event_record *event, int64_t author_id,

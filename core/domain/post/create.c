@@ -48,22 +48,16 @@ static void build(const void *const *rows, size_t n, struct pg_args *args) {
         partitions[i] = row->event.partition;
         payloads[i] = row->event.payload;
     }
-    pg_i64_array(args, ids, n);
-    pg_i64_array(args, authors, n);
-    pg_text_array(args, texts, n);
-    pg_i64_array(args, replies, n);
-    pg_i64_array(args, reply_accounts, n);
-    pg_i64_array(args, threads, n);
-    pg_text_array(args, tags, n);
-    pg_text_array(args, keys, n);
-    pg_i32_array(args, partitions, n);
-    pg_bytes_array(args, payloads, n);
+    pg_args_add(args, pg_i64_array(ids, n), pg_i64_array(authors, n), pg_text_array(texts, n),
+                pg_i64_array(replies, n), pg_i64_array(reply_accounts, n), pg_i64_array(threads, n),
+                pg_text_array(tags, n), pg_text_array(keys, n), pg_i32_array(partitions, n),
+                pg_bytes_array(payloads, n));
 }
 
-static int take(const struct pg_result *r, int at, struct arena *arena, void *out) {
+static int take(struct pg_row *row, struct arena *arena, void *out) {
     (void)arena;
     struct create_answer *answer = out;
-    answer->inserted = at >= 0 && pg_get_bool(r, at, 1);
+    answer->inserted = row && pg_take_bool(row);
     return 0;
 }
 
@@ -81,20 +75,20 @@ static int find_parent(struct fiber *self, struct domain *d, struct create_row *
         row->thread_id = row->id;
         return 0;
     }
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, row->reply_to_id);
-    pg_i64(&args, row->author_id);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &POST_FIND_PARENT, &args, &r, fault);
+    int e =
+        pg_ask(self, d->pg, &POST_FIND_PARENT, &r, fault, pg_i64(row->reply_to_id), pg_i64(row->author_id));
     if (e != 0) return e;
-    if (pg_rows(r) == 0)
+    struct pg_row parent = pg_read(r);
+    if (!pg_next(&parent))
         return fault_field(fault, ERR_NOT_FOUND, "reply_to_id", "there is no post with this reply_to_id");
-    if (pg_get_bool(r, 0, 2))
+    row->reply_to_account_id = pg_take_i64(&parent);
+    row->thread_id = pg_take_i64(&parent);
+    bool blocked = pg_take_bool(&parent);
+    pg_end(&parent);
+    if (blocked)
         return fault_field(fault, ERR_PERMISSION_DENIED, "reply_to_id",
                            "one of the two accounts has blocked the other");
-    row->reply_to_account_id = pg_get_i64(r, 0, 0);
-    row->thread_id = pg_get_i64(r, 0, 1);
     return 0;
 }
 
@@ -122,24 +116,24 @@ static void set_event(struct arena *a, struct create_row *row, const struct post
  * deleted. */
 static int find_by_key(struct fiber *self, struct domain *d, const struct create_row *row, bool *found,
                        struct post *out, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, row->author_id);
-    pg_text(&args, row->key);
-    pg_text(&args, row->text);
-    pg_i64(&args, row->reply_to_id);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &POST_FIND_BY_KEY, &args, &r, fault);
-    *found = e == 0 && pg_rows(r) > 0;
-    if (!*found) return e;
-    if (!pg_get_bool(r, 0, 2))
+    int e = pg_ask(self, d->pg, &POST_FIND_BY_KEY, &r, fault, pg_i64(row->author_id), pg_text(row->key),
+                   pg_text(row->text), pg_i64(row->reply_to_id));
+    if (e != 0) return e;
+    struct pg_row before = pg_read(r);
+    *found = pg_next(&before);
+    if (!*found) return 0;
+    int64_t id = pg_take_i64(&before);
+    bool deleted = pg_take_bool(&before), same = pg_take_bool(&before);
+    pg_end(&before);
+    if (!same)
         return fault_field(fault, ERR_FAILED_PRECONDITION, "idempotency_key",
                            "this idempotency_key was used for another post");
-    if (pg_get_bool(r, 0, 1))
+    if (deleted)
         return fault_field(fault, ERR_NOT_FOUND, "idempotency_key",
                            "the post made with this idempotency_key was deleted");
-    e = post_announce(self, d, NULL, row->author_id, pg_get_i64(r, 0, 0), fault);
-    return e != 0 ? e : post_load_one(self, d, pg_get_i64(r, 0, 0), out, fault);
+    e = post_announce(self, d, NULL, row->author_id, id, fault);
+    return e != 0 ? e : post_load_one(self, d, id, out, fault);
 }
 
 /* The key was there when the row was to be inserted. */

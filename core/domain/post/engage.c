@@ -17,19 +17,17 @@
 static int run_engagement(struct fiber *self, struct domain *d, const struct pg_stmt *stmt, int64_t actor,
                           int64_t post_id, const struct event_record *record, bool *changed,
                           struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, actor);
-    pg_i64(&args, post_id);
-    outbox_args(&args, record);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, stmt, &args, &r, fault);
+    int e = pg_ask(self, d->pg, stmt, &r, fault, pg_i64(actor), pg_i64(post_id), OUTBOX_ROW(record));
     if (e != 0) return e;
-    if (pg_rows(r) == 0)
+    struct pg_row row = pg_read(r);
+    if (!pg_next(&row))
         return fault_field(fault, ERR_NOT_FOUND, "post_id", "there is no post with this post_id");
-    if (pg_get_bool(r, 0, 0))
+    bool blocked = pg_take_bool(&row);
+    *changed = pg_take_bool(&row);
+    pg_end(&row);
+    if (blocked)
         return fault_set(fault, ERR_PERMISSION_DENIED, "one of the two accounts has blocked the other");
-    *changed = pg_get_bool(r, 0, 1);
     return 0;
 }
 
@@ -72,13 +70,9 @@ int post_unlike(struct fiber *self, struct domain *d, int64_t actor, int64_t pos
 
 static int find_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id,
                        int64_t *repost_id, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, actor);
-    pg_i64(&args, post_id);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &POST_FIND_REPOST, &args, &r, fault);
-    if (e == 0) *repost_id = pg_rows(r) > 0 ? pg_get_i64(r, 0, 0) : 0;
+    int e = pg_ask(self, d->pg, &POST_FIND_REPOST, &r, fault, pg_i64(actor), pg_i64(post_id));
+    if (e == 0) *repost_id = pg_only_i64(r);
     return e;
 }
 
@@ -112,28 +106,23 @@ int post_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t pos
 
 static int find_last_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id,
                             int64_t *repost_id, bool *gone, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, actor);
-    pg_i64(&args, post_id);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &POST_FIND_LAST_REPOST, &args, &r, fault);
-    if (e != 0 || pg_rows(r) == 0) return e;
-    *repost_id = pg_get_i64(r, 0, 0);
-    *gone = pg_get_bool(r, 0, 1);
+    int e = pg_ask(self, d->pg, &POST_FIND_LAST_REPOST, &r, fault, pg_i64(actor), pg_i64(post_id));
+    if (e != 0) return e;
+    struct pg_row row = pg_read(r);
+    if (!pg_next(&row)) return 0;
+    *repost_id = pg_take_i64(&row);
+    *gone = pg_take_bool(&row);
+    pg_end(&row);
     return 0;
 }
 
 static int take_back(struct fiber *self, struct domain *d, const Event *event, int64_t repost_id,
                      bool *changed, struct fault *fault) {
     struct event_record record = event_encode(fiber_arena(self), event, d->config->partitions);
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, repost_id);
-    outbox_args(&args, &record);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &POST_UNREPOST, &args, &r, fault);
-    *changed = e == 0 && pg_get_bool(r, 0, 0);
+    int e = pg_ask(self, d->pg, &POST_UNREPOST, &r, fault, pg_i64(repost_id), OUTBOX_ROW(&record));
+    *changed = e == 0 && pg_only_bool(r);
     return e;
 }
 
@@ -160,40 +149,32 @@ int post_unrepost(struct fiber *self, struct domain *d, int64_t actor, int64_t p
 
 /* ---- who liked, who reposted --------------------------------------------------------------------------- */
 
-/* Runs a statement whose columns are an account and an id. */
-static int actor_list(struct fiber *self, struct domain *d, const struct pg_stmt *stmt,
-                      const struct pg_args *args, struct post_actor **out, size_t *n, struct fault *fault) {
-    struct pg_result *r;
-    int e = pg_exec(self, d->pg, stmt, args, &r, fault);
-    if (e != 0) return e;
-    *n = (size_t)pg_rows(r);
-    *out = ARENA_ARRAY(fiber_arena(self), struct post_actor, *n);
-    for (int i = 0; i < pg_rows(r); i++)
-        (*out)[i] = (struct post_actor){pg_get_i64(r, i, 0), pg_get_i64(r, i, 1)};
-    return 0;
+/* Rows of an account and an id. */
+static void read_actors(const struct pg_result *r, struct arena *a, struct post_actor **out, size_t *n) {
+    struct pg_row row = pg_read(r);
+    *out = ARENA_ARRAY(a, struct post_actor, (size_t)pg_rows(r));
+    for (*n = 0; pg_next(&row); ++*n) {
+        (*out)[*n].account_id = pg_take_i64(&row);
+        (*out)[*n].id = pg_take_i64(&row);
+    }
 }
 
 int post_reposts(struct fiber *self, struct domain *d, int64_t post_id, int64_t after, int limit,
                  struct post_actor **out, size_t *n, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, post_id);
-    pg_i64(&args, after);
-    pg_i64(&args, limit);
-    return actor_list(self, d, &POST_REPOSTS, &args, out, n, fault);
+    struct pg_result *r;
+    int e = pg_ask(self, d->pg, &POST_REPOSTS, &r, fault, pg_i64(post_id), pg_i64(after), pg_i64(limit));
+    if (e == 0) read_actors(r, fiber_arena(self), out, n);
+    return e;
 }
 
 int post_actors(struct fiber *self, struct domain *d, enum post_list which, int64_t post_id,
                 int64_t viewer_id, int64_t before, int limit, struct post_actor **out, size_t *n,
                 struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, post_id);
-    pg_i64(&args, viewer_id);
-    pg_i64(&args, before);
-    pg_i64(&args, limit);
-    return actor_list(self, d, which == POST_LIST_LIKES ? &POST_LIKERS : &POST_REPOSTERS, &args, out, n,
-                      fault);
+    struct pg_result *r;
+    int e = pg_ask(self, d->pg, which == POST_LIST_LIKES ? &POST_LIKERS : &POST_REPOSTERS, &r, fault,
+                   pg_i64(post_id), pg_i64(viewer_id), pg_i64(before), pg_i64(limit));
+    if (e == 0) read_actors(r, fiber_arena(self), out, n);
+    return e;
 }
 
 /* ---- the viewer's own ---------------------------------------------------------------------------------- */
@@ -202,9 +183,9 @@ int post_actors(struct fiber *self, struct domain *d, enum post_list which, int6
 #define ENGAGEMENTS_KEPT 2000
 
 /* A list that is full says nothing below its lowest id. */
-static int64_t take_ids(struct ids *out, const struct pg_result *r, int column, struct arena *a) {
+static int64_t take_ids(struct ids *out, struct pg_row *row, struct arena *a) {
     int64_t *v;
-    size_t n = pg_get_i64_array(r, 0, column, a, &v);
+    size_t n = pg_take_i64_array(row, a, &v);
     ids_init(out);
     for (size_t i = 0; i < n; i++) ids_push(out, v[i]);
     ids_sort_unique(out);
@@ -223,15 +204,14 @@ void engagements_index(struct engagements *e) {
 
 int post_engagements(struct fiber *self, struct domain *d, int64_t viewer_id, struct engagements *out,
                      struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, viewer_id);
-    pg_i64(&args, ENGAGEMENTS_KEPT);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &POST_ENGAGEMENTS, &args, &r, fault);
+    int e = pg_ask(self, d->pg, &POST_ENGAGEMENTS, &r, fault, pg_i64(viewer_id), pg_i64(ENGAGEMENTS_KEPT));
     if (e != 0) return e;
-    out->liked_floor = take_ids(&out->liked, r, 0, fiber_arena(self));
-    out->reposted_floor = take_ids(&out->reposted, r, 1, fiber_arena(self));
+    struct pg_row row = pg_read(r);
+    pg_next(&row);
+    out->liked_floor = take_ids(&out->liked, &row, fiber_arena(self));
+    out->reposted_floor = take_ids(&out->reposted, &row, fiber_arena(self));
+    pg_end(&row);
     engagements_index(out);
     return 0;
 }
@@ -243,14 +223,13 @@ void engagements_free(struct engagements *e) {
 
 int post_engaged_in(struct fiber *self, struct domain *d, int64_t viewer_id, const int64_t *ids, size_t n,
                     struct ids *liked, struct ids *reposted, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, viewer_id);
-    pg_i64_array(&args, ids, n);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &POST_ENGAGED_IN, &args, &r, fault);
+    int e = pg_ask(self, d->pg, &POST_ENGAGED_IN, &r, fault, pg_i64(viewer_id), pg_i64_array(ids, n));
     if (e != 0) return e;
-    take_ids(liked, r, 0, fiber_arena(self));
-    take_ids(reposted, r, 1, fiber_arena(self));
+    struct pg_row row = pg_read(r);
+    pg_next(&row);
+    take_ids(liked, &row, fiber_arena(self));
+    take_ids(reposted, &row, fiber_arena(self));
+    pg_end(&row);
     return 0;
 }

@@ -7,36 +7,31 @@
 
 /* ---- loading ------------------------------------------------------------------------------------------- */
 
-static void read_post(const struct pg_result *r, int row, struct post *out) {
-    *out = (struct post){
-        .entry = {.id = pg_get_i64(r, row, 0),
-                  .author_id = pg_get_i64(r, row, 1),
-                  .reply_to_account_id = pg_get_i64(r, row, 2),
-                  .repost_of_id = pg_get_i64(r, row, 3),
-                  .original_author_id = pg_get_i64(r, row, 4)},
-        .text = pg_get_str(r, row, 5),
-        .reply_to_id = pg_get_i64(r, row, 6),
-        .thread_id = pg_get_i64(r, row, 7),
-        .edited_ms = pg_is_null(r, row, 8) ? 0 : pg_get_time_ms(r, row, 8),
-        .edit_count = (int32_t)pg_get_i64(r, row, 9),
-        .deleted = pg_get_bool(r, row, 10),
-        .likes = pg_get_i64(r, row, 11),
-        .reposts = pg_get_i64(r, row, 12),
-        .replies = pg_get_i64(r, row, 13),
-    };
+static void read_post(struct pg_row *row, struct post *out) {
+    out->entry.id = pg_take_i64(row);
+    out->entry.author_id = pg_take_i64(row);
+    out->entry.reply_to_account_id = pg_take_i64(row);
+    out->entry.repost_of_id = pg_take_i64(row);
+    out->entry.original_author_id = pg_take_i64(row);
+    out->text = pg_take_str(row);
+    out->reply_to_id = pg_take_i64(row);
+    out->thread_id = pg_take_i64(row);
+    out->edited_ms = pg_take_time_ms(row);
+    out->edit_count = pg_take_i32(row);
+    out->deleted = pg_take_bool(row);
+    out->likes = pg_take_i64(row);
+    out->reposts = pg_take_i64(row);
+    out->replies = pg_take_i64(row);
 }
 
 int post_load(struct fiber *self, struct domain *d, const int64_t *ids, size_t n, struct post **out,
               size_t *n_out, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64_array(&args, ids, n);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &POST_LOAD, &args, &r, fault);
+    int e = pg_ask(self, d->pg, &POST_LOAD, &r, fault, pg_i64_array(ids, n));
     if (e != 0) return e;
-    *n_out = (size_t)pg_rows(r);
-    *out = ARENA_ARRAY(fiber_arena(self), struct post, *n_out);
-    for (int i = 0; i < pg_rows(r); i++) read_post(r, i, &(*out)[i]);
+    struct pg_row row = pg_read(r);
+    *out = ARENA_ARRAY(fiber_arena(self), struct post, (size_t)pg_rows(r));
+    for (*n_out = 0; pg_next(&row); ++*n_out) read_post(&row, &(*out)[*n_out]);
     return 0;
 }
 
@@ -53,20 +48,15 @@ int post_load_one(struct fiber *self, struct domain *d, int64_t id, struct post 
 
 /* ---- lists of ids -------------------------------------------------------------------------------------- */
 
-/* Runs a statement whose first column is an id. */
+/* Runs a statement whose only column is an id. */
 static int id_list(struct fiber *self, struct domain *d, const struct pg_stmt *stmt, int64_t of,
                    int64_t position, int limit, int64_t **out, size_t *n, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, of);
-    pg_i64(&args, position);
-    pg_i64(&args, limit);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, stmt, &args, &r, fault);
+    int e = pg_ask(self, d->pg, stmt, &r, fault, pg_i64(of), pg_i64(position), pg_i64(limit));
     if (e != 0) return e;
-    *n = (size_t)pg_rows(r);
-    *out = ARENA_ARRAY(fiber_arena(self), int64_t, *n);
-    for (int i = 0; i < pg_rows(r); i++) (*out)[i] = pg_get_i64(r, i, 0);
+    struct pg_row row = pg_read(r);
+    *out = ARENA_ARRAY(fiber_arena(self), int64_t, (size_t)pg_rows(r));
+    for (*n = 0; pg_next(&row); ++*n) (*out)[*n] = pg_take_i64(&row);
     return 0;
 }
 
@@ -87,19 +77,17 @@ int post_by_author(struct fiber *self, struct domain *d, int64_t author_id, int6
 
 int post_edits(struct fiber *self, struct domain *d, int64_t post_id, int32_t before, int limit,
                struct post_edit_row **out, size_t *n, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, post_id);
-    pg_i64(&args, before);
-    pg_i64(&args, limit);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &POST_EDITS, &args, &r, fault);
+    int e = pg_ask(self, d->pg, &POST_EDITS, &r, fault, pg_i64(post_id), pg_i64(before), pg_i64(limit));
     if (e != 0) return e;
-    *n = (size_t)pg_rows(r);
-    *out = ARENA_ARRAY(fiber_arena(self), struct post_edit_row, *n);
-    for (int i = 0; i < pg_rows(r); i++)
-        (*out)[i] = (struct post_edit_row){(int32_t)pg_get_i64(r, i, 0), pg_get_str(r, i, 1),
-                                           pg_get_time_ms(r, i, 2)};
+    struct pg_row row = pg_read(r);
+    *out = ARENA_ARRAY(fiber_arena(self), struct post_edit_row, (size_t)pg_rows(r));
+    for (*n = 0; pg_next(&row); ++*n) {
+        struct post_edit_row *edit = &(*out)[*n];
+        edit->edit = pg_take_i32(&row);
+        edit->text = pg_take_str(&row);
+        edit->edited_ms = pg_take_time_ms(&row);
+    }
     return 0;
 }
 
@@ -135,21 +123,17 @@ int post_edit(struct fiber *self, struct domain *d, int64_t actor, int64_t post_
     event.post_edited = &edited;
     struct event_record record = event_encode(a, &event, d->config->partitions);
 
-    struct pg_args args;
-    pg_args_init(&args, a);
-    pg_i64(&args, post_id);
-    pg_i64(&args, actor);
-    outbox_args(&args, &record);
-    pg_text(&args, text);
-    pg_text(&args, joined_tags(a, text));
     struct pg_result *r;
-    e = pg_exec(self, d->pg, &POST_EDIT, &args, &r, fault);
+    e = pg_ask(self, d->pg, &POST_EDIT, &r, fault, pg_i64(post_id), pg_i64(actor), OUTBOX_ROW(&record),
+               pg_text(text), pg_text(joined_tags(a, text)));
     if (e != 0) return e;
-    if (pg_rows(r) == 0)
+    struct pg_row row = pg_read(r);
+    if (!pg_next(&row))
         return fault_field(fault, ERR_NOT_FOUND, "post_id", "there is no post with this post_id");
-    if (!pg_get_bool(r, 0, 0))
-        return fault_set(fault, ERR_PERMISSION_DENIED, "only its author can edit a post");
-    e = post_publish_or_fail(self, d, &event, pg_get_bool(r, 0, 1), fault);
+    bool own = pg_take_bool(&row), changed = pg_take_bool(&row);
+    pg_end(&row);
+    if (!own) return fault_set(fault, ERR_PERMISSION_DENIED, "only its author can edit a post");
+    e = post_publish_or_fail(self, d, &event, changed, fault);
     return e != 0 ? e : post_load_one(self, d, post_id, out, fault);
 }
 
@@ -173,15 +157,13 @@ int post_delete(struct fiber *self, struct domain *d, int64_t actor, int64_t pos
     event.post_deleted = &deleted;
     struct event_record record = event_encode(a, &event, d->config->partitions);
 
-    struct pg_args args;
-    pg_args_init(&args, a);
-    pg_i64(&args, post_id);
-    pg_i64(&args, actor);
-    outbox_args(&args, &record);
     struct pg_result *r;
-    e = pg_exec(self, d->pg, &POST_DELETE, &args, &r, fault);
+    e = pg_ask(self, d->pg, &POST_DELETE, &r, fault, pg_i64(post_id), pg_i64(actor), OUTBOX_ROW(&record));
     if (e != 0) return e;
-    if (!pg_get_bool(r, 0, 0))
-        return fault_set(fault, ERR_PERMISSION_DENIED, "only its author can delete a post");
-    return post_publish_or_fail(self, d, &event, pg_get_bool(r, 0, 1), fault);
+    struct pg_row row = pg_read(r);
+    pg_next(&row); /* posts stay: it was there a moment ago */
+    bool own = pg_take_bool(&row), changed = pg_take_bool(&row);
+    pg_end(&row);
+    if (!own) return fault_set(fault, ERR_PERMISSION_DENIED, "only its author can delete a post");
+    return post_publish_or_fail(self, d, &event, changed, fault);
 }

@@ -75,19 +75,19 @@ static size_t wanting(const struct merge *m, int64_t cut, size_t *out) {
 static void take_rows(struct merge *m, const struct pg_result *r, const size_t *asked, size_t n_asked,
                       int64_t width) {
     int64_t *taken = ARENA_ARRAY(m->arena, int64_t, n_asked);
-    for (int row = 0; row < pg_rows(r); row++) {
-        size_t place = (size_t)pg_get_i64(r, row, 0) - 1;
+    struct pg_row row = pg_read(r);
+    while (pg_next(&row)) {
+        size_t place = (size_t)pg_take_i64(&row) - 1;
         struct source *s = &m->sources[asked[place]];
-        struct entry e = {
-            .id = pg_get_i64(r, row, 1),
-            .author_id = pg_get_i64(r, row, 2),
-            .reply_to_account_id = pg_get_i64(r, row, 3),
-            .repost_of_id = pg_get_i64(r, row, 4),
-            .original_author_id = pg_get_i64(r, row, 5),
-        };
+        struct entry e = {0};
+        e.id = pg_take_i64(&row);
+        e.author_id = pg_take_i64(&row);
+        e.reply_to_account_id = pg_take_i64(&row);
+        e.repost_of_id = pg_take_i64(&row);
+        e.original_author_id = pg_take_i64(&row);
+        bool original_deleted = pg_take_bool(&row);
         taken[place]++;
         if (e.id < s->lowest) s->lowest = e.id;
-        bool original_deleted = pg_get_bool(r, row, 6);
         if (!original_deleted && relations_shows_at_home(m->relations, &e)) merge_add(m, &e);
     }
     for (size_t i = 0; i < n_asked; i++)
@@ -101,13 +101,9 @@ static int look(struct fiber *self, struct domain *d, struct merge *m, const siz
         authors[i] = m->sources[asked[i]].author_id;
         before[i] = m->sources[asked[i]].lowest;
     }
-    struct pg_args args;
-    pg_args_init(&args, m->arena);
-    pg_i64_array(&args, authors, n);
-    pg_i64_array(&args, before, n);
-    pg_i64(&args, width);
     struct pg_result *r;
-    int e = pg_exec(self, d->pg, &HOME_TOP_OF_AUTHORS, &args, &r, fault);
+    int e = pg_ask(self, d->pg, &HOME_TOP_OF_AUTHORS, &r, fault, pg_i64_array(authors, n),
+                   pg_i64_array(before, n), pg_i64(width));
     if (e == 0) take_rows(m, r, asked, n, width);
     return e;
 }

@@ -13,13 +13,9 @@ int pull_author(struct fiber *self, struct domain *d, int64_t author_id, struct 
     event.what_case = ROOKERY__EVENTS__V1__EVENT__WHAT_AUTHOR_PULLED;
     event.author_pulled = &nothing;
     struct event_record record = event_encode(fiber_arena(self), &event, d->config->partitions);
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, author_id);
-    outbox_args(&args, &record);
     struct pg_result *r;
-    e = pg_exec(self, d->pg, &PULL_AUTHOR, &args, &r, fault);
-    if (e != 0 || !pg_get_bool(r, 0, 0)) return e;
+    e = pg_ask(self, d->pg, &PULL_AUTHOR, &r, fault, pg_i64(author_id), OUTBOX_ROW(&record));
+    if (e != 0 || !pg_only_bool(r)) return e;
     log_info(d->log, "author switched to merge at read time", LOG_I("account_id", author_id));
     outbox_publish(self, d, &record, 1);
     return 0;

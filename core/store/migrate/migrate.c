@@ -6,7 +6,8 @@
  *   4. Each migration that is missing, and the row that records it: one transaction.
  *
  * Any failure ends the run with one sentence; the transaction it happened in is undone, earlier ones stand.
- * The lock ends with the connection.
+ * The lock ends with the connection. The SQL is here, not in statements beside it (core/store/pg/pg.h): it makes the schema
+ * that statements need, on a connection of its own.
  */
 #include "core/store/migrate/migrate.h"
 
@@ -79,9 +80,13 @@ static bool make_tables(const struct run *r) {
                    "making the table of migrations");
 }
 
+/* Of the rows of schema_migrations; and of a row that has one value. */
+enum { NUMBER, NAME, CHECKSUM };
+enum { VALUE };
+
 static bool row_fits(const struct run *r, const PGresult *rows, size_t i) {
-    int number = atoi(PQgetvalue(rows, (int)i, 0));
-    const char *name = PQgetvalue(rows, (int)i, 1);
+    int number = atoi(PQgetvalue(rows, (int)i, NUMBER));
+    const char *name = PQgetvalue(rows, (int)i, NAME);
     if (i >= r->n || number > r->table[r->n - 1].number) {
         return fail(r,
                     "the database has migration %s, which this program does not know: it is older than the "
@@ -94,7 +99,7 @@ static bool row_fits(const struct run *r, const PGresult *rows, size_t i) {
     }
     char hex[CHECKSUM_HEX];
     checksum(r->table[i].sql, hex);
-    if (strcmp(hex, PQgetvalue(rows, (int)i, 2)) != 0) {
+    if (strcmp(hex, PQgetvalue(rows, (int)i, CHECKSUM)) != 0) {
         return fail(r, "migration %s was applied with another content (checksum mismatch)", name);
     }
     return true;
@@ -116,9 +121,9 @@ static bool compare_partitions(const struct run *r) {
     bool good = PQresultStatus(rows) == PGRES_TUPLES_OK || fail_database(r, "reading the settings");
     if (good && PQntuples(rows) == 0) {
         good = fail(r, "the database has no number of partitions: it has not been migrated");
-    } else if (good && atoi(PQgetvalue(rows, 0, 0)) != r->partitions) {
+    } else if (good && atoi(PQgetvalue(rows, 0, VALUE)) != r->partitions) {
         good = fail(r, "the database was made for ROOKERY_PARTITIONS=%s, but it is %d here",
-                    PQgetvalue(rows, 0, 0), r->partitions);
+                    PQgetvalue(rows, 0, VALUE), r->partitions);
     }
     PQclear(rows);
     return good;
@@ -188,7 +193,7 @@ static bool has_tables(const struct run *r) {
     PGresult *rows = PQexec(r->conn, "SELECT to_regclass('schema_migrations') IS NOT NULL"
                                      " AND to_regclass('settings') IS NOT NULL");
     bool good = PQresultStatus(rows) == PGRES_TUPLES_OK || fail_database(r, "looking for the schema");
-    if (good && strcmp(PQgetvalue(rows, 0, 0), "t") != 0) {
+    if (good && strcmp(PQgetvalue(rows, 0, VALUE), "t") != 0) {
         good = fail(r, "the database has no schema: it has not been migrated");
     }
     PQclear(rows);

@@ -24,21 +24,17 @@ static void push_copy(struct pg_args *a, unsigned type, const void *value, size_
     push(a, type, arena_memdup(a->arena, value, length), length);
 }
 
-void pg_i64(struct pg_args *a, int64_t v) {
+static void push_i64(struct pg_args *a, int64_t v) {
     uint64_t wire = htobe64((uint64_t)v);
     push_copy(a, PG_OID_INT8, &wire, sizeof wire);
 }
 
-void pg_i32(struct pg_args *a, int32_t v) {
+static void push_i32(struct pg_args *a, int32_t v) {
     uint32_t wire = htonl((uint32_t)v);
     push_copy(a, PG_OID_INT4, &wire, sizeof wire);
 }
 
-void pg_bool(struct pg_args *a, bool v) {
-    push(a, PG_OID_BOOL, v ? "\1" : "\0", 1);
-}
-
-void pg_f64(struct pg_args *a, double v) {
+static void push_f64(struct pg_args *a, double v) {
     uint64_t wire;
     memcpy(&wire, &v, sizeof wire);
     wire = htobe64(wire);
@@ -46,20 +42,8 @@ void pg_f64(struct pg_args *a, double v) {
 }
 
 /* An empty slice may have no address, which libpq would take for NULL. */
-static const char *address(struct str v) {
-    return v.ptr ? v.ptr : "";
-}
-
-void pg_text(struct pg_args *a, struct str v) {
-    push(a, PG_OID_TEXT, address(v), v.len);
-}
-
-void pg_bytes(struct pg_args *a, struct str v) {
-    push(a, PG_OID_BYTEA, address(v), v.len);
-}
-
-void pg_null(struct pg_args *a) {
-    push(a, 0, NULL, 0);
+static void push_bytes(struct pg_args *a, unsigned type, const struct pg_value *v) {
+    push(a, type, v->ptr ? v->ptr : "", v->n);
 }
 
 /* ---- arrays: dimensions, has NULLs, element type, then for the one dimension its length and lower bound;
@@ -90,7 +74,7 @@ static char *array_begin(struct pg_args *a, size_t n, size_t bytes, bool nulls, 
     return p;
 }
 
-void pg_i64_array(struct pg_args *a, const int64_t *v, size_t n) {
+static void push_i64_array(struct pg_args *a, const int64_t *v, size_t n) {
     char *at, *p = array_begin(a, n, n * 8, false, PG_OID_INT8, &at);
     for (size_t i = 0; i < n; i++) {
         uint64_t wire = htobe64((uint64_t)v[i]);
@@ -101,7 +85,7 @@ void pg_i64_array(struct pg_args *a, const int64_t *v, size_t n) {
     push(a, PG_OID_INT8_ARRAY, p, (size_t)(at - p));
 }
 
-void pg_i32_array(struct pg_args *a, const int32_t *v, size_t n) {
+static void push_i32_array(struct pg_args *a, const int32_t *v, size_t n) {
     char *at, *p = array_begin(a, n, n * 4, false, PG_OID_INT4, &at);
     for (size_t i = 0; i < n; i++) {
         at = put_u32(at, 4);
@@ -110,7 +94,7 @@ void pg_i32_array(struct pg_args *a, const int32_t *v, size_t n) {
     push(a, PG_OID_INT4_ARRAY, p, (size_t)(at - p));
 }
 
-void pg_bool_array(struct pg_args *a, const bool *v, size_t n) {
+static void push_bool_array(struct pg_args *a, const bool *v, size_t n) {
     char *at, *p = array_begin(a, n, n, false, PG_OID_BOOL, &at);
     for (size_t i = 0; i < n; i++) {
         at = put_u32(at, 1);
@@ -136,10 +120,23 @@ static void push_str_array(struct pg_args *a, unsigned type, unsigned element, c
     push(a, type, p, (size_t)(at - p));
 }
 
-void pg_text_array(struct pg_args *a, const struct str *v, size_t n) {
-    push_str_array(a, PG_OID_TEXT_ARRAY, PG_OID_TEXT, v, n);
+static void push_value(struct pg_args *a, const struct pg_value *v) {
+    switch (v->kind) {
+    case PG_VALUE_NULL: push(a, 0, NULL, 0); break;
+    case PG_VALUE_I64: push_i64(a, v->i64); break;
+    case PG_VALUE_I32: push_i32(a, v->i32); break;
+    case PG_VALUE_BOOL: push(a, PG_OID_BOOL, v->boolean ? "\1" : "\0", 1); break;
+    case PG_VALUE_F64: push_f64(a, v->f64); break;
+    case PG_VALUE_TEXT: push_bytes(a, PG_OID_TEXT, v); break;
+    case PG_VALUE_BYTES: push_bytes(a, PG_OID_BYTEA, v); break;
+    case PG_VALUE_I64_ARRAY: push_i64_array(a, v->ptr, v->n); break;
+    case PG_VALUE_I32_ARRAY: push_i32_array(a, v->ptr, v->n); break;
+    case PG_VALUE_BOOL_ARRAY: push_bool_array(a, v->ptr, v->n); break;
+    case PG_VALUE_TEXT_ARRAY: push_str_array(a, PG_OID_TEXT_ARRAY, PG_OID_TEXT, v->ptr, v->n); break;
+    case PG_VALUE_BYTES_ARRAY: push_str_array(a, PG_OID_BYTEA_ARRAY, PG_OID_BYTEA, v->ptr, v->n); break;
+    }
 }
 
-void pg_bytes_array(struct pg_args *a, const struct str *v, size_t n) {
-    push_str_array(a, PG_OID_BYTEA_ARRAY, PG_OID_BYTEA, v, n);
+void pg_args_add_values(struct pg_args *a, const struct pg_value *values, size_t n) {
+    for (size_t i = 0; i < n; i++) push_value(a, &values[i]);
 }

@@ -19,7 +19,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "core/base/metrics.h"
+#include "core/store/pg/pg_internal.h"
 
 /* As many as the client's own queue of calls: more would only wait to time out. */
 #define PENDING_MAX 4096
@@ -89,7 +89,8 @@ static void wake_all(struct batch *t, enum request_state state) {
 static void match_rows(struct batch *t) {
     int rows = pg_rows(t->result);
     for (int at = 0; at < rows; at++) {
-        int64_t place = pg_get_i64(t->result, at, 0);
+        struct pg_row row = pg_row_at(t->result, at);
+        int64_t place = pg_take_i64(&row);
         assert(place >= 1 && (size_t)place <= t->n && "the first column is the row's ordinal");
         struct request *q = t->requests[place - 1];
         if (q) q->at = at;
@@ -192,7 +193,13 @@ static void abandon(struct pg_batcher *b, struct request *q) {
 }
 
 static int take(struct fiber *self, struct pg_batcher *b, const struct pg_result *r, int at, void *out) {
-    return b->kind->take ? b->kind->take(r, at, fiber_arena(self), out) : ERR_OK;
+    if (!b->kind->take) return ERR_OK;
+    if (at < 0) return b->kind->take(NULL, fiber_arena(self), out);
+    struct pg_row row = pg_row_at(r, at);
+    pg_take_i64(&row); /* its ordinal */
+    int e = b->kind->take(&row, fiber_arena(self), out);
+    pg_end(&row);
+    return e;
 }
 
 static int take_answer(struct fiber *self, struct pg_batcher *b, struct request *q, void *out,

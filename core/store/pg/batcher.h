@@ -10,8 +10,8 @@
  * input row may be without one (ON CONFLICT DO NOTHING).
  *
  *   WITH input AS (SELECT * FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS t (id, body, place)),
- *        added AS (INSERT INTO posts (id, body) SELECT id, body FROM input ON CONFLICT DO NOTHING RETURNING
- * id) SELECT place, added.id IS NOT NULL FROM input LEFT JOIN added USING (id)
+ *        added AS (INSERT INTO posts (id, body) SELECT id, body FROM input ON CONFLICT DO NOTHING RETURNING id)
+ *   SELECT place, added.id IS NOT NULL FROM input LEFT JOIN added USING (id)
  *
  * Failures: when the database refuses a batch (ERR_SQL, ERR_SQL_CONFLICT, a constraint), each of its rows is
  * tried again alone, by its own fiber and within its own deadline, so a bad row fails by itself.
@@ -37,10 +37,10 @@ struct pg_batch_kind {
      * i-th fiber submitted. Memory comes from args->arena. Only arrays and plain values: texts of a row
      * outside an array are borrowed (pg.h) and would outlive it. May not suspend. */
     void (*build)(const void *const *rows, size_t n, struct pg_args *args);
-    /* Reads the answer of one row: row `at` of r, or at -1 when the statement gave it none. Runs in the fiber
-     * that submitted; what it keeps of r it copies into arena (that fiber's). Writes *out. Returns 0 or an
-     * ERR_* of its own, which pg_batcher_submit returns. NULL: answers are not looked at. */
-    int (*take)(const struct pg_result *r, int at, struct arena *arena, void *out);
+    /* Reads the answer of one row, behind its ordinal, to its last column; row NULL when the statement gave it none.
+     * Runs in the fiber that submitted; what it keeps of the row it copies into arena (that fiber's). Writes *out. Returns 0
+     * or an ERR_* of its own, which pg_batcher_submit returns. NULL: answers are not looked at. */
+    int (*take)(struct pg_row *row, struct arena *arena, void *out);
 };
 
 /* Both are borrowed for the batcher's life. NULL without memory. */

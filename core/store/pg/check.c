@@ -6,18 +6,13 @@
 
 #include "core/base/clock.h"
 #include "core/base/server_check.h"
+#include "core/store/pg/check.sql.h"
 
 /* Times on pages and in logs differ by as much; nothing that is promised hangs on it. */
 #define APART_MS 5000
 
+/* The columns of check.sql. */
 enum { SYNCHRONOUS_COMMIT, FSYNC, FULL_PAGE_WRITES, IN_RECOVERY, READ_ONLY, CLOCK_MS, COLUMNS };
-
-const char PG_CHECK_SQL[] = "SELECT current_setting('synchronous_commit'), current_setting('fsync'), "
-                            "current_setting('full_page_writes'),"
-                            " pg_is_in_recovery(), current_setting('default_transaction_read_only'),"
-                            " floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint,"
-                            " CASE WHEN current_setting('synchronous_commit') = 'off' THEN "
-                            "set_config('synchronous_commit', 'on', false) END";
 
 static bool says(const PGresult *r, int column, const char *value) {
     return strcmp(PQgetvalue(r, 0, column), value) == 0;

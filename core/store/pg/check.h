@@ -6,11 +6,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct log;
+#include "core/store/pg/pg.h"
 
-/* One statement for PQsendQuery, whose one row pg_facts_read takes. It also makes commits of the session durable when the
- * server's default is that they are not. */
-extern const char PG_CHECK_SQL[];
+/* For PQsendQuery; pg_facts_read takes its one row. It also makes commits of the session durable when the server's default
+ * is that they are not. */
+extern const struct pg_stmt PG_CHECK;
 
 struct pg_facts {
     int version; /* 150018 is 15.18 */

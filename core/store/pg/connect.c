@@ -65,7 +65,7 @@ static void begin_check(struct pg_link *k) {
     k->state = LINK_CHECKING;
     k->asked_ms = clock_wall_ms();
     k->checked = false;
-    if (PQsetnonblocking(k->conn, 1) != 0 || PQsendQuery(k->conn, PG_CHECK_SQL) != 1)
+    if (PQsetnonblocking(k->conn, 1) != 0 || PQsendQuery(k->conn, PG_CHECK.sql) != 1)
         pg_link_fail(k, PQerrorMessage(k->conn));
     else
         flush_check(k);

@@ -72,41 +72,35 @@ static void let_go(struct lease *l) {
 
 /* ---- statements ---- */
 
+/* The node that the statement gave, and the database's time; none: what without_row says. */
+static int read_answer(struct lease *l, const struct pg_result *r, int64_t asked_ns, int without_row) {
+    struct pg_row row = pg_read(r);
+    if (!pg_next(&row)) return without_row;
+    int node = pg_take_i32(&row);
+    int64_t database_ms = pg_take_time_ms(&row);
+    pg_end(&row);
+    return hold(l, node, asked_ns, database_ms);
+}
+
 static int take_node(struct fiber *self, struct lease *l) {
-    struct pg_args args;
     struct pg_result *r;
     int64_t asked_ns = clock_mono_ns();
-    pg_args_init(&args, fiber_arena(self));
-    pg_text(&args, str_from(l->holder));
-    pg_f64(&args, (double)l->times.ttl_ms);
-    pg_f64(&args, (double)l->times.grace_ms);
-    pg_i64(&args, own_end_ms(l));
-    int e = pg_exec(self, l->pg, &LEASE_TAKE, &args, &r, NULL);
+    int e = pg_ask(self, l->pg, &LEASE_TAKE, &r, NULL, pg_text(str_from(l->holder)),
+                   pg_f64((double)l->times.ttl_ms), pg_f64((double)l->times.grace_ms), pg_i64(own_end_ms(l)));
     if (e) return e;
-    if (pg_rows(r) == 0) return ERR_RESOURCE_EXHAUSTED;
-    e = hold(l, (int)pg_get_i64(r, 0, 0), asked_ns, pg_get_time_ms(r, 0, 1));
+    e = read_answer(l, r, asked_ns, ERR_RESOURCE_EXHAUSTED);
     if (e == ERR_OK) log_info(l->log, "node leased", LOG_I("node", l->node));
     return e;
 }
 
-static void add_identity(struct pg_args *args, struct lease *l) {
-    pg_i32(args, l->node);
-    pg_text(args, str_from(l->holder));
-}
-
 /* ERR_NOT_FOUND: somebody else has the node. */
 static int renew_node(struct fiber *self, struct lease *l) {
-    struct pg_args args;
     struct pg_result *r;
     int64_t asked_ns = clock_mono_ns();
-    pg_args_init(&args, fiber_arena(self));
-    add_identity(&args, l);
-    pg_f64(&args, (double)l->times.ttl_ms);
-    pg_i64(&args, own_end_ms(l));
-    int e = pg_exec(self, l->pg, &LEASE_RENEW, &args, &r, NULL);
+    int e = pg_ask(self, l->pg, &LEASE_RENEW, &r, NULL, pg_i32(l->node), pg_text(str_from(l->holder)),
+                   pg_f64((double)l->times.ttl_ms), pg_i64(own_end_ms(l)));
     if (e) return e;
-    if (pg_rows(r) == 0) return ERR_NOT_FOUND;
-    return hold(l, l->node, asked_ns, pg_get_time_ms(r, 0, 1));
+    return read_answer(l, r, asked_ns, ERR_NOT_FOUND);
 }
 
 /* ---- the keeper ---- */
@@ -196,13 +190,10 @@ int lease_start(struct fiber *self, struct pg *pg, struct log *log, struct lease
 }
 
 static void return_node(struct fiber *self, struct lease *l) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    add_identity(&args, l);
-    pg_i64(&args, snowflake_last_ms(&l->ids));
     int64_t deadline_ns = fiber_deadline_ns(self);
     fiber_set_deadline_ns(self, clock_mono_ns() + STATEMENT_MS * NS_PER_MS);
-    int e = pg_exec(self, l->pg, &LEASE_RETURN, &args, NULL, NULL);
+    int e = pg_ask(self, l->pg, &LEASE_RETURN, NULL, NULL, pg_i32(l->node), pg_text(str_from(l->holder)),
+                   pg_i64(snowflake_last_ms(&l->ids)));
     fiber_set_deadline_ns(self, deadline_ns);
     if (e) log_warn(l->log, "node not released", LOG_S("error", error_name((enum error)e)));
 }

@@ -200,6 +200,14 @@ int pg_exec(struct fiber *self, struct pg *pg, const struct pg_stmt *stmt, const
     return pg_exec_all(self, pg, &call, 1, out, fault);
 }
 
+int pg_ask_values(struct fiber *self, struct pg *pg, const struct pg_stmt *stmt, struct pg_result **out,
+                  struct fault *fault, const struct pg_value *values, size_t n) {
+    struct pg_args args;
+    pg_args_init(&args, fiber_arena(self));
+    pg_args_add_values(&args, values, n);
+    return pg_exec(self, pg, stmt, &args, out, fault);
+}
+
 /* ---- opening and closing ---- */
 
 uint64_t pg_generation(const struct pg *pg) {

@@ -50,14 +50,83 @@ bool pg_ready(const struct pg *pg); /* at least one connection now */
 /* Counts how often a first connection was made, when there was none: when it has moved, another database may answer. */
 uint64_t pg_generation(const struct pg *pg);
 
-/* A statement: static const, its address is its identity. name must be unique in the program. */
+/* A statement: its address is its identity. Those of X.c are in X.sql beside it, whose header the build makes
+ * (scripts/generate/statements.c). */
 struct pg_stmt {
-    const char *name;
+    const char *name; /* unique in the program */
     const char *sql;
     bool read_only; /* may be sent again after a lost connection */
 };
 
-/* Parameters, in order. All memory comes from the arena; texts are borrowed until the call returns. */
+/* A parameter's value. Texts and arrays are borrowed. */
+struct pg_value {
+    enum {
+        PG_VALUE_NULL,
+        PG_VALUE_I64,
+        PG_VALUE_I32,
+        PG_VALUE_BOOL,
+        PG_VALUE_F64,
+        PG_VALUE_TEXT,
+        PG_VALUE_BYTES,
+        PG_VALUE_I64_ARRAY,
+        PG_VALUE_I32_ARRAY,
+        PG_VALUE_BOOL_ARRAY,
+        PG_VALUE_TEXT_ARRAY,
+        PG_VALUE_BYTES_ARRAY,
+    } kind;
+    union {
+        int64_t i64;
+        int32_t i32;
+        bool boolean;
+        double f64;
+        const void *ptr;
+    };
+    size_t n; /* bytes of a text, or elements of an array */
+};
+
+static inline struct pg_value pg_i64(int64_t v) { /* bigint */
+    return (struct pg_value){.kind = PG_VALUE_I64, .i64 = v};
+}
+static inline struct pg_value pg_i32(int32_t v) { /* integer */
+    return (struct pg_value){.kind = PG_VALUE_I32, .i32 = v};
+}
+static inline struct pg_value pg_bool(bool v) {
+    return (struct pg_value){.kind = PG_VALUE_BOOL, .boolean = v};
+}
+static inline struct pg_value pg_f64(double v) {
+    return (struct pg_value){.kind = PG_VALUE_F64, .f64 = v};
+}
+static inline struct pg_value pg_null(void) { /* typed by the statement */
+    return (struct pg_value){.kind = PG_VALUE_NULL};
+}
+static inline struct pg_value pg_text(struct str v) {
+    return (struct pg_value){.kind = PG_VALUE_TEXT, .ptr = v.ptr, .n = v.len};
+}
+static inline struct pg_value pg_text_or_null(struct str v) { /* ptr NULL is SQL NULL */
+    return v.ptr ? pg_text(v) : pg_null();
+}
+static inline struct pg_value pg_bytes(struct str v) { /* bytea */
+    return (struct pg_value){.kind = PG_VALUE_BYTES, .ptr = v.ptr, .n = v.len};
+}
+static inline struct pg_value pg_i64_array(const int64_t *v, size_t n) {
+    return (struct pg_value){.kind = PG_VALUE_I64_ARRAY, .ptr = v, .n = n};
+}
+static inline struct pg_value pg_i32_array(const int32_t *v, size_t n) {
+    return (struct pg_value){.kind = PG_VALUE_I32_ARRAY, .ptr = v, .n = n};
+}
+static inline struct pg_value pg_bool_array(const bool *v, size_t n) {
+    return (struct pg_value){.kind = PG_VALUE_BOOL_ARRAY, .ptr = v, .n = n};
+}
+static inline struct pg_value pg_text_array(const struct str *v, size_t n) { /* ptr NULL is SQL NULL */
+    return (struct pg_value){.kind = PG_VALUE_TEXT_ARRAY, .ptr = v, .n = n};
+}
+/* bytea[]; ptr NULL is SQL NULL */
+static inline struct pg_value pg_bytes_array(const struct str *v, size_t n) {
+    return (struct pg_value){.kind = PG_VALUE_BYTES_ARRAY, .ptr = v, .n = n};
+}
+
+/* Parameters, in order, as they are sent: for batches, and for statements that share a transaction. Numbers and arrays are
+ * copied into the arena by pg_args_add; texts are borrowed until the statement's call returns. */
 #define PG_MAX_PARAMS 32
 struct pg_args {
     struct arena *arena;
@@ -67,33 +136,51 @@ struct pg_args {
     unsigned type[PG_MAX_PARAMS]; /* Oid */
 };
 void pg_args_init(struct pg_args *a, struct arena *arena);
-void pg_i64(struct pg_args *a, int64_t v); /* bigint */
-void pg_i32(struct pg_args *a, int32_t v); /* integer */
-void pg_bool(struct pg_args *a, bool v);
-void pg_f64(struct pg_args *a, double v);
-void pg_text(struct pg_args *a, struct str v);
-void pg_bytes(struct pg_args *a, struct str v); /* bytea */
-void pg_null(struct pg_args *a);                /* typed by the statement */
-void pg_i64_array(struct pg_args *a, const int64_t *v, size_t n);
-void pg_i32_array(struct pg_args *a, const int32_t *v, size_t n);
-void pg_bool_array(struct pg_args *a, const bool *v, size_t n);
-void pg_text_array(struct pg_args *a, const struct str *v, size_t n);  /* ptr NULL is SQL NULL */
-void pg_bytes_array(struct pg_args *a, const struct str *v, size_t n); /* bytea[]; ptr NULL is SQL NULL */
+/* pg_args_add(args, VALUE...): appends values. */
+#define pg_args_add(args, ...) pg_args_add_values((args), PG_VALUES(__VA_ARGS__))
+void pg_args_add_values(struct pg_args *a, const struct pg_value *values, size_t n);
+#define PG_VALUES(...)                                                                                       \
+    (const struct pg_value[]){__VA_ARGS__}, sizeof((struct pg_value[]){__VA_ARGS__}) / sizeof(struct pg_value)
 
 /* Rows. They belong to the calling fiber's arena and live until it is reset. */
 struct pg_result;
 int pg_rows(const struct pg_result *r);
 int64_t pg_affected(const struct pg_result *r); /* rows changed by INSERT, UPDATE, DELETE */
-bool pg_is_null(const struct pg_result *r, int row, int column);
-/* Getters assert the column's type and width (int2, int4, int8 all read as i64); NULL reads as 0, false, "".
- */
-int64_t pg_get_i64(const struct pg_result *r, int row, int column);
-bool pg_get_bool(const struct pg_result *r, int row, int column);
-double pg_get_f64(const struct pg_result *r, int row, int column);
-struct str pg_get_str(const struct pg_result *r, int row, int column);  /* text, bytea, jsonb-free types */
-int64_t pg_get_time_ms(const struct pg_result *r, int row, int column); /* timestamptz -> Unix ms */
+
+/* A reader of rows. Columns are taken in the order of the SELECT, and all of them: a row that was not taken whole trips an
+ * assertion in pg_next and pg_end.
+ *
+ *   struct pg_row row = pg_read(r);
+ *   while (pg_next(&row)) {
+ *       out[n].id = pg_take_i64(&row);
+ *       out[n++].name = pg_take_str(&row);
+ *   }
+ *
+ * Where one row is read, pg_end follows its last column. Never take two columns in one expression, in a call's arguments or
+ * in an initialiser with braces: C does not say which is taken first. */
+struct pg_row {
+    const struct pg_result *result;
+    int row, column; /* the next column to be taken */
+};
+/* Stands before the first row. */
+struct pg_row pg_read(const struct pg_result *r);
+bool pg_next(struct pg_row *row); /* false when there is no further row */
+void pg_end(const struct pg_row *row);
+/* These assert the column's type and width (int2, int4, int8 all read as i64); NULL reads as 0, false, "". */
+int64_t pg_take_i64(struct pg_row *row);
+int32_t pg_take_i32(struct pg_row *row); /* asserts that it fits */
+bool pg_take_bool(struct pg_row *row);
+double pg_take_f64(struct pg_row *row);
+struct str pg_take_str(struct pg_row *row);         /* text, bytea, jsonb-free types */
+struct str pg_take_str_or_null(struct pg_row *row); /* the same; SQL NULL reads as ptr NULL */
+int64_t pg_take_time_ms(struct pg_row *row);        /* timestamptz -> Unix ms */
 /* bigint[] -> array in the arena; returns its length. */
-size_t pg_get_i64_array(const struct pg_result *r, int row, int column, struct arena *a, int64_t **out);
+size_t pg_take_i64_array(struct pg_row *row, struct arena *a, int64_t **out);
+/* The only column of the first row, in the same way; 0, false, "" when there is no row. */
+int64_t pg_only_i64(const struct pg_result *r);
+bool pg_only_bool(const struct pg_result *r);
+struct str pg_only_str(const struct pg_result *r);
+size_t pg_only_i64_array(const struct pg_result *r, struct arena *a, int64_t **out);
 
 /* One statement in its own transaction. 0 and *out (may be NULL), or ERR_*: ERR_SQL (with the SQLSTATE in
  * fault->field and the server's message in fault->text), ERR_SQL_CONFLICT (serialization failure, deadlock:
@@ -104,6 +191,12 @@ size_t pg_get_i64_array(const struct pg_result *r, int row, int column, struct a
  * at every call. */
 int pg_exec(struct fiber *self, struct pg *pg, const struct pg_stmt *stmt, const struct pg_args *args,
             struct pg_result **out, struct fault *fault);
+
+/* pg_ask(self, pg, stmt, out, fault, VALUE...): pg_exec with these parameters, in order. */
+#define pg_ask(self, pg, stmt, out, fault, ...)                                                              \
+    pg_ask_values((self), (pg), (stmt), (out), (fault), PG_VALUES(__VA_ARGS__))
+int pg_ask_values(struct fiber *self, struct pg *pg, const struct pg_stmt *stmt, struct pg_result **out,
+                  struct fault *fault, const struct pg_value *values, size_t n);
 
 /* Several statements in one transaction and one round trip: all or nothing. results (may be NULL) has n
  * places. */

@@ -60,6 +60,8 @@ PGconn *pg_target_connect(const struct pg_target *t, const char *addresses);
 
 /* ---- result.c ------------------------------------------------------------------------------------------
  */
+/* Stands at a row that is there, before its first column. */
+struct pg_row pg_row_at(const struct pg_result *r, int row);
 /* The error of a result that is one, and *f as pg_exec documents it. */
 enum error pg_result_error(const PGresult *r, struct fault *f);
 /* Did the connection end with it? (severity FATAL or PANIC, or an error libpq made itself) */

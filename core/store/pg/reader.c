@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/store/pg/reader.sql.h"
 
 #define CONNECT_TIMEOUT_S "10"
 /* How soon *stop is noticed while the server is silent. */
@@ -59,21 +60,12 @@ static int connect_reader(struct reading *r) {
     return fail(r, ERR_UNAVAILABLE, "the analysts' connection: ", PQerrorMessage(r->conn));
 }
 
-/* The owner of what is read is who made the schema. */
 static int check_role(const struct reading *r) {
-    static const char sql[] =
-        "SELECT NOT u.rolsuper AND NOT u.rolcreaterole AND NOT pg_has_role(current_user, s.nspowner, "
-        "'MEMBER')"
-        " AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
-        "c.relnamespace"
-        "   WHERE n.nspname || '.' || c.relname = $2"
-        "   AND has_table_privilege(current_user, c.oid, 'SELECT, INSERT, UPDATE, DELETE'))"
-        " FROM pg_catalog.pg_roles u, pg_catalog.pg_namespace s WHERE u.rolname = current_user AND s.nspname "
-        "= $1";
+    enum { FITS }; /* its only column */
     const char *values[] = {r->reader->schema, r->reader->forbidden_table};
-    PGresult *result = PQexecParams(r->conn, sql, 2, NULL, values, NULL, NULL, 0);
+    PGresult *result = PQexecParams(r->conn, READER_ROLE_FITS.sql, 2, NULL, values, NULL, NULL, 0);
     bool fit = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1 &&
-               strcmp(PQgetvalue(result, 0, 0), "t") == 0;
+               strcmp(PQgetvalue(result, 0, FITS), "t") == 0;
     PQclear(result);
     if (fit) return 0;
     return fail(r, ERR_FAILED_PRECONDITION, "the analysts' role may do too much",

@@ -19,10 +19,6 @@ int64_t pg_affected(const struct pg_result *r) {
     return n;
 }
 
-bool pg_is_null(const struct pg_result *r, int row, int column) {
-    return PQgetisnull(r, row, column) != 0;
-}
-
 static uint32_t get_u32(const char *p) {
     uint32_t v;
     memcpy(&v, p, sizeof v);
@@ -35,43 +31,78 @@ static int64_t get_i64(const char *p) {
     return (int64_t)be64toh(v);
 }
 
-static const char *value(const struct pg_result *r, int row, int column) {
-    assert(row >= 0 && row < PQntuples(r) && column >= 0 && column < PQnfields(r));
-    return PQgetvalue(r, row, column);
+/* ---- rows ---------------------------------------------------------------------------------------------- */
+
+struct pg_row pg_read(const struct pg_result *r) {
+    return (struct pg_row){.result = r, .row = -1};
 }
 
-int64_t pg_get_i64(const struct pg_result *r, int row, int column) {
-    const char *p = value(r, row, column);
-    if (pg_is_null(r, row, column)) return 0;
-    switch (PQftype(r, column)) {
+struct pg_row pg_row_at(const struct pg_result *r, int row) {
+    return (struct pg_row){.result = r, .row = row};
+}
+
+bool pg_next(struct pg_row *row) {
+    if (row->row >= 0) pg_end(row);
+    row->column = 0;
+    return ++row->row < PQntuples(row->result);
+}
+
+void pg_end(const struct pg_row *row) {
+    assert(row->column == PQnfields(row->result) && "a row is taken whole");
+}
+
+/* The next column: its bytes, and *type; NULL for SQL's NULL. */
+static const char *take(struct pg_row *row, Oid *type, size_t *length) {
+    int column = row->column++;
+    assert(row->row >= 0 && row->row < PQntuples(row->result) && column < PQnfields(row->result));
+    *type = PQftype(row->result, column);
+    *length = (size_t)PQgetlength(row->result, row->row, column);
+    return PQgetisnull(row->result, row->row, column) ? NULL : PQgetvalue(row->result, row->row, column);
+}
+
+int64_t pg_take_i64(struct pg_row *row) {
+    Oid type;
+    size_t length;
+    uint16_t v;
+    const char *p = take(row, &type, &length);
+    if (!p) return 0;
+    switch (type) {
     case PG_OID_INT8: return get_i64(p);
     case PG_OID_INT4: return (int32_t)get_u32(p);
     case PG_OID_OID: return get_u32(p);
     default: break;
     }
-    assert(PQftype(r, column) == PG_OID_INT2);
-    uint16_t v;
+    assert(type == PG_OID_INT2);
     memcpy(&v, p, sizeof v);
     return (int16_t)ntohs(v);
 }
 
-bool pg_get_bool(const struct pg_result *r, int row, int column) {
-    const char *p = value(r, row, column);
-    if (pg_is_null(r, row, column)) return false;
-    assert(PQftype(r, column) == PG_OID_BOOL);
-    return *p != 0;
+int32_t pg_take_i32(struct pg_row *row) {
+    int64_t v = pg_take_i64(row);
+    assert(v >= INT32_MIN && v <= INT32_MAX);
+    return (int32_t)v;
 }
 
-double pg_get_f64(const struct pg_result *r, int row, int column) {
-    const char *p = value(r, row, column);
-    if (pg_is_null(r, row, column)) return 0;
-    if (PQftype(r, column) == PG_OID_FLOAT4) {
-        uint32_t wire = get_u32(p);
+bool pg_take_bool(struct pg_row *row) {
+    Oid type;
+    size_t length;
+    const char *p = take(row, &type, &length);
+    assert(!p || type == PG_OID_BOOL);
+    return p && *p != 0;
+}
+
+double pg_take_f64(struct pg_row *row) {
+    Oid type;
+    size_t length;
+    const char *p = take(row, &type, &length);
+    if (!p) return 0;
+    if (type == PG_OID_FLOAT4) {
+        uint32_t narrow_wire = get_u32(p);
         float narrow;
-        memcpy(&narrow, &wire, sizeof narrow);
+        memcpy(&narrow, &narrow_wire, sizeof narrow);
         return (double)narrow;
     }
-    assert(PQftype(r, column) == PG_OID_FLOAT8);
+    assert(type == PG_OID_FLOAT8);
     int64_t wire = get_i64(p);
     double v;
     memcpy(&v, &wire, sizeof v);
@@ -89,36 +120,76 @@ static bool is_plain(Oid type) {
     return type >= FIRST_USER_OID;
 }
 
-struct str pg_get_str(const struct pg_result *r, int row, int column) {
-    const char *p = value(r, row, column);
-    if (pg_is_null(r, row, column)) return (struct str){"", 0};
-    assert(is_plain(PQftype(r, column)));
-    return (struct str){p, (size_t)PQgetlength(r, row, column)};
+struct str pg_take_str_or_null(struct pg_row *row) {
+    Oid type;
+    struct str v;
+    v.ptr = take(row, &type, &v.len);
+    assert(!v.ptr || is_plain(type));
+    return v;
 }
 
-int64_t pg_get_time_ms(const struct pg_result *r, int row, int column) {
-    const char *p = value(r, row, column);
-    if (pg_is_null(r, row, column)) return 0;
-    assert(PQftype(r, column) == PG_OID_TIMESTAMPTZ);
+struct str pg_take_str(struct pg_row *row) {
+    struct str v = pg_take_str_or_null(row);
+    return v.ptr ? v : (struct str){"", 0};
+}
+
+int64_t pg_take_time_ms(struct pg_row *row) {
+    Oid type;
+    size_t length;
+    const char *p = take(row, &type, &length);
+    if (!p) return 0;
+    assert(type == PG_OID_TIMESTAMPTZ);
     int64_t us = get_i64(p);
     if (us == INT64_MAX || us == INT64_MIN) return us; /* 'infinity', '-infinity' */
     us += POSTGRES_EPOCH_US;
     return us >= 0 ? us / 1000 : -((-us + 999) / 1000);
 }
 
-size_t pg_get_i64_array(const struct pg_result *r, int row, int column, struct arena *a, int64_t **out) {
-    const char *p = value(r, row, column);
+size_t pg_take_i64_array(struct pg_row *row, struct arena *a, int64_t **out) {
+    Oid type;
+    size_t length;
+    const char *p = take(row, &type, &length);
     *out = NULL;
-    if (pg_is_null(r, row, column)) return 0;
-    assert(PQftype(r, column) == PG_OID_INT8_ARRAY);
+    if (!p) return 0;
+    assert(type == PG_OID_INT8_ARRAY);
     if (get_u32(p) == 0) return 0;
     assert(get_u32(p) == 1 && get_u32(p + 4) == 0); /* one dimension, no NULLs in it */
     size_t n = get_u32(p + 12);
-    assert((size_t)PQgetlength(r, row, column) == 20 + n * 12);
+    assert(length == 20 + n * 12);
     int64_t *v = ARENA_ARRAY(a, int64_t, n);
     for (size_t i = 0; i < n; i++) v[i] = get_i64(p + 20 + i * 12 + 4);
     *out = v;
     return n;
+}
+
+/* ---- one value ---- */
+
+/* At the first row of one column; false when there is none. */
+static bool only(const struct pg_result *r, struct pg_row *row) {
+    assert(PQnfields(r) == 1);
+    *row = pg_read(r);
+    return pg_next(row);
+}
+
+int64_t pg_only_i64(const struct pg_result *r) {
+    struct pg_row row;
+    return only(r, &row) ? pg_take_i64(&row) : 0;
+}
+
+bool pg_only_bool(const struct pg_result *r) {
+    struct pg_row row;
+    return only(r, &row) && pg_take_bool(&row);
+}
+
+struct str pg_only_str(const struct pg_result *r) {
+    struct pg_row row;
+    return only(r, &row) ? pg_take_str(&row) : (struct str){"", 0};
+}
+
+size_t pg_only_i64_array(const struct pg_result *r, struct arena *a, int64_t **out) {
+    struct pg_row row;
+    *out = NULL;
+    return only(r, &row) ? pg_take_i64_array(&row, a, out) : 0;
 }
 
 /* ---- errors ---- */

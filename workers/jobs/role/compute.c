@@ -72,17 +72,17 @@ struct watch {
 static bool has_left(struct fiber *self, const struct watch *watch) {
     const struct jobs_wanted *wanted = &watch->wanted;
     struct pg_result *r;
-    int e = domain_exec_ids(self, &watch->worker->domain, &ROLE_STATE, wanted->job_id, wanted->dataset_id, &r,
-                            NULL);
-    return e == 0 && (pg_rows(r) == 0 || pg_get_i64(r, 0, 0) != wanted->state);
+    int e = pg_ask(self, watch->worker->domain.pg, &ROLE_STATE, &r, NULL, pg_i64(wanted->job_id),
+                   pg_i64(wanted->dataset_id));
+    return e == 0 && (pg_rows(r) == 0 || pg_only_i64(r) != wanted->state);
 }
 
 static void touch(struct fiber *self, struct watch *watch) {
     struct domain *d = &watch->worker->domain;
     if (loop_now_ns(d->loop) < watch->next_touch_ns) return;
     watch->next_touch_ns = loop_now_ns(d->loop) + d->config->job_stall_s * NS_PER_S / 4;
-    struct pg_result *r;
-    domain_exec_ids(self, d, &ROLE_TOUCH, watch->wanted.job_id, watch->wanted.dataset_id, &r, NULL);
+    pg_ask(self, d->pg, &ROLE_TOUCH, NULL, NULL, pg_i64(watch->wanted.job_id),
+           pg_i64(watch->wanted.dataset_id));
 }
 
 static void watch_job(struct fiber *self, void *arg) {

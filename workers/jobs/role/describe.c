@@ -19,11 +19,8 @@
 
 int role_dataset_fail(struct fiber *self, struct worker *w, int64_t dataset_id, const char *sentence,
                       struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, dataset_id);
-    pg_text(&args, role_clean_text(fiber_arena(self), sentence));
-    return pg_exec(self, w->domain.pg, &ROLE_DATASET_FAIL, &args, NULL, fault);
+    return pg_ask(self, w->domain.pg, &ROLE_DATASET_FAIL, NULL, fault, pg_i64(dataset_id),
+                  pg_text(role_clean_text(fiber_arena(self), sentence)));
 }
 
 /* ---- on a thread --------------------------------------------------------------------------------------- */
@@ -100,12 +97,8 @@ static struct str shape(struct arena *a, const struct describing *d) {
 
 static int store(struct fiber *self, struct worker *w, int64_t dataset_id, const struct describing *d,
                  struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, dataset_id);
-    pg_bytes(&args, shape(fiber_arena(self), d));
-    pg_i64(&args, (int64_t)d->dataset.n_rows);
-    return pg_exec(self, w->domain.pg, &ROLE_STORE_DESCRIPTION, &args, NULL, fault);
+    return pg_ask(self, w->domain.pg, &ROLE_STORE_DESCRIPTION, NULL, fault, pg_i64(dataset_id),
+                  pg_bytes(shape(fiber_arena(self), d)), pg_i64((int64_t)d->dataset.n_rows));
 }
 
 /* ---- the step ------------------------------------------------------------------------------------------ */
@@ -120,16 +113,18 @@ static int describe_file(struct fiber *self, struct worker *w, int64_t dataset_i
 }
 
 int role_describe(struct fiber *self, struct worker *w, int64_t dataset_id, struct fault *fault) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, dataset_id);
     struct pg_result *r;
-    int e = pg_exec(self, w->domain.pg, &ROLE_BEGIN_DESCRIBING, &args, &r, fault);
-    if (e != 0 || pg_rows(r) == 0) return e;
-    if (pg_get_i64(r, 0, 2) > ROLE_ATTEMPTS(w->domain.config))
+    int e = pg_ask(self, w->domain.pg, &ROLE_BEGIN_DESCRIBING, &r, fault, pg_i64(dataset_id));
+    if (e != 0) return e;
+    struct pg_row row = pg_read(r);
+    if (!pg_next(&row)) return 0;
+    struct str name = pg_take_str(&row), dialect = pg_take_str(&row);
+    int64_t attempts = pg_take_i64(&row);
+    pg_end(&row);
+    if (attempts > ROLE_ATTEMPTS(w->domain.config))
         return role_dataset_fail(self, w, dataset_id, "reading: " ROLE_BEGUN_TOO_OFTEN, fault);
-    struct describing d = {.name = str_to_cstr(fiber_arena(self), pg_get_str(r, 0, 0))};
-    role_dialect(fiber_arena(self), pg_get_str(r, 0, 1), &d.options);
+    struct describing d = {.name = str_to_cstr(fiber_arena(self), name)};
+    role_dialect(fiber_arena(self), dialect, &d.options);
     int64_t length;
     d.fd = role_temporary(fault);
     if (d.fd < 0) return ERR_UNAVAILABLE;

@@ -66,15 +66,10 @@ static int on_disk(struct fiber *self, struct worker *w, jobs_piece *piece, stru
 static int get_chunk(struct fiber *self, struct worker *w, struct role_bytes from, int32_t seq,
                      struct str *out, struct fault *fault) {
     if (from.kind == ROLE_DATASET) return dataset_chunk(self, &w->domain, from.id, seq, out, fault);
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, from.id);
-    pg_i32(&args, from.task);
-    pg_i32(&args, seq);
     struct pg_result *r;
-    int e = pg_exec(self, w->domain.pg, from.kind == ROLE_PART ? &ROLE_PART_CHUNK : &ROLE_RESULT_CHUNK, &args,
-                    &r, fault);
-    if (e == 0) *out = pg_rows(r) == 0 ? STR("") : pg_get_str(r, 0, 0);
+    int e = pg_ask(self, w->domain.pg, from.kind == ROLE_PART ? &ROLE_PART_CHUNK : &ROLE_RESULT_CHUNK, &r,
+                   fault, pg_i64(from.id), pg_i32(from.task), pg_i32(seq));
+    if (e == 0) *out = pg_only_str(r);
     return e;
 }
 
@@ -83,14 +78,8 @@ static int put_chunk(struct fiber *self, struct worker *w, struct role_bytes to,
     int64_t offset = (int64_t)seq * (int64_t)DATASET_CHUNK_BYTES;
     if (to.kind == ROLE_DATASET)
         return dataset_append(self, &w->domain, to.id, to.attempt, offset, bytes, STR(""), fault);
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, to.id);
-    pg_i32(&args, to.task);
-    pg_i32(&args, seq);
-    pg_bytes(&args, bytes);
-    return pg_exec(self, w->domain.pg, to.kind == ROLE_PART ? &ROLE_PUT_PART : &ROLE_PUT_RESULT, &args, NULL,
-                   fault);
+    return pg_ask(self, w->domain.pg, to.kind == ROLE_PART ? &ROLE_PUT_PART : &ROLE_PUT_RESULT, NULL, fault,
+                  pg_i64(to.id), pg_i32(to.task), pg_i32(seq), pg_bytes(bytes));
 }
 
 /* ---- transfers ----------------------------------------------------------------------------------------- */

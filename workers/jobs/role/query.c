@@ -120,7 +120,7 @@ static int begin_query(struct fiber *self, struct worker *w, int64_t id, struct 
                        struct fault *fault) {
     struct pg_args args;
     pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, id);
+    pg_args_add(&args, pg_i64(id));
     const struct pg_call calls[] = {{&ROLE_BEGIN_QUERY, &args}, {&ROLE_DROP_CHUNKS, &args}};
     struct pg_result *r[2];
     int e = pg_exec_all(self, w->domain.pg, calls, 2, r, fault);
@@ -141,10 +141,7 @@ static int let_read(struct fiber *self, struct worker *w, const char **why, stru
         *why = "ROOKERY_ANALYST_URL must name a role of its own";
         return 0;
     }
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_text(&args, str_from(role));
-    int e = pg_exec(self, w->domain.pg, &ROLE_LET_READ, &args, NULL, fault);
+    int e = pg_ask(self, w->domain.pg, &ROLE_LET_READ, NULL, fault, pg_text(str_from(role)));
     if (e == ERR_SQL) {
         *why = "ROOKERY_ANALYST_URL names a role that does not exist";
         return 0;
@@ -192,12 +189,16 @@ int role_query(struct fiber *self, struct worker *w, int64_t dataset_id, struct 
     struct pg_result *r;
     const char *why;
     int e = begin_query(self, w, dataset_id, &r, fault);
-    if (e != 0 || pg_rows(r) == 0) return e;
-    int64_t attempt = pg_get_i64(r, 0, 1);
+    if (e != 0) return e;
+    struct pg_row row = pg_read(r);
+    if (!pg_next(&row)) return 0;
+    struct str statement = pg_take_str(&row);
+    int64_t attempt = pg_take_i64(&row), others = pg_take_i64(&row);
+    pg_end(&row);
     if (attempt > ROLE_ATTEMPTS(w->domain.config))
         return role_dataset_fail(self, w, dataset_id, "the query: " ROLE_BEGUN_TOO_OFTEN, fault);
-    struct querying q = {.statement = str_to_cstr(fiber_arena(self), pg_get_str(r, 0, 0)),
-                         .most_bytes = room_for(w->domain.config, pg_get_i64(r, 0, 2))};
+    struct querying q = {.statement = str_to_cstr(fiber_arena(self), statement),
+                         .most_bytes = room_for(w->domain.config, others)};
     e = let_read(self, w, &why, fault);
     if (e != 0) return e;
     if (why) return role_dataset_fail(self, w, dataset_id, why, fault);

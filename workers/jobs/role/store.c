@@ -9,7 +9,7 @@
 static struct pg_args args_of(struct fiber *self, int64_t job_id) {
     struct pg_args args;
     pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, job_id);
+    pg_args_add(&args, pg_i64(job_id));
     return args;
 }
 
@@ -17,59 +17,65 @@ static struct pg_args args_of(struct fiber *self, int64_t job_id) {
 
 int role_begin_plan(struct fiber *self, struct worker *w, int64_t job_id, struct role_job *out,
                     struct fault *fault) {
-    struct pg_args args = args_of(self, job_id);
     struct pg_result *r;
-    int e = pg_exec(self, w->domain.pg, &ROLE_BEGIN_PLAN, &args, &r, fault);
+    int e = pg_ask(self, w->domain.pg, &ROLE_BEGIN_PLAN, &r, fault, pg_i64(job_id));
     *out = (struct role_job){0};
-    if (e != 0 || pg_rows(r) == 0) return e;
-    *out = (struct role_job){
-        .wanted = true,
-        .attempts = pg_get_i64(r, 0, 0),
-        .tasks = pg_get_i64(r, 0, 1),
-        .spec = pg_get_str(r, 0, 2),
-        .dataset_id = pg_get_i64(r, 0, 3),
-        .dataset_name = pg_is_null(r, 0, 4) ? (struct str){0} : pg_get_str(r, 0, 4),
-        .dialect = pg_get_str(r, 0, 5),
-    };
+    if (e != 0) return e;
+    struct pg_row row = pg_read(r);
+    out->wanted = pg_next(&row);
+    if (!out->wanted) return 0;
+    out->attempts = pg_take_i64(&row);
+    out->tasks = pg_take_i64(&row);
+    out->spec = pg_take_str(&row);
+    out->dataset_id = pg_take_i64(&row);
+    out->dataset_name = pg_take_str_or_null(&row);
+    out->dialect = pg_take_str(&row);
+    pg_end(&row);
     return 0;
 }
 
 int role_begin_task(struct fiber *self, struct worker *w, int64_t job_id, int32_t task, struct role_job *out,
                     struct fault *fault) {
-    struct pg_args args = args_of(self, job_id);
     struct pg_result *r;
-    pg_i32(&args, task);
-    int e = pg_exec(self, w->domain.pg, &ROLE_BEGIN_TASK, &args, &r, fault);
+    int e = pg_ask(self, w->domain.pg, &ROLE_BEGIN_TASK, &r, fault, pg_i64(job_id), pg_i32(task));
     *out = (struct role_job){0};
-    if (e == 0 && pg_rows(r) == 1)
-        *out =
-            (struct role_job){.wanted = true, .attempts = pg_get_i64(r, 0, 0), .tasks = pg_get_i64(r, 0, 1)};
-    return e;
+    if (e != 0) return e;
+    struct pg_row row = pg_read(r);
+    out->wanted = pg_next(&row);
+    if (!out->wanted) return 0;
+    out->attempts = pg_take_i64(&row);
+    out->tasks = pg_take_i64(&row);
+    pg_end(&row);
+    return 0;
 }
 
 int role_begin_combine(struct fiber *self, struct worker *w, int64_t job_id, struct role_job *out,
                        struct fault *fault) {
-    struct pg_args args = args_of(self, job_id);
     struct pg_result *r;
-    int e = pg_exec(self, w->domain.pg, &ROLE_BEGIN_COMBINE, &args, &r, fault);
+    int e = pg_ask(self, w->domain.pg, &ROLE_BEGIN_COMBINE, &r, fault, pg_i64(job_id));
     *out = (struct role_job){0};
-    if (e == 0 && pg_rows(r) == 1)
-        *out = (struct role_job){.wanted = true,
-                                 .attempts = pg_get_i64(r, 0, 0),
-                                 .tasks = pg_get_i64(r, 0, 1),
-                                 .spec = pg_get_str(r, 0, 2)};
-    return e;
+    if (e != 0) return e;
+    struct pg_row row = pg_read(r);
+    out->wanted = pg_next(&row);
+    if (!out->wanted) return 0;
+    out->attempts = pg_take_i64(&row);
+    out->tasks = pg_take_i64(&row);
+    out->spec = pg_take_str(&row);
+    pg_end(&row);
+    return 0;
 }
 
 int role_find_dataset(struct fiber *self, struct worker *w, int64_t dataset_id, struct str *name,
                       struct str *dialect, struct fault *fault) {
-    struct pg_args args = args_of(self, dataset_id);
     struct pg_result *r;
-    int e = pg_exec(self, w->domain.pg, &ROLE_FIND_DATASET, &args, &r, fault);
+    int e = pg_ask(self, w->domain.pg, &ROLE_FIND_DATASET, &r, fault, pg_i64(dataset_id));
     *name = *dialect = (struct str){0};
-    if (e != 0 || pg_rows(r) == 0) return e;
-    *name = pg_get_str(r, 0, 0);
-    *dialect = pg_get_str(r, 0, 1);
+    if (e != 0) return e;
+    struct pg_row row = pg_read(r);
+    if (!pg_next(&row)) return 0;
+    *name = pg_take_str(&row);
+    *dialect = pg_take_str(&row);
+    pg_end(&row);
     return 0;
 }
 
@@ -111,9 +117,7 @@ static void message_arrays(struct pg_args *args, const struct event_record *m, s
         partitions[i] = m[i].partition;
         payloads[i] = m[i].payload;
     }
-    pg_i64_array(args, ids, n);
-    pg_i32_array(args, partitions, n);
-    pg_bytes_array(args, payloads, n);
+    pg_args_add(args, pg_i64_array(ids, n), pg_i32_array(partitions, n), pg_bytes_array(payloads, n));
 }
 
 int role_end_plan(struct fiber *self, struct worker *w, int64_t job_id, int64_t tasks, const char *notes,
@@ -126,8 +130,7 @@ int role_end_plan(struct fiber *self, struct worker *w, int64_t job_id, int64_t 
     }
     struct pg_args args = args_of(self, job_id);
     struct pg_result *r;
-    pg_i32(&args, (int32_t)tasks);
-    pg_text(&args, role_clean_text(fiber_arena(self), notes));
+    pg_args_add(&args, pg_i32((int32_t)tasks), pg_text(role_clean_text(fiber_arena(self), notes)));
     message_arrays(&args, first, n);
     int e = pg_exec(self, w->domain.pg, &ROLE_END_PLAN, &args, &r, fault);
     if (e != 0 || pg_affected(r) == 0) return e;
@@ -144,16 +147,14 @@ int role_end_task(struct fiber *self, struct worker *w, int64_t job_id, int32_t 
     if (e != 0) return e;
     bool more = (int64_t)task + ROLE_WINDOW < tasks;
     struct pg_args lock = args_of(self, job_id), one = args_of(self, job_id), all = args_of(self, job_id);
-    pg_i32(&one, task);
-    outbox_args(&one, &next);
-    pg_bool(&one, more);
-    outbox_args(&all, &combine);
+    pg_args_add(&one, pg_i32(task), OUTBOX_ROW(&next), pg_bool(more));
+    pg_args_add(&all, OUTBOX_ROW(&combine));
     const struct pg_call calls[] = {{&ROLE_LOCK_JOB, &lock}, {&ROLE_END_TASK, &one}, {&ROLE_END_TASKS, &all}};
     struct pg_result *r[3];
     e = pg_exec_all(self, w->domain.pg, calls, 3, r, fault);
     if (e != 0) return e;
-    if (more && pg_get_i64(r[1], 0, 0) == 1) outbox_publish(self, &w->domain, &next, 1);
-    if (pg_get_i64(r[2], 0, 0) == 1) outbox_publish(self, &w->domain, &combine, 1);
+    if (more && pg_only_i64(r[1]) == 1) outbox_publish(self, &w->domain, &next, 1);
+    if (pg_only_i64(r[2]) == 1) outbox_publish(self, &w->domain, &combine, 1);
     job_tell_watchers(self, &w->domain, job_id);
     return 0;
 }
@@ -171,18 +172,14 @@ static int end_job(struct fiber *self, struct worker *w, int64_t job_id, const s
 int role_end_job(struct fiber *self, struct worker *w, int64_t job_id, Rookery__V1__JobState from,
                  int64_t result_bytes, const char *notes, struct fault *fault) {
     struct pg_args args = args_of(self, job_id);
-    pg_i32(&args, (int32_t)from);
-    pg_i64(&args, result_bytes);
-    if (notes)
-        pg_text(&args, role_clean_text(fiber_arena(self), notes));
-    else
-        pg_null(&args);
+    struct str clean = notes ? role_clean_text(fiber_arena(self), notes) : (struct str){0};
+    pg_args_add(&args, pg_i32((int32_t)from), pg_i64(result_bytes), pg_text_or_null(clean));
     return end_job(self, w, job_id, &ROLE_END_JOB, &args, fault);
 }
 
 int role_job_fail(struct fiber *self, struct worker *w, int64_t job_id, const char *sentence,
                   struct fault *fault) {
     struct pg_args args = args_of(self, job_id);
-    pg_text(&args, role_clean_text(fiber_arena(self), sentence));
+    pg_args_add(&args, pg_text(role_clean_text(fiber_arena(self), sentence)));
     return end_job(self, w, job_id, &ROLE_JOB_FAIL, &args, fault);
 }

@@ -62,11 +62,9 @@ static struct pg *open_pool(struct fiber *self, const struct postgres *server, s
 static struct str setting(struct fiber *self, struct pg *pg, const char *name) {
     static const struct pg_stmt stmt = {
         .name = "setting", .sql = "SELECT current_setting($1)", .read_only = true};
-    struct pg_args args;
     struct pg_result *r;
-    pg_args_init(&args, fiber_arena(self));
-    pg_text(&args, str_from(name));
-    return CHECK_INT(pg_exec(self, pg, &stmt, &args, &r, NULL), 0) ? pg_get_str(r, 0, 0) : (struct str){0};
+    return CHECK_INT(pg_ask(self, pg, &stmt, &r, NULL, pg_text(str_from(name))), 0) ? pg_only_str(r)
+                                                                                    : (struct str){0};
 }
 
 struct pg_case {
@@ -196,7 +194,7 @@ static void the_time_that_an_answer_takes_is_no_difference_of_clocks(void **stat
     const struct postgres *server = *state;
     struct pg_facts facts;
     PGconn *c = PQconnectdb(server->url);
-    PGresult *r = PQexec(c, PG_CHECK_SQL);
+    PGresult *r = PQexec(c, PG_CHECK.sql);
     assert_true(pg_facts_read(&facts, c, r, clock_wall_ms() - 100000));
     assert_true(facts.apart_ms == 0);
     assert_true(pg_facts_read(&facts, c, r, clock_wall_ms() + 100000));

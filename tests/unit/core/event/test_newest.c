@@ -69,11 +69,7 @@ static struct newest_epoch ask(struct fiber *self, struct newest *n) {
 }
 
 static void open_epoch(struct fiber *self, struct domain *d, int64_t epoch, double age_ms) {
-    struct pg_args args;
-    pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, epoch);
-    pg_f64(&args, age_ms);
-    CHECK_INT(pg_exec(self, d->pg, &OPEN, &args, NULL, NULL), 0);
+    CHECK_INT(pg_ask(self, d->pg, &OPEN, NULL, NULL, pg_i64(epoch), pg_f64(age_ms)), 0);
 }
 
 struct holder {
@@ -86,8 +82,7 @@ static void hold_and_open(struct fiber *self, void *arg) {
     struct holder *h = arg;
     struct pg_args args;
     pg_args_init(&args, fiber_arena(self));
-    pg_i64(&args, 2);
-    pg_f64(&args, 1e9);
+    pg_args_add(&args, pg_i64(2), pg_f64(1e9));
     const struct pg_call calls[] = {
         {&BEGIN, NULL}, {&LOCK, NULL}, {&SLEEP, NULL}, {&OPEN, &args}, {&COMMIT, NULL}};
     CHECK_INT(pg_exec_all(self, h->d->pg, calls, 5, NULL, NULL), 0);
@@ -96,8 +91,7 @@ static void hold_and_open(struct fiber *self, void *arg) {
 
 static void wait_for_locks(struct fiber *self, struct holder *h, int64_t n) {
     struct pg_result *r;
-    while (!h->done && CHECK_INT(pg_exec(self, h->d->pg, &LOCKS, NULL, &r, NULL), 0) &&
-           pg_get_i64(r, 0, 0) < n)
+    while (!h->done && CHECK_INT(pg_exec(self, h->d->pg, &LOCKS, NULL, &r, NULL), 0) && pg_only_i64(r) < n)
         fiber_sleep_ms(self, 5);
 }
 

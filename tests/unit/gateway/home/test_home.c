@@ -174,11 +174,9 @@ static void delete_and_restore(struct fiber *self, void *arg) {
     for (; !d->stop; d->round++) {
         int64_t ids[10];
         for (int i = 0; i < 10; i++) ids[i] = d->scene->posts[POSTS - 1 - (i * 3 + d->round) % 30];
-        struct pg_args args;
-        pg_args_init(&args, fiber_arena(self));
-        pg_i64_array(&args, ids, 10);
-        pg_bool(&args, d->round % 2 == 0);
-        CHECK_INT(pg_exec(self, d->scene->world->gateway.domain.pg, &change, &args, NULL, NULL), 0);
+        CHECK_INT(pg_ask(self, d->scene->world->gateway.domain.pg, &change, NULL, NULL, pg_i64_array(ids, 10),
+                         pg_bool(d->round % 2 == 0)),
+                  0);
         if (d->round % 2) fiber_sleep_ms(self, 0);
         arena_reset(fiber_arena(self));
     }

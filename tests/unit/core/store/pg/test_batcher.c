@@ -39,13 +39,12 @@ static void build(const void *const *rows, size_t n, struct pg_args *args) {
         ids[i] = row->id;
         words[i] = row->word;
     }
-    pg_i64_array(args, ids, n);
-    pg_text_array(args, words, n);
+    pg_args_add(args, pg_i64_array(ids, n), pg_text_array(words, n));
 }
 
-static int take(const struct pg_result *r, int at, struct arena *a, void *out) {
+static int take(struct pg_row *row, struct arena *a, void *out) {
     (void)a;
-    *(bool *)out = at >= 0 && pg_get_bool(r, at, 1);
+    *(bool *)out = row && pg_take_bool(row);
     return 0;
 }
 
@@ -85,9 +84,7 @@ static const struct pg_stmt HOLD = {"test_hold", "SELECT pg_advisory_lock(77)", 
 static const struct pg_stmt RELEASE = {"test_release", "SELECT pg_advisory_unlock(77)", false};
 
 static void run_alone(struct fiber *self, struct world *w, const struct pg_stmt *stmt) {
-    struct pg_args none;
-    pg_args_init(&none, fiber_arena(self));
-    CHECK_INT(pg_exec(self, w->holder, stmt, &none, NULL, NULL), 0);
+    CHECK_INT(pg_ask(self, w->holder, stmt, NULL, NULL), 0);
 }
 
 static void hold(struct fiber *self, struct world *w) {

@@ -9,7 +9,7 @@
 #   make tests        every unit-test program, in build/tests/
 #   make fuzz         the libFuzzer targets, with clang, in build-fuzz/tests/fuzz/
 #   make format       rewrite the sources with clang-format
-#   make lint         check the format, the direction of includes, circles, SQL, the protos, what docs/ has of them
+#   make lint         check the format, the direction of includes, circles, SQL, migrations, the protos, what docs/ has of them
 #   make docs         write docs/api.md and docs/configuration.md again, which are made of the protos and the settings
 #   make clean        remove the build folder
 #
@@ -248,6 +248,7 @@ lint: daemons
 	scripts/check-circles $(BUILD)
 	scripts/check-sql
 	scripts/check-protos
+	scripts/check-migrations
 	scripts/generate/docs --check $(BUILD)
 # What docs/ has of the tables.
 docs: daemons

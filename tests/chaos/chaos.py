@@ -17,6 +17,7 @@ from client import Gateways, read_tokens
 from disaster import Disaster
 from journal import Journal
 from stage import Stage
+from upgrade import Upgrade
 import verdict
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -83,6 +84,7 @@ def parse(arguments):
     p.add_argument("--data", required=True)
     p.add_argument("--ports", type=int, nargs="*", default=[])
     p.add_argument("--psql", required=True)
+    p.add_argument("--previous")
     p.add_argument("--graph")
     p.add_argument("--accounts", type=int, default=962)
     return p.parse_args(arguments)
@@ -99,8 +101,12 @@ def load_graph(options, world):
     tokens = os.path.join(options.data, "run", f"chaos-{os.getpid()}.tokens")
     graph = [options.graph, "--undirected"] if options.graph else [
         "--synthetic", str(options.accounts), "--average-follows", "39", "--seed", str(options.seed)]
-    done = subprocess.run([os.path.join(ROOT, "scripts/load"), "graph", *graph, "--data", options.data, "--tokens",
-                           tokens], capture_output=True, text=True, check=False)
+    root, environment = ROOT, dict(os.environ)
+    if options.previous:
+        root = options.previous
+        del environment["BUILD"]
+    done = subprocess.run([os.path.join(root, "scripts/load"), "graph", *graph, "--data", options.data, "--tokens",
+                           tokens], capture_output=True, text=True, check=False, env=environment)
     if done.returncode != 0:
         raise RuntimeError("the graph was not loaded: " + done.stderr)
     world.say("graph: " + done.stdout.splitlines()[0])
@@ -172,7 +178,7 @@ def run(options, world):
     stage = None
     if options.ports:
         world.progress("starting PostgreSQL, Redis, gateways and workers")
-        stage = Stage(options.data, options.ports)
+        stage = Stage(options.data, options.ports, options.previous and os.path.join(options.previous, "build"))
     try:
         database_url, redis_url, gateway = read_env(os.path.join(options.data, "run/env"))
         addresses = [f"127.0.0.1:{port}" for port in options.ports] or [gateway]
@@ -189,7 +195,9 @@ def run(options, world):
                 if follower in ids and followee in ids:
                     world.journal.relation("follow", follower, followee, True)
         world.began = time.monotonic()
-        if stage and not options.no_kills:
+        if options.previous:
+            world.disaster = Upgrade(world, stage)
+        elif stage and not options.no_kills:
             world.disaster = Disaster(world, stage, options.only or (SHORT if options.each_once else list(BLOWS)),
                                       options.each_once)
         troubles = act(options, world, accounts)

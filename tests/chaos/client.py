@@ -20,6 +20,9 @@ UNCERTAIN = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grp
 REFUSED = {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.FAILED_PRECONDITION,
            grpc.StatusCode.ALREADY_EXISTS}
 
+# How UNAVAILABLE begins where the gateway did not take the call: nobody listened, or it said before that it would stop.
+NOT_TAKEN = ("failed to connect", "GOAWAY received", "the server is shutting down")
+
 METHODS = {
     "Follow": (graph_pb2_grpc.GraphServiceStub, graph.FollowRequest),
     "Unfollow": (graph_pb2_grpc.GraphServiceStub, graph.UnfollowRequest),
@@ -54,6 +57,7 @@ class Gateways:
         self.calls = [{name: getattr(stub(channel), name) for name, (stub, _) in METHODS.items()}
                       for channel in channels]
         self.lock, self.statuses, self.count = threading.Lock(), {}, 0
+        self.dropped = [0] * self.n  # of each: calls that it took and that ended unanswered, as its process did
 
     def call(self, gateway, account, name, **fields):
         """The reply, or grpc.RpcError. account: None to call as nobody."""
@@ -63,6 +67,9 @@ class Gateways:
             return self.calls[gateway][name](METHODS[name][1](**fields), timeout=CALL_TIMEOUT_S, metadata=metadata)
         except grpc.RpcError as error:
             code = error.code()
+            if code == grpc.StatusCode.UNAVAILABLE and not error.details().startswith(NOT_TAKEN):
+                with self.lock:
+                    self.dropped[gateway] += 1
             raise
         finally:
             with self.lock:

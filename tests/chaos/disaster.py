@@ -44,8 +44,11 @@ class Disaster(threading.Thread):
             yield order.choice(self.names)
 
     def strike(self, name):
+        self.deal(name, blows.BLOWS[name].deal)
+
+    def deal(self, name, blow):
         began = self.world.seconds()
-        what = blows.BLOWS[name].deal(self)
+        what = blow(self)
         self.log.append(f"{began:6.1f} s  {name}: {what} ({self.world.seconds() - began:.1f} s)")
         self.world.say(self.log[-1])
 

@@ -19,7 +19,8 @@ DAEMONS = GATEWAYS + WORKERS
 
 
 class Stage:
-    def __init__(self, data, ports):
+    def __init__(self, data, ports, previous=None):
+        """previous: the folder of an older release's programs, of which all daemons are at first."""
         self.run, self.lock = os.path.join(data, "run"), threading.Lock()
         self.redis_socket = f"{self.run}/redis.sock"
         self.settings, self.paths, self.clocks = {}, {"redis": {}, "postgres": {}}, {}
@@ -29,7 +30,8 @@ class Stage:
             clock = self.clocks[name] = Clock(f"{self.run}/{name}.clock")
             self.configure(name, **(clock.settings if name in DAEMONS else clock.plain_settings))
         self.process = subprocess.Popen([os.path.join(HERE, "stage.sh"), data] + [str(port) for port in ports],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        env={**os.environ, "PREVIOUS": previous or ""})
         self.answer("start everything")
 
     def make_paths(self, name):

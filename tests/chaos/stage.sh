@@ -3,14 +3,21 @@
 #
 #   tests/chaos/stage.sh DATA PORT...     one gateway on each port, two workers, PostgreSQL and Redis
 #
+# With PREVIOUS, the folder of another release's programs, there are two releases: "new" is the build folder's, "old" is
+# the other. Then the old one makes the database, and all daemons are of the old one at first.
+#
 # Reads commands from standard input, one a line, and answers each with a line "ok" or "failed REASON":
 #
 #   start NAME    bring up postgres, redis, redis-b, gateway-N or worker-N, and wait until it is ready (not workers)
 #   kill NAME     kill -9, and wait until it is gone
 #   end NAME      the same, where it runs at all
-#   stop NAME     ask it to stop, and wait until it has
+#   stop NAME     ask it to stop, and wait until it has; fails when its exit status is another than 0
 #   alive NAME    fails when it does not run
 #   pause NAME    kill -STOP;  go-on NAME  kill -CONT
+#
+#   release NAME old   or new: of which release NAME is when it is started next
+#   migrate old        or new: bring the database up to date with that release's program
+#   await NAME         wait until a worker with ROOKERY_METRICS_LISTEN answers there
 #
 #   wipe          throw Redis's data away (while it is down)
 #   copy          keep a copy of Redis's data as it is on disk now
@@ -32,6 +39,9 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib-servers.sh"
 
 WORKERS=2
+declare -A PROGRAMS=([new]=$BUILD [old]=${PREVIOUS:-}) RELEASE_OF=()
+FIRST_RELEASE=new
+[ -z "${PREVIOUS:-}" ] || FIRST_RELEASE=old
 # So small that among a thousand accounts some are delivered in chunks, and some become pulled on the way.
 export ROOKERY_CHUNK_AUDIENCE=50 ROOKERY_PULL_AUDIENCE=120
 # Accounts are made while the run goes on.
@@ -42,6 +52,9 @@ settings_of() {
     SETTINGS=()
     [ ! -e "$DATA/run/$1.settings" ] || mapfile -t SETTINGS <"$DATA/run/$1.settings"
 }
+
+# programs_of NAME: prints the folder with its release's programs.
+programs_of() { echo "${PROGRAMS[${RELEASE_OF[$1]:-$FIRST_RELEASE}]}"; }
 
 # For the server's sake its environment is also that of what starts it.
 start_redis() { # NAME
@@ -55,7 +68,7 @@ start_redis() { # NAME
 start_gateway() { # NAME
     local listen=127.0.0.1:${PORTS[${1##*-} - 1]}
     split_listen "$listen"
-    daemon_start "$1" ROOKERY_LISTEN="$listen" "${SETTINGS[@]}" "$BUILD/rookery-gateway"
+    daemon_start "$1" ROOKERY_LISTEN="$listen" "${SETTINGS[@]}" "$(programs_of "$1")/rookery-gateway"
     daemon_wait "$1" http_is_ok "$LISTEN_HOST" "$LISTEN_PORT" /readyz
 }
 
@@ -65,7 +78,7 @@ start() {
     postgres) postgres_start ;;
     redis | redis-b) start_redis "$1" ;;
     gateway-*) start_gateway "$1" ;;
-    worker-*) daemon_start "$1" "${SETTINGS[@]}" "$BUILD/rookery-worker" ;;
+    worker-*) daemon_start "$1" "${SETTINGS[@]}" "$(programs_of "$1")/rookery-worker" ;;
     *) echo "there is no $1 to start" >&2 && return 1 ;;
     esac
 }
@@ -78,7 +91,20 @@ signal() { # SIGNAL NAME
     }
     kill -s "$1" "$pid"
 }
+migrate_with() { BUILD=${PROGRAMS[$1]} migrate; } # RELEASE
 kill_now() { signal KILL "$1" && wait_until 20 pidfile_dead "$DATA/run/$1.pid"; }
+# It is a child of this shell, which therefore knows its status: 143 of a worker that had only just been started, and did
+# not attend to signals yet.
+stop_politely() { # NAME
+    local pid status=0
+    pid=$(pidfile_pid "$DATA/run/$1.pid") || true
+    signal TERM "$1" && wait_until $DAEMON_STOP_S pidfile_dead "$DATA/run/$1.pid" || return 1
+    wait "$pid" || status=$?
+    [ $status = 0 ] || [ $status = 143 ] || {
+        echo "$1, asked to stop, ended with status $status" >&2
+        return 1
+    }
+}
 
 wipe() { rm -rf "$DATA/redis" && make_private_folder "$DATA/redis"; }
 copy() { rm -rf "$DATA/redis.copy" && cp -a "$DATA/redis" "$DATA/redis.copy"; }
@@ -119,15 +145,18 @@ SQL
 }
 
 # Each command's functions return what became of them: "set -e" does not hold where a status is asked for.
-obey() { # COMMAND [NAME]
+obey() { # COMMAND [NAME [RELEASE]]
     case $1 in
     start) start "$2" ;;
     kill) kill_now "$2" ;;
     end) pidfile_dead "$DATA/run/$2.pid" || kill_now "$2" ;;
-    stop) signal TERM "$2" && wait_until $DAEMON_STOP_S pidfile_dead "$DATA/run/$2.pid" ;;
+    stop) stop_politely "$2" ;;
     alive) signal 0 "$2" ;;
     pause) signal STOP "$2" ;;
     go-on) signal CONT "$2" ;;
+    release) RELEASE_OF[$2]=$3 ;;
+    migrate) migrate_with "$2" ;;
+    await) daemon_wait "$2" worker_answers "$2" ;;
     wipe | copy | restore | clone | backup | dump) "$1" ;;
     clear) clear_redis_b ;;
     put-back) put_back "$2" ;;
@@ -146,7 +175,7 @@ answer() {
 start_everything() {
     postgres_start
     start redis
-    migrate
+    migrate_with "$FIRST_RELEASE"
     local i
     for ((i = 1; i <= ${#PORTS[@]}; i++)); do start "gateway-$i"; done
     for ((i = 1; i <= WORKERS; i++)); do start "worker-$i"; done

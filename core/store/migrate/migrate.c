@@ -2,8 +2,12 @@
  *
  *   1. Connect; take the session's advisory lock, so that one process migrates and the others wait.
  *   2. Make schema_migrations and settings if they are not there.
- *   3. Compare what is recorded with the table: same number, name and checksum, no gap, nothing newer.
+ *   3. Compare what is recorded with the table: same number, name and checksum, no gap.
  *   4. Each migration that is missing, and the row that records it: one transaction.
+ *
+ * What is recorded behind the table's last migration is a newer release's. The older release runs beside it, also after
+ * the newer one was taken back, so its programs start on that schema: migrations add, until one removes what an older
+ * release uses. That one names, in the setting required_migration, the migration that a program must know from then on.
  *
  * Any failure ends the run with one sentence; the transaction it happened in is undone, earlier ones stand.
  * The lock ends with the connection. The SQL is here, not in statements beside it (core/store/pg/pg.h): it makes the schema
@@ -87,12 +91,7 @@ enum { VALUE };
 static bool row_fits(const struct run *r, const PGresult *rows, size_t i) {
     int number = atoi(PQgetvalue(rows, (int)i, NUMBER));
     const char *name = PQgetvalue(rows, (int)i, NAME);
-    if (i >= r->n || number > r->table[r->n - 1].number) {
-        return fail(r,
-                    "the database has migration %s, which this program does not know: it is older than the "
-                    "database",
-                    name);
-    }
+    if (i >= r->n) return true; /* a newer release's */
     if (number != r->table[i].number) {
         return fail(r, "migration %s is missing in the database, though the later %s is there",
                     r->table[i].name, name);
@@ -105,7 +104,24 @@ static bool row_fits(const struct run *r, const PGresult *rows, size_t i) {
     return true;
 }
 
-/* The first *applied migrations of the table are in the database, as they are here. */
+/* Does the table reach as far as the newest migration that removed something demands? */
+static bool compare_required(const struct run *r) {
+    PGresult *rows = PQexec(r->conn, "SELECT value FROM settings WHERE name = 'required_migration'");
+    bool good = PQresultStatus(rows) == PGRES_TUPLES_OK || fail_database(r, "reading the settings");
+    int last = r->n > 0 ? r->table[r->n - 1].number : 0;
+    if (good && PQntuples(rows) > 0 && atoi(PQgetvalue(rows, 0, VALUE)) > last) {
+        good = fail(
+            r,
+            "the database needs a program that knows migration %s, and this one knows those up to %d: it "
+            "is too old",
+            PQgetvalue(rows, 0, VALUE), last);
+    }
+    PQclear(rows);
+    return good;
+}
+
+/* The first *applied migrations recorded in the database are those of the table, or all of the table's are recorded and
+ * the others are newer. */
 static bool compare(const struct run *r, size_t *applied) {
     PGresult *rows = PQexec(r->conn, "SELECT number, name, checksum FROM schema_migrations ORDER BY number");
     bool good =
@@ -113,7 +129,7 @@ static bool compare(const struct run *r, size_t *applied) {
     *applied = good ? (size_t)PQntuples(rows) : 0;
     for (size_t i = 0; good && i < *applied; i++) good = row_fits(r, rows, i);
     PQclear(rows);
-    return good;
+    return good && compare_required(r);
 }
 
 static bool compare_partitions(const struct run *r) {

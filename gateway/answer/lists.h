@@ -22,6 +22,7 @@ enum list_kind {
     LIST_SESSIONS,
     LIST_DATASETS,
     LIST_JOBS,
+    LIST_BOOKMARKS,
 };
 
 /* The list a token is good for: a kind of list, of one object, as one viewer sees it. */

@@ -10,12 +10,16 @@
 /* ---- protobuf pieces ------------------------------------------------------------------------------------ */
 
 /* Post's fields that are not in the cached encoding. */
-enum { FIELD_LIKES = 16, FIELD_REPOSTS = 17, FIELD_REPLIES = 18, FIELD_LIKED = 19, FIELD_REPOSTED = 20 };
+enum { FIELD_LIKES = 16, FIELD_REPOSTS = 17, FIELD_REPLIES = 18 };
+static const uint32_t ENGAGED_FIELDS[ENGAGEMENT_KINDS] = {
+    [ENGAGED_LIKED] = 19, [ENGAGED_REPOSTED] = 20, [ENGAGED_BOOKMARKED] = 21};
 
 static size_t post_size(const struct cached_post *p, struct engaged by) {
-    return p->encoded_len + wire_number_size(FIELD_LIKES, p->likes) +
-           wire_number_size(FIELD_REPOSTS, p->reposts) + wire_number_size(FIELD_REPLIES, p->replies) +
-           wire_number_size(FIELD_LIKED, by.liked) + wire_number_size(FIELD_REPOSTED, by.reposted);
+    size_t size = p->encoded_len + wire_number_size(FIELD_LIKES, p->likes) +
+                  wire_number_size(FIELD_REPOSTS, p->reposts) + wire_number_size(FIELD_REPLIES, p->replies);
+    for (int kind = 0; kind < ENGAGEMENT_KINDS; kind++)
+        size += wire_number_size(ENGAGED_FIELDS[kind], by.is[kind]);
+    return size;
 }
 
 /* A Timestamp as bytes; at most 17. */
@@ -31,8 +35,9 @@ static char *put_post(char *p, uint32_t field, const struct cached_post *post, s
     p = wire_put_number(p + post->encoded_len, FIELD_LIKES, post->likes);
     p = wire_put_number(p, FIELD_REPOSTS, post->reposts);
     p = wire_put_number(p, FIELD_REPLIES, post->replies);
-    p = wire_put_number(p, FIELD_LIKED, by.liked);
-    return wire_put_number(p, FIELD_REPOSTED, by.reposted);
+    for (int kind = 0; kind < ENGAGEMENT_KINDS; kind++)
+        p = wire_put_number(p, ENGAGED_FIELDS[kind], by.is[kind]);
+    return p;
 }
 
 void shape_append_post(struct buf *out, uint32_t field, const struct cached_post *post, struct engaged by) {
@@ -74,27 +79,42 @@ Rookery__V1__Post *shape_post(struct arena *a, const struct cached_post *p, stru
     m->like_count = p->likes;
     m->repost_count = p->reposts;
     m->reply_count = p->replies;
-    m->liked_by_viewer = by.liked;
-    m->reposted_by_viewer = by.reposted;
+    m->liked_by_viewer = by.is[ENGAGED_LIKED];
+    m->reposted_by_viewer = by.is[ENGAGED_REPOSTED];
+    m->bookmarked_by_viewer = by.is[ENGAGED_BOOKMARKED];
     return m;
 }
 
 /* ---- what the viewer has done -------------------------------------------------------------------------- */
 
-static bool has(const struct ids *s, int64_t id) {
-    return ids_contains(s->v, s->len, id);
+/* Adds what the lists say of a post. */
+static void note_engaged(struct engaged *by, const struct ids of[static ENGAGEMENT_KINDS], int64_t id) {
+    for (int kind = 0; kind < ENGAGEMENT_KINDS; kind++)
+        by->is[kind] |= ids_contains(of[kind].v, of[kind].len, id);
+}
+
+struct engaged shape_engaged_in(const struct ids of[static ENGAGEMENT_KINDS], int64_t id) {
+    struct engaged by = {0};
+    note_engaged(&by, of, id);
+    return by;
+}
+
+static int64_t highest_floor(const struct engagements *e) {
+    int64_t highest = 0;
+    for (int kind = 0; kind < ENGAGEMENT_KINDS; kind++)
+        if (e->floor[kind] > highest) highest = e->floor[kind];
+    return highest;
 }
 
 bool shape_engaged_known(const struct viewer *v, const struct cached_post *const *posts, size_t n,
                          struct engaged *out) {
     const struct engagements *known = &v->engagements;
+    int64_t floor = highest_floor(known);
     bool all = true;
     for (size_t i = 0; i < n; i++) {
         int64_t id = posts[i]->lru.id;
-        out[i] = engagements_may_have(known, id)
-                     ? (struct engaged){has(&known->liked, id), has(&known->reposted, id)}
-                     : (struct engaged){false, false};
-        if (id < known->liked_floor || id < known->reposted_floor) all = false;
+        out[i] = engagements_may_have(known, id) ? shape_engaged_in(known->of, id) : (struct engaged){0};
+        if (id < floor) all = false;
     }
     return all;
 }
@@ -105,15 +125,11 @@ int shape_engaged(struct fiber *self, struct gateway *g, const struct viewer *v,
     if (shape_engaged_known(v, posts, n, out)) return 0;
     int64_t *ids = ARENA_ARRAY(fiber_arena(self), int64_t, n);
     for (size_t i = 0; i < n; i++) ids[i] = posts[i]->lru.id;
-    struct ids liked, reposted;
-    int e = post_engaged_in(self, &g->domain, v->relations.viewer_id, ids, n, &liked, &reposted, fault);
+    struct ids engaged[ENGAGEMENT_KINDS];
+    int e = post_engaged_in(self, &g->domain, v->relations.viewer_id, ids, n, engaged, fault);
     if (e != 0) return e;
-    for (size_t i = 0; i < n; i++) {
-        out[i].liked = out[i].liked || has(&liked, ids[i]);
-        out[i].reposted = out[i].reposted || has(&reposted, ids[i]);
-    }
-    ids_free(&liked);
-    ids_free(&reposted);
+    for (size_t i = 0; i < n; i++) note_engaged(&out[i], engaged, ids[i]);
+    engaged_free(engaged);
     return 0;
 }
 

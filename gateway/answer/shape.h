@@ -9,8 +9,11 @@
 
 /* What the viewer has done with posts, decided before encoding. */
 struct engaged {
-    bool liked, reposted;
+    bool is[ENGAGEMENT_KINDS];
 };
+
+/* What these lists say of a post. */
+struct engaged shape_engaged_in(const struct ids of[static ENGAGEMENT_KINDS], int64_t post_id);
 
 /* Appends Post as field `field`. */
 void shape_append_post(struct buf *out, uint32_t field, const struct cached_post *p,
@@ -20,7 +23,7 @@ void shape_append_post(struct buf *out, uint32_t field, const struct cached_post
 void shape_append_item(struct buf *out, uint32_t field, const struct cached_post *entry,
                        const struct cached_post *shown, struct engaged by_viewer);
 
-/* Which of the shown posts the viewer likes and has reposted, as far as the viewer's cache knows; true when that is all. */
+/* What the viewer has done with the shown posts, as far as the viewer's cache knows; true when that is all. */
 bool shape_engaged_known(const struct viewer *v, const struct cached_post *const *posts, size_t n,
                          struct engaged *out);
 /* The same, with SQL for those below the cache's floors; may suspend, so the posts must be copies. */

@@ -165,9 +165,7 @@ static void tell_edited(struct fiber *self, struct live *l, struct tell *t, cons
 /* What who resumes has done with the post, which was not new to them; nobody else can have done anything yet. */
 static struct engaged engaged_in(const struct tell *t, int64_t post_id) {
     const struct replay *r = t->replay;
-    if (!r) return (struct engaged){0};
-    return (struct engaged){ids_contains(r->liked.v, r->liked.len, post_id),
-                            ids_contains(r->reposted.v, r->reposted.len, post_id)};
+    return r ? shape_engaged_in(r->engaged, post_id) : (struct engaged){0};
 }
 
 static void tell_item(struct fiber *self, struct live *l, struct tell *t, const struct cached_post *entry,

@@ -49,9 +49,9 @@ struct tell {
 /* One resuming stream's. */
 struct replay {
     struct subscriber *subscriber;
-    struct hub_place *told;     /* up to where it has been told */
-    struct ids liked, reposted; /* of the posts that are shown */
-    struct rpc_shared **out;    /* what a tell has made; malloc'ed */
+    struct hub_place *told;               /* up to where it has been told */
+    struct ids engaged[ENGAGEMENT_KINDS]; /* of what it is brought */
+    struct rpc_shared **out;              /* what a tell has made; malloc'ed */
     size_t n_out, cap_out;
 };
 

@@ -189,7 +189,7 @@ static int learn_engaged(struct fiber *self, struct replay *r, const struct tell
         if (tells[i].kind == TELL_ITEM)
             ids[n_ids++] = tells[i].entry.repost_of_id ? tells[i].entry.repost_of_id : tells[i].post_id;
     while (n_ids > 0 && post_engaged_in(self, &l->gateway->domain, r->subscriber->account_id, ids, n_ids,
-                                        &r->liked, &r->reposted, NULL) != 0) {
+                                        r->engaged, NULL) != 0) {
         int e = fiber_sleep_ms(self, RETRY_MS);
         if (e != 0) return e;
     }
@@ -214,8 +214,7 @@ int live_send_missed(struct fiber *self, struct rpc_call *call, struct subscribe
     struct live *l = s->live;
     struct replay r = {.subscriber = s};
     r.told = arena_memdup(fiber_arena(self), from->places, l->places.partitions * sizeof *r.told);
-    ids_init(&r.liked);
-    ids_init(&r.reposted);
+    engaged_init(r.engaged);
     qsort(tells, n, sizeof *tells, by_place);
     int e = learn_engaged(self, &r, tells, n);
     for (size_t i = 0; i < n && e == 0; i++) {
@@ -226,8 +225,7 @@ int live_send_missed(struct fiber *self, struct rpc_call *call, struct subscribe
         e = send_out(self, call, &r, e);
         r.told[tells[i].partition] = tells[i].place;
     }
-    ids_free(&r.liked);
-    ids_free(&r.reposted);
+    engaged_free(r.engaged);
     free(r.out);
     return e;
 }

@@ -121,36 +121,40 @@ int post_service_get_post(struct fiber *self, struct rpc_call *call, const Proto
     return with_viewer(self, call, request, read_post);
 }
 
-struct replies {
+struct listed {
     Rookery__V1__Post **posts;
     size_t n;
     bool more;
-    int64_t last;
+    int64_t last; /* the place of the last one */
 };
 
-/* Direct replies that the viewer may see, filled to the limit. */
-static int fill_replies(struct fiber *self, struct rpc_call *call, const struct viewer *v, int64_t post_id,
-                        int64_t after, int limit, struct replies *out, struct ids *accounts) {
+/* What the caller may see of a list, filled to the limit. */
+static int fill(struct fiber *self, struct rpc_call *call, const struct viewer *v, post_list_fn *list,
+                int64_t owner_id, int64_t from, int limit, struct listed *out, struct ids *accounts) {
     struct gateway *g = gateway_of(call);
-    *out = (struct replies){.last = after};
+    *out = (struct listed){.last = from};
     out->posts = ARENA_ARRAY(rpc_arena(call), Rookery__V1__Post *, (size_t)limit);
     for (;;) {
-        int64_t *ids;
-        size_t n, n_posts;
+        struct post_place *found;
+        size_t n, n_posts, at = 0;
         Rookery__V1__Post **posts;
-        int e = post_replies(self, &g->domain, post_id, out->last, limit + 1, &ids, &n, rpc_fault(call));
-        if (e == 0) e = lists_posts(self, g, v, ids, n, &posts, &n_posts, accounts, rpc_fault(call));
+        int e = list(self, &g->domain, owner_id, out->last, limit + 1, &found, &n, rpc_fault(call));
+        if (e != 0) return e;
+        int64_t *ids = ARENA_ARRAY(rpc_arena(call), int64_t, n);
+        for (size_t i = 0; i < n; i++) ids[i] = found[i].post_id;
+        e = lists_posts(self, g, v, ids, n, &posts, &n_posts, accounts, rpc_fault(call));
         if (e != 0) return e;
         for (size_t i = 0; i < n_posts; i++) {
             if (out->n == (size_t)limit) {
                 out->more = true;
                 return 0;
             }
+            while (found[at].post_id != posts[i]->id) at++;
             out->posts[out->n++] = posts[i];
-            out->last = posts[i]->id;
+            out->last = found[at].place;
         }
         if (n <= (size_t)limit) return 0;
-        out->last = ids[n - 1];
+        out->last = found[n - 1].place;
     }
 }
 
@@ -158,11 +162,12 @@ static int read_replies(struct fiber *self, struct rpc_call *call, const struct 
                         struct ids *accounts, const ProtobufCMessage *request) {
     const Rookery__V1__ListRepliesRequest *in = REQUEST(ListRepliesRequest);
     struct page_request page;
-    struct replies found;
+    struct listed found;
     Rookery__V1__Post *parent;
     int e = lists_page(call, LIST_REPLIES, in->post_id, in->page_size, in->page_token, 0, &page);
     if (e == 0) e = visible_post(self, call, v, in->post_id, &parent, accounts);
-    if (e == 0) e = fill_replies(self, call, v, in->post_id, page.position.a, page.size, &found, accounts);
+    if (e == 0)
+        e = fill(self, call, v, post_replies, in->post_id, page.position.a, page.size, &found, accounts);
     if (e != 0) return e;
     Rookery__V1__ListRepliesResponse reply = ROOKERY__V1__LIST_REPLIES_RESPONSE__INIT;
     reply.posts = found.posts;
@@ -184,7 +189,7 @@ static int read_thread(struct fiber *self, struct rpc_call *call, const struct v
     struct gateway *g = gateway_of(call);
     Rookery__V1__GetThreadResponse reply = ROOKERY__V1__GET_THREAD_RESPONSE__INIT;
     struct page_request page;
-    struct replies below;
+    struct listed below;
     int64_t *above;
     size_t n_above;
     int e = lists_page(call, LIST_REPLIES, in->post_id, in->page_size, "", 0, &page);
@@ -195,7 +200,7 @@ static int read_thread(struct fiber *self, struct rpc_call *call, const struct v
     if (e == 0)
         e = lists_posts(self, g, v, above, n_above, &reply.ancestors, &reply.n_ancestors, accounts,
                         rpc_fault(call));
-    if (e == 0) e = fill_replies(self, call, v, in->post_id, 0, page.size, &below, accounts);
+    if (e == 0) e = fill(self, call, v, post_replies, in->post_id, 0, page.size, &below, accounts);
     if (e != 0) return e;
     reply.replies = below.posts;
     reply.n_replies = below.n;
@@ -280,6 +285,49 @@ int post_service_unrepost(struct fiber *self, struct rpc_call *call, const Proto
     if (e == 0) rpc_reply(call, &reply.base);
     return e;
 }
+
+/* ---- bookmarks ----------------------------------------------------------------------------------------- */
+
+int post_service_bookmark_post(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+    int e = post_bookmark(self, &gateway_of(call)->domain, caller_of(call),
+                          REQUEST(BookmarkPostRequest)->post_id, rpc_fault(call));
+    Rookery__V1__BookmarkPostResponse reply = ROOKERY__V1__BOOKMARK_POST_RESPONSE__INIT;
+    if (e == 0) rpc_reply(call, &reply.base);
+    return e;
+}
+
+int post_service_unbookmark_post(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+    int e = post_unbookmark(self, &gateway_of(call)->domain, caller_of(call),
+                            REQUEST(UnbookmarkPostRequest)->post_id, rpc_fault(call));
+    Rookery__V1__UnbookmarkPostResponse reply = ROOKERY__V1__UNBOOKMARK_POST_RESPONSE__INIT;
+    if (e == 0) rpc_reply(call, &reply.base);
+    return e;
+}
+
+static int read_bookmarks(struct fiber *self, struct rpc_call *call, const struct viewer *v,
+                          struct ids *accounts, const ProtobufCMessage *request) {
+    const Rookery__V1__ListBookmarksRequest *in = REQUEST(ListBookmarksRequest);
+    int64_t me = caller_of(call);
+    struct page_request page;
+    struct listed found;
+    int e = lists_page(call, LIST_BOOKMARKS, me, in->page_size, in->page_token, INT64_MAX, &page);
+    if (e == 0) e = fill(self, call, v, post_bookmarks, me, page.position.a, page.size, &found, accounts);
+    if (e != 0) return e;
+    Rookery__V1__ListBookmarksResponse reply = ROOKERY__V1__LIST_BOOKMARKS_RESPONSE__INIT;
+    reply.posts = found.posts;
+    reply.n_posts = found.n;
+    reply.next_page_token = lists_next(call, &page, found.more, found.last, 0);
+    e = lists_accounts(self, gateway_of(call), accounts->v, accounts->len, &reply.accounts, &reply.n_accounts,
+                       rpc_fault(call));
+    if (e == 0) rpc_reply(call, &reply.base);
+    return e;
+}
+
+int post_service_list_bookmarks(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
+    return with_viewer(self, call, request, read_bookmarks);
+}
+
+/* ---- who liked, who reposted --------------------------------------------------------------------------- */
 
 struct actor_page {
     Rookery__V1__AccountSummary **accounts;

@@ -31,8 +31,9 @@ static int run_engagement(struct fiber *self, struct domain *d, const struct pg_
     return 0;
 }
 
-static int move_likes_token(struct fiber *self, struct domain *d, int64_t actor, struct fault *fault) {
-    if (tokens_likes_changed(self, d, actor) == 0) return 0;
+int post_move_engagement_token(struct fiber *self, struct domain *d, int64_t account_id,
+                               struct fault *fault) {
+    if (tokens_likes_changed(self, d, account_id) == 0) return 0;
     return fault_set(fault, ERR_UNAVAILABLE,
                      "the change is stored but not yet visible everywhere: try again");
 }
@@ -49,7 +50,7 @@ static int like_or_unlike(struct fiber *self, struct domain *d, const struct pg_
     e = run_engagement(self, d, stmt, event->actor_id, post_id, &record, &changed, fault);
     if (e != 0) return e;
     if (changed) outbox_publish(self, d, &record, 1);
-    return move_likes_token(self, d, event->actor_id, fault);
+    return post_move_engagement_token(self, d, event->actor_id, fault);
 }
 
 int post_like(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct fault *fault) {
@@ -101,7 +102,7 @@ int post_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t pos
     if (e == 0 && *repost_id == 0)
         e = fault_set(fault, ERR_ABORTED, "the repost was taken back meanwhile: try again");
     if (e == 0) e = post_announce(self, d, changed ? &record : NULL, actor, *repost_id, fault);
-    return e != 0 ? e : move_likes_token(self, d, actor, fault);
+    return e != 0 ? e : post_move_engagement_token(self, d, actor, fault);
 }
 
 static int find_last_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id,
@@ -132,7 +133,7 @@ int post_unrepost(struct fiber *self, struct domain *d, int64_t actor, int64_t p
     *repost_id = 0;
     int e = find_last_repost(self, d, actor, post_id, repost_id, &gone, fault);
     if (e != 0) return e;
-    if (*repost_id == 0) return move_likes_token(self, d, actor, fault);
+    if (*repost_id == 0) return post_move_engagement_token(self, d, actor, fault);
     Rookery__Events__V1__PostDeleted deleted = ROOKERY__EVENTS__V1__POST_DELETED__INIT;
     Event event = ROOKERY__EVENTS__V1__EVENT__INIT;
     e = domain_next_id(d, &event.id, fault);
@@ -144,7 +145,7 @@ int post_unrepost(struct fiber *self, struct domain *d, int64_t actor, int64_t p
     event.post_deleted = &deleted;
     if (!gone) e = take_back(self, d, &event, *repost_id, &changed, fault);
     if (e == 0) e = post_publish_or_fail(self, d, &event, changed, fault);
-    return e != 0 ? e : move_likes_token(self, d, actor, fault);
+    return e != 0 ? e : post_move_engagement_token(self, d, actor, fault);
 }
 
 /* ---- who liked, who reposted --------------------------------------------------------------------------- */
@@ -192,13 +193,20 @@ static int64_t take_ids(struct ids *out, struct pg_row *row, struct arena *a) {
     return n == ENGAGEMENTS_KEPT ? out->v[0] : 0;
 }
 
+void engaged_init(struct ids of[static ENGAGEMENT_KINDS]) {
+    for (int kind = 0; kind < ENGAGEMENT_KINDS; kind++) ids_init(&of[kind]);
+}
+
+void engaged_free(struct ids of[static ENGAGEMENT_KINDS]) {
+    for (int kind = 0; kind < ENGAGEMENT_KINDS; kind++) ids_free(&of[kind]);
+}
+
 void engagements_index(struct engagements *e) {
-    const struct ids *const lists[] = {&e->liked, &e->reposted};
-    memset(e->either, 0, sizeof e->either);
-    for (size_t l = 0; l < 2; l++)
-        for (size_t i = 0; i < lists[l]->len; i++) {
-            uint64_t bit = engagements_bit(lists[l]->v[i]);
-            e->either[bit / 64] |= UINT64_C(1) << bit % 64;
+    memset(e->any, 0, sizeof e->any);
+    for (int kind = 0; kind < ENGAGEMENT_KINDS; kind++)
+        for (size_t i = 0; i < e->of[kind].len; i++) {
+            uint64_t bit = engagements_bit(e->of[kind].v[i]);
+            e->any[bit / 64] |= UINT64_C(1) << bit % 64;
         }
 }
 
@@ -209,27 +217,25 @@ int post_engagements(struct fiber *self, struct domain *d, int64_t viewer_id, st
     if (e != 0) return e;
     struct pg_row row = pg_read(r);
     pg_next(&row);
-    out->liked_floor = take_ids(&out->liked, &row, fiber_arena(self));
-    out->reposted_floor = take_ids(&out->reposted, &row, fiber_arena(self));
+    for (int kind = 0; kind < ENGAGEMENT_KINDS; kind++)
+        out->floor[kind] = take_ids(&out->of[kind], &row, fiber_arena(self));
     pg_end(&row);
     engagements_index(out);
     return 0;
 }
 
 void engagements_free(struct engagements *e) {
-    ids_free(&e->liked);
-    ids_free(&e->reposted);
+    engaged_free(e->of);
 }
 
 int post_engaged_in(struct fiber *self, struct domain *d, int64_t viewer_id, const int64_t *ids, size_t n,
-                    struct ids *liked, struct ids *reposted, struct fault *fault) {
+                    struct ids out[static ENGAGEMENT_KINDS], struct fault *fault) {
     struct pg_result *r;
     int e = pg_ask(self, d->pg, &POST_ENGAGED_IN, &r, fault, pg_i64(viewer_id), pg_i64_array(ids, n));
     if (e != 0) return e;
     struct pg_row row = pg_read(r);
     pg_next(&row);
-    take_ids(liked, &row, fiber_arena(self));
-    take_ids(reposted, &row, fiber_arena(self));
+    for (int kind = 0; kind < ENGAGEMENT_KINDS; kind++) take_ids(&out[kind], &row, fiber_arena(self));
     pg_end(&row);
     return 0;
 }

@@ -105,13 +105,16 @@ ORDER BY id
 LIMIT $3;
 
 -- name: post_engagements read_only
+-- A column for each kind of enum engagement, in its order; also below.
 SELECT ARRAY(SELECT post_id FROM likes WHERE account_id = $1 ORDER BY post_id DESC LIMIT $2),
        ARRAY(SELECT repost_of_id
              FROM posts
              WHERE author_id = $1 AND repost_of_id IS NOT NULL AND NOT deleted
              ORDER BY repost_of_id DESC
-             LIMIT $2);
+             LIMIT $2),
+       ARRAY(SELECT post_id FROM bookmarks WHERE account_id = $1 ORDER BY post_id DESC LIMIT $2);
 
 -- name: post_engaged_in read_only
 SELECT ARRAY(SELECT post_id FROM likes WHERE account_id = $1 AND post_id = ANY($2)),
-       ARRAY(SELECT repost_of_id FROM posts WHERE author_id = $1 AND repost_of_id = ANY($2) AND NOT deleted);
+       ARRAY(SELECT repost_of_id FROM posts WHERE author_id = $1 AND repost_of_id = ANY($2) AND NOT deleted),
+       ARRAY(SELECT post_id FROM bookmarks WHERE account_id = $1 AND post_id = ANY($2));

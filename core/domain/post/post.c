@@ -60,9 +60,23 @@ static int id_list(struct fiber *self, struct domain *d, const struct pg_stmt *s
     return 0;
 }
 
+int post_list_places(struct fiber *self, struct domain *d, const struct pg_stmt *stmt, int64_t owner_id,
+                     int64_t from, int limit, struct post_place **out, size_t *n, struct fault *fault) {
+    struct pg_result *r;
+    int e = pg_ask(self, d->pg, stmt, &r, fault, pg_i64(owner_id), pg_i64(from), pg_i64(limit));
+    if (e != 0) return e;
+    *n = (size_t)pg_rows(r);
+    struct post_place *place = *out = ARENA_ARRAY(fiber_arena(self), struct post_place, *n);
+    for (struct pg_row row = pg_read(r); pg_next(&row); place++) {
+        place->post_id = pg_take_i64(&row);
+        place->place = pg_take_i64(&row);
+    }
+    return 0;
+}
+
 int post_replies(struct fiber *self, struct domain *d, int64_t post_id, int64_t after, int limit,
-                 int64_t **out, size_t *n, struct fault *fault) {
-    return id_list(self, d, &POST_REPLIES, post_id, after, limit, out, n, fault);
+                 struct post_place **out, size_t *n, struct fault *fault) {
+    return post_list_places(self, d, &POST_REPLIES, post_id, after, limit, out, n, fault);
 }
 
 int post_ancestors(struct fiber *self, struct domain *d, int64_t post_id, int limit, int64_t **out, size_t *n,

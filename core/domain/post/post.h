@@ -37,9 +37,18 @@ int post_delete(struct fiber *self, struct domain *d, int64_t actor, int64_t pos
 int post_load(struct fiber *self, struct domain *d, const int64_t *ids, size_t n, struct post **out,
               size_t *n_out, struct fault *fault);
 
-/* Ids of direct replies, oldest first, id > after; of ancestors, oldest first, at most limit. Not deleted. */
-int post_replies(struct fiber *self, struct domain *d, int64_t post_id, int64_t after, int limit,
-                 int64_t **out, size_t *n, struct fault *fault);
+/* A post in a list, and what the list is ordered by: where a page of it ends. */
+struct post_place {
+    int64_t post_id, place;
+};
+/* A part of a list that belongs to a post or an account: up to `limit` posts behind the place `from`, in the arena. */
+typedef int post_list_fn(struct fiber *self, struct domain *d, int64_t owner_id, int64_t from, int limit,
+                         struct post_place **out, size_t *n, struct fault *fault);
+/* Direct replies to a post, oldest first: from 0. Not deleted. */
+post_list_fn post_replies;
+/* Bookmarks of an account, the latest first: from INT64_MAX. */
+post_list_fn post_bookmarks;
+/* Ids of ancestors, oldest first, at most limit. Not deleted. */
 int post_ancestors(struct fiber *self, struct domain *d, int64_t post_id, int limit, int64_t **out, size_t *n,
                    struct fault *fault);
 /* Entry ids of an author (posts, replies, reposts), newest first, id < before, not deleted. */
@@ -64,6 +73,12 @@ int post_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t pos
 int post_unrepost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, int64_t *repost_id,
                   struct fault *fault);
 
+/* Idempotent. NOT_FOUND, PERMISSION_DENIED (blocked either way). */
+int post_bookmark(struct fiber *self, struct domain *d, int64_t account_id, int64_t post_id,
+                  struct fault *fault);
+int post_unbookmark(struct fiber *self, struct domain *d, int64_t account_id, int64_t post_id,
+                    struct fault *fault);
+
 enum post_list { POST_LIST_LIKES, POST_LIST_REPOSTS };
 struct post_actor {
     int64_t account_id;
@@ -77,12 +92,14 @@ int post_actors(struct fiber *self, struct domain *d, enum post_list which, int6
 int post_reposts(struct fiber *self, struct domain *d, int64_t post_id, int64_t after, int limit,
                  struct post_actor **out, size_t *n, struct fault *fault);
 
-/* Which of these posts the viewer likes, has reposted: ascending ids, newest `limit` of each, malloc'ed into
- * the lists. *floor: below this id the lists say nothing. */
+/* What a viewer does with posts, and sees of it on each post that is shown. */
+enum engagement { ENGAGED_LIKED, ENGAGED_REPOSTED, ENGAGED_BOOKMARKED, ENGAGEMENT_KINDS };
+
+/* The newest posts that a viewer has engaged with, of each kind: sorted, unique ids, malloc'ed. */
 struct engagements {
-    struct ids liked, reposted;
-    uint64_t either[16]; /* a Bloom filter of both, by which most posts are seen to be in neither */
-    int64_t liked_floor, reposted_floor; /* 0: the list is complete */
+    struct ids of[ENGAGEMENT_KINDS];
+    int64_t floor[ENGAGEMENT_KINDS]; /* below this id the list says nothing; 0: it is complete */
+    uint64_t any[16]; /* a Bloom filter of all lists, by which most posts are seen to be in none */
 };
 int post_engagements(struct fiber *self, struct domain *d, int64_t viewer_id, struct engagements *out,
                      struct fault *fault);
@@ -93,14 +110,17 @@ void engagements_index(struct engagements *e);
 static inline uint64_t engagements_bit(int64_t id) {
     return (uint64_t)id * UINT64_C(0x9E3779B97F4A7C15) >> 54;
 }
-/* False only when the id is in neither list. */
+/* False only when the id is in no list. */
 static inline bool engagements_may_have(const struct engagements *e, int64_t id) {
     uint64_t bit = engagements_bit(id);
-    return e->either[bit / 64] >> bit % 64 & 1;
+    return e->any[bit / 64] >> bit % 64 & 1;
 }
-/* For posts below the floors: which of ids are liked / reposted. */
+/* For posts below the floors: those of ids that the viewer has engaged with, of each kind; the caller frees the lists. */
 int post_engaged_in(struct fiber *self, struct domain *d, int64_t viewer_id, const int64_t *ids, size_t n,
-                    struct ids *liked, struct ids *reposted, struct fault *fault);
+                    struct ids out[static ENGAGEMENT_KINDS], struct fault *fault);
+/* Empty lists; and their end. */
+void engaged_init(struct ids of[static ENGAGEMENT_KINDS]);
+void engaged_free(struct ids of[static ENGAGEMENT_KINDS]);
 
 /* How posts of several calls are created in one statement: the kind of domain.create_posts. */
 extern const struct pg_batch_kind POST_CREATE_BATCH;

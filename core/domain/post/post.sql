@@ -9,7 +9,7 @@ LEFT JOIN post_counts c ON c.post_id = p.id
 WHERE p.id = ANY($1);
 
 -- name: post_replies read_only
-SELECT id
+SELECT id, id
 FROM posts
 WHERE reply_to_id = $1 AND id > $2 AND NOT deleted
 ORDER BY id

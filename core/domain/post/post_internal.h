@@ -5,6 +5,14 @@
 #include "core/domain/post/post.h"
 #include "core/event/outbox.h"
 
+/* After a commit: every gateway shows what the account has done with posts from the next read on (P6). 0, or UNAVAILABLE
+ * with a sentence. */
+int post_move_engagement_token(struct fiber *self, struct domain *d, int64_t account_id, struct fault *fault);
+
+/* The places of a list: runs a statement of ($1 owner, $2 from, $3 limit) that selects a post's id and its place. */
+int post_list_places(struct fiber *self, struct domain *d, const struct pg_stmt *stmt, int64_t owner_id,
+                     int64_t from, int limit, struct post_place **out, size_t *n, struct fault *fault);
+
 /* Tags as the statements take them: separated by blanks (a tag has none). */
 struct str post_join_tags(struct arena *a, char *const *tags, size_t n);
 

@@ -40,7 +40,7 @@ static void a_post_has_its_text_its_tags_and_its_counts(void **state) {
     const struct cached_post *c = post_cache_wrap(&arena, &p);
     struct buf b;
     buf_init(&b);
-    shape_append_item(&b, 1, c, c, (struct engaged){.liked = true});
+    shape_append_item(&b, 1, c, c, (struct engaged){{[ENGAGED_LIKED] = true}});
     const Rookery__V1__TimelineItem *item = only_item(&b);
     assert_int_equal(item->id, p.entry.id);
     assert_int_equal(item->reposted_by_id, 0);
@@ -95,7 +95,7 @@ static void every_length_is_announced_as_it_is(void **state) {
         const struct cached_post *c = post_cache_wrap(&arena, &p);
         struct buf b;
         buf_init(&b);
-        shape_append_item(&b, 1, c, c, (struct engaged){.reposted = true});
+        shape_append_item(&b, 1, c, c, (struct engaged){{[ENGAGED_REPOSTED] = true}});
         const Rookery__V1__TimelineItem *item = only_item(&b);
         assert_int_equal(strlen(item->post->text), lengths[i]);
         assert_true(item->post->like_count == p.likes);
@@ -125,16 +125,17 @@ static void likes_below_the_floor_must_be_asked_for(void **state) {
     (void)state;
     struct viewer v = {0};
     int64_t liked[] = {10, 20}, reposted[] = {20};
-    v.engagements.liked = (struct ids){.v = liked, .len = 2};
-    v.engagements.reposted = (struct ids){.v = reposted, .len = 1};
+    v.engagements.of[ENGAGED_LIKED] = (struct ids){.v = liked, .len = 2};
+    v.engagements.of[ENGAGED_REPOSTED] = (struct ids){.v = reposted, .len = 1};
     engagements_index(&v.engagements);
     struct post a = some_post(20, "a"), b = some_post(10, "b"), c = some_post(5, "c");
     const struct cached_post *posts[] = {post_cache_wrap(&arena, &a), post_cache_wrap(&arena, &b),
                                          post_cache_wrap(&arena, &c)};
     struct engaged by[3];
     assert_true(shape_engaged_known(&v, posts, 3, by));
-    assert_true(by[0].liked && by[0].reposted && by[1].liked && !by[1].reposted && !by[2].liked);
-    v.engagements.liked_floor = 10;
+    assert_true(by[0].is[ENGAGED_LIKED] && by[0].is[ENGAGED_REPOSTED] && by[1].is[ENGAGED_LIKED] &&
+                !by[1].is[ENGAGED_REPOSTED] && !by[2].is[ENGAGED_LIKED]);
+    v.engagements.floor[ENGAGED_LIKED] = 10;
     assert_true(shape_engaged_known(&v, posts, 2, by));
     assert_false(shape_engaged_known(&v, posts, 3, by));
 }
@@ -142,10 +143,10 @@ static void likes_below_the_floor_must_be_asked_for(void **state) {
 static void no_engagement_is_passed_over_by_the_filter(void **state) {
     enum { N = 2000 };
     static int64_t liked[N], reposted[N];
-    struct engagements e = {.liked = {.v = liked, .len = 0}, .reposted = {.v = reposted, .len = 0}};
+    struct engagements e = {.of = {{.v = liked, .len = 0}, {.v = reposted, .len = 0}}};
     (void)state;
     for (size_t n = 0; n <= N; n = n * 3 + 1) {
-        e.liked.len = e.reposted.len = n;
+        e.of[ENGAGED_LIKED].len = e.of[ENGAGED_REPOSTED].len = n;
         for (size_t i = 0; i < n; i++) {
             liked[i] = (int64_t)(i * i * 40503) << 10;
             reposted[i] = liked[i] + 1;
@@ -154,7 +155,7 @@ static void no_engagement_is_passed_over_by_the_filter(void **state) {
         for (size_t i = 0; i < n; i++)
             assert_true(engagements_may_have(&e, liked[i]) && engagements_may_have(&e, reposted[i]));
     }
-    e.liked.len = e.reposted.len = 10;
+    e.of[ENGAGED_LIKED].len = e.of[ENGAGED_REPOSTED].len = 10;
     engagements_index(&e);
     size_t passed = 0;
     for (int64_t id = 0; id < 1000; id++) passed += engagements_may_have(&e, id * 4194304 + 7);

@@ -1,0 +1,25 @@
+-- name: post_bookmark
+-- $1 account, $2 post, $3 id. No row: there is no such post.
+WITH post AS (
+    SELECT id, author_id FROM posts WHERE id = $2 AND NOT deleted AND repost_of_id IS NULL
+), blocked AS (
+    SELECT 1
+    FROM blocks b, post
+    WHERE (b.account_id = $1 AND b.target_id = post.author_id)
+       OR (b.account_id = post.author_id AND b.target_id = $1)
+), added AS (
+    INSERT INTO bookmarks (account_id, post_id, id)
+    SELECT $1, $2, $3 FROM post WHERE NOT EXISTS (SELECT FROM blocked)
+    ON CONFLICT DO NOTHING
+)
+SELECT EXISTS (SELECT FROM blocked) FROM post;
+
+-- name: post_unbookmark
+DELETE FROM bookmarks WHERE account_id = $1 AND post_id = $2;
+
+-- name: post_bookmarks read_only
+SELECT post_id, id
+FROM bookmarks
+WHERE account_id = $1 AND id < $2
+ORDER BY id DESC
+LIMIT $3;

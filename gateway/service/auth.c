@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/domain/account/account.h"
 #include "gateway/cache/session.h"
+#include "gateway/service/service.h"
 
 /* Longer than any token we make. */
 #define TOKEN_MAX 128
@@ -16,7 +17,8 @@ static bool bearer_token(struct rpc_call *call, struct str *token) {
     return str_eq_ci(scheme, STR("bearer")) && token->len > 0 && token->len <= TOKEN_MAX;
 }
 
-int auth_authenticate(struct fiber *self, struct rpc_call *call) {
+/* Who calls, by the session cache or SQL. */
+static int find_caller(struct fiber *self, struct rpc_call *call) {
     struct gateway *g = gateway_of(call);
     struct str token;
     if (!bearer_token(call, &token))
@@ -31,4 +33,11 @@ int auth_authenticate(struct fiber *self, struct rpc_call *call) {
     *rpc_identity(call) = (struct rpc_identity){s.account_id, s.id};
     session_cache_store(g->sessions, &fill, &s, token);
     return 0;
+}
+
+int auth_authenticate(struct fiber *self, struct rpc_call *call) {
+    int e = find_caller(self, call);
+    if (e == 0 && rpc_call_method(call)->permission == PERMISSION_ANALYST)
+        e = account_require_analyst(self, &gateway_of(call)->domain, caller_of(call), rpc_fault(call));
+    return e;
 }

@@ -202,8 +202,6 @@ static int find_or_insert(struct fiber *self, struct domain *d, const struct dat
 int dataset_create(struct fiber *self, struct domain *d, const struct dataset_draft *draft,
                    struct dataset_record *out, struct fault *fault) {
     int e = check_draft(d, draft, fault);
-    if (e == 0 && draft->source != ROOKERY__V1__DATASET_SOURCE__DATASET_SOURCE_UPLOAD)
-        e = account_require_analyst(self, d, draft->owner_id, fault);
     if (e == 0) e = find_or_insert(self, d, draft, out, fault);
     if (e == 0 && !same_content(draft, out))
         e = fault_field(fault, ERR_FAILED_PRECONDITION, "idempotency_key",

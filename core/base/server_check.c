@@ -1,4 +1,4 @@
-/* Tables of checks, gone through. */
+/* Checks a server against a table. */
 #include "core/base/server_check.h"
 
 #include <assert.h>

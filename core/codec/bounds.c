@@ -22,7 +22,7 @@ static const void *at(const ProtobufCMessage *m, size_t offset) {
     return (const char *)(const void *)m + offset;
 }
 
-/* What is there of a field: 0, 1 or, when it is repeated, many; they begin at *first. */
+/* How many values the field has: 0, 1 or, when it is repeated, many; they begin at *first. */
 static size_t elements(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f, const void **first) {
     const void *place = at(m, f->offset);
     *first = place;

@@ -11,7 +11,8 @@ enum {
     DECOMPOSED_MAX = 32, /* code points from one; Unicode's longest has 18 */
     LONG_RUN = 16,       /* marks in a row from which counting beats insertion */
     COMBINING_CLASSES = 256,
-    CHARACTER_BYTES = 16, /* of a character, on average, in a checked line: marks cannot pile up for ever */
+    CHARACTER_BYTES =
+        16, /* of a character, on average, in a checked line: marks cannot pile up without bound */
 };
 
 int32_t text_next(struct str s, size_t *pos) {
@@ -284,10 +285,10 @@ static bool has_line_breaker(struct str s, bool lines) {
 
 const char *text_check_line(struct arena *a, const char *name, struct str raw, size_t lowest, size_t highest,
                             bool lines, struct str *out) {
-    size_t most_bytes = highest * CHARACTER_BYTES;
+    size_t max_bytes = highest * CHARACTER_BYTES;
     struct str text = {NULL, 0};
     /* Composing shortens, but never to less than a quarter. */
-    if (raw.len / 4 > most_bytes) return arena_printf(a, "%s must be at most %zu bytes", name, most_bytes);
+    if (raw.len / 4 > max_bytes) return arena_printf(a, "%s must be at most %zu bytes", name, max_bytes);
     if (!text_normalize(a, raw, &text)) return arena_printf(a, "%s must be UTF-8 without U+0000", name);
     if (has_line_breaker(text, lines)) return arena_printf(a, "%s must have no control characters", name);
     size_t count = text_count_graphemes(text);
@@ -295,7 +296,7 @@ const char *text_check_line(struct arena *a, const char *name, struct str raw, s
         return arena_printf(a, "%s must be %zu to %zu characters, this has %zu", name, lowest, highest,
                             count);
     }
-    if (text.len > most_bytes) return arena_printf(a, "%s must be at most %zu bytes", name, most_bytes);
+    if (text.len > max_bytes) return arena_printf(a, "%s must be at most %zu bytes", name, max_bytes);
     if (lowest && text_is_blank(text)) return arena_printf(a, "%s must not be blank", name);
     *out = text;
     return NULL;

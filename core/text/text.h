@@ -1,7 +1,7 @@
-/* Unicode text rules (utf8proc): what a character is to a person, what a mention and a hashtag are.
+/* Unicode text rules (utf8proc): what people count as a character, what a mention and a hashtag are.
  *
- * Everything is linear in the input; results live in the arena. Inputs are UTF-8 slices; functions that say
- * so check it.
+ * Everything is linear in the input; results live in the arena. Inputs are UTF-8 slices, which only some functions
+ * check, as stated there.
  */
 #ifndef ROOKERY_CORE_TEXT_TEXT_H
 #define ROOKERY_CORE_TEXT_TEXT_H
@@ -11,14 +11,15 @@
 
 #define TEXT_HANDLE_MAX 30
 
-/* NFC of raw in *out, NUL-terminated. False when raw is not UTF-8 or holds U+0000, or the arena's limit would
- * be passed. Cap the bytes as well as the characters: a single character may carry any number of marks. */
+/* Writes NFC of raw to *out, NUL-terminated. Returns false when raw is not UTF-8 or holds U+0000, or the arena's
+ * limit would be passed. Cap the bytes as well as the characters: a single character may carry any number of
+ * marks. */
 bool text_normalize(struct arena *a, struct str raw, struct str *out);
 
-/* Extended grapheme clusters (UAX #29): what a person counts. Valid UTF-8 assumed. */
+/* The number of extended grapheme clusters (UAX #29), which people count as characters. Valid UTF-8 assumed. */
 size_t text_count_graphemes(struct str s);
 
-/* Nothing to see: only white space, controls and default-ignorable code points (or empty). */
+/* Whether s shows nothing: empty, or only white space, controls and default-ignorable code points. */
 bool text_is_blank(struct str s);
 
 /* A mention or hashtag where it stands, sign included, in code points and in bytes (ends exclusive). */
@@ -33,12 +34,11 @@ struct text_entities {
     size_t n_mentions, n_hashtags;
 };
 
-/* Mentions: '@' and 1 to 30 of [A-Za-z0-9_], not behind a word character, not cut out of a longer word or an
- * address (@ada@elsewhere). Hashtags (UTS #31, hashtag identifiers): '#' or U+FF03 and letters, marks,
- * digits, connectors, and between these ZWJ, ZWNJ and middle dots; at least one of them no digit; not behind
- * a word character or '&'; at most 100 code points; still a hashtag when normalised. Neither is looked for in
- * a URL. Every occurrence, in order; at most 64 of each (a post has 500 characters). Values hold no blanks
- * and are at most 30 and 400 bytes. */
+/* Mentions: '@' and 1 to 30 of [A-Za-z0-9_], not behind a word character, not cut out of a longer word or an address
+ * (@ada@elsewhere). Hashtags (UTS #31, hashtag identifiers): '#' or U+FF03 and letters, marks, digits, connectors,
+ * and between these ZWJ, ZWNJ and middle dots; at least one of them not a digit; not behind a word character or '&';
+ * at most 100 code points; still a hashtag when normalised. URLs are skipped. Every occurrence, in order; at most 64
+ * of each (a post has 500 characters). Values hold no blanks and are at most 30 and 400 bytes. */
 void text_parse_entities(struct arena *a, struct str nfc, struct text_entities *out);
 
 /* Each handle or tag once, in order of first appearance, as an array of C strings for protobuf; returns their
@@ -46,14 +46,14 @@ void text_parse_entities(struct arena *a, struct str nfc, struct text_entities *
 size_t text_unique_handles(struct arena *a, const struct text_entities *e, char ***out);
 size_t text_unique_tags(struct arena *a, const struct text_entities *e, char ***out);
 
-/* NULL when fine and *out is the handle in lower case; else a sentence for people: 1 to 30 of a-z, 0-9, _;
- * not reserved. */
+/* Returns NULL when valid, with the handle in lower case in *out; else a sentence for people. Valid: 1 to 30 of a-z,
+ * 0-9, _; not reserved. */
 const char *text_check_handle(struct arena *a, struct str raw, struct str *out);
 
-/* NULL when fine and *out is the NFC text; else a sentence that begins with name ("display_name"):
+/* Returns NULL when valid, with the NFC text in *out; else a sentence that begins with name ("display_name"). Valid:
  * lowest..highest characters, at most 16 bytes for each of highest, not blank unless lowest is 0, no control
- * characters. With lines, newlines are allowed; without, line separators and the bidirectional embeddings,
- * overrides and isolates (which would turn round what stands behind a name) are refused too. */
+ * characters. With `lines`, newlines are allowed; without, line separators are refused too, and so are the
+ * bidirectional embeddings, overrides and isolates, which would reverse the text that follows a name. */
 const char *text_check_line(struct arena *a, const char *name, struct str raw, size_t lowest, size_t highest,
                             bool lines, struct str *out);
 

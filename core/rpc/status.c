@@ -1,9 +1,8 @@
 /* Faults as clients see them: gRPC status with google.rpc details, Connect's error object, HTTP status.
  *
- * The few google.rpc messages are encoded by hand (status.proto and error_details.proto are not ours to
- * ship): Status{code = 1, message = 2, repeated Any details = 3}        Any{type_url = 1, value = 2}
- *   BadRequest{repeated FieldViolation = 1 {field = 1, description = 2}}
- *   RetryInfo{Duration retry_delay = 1 {seconds = 1, nanos = 2}}
+ * The few google.rpc messages are encoded by hand, so that status.proto and error_details.proto need not be shipped:
+ *   Status{code = 1, message = 2, repeated Any details = 3} Any{type_url = 1, value = 2} BadRequest{repeated
+ *   FieldViolation = 1 {field = 1, description = 2}} RetryInfo{Duration retry_delay = 1 {seconds = 1, nanos = 2}}
  */
 #include <string.h>
 

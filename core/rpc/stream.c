@@ -1,10 +1,9 @@
 /* Streaming calls: messages in, messages out, and streams without a fiber.
  *
- * In: body bytes gather in call->body; rpc_receive takes the first whole message, and gives the peer's window
- * back for what it took, or, while it waits for the rest of a message, for what there is: so a slow handler
- * holds at most one window and one message.
- * Out: rpc_send appends to the stream's output and waits while more than HTTP_HIGH_WATER is unsent.
- * Detached: rpc_stream_send queues references to shared bytes and never waits.
+ * In: body bytes gather in call->body. rpc_receive takes the first whole message and gives the peer back the window
+ * for it; while it waits for the rest of a message, it gives back the window for what has arrived. So a slow handler
+ * holds at most one window and one message. Out: rpc_send appends to the stream's output and waits while more than
+ * HTTP_HIGH_WATER is unsent. Detached: rpc_stream_send queues references to shared bytes and never waits.
  */
 #include <assert.h>
 #include <stdlib.h>

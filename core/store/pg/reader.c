@@ -1,4 +1,4 @@
-/* Reading for somebody else: connect, see whether the role is fit, send, take row by row. */
+/* An analyst's statement: connect, check that the role is fit, send, read row by row. */
 #include "core/store/pg/reader.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@
 /* How soon *stop is noticed while the server is silent. */
 #define LOOK_MS 200
 
-/* Types of PostgreSQL's catalogue, fixed for ever. */
+/* Types of PostgreSQL's catalogue, which never change. */
 enum { BOOL = 16, INT8 = 20, INT2 = 21, INT4 = 23, FLOAT4 = 700, FLOAT8 = 701, NUMERIC = 1700 };
 
 struct reading {
@@ -59,7 +59,7 @@ static int connect_reader(struct reading *r) {
     return fail(r, ERR_UNAVAILABLE, "the analysts' connection: ", PQerrorMessage(r->conn));
 }
 
-/* The owner of what is read is who made the schema. */
+/* The owner of the data is the role that created the schema. */
 static int check_role(const struct reading *r) {
     static const char sql[] =
         "SELECT NOT u.rolsuper AND NOT u.rolcreaterole AND NOT pg_has_role(current_user, s.nspowner, "
@@ -91,7 +91,7 @@ static int begin_reading(struct reading *r, const char *statement) {
 
 /* ---- rows ---------------------------------------------------------------------------------------------- */
 
-/* Waits for the next result; false when it is to stop, or the connection is lost. */
+/* Waits for the next result. Returns false at *stop, or when the connection is lost. */
 static bool await_result(const struct reading *r) {
     struct pollfd p = {.fd = PQsocket(r->conn), .events = POLLIN};
     while (PQisBusy(r->conn)) {
@@ -161,7 +161,7 @@ static int take_result(struct reading *r, bool *more) {
     return e;
 }
 
-/* The server stops working on a query that nobody wants any more. */
+/* Makes the server stop working on a query that is no longer wanted. */
 static void cancel(PGconn *conn) {
     char ignored[256];
     PGcancel *c = PQtransactionStatus(conn) == PQTRANS_ACTIVE ? PQgetCancel(conn) : NULL;

@@ -1,9 +1,9 @@
-/* Migrations: apply what is missing, in order; refuse what does not fit.
+/* Migrations: apply the missing ones, in order; refuse a database that does not fit.
  *
  *   1. Connect; take the session's advisory lock, so that one process migrates and the others wait.
  *   2. Make schema_migrations and settings if they are not there.
  *   3. Compare what is recorded with the table: same number, name and checksum, no gap, nothing newer.
- *   4. Each migration that is missing, and the row that records it: one transaction.
+ *   4. Apply each missing migration, and insert the row that records it, in one transaction.
  *
  * Any failure ends the run with one sentence; the transaction it happened in is undone, earlier ones stand.
  * The lock ends with the connection.
@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Any number, as long as nothing else in the database uses it: "rookery" in ASCII. */
+/* Any number that nothing else in the database uses: "rookery" in ASCII. */
 #define LOCK_SQL "SELECT pg_advisory_lock(32210646989566585)"
 #define CHECKSUM_HEX (2 * crypto_generichash_BYTES + 1)
 

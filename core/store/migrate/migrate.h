@@ -2,7 +2,7 @@
  * applied in order, each in one transaction, under an advisory lock, recorded in schema_migrations with a
  * checksum.
  *
- * Blocking (plain libpq): a command's work, not the loop's. Starting daemons only check that the schema is
+ * Blocking (plain libpq): a command's work, not the loop's. Daemons only check at their start that the schema is
  * current.
  */
 #ifndef ROOKERY_CORE_STORE_MIGRATE_MIGRATE_H
@@ -18,19 +18,19 @@ struct migration {
     const char *sql;
 };
 
-/* Ascending by number; *n entries. */
+/* Sorted by number; *n entries. */
 const struct migration *migrations_all(size_t *n);
 
-/* Applies what is missing, printing a line each to out (may be NULL). 0 when current; else nonzero and a
- * sentence in error[size]. Safe to run from many processes at once. partitions is stored at the first run and
- * must not change. */
+/* Applies the missing migrations, printing a line each to out (may be NULL). Returns 0 when the schema is current;
+ * else nonzero with a sentence in error[size]. Several processes may run it concurrently. partitions is stored at the
+ * first run and must not change. */
 int migrate_run(const char *database_url, int partitions, FILE *out, char *error, size_t size);
 
-/* Is the schema that of this binary, and the partition count the configured one? A sentence in error[size]
- * when not. */
+/* Whether the schema is this binary's, and the partition count the configured one. If not, a sentence in
+ * error[size]. */
 bool migrate_check(const char *database_url, int partitions, char *error, size_t size);
 
-/* The same for a table of the caller's (ascending by number): what the two above do with migrations_all. */
+/* The same for the caller's table (sorted by number); the two above use migrations_all. */
 int migrate_run_table(const char *database_url, int partitions, const struct migration *table, size_t n,
                       FILE *out, char *error, size_t size);
 bool migrate_check_table(const char *database_url, int partitions, const struct migration *table, size_t n,

@@ -6,13 +6,13 @@
 #include "core/base/clock.h"
 #include "core/event/newest.sql.h"
 
-/* One connection that says nothing must not hold everybody up. */
+/* One silent connection must not hold up all callers. */
 #define LIMIT_MS 5000
 
 struct newest {
     struct domain *domain;
     int64_t known_within_ms;
-    uint64_t wanted, sent, answered; /* numbers of questions; what is wanted is the last sent, or the next */
+    uint64_t wanted, sent, answered; /* numbers of questions; the wanted one is the last sent, or the next */
     struct newest_epoch answer;      /* of the last that was answered */
     int error;
     bool stopping;
@@ -29,7 +29,7 @@ static int ask(struct fiber *self, struct newest *n) {
     fiber_set_deadline_ns(self, clock_mono_ns() + LIMIT_MS * NS_PER_MS);
     int e = pg_exec(self, n->domain->pg, &EPOCH_NEWEST, &args, &r, NULL);
     fiber_set_deadline_ns(self, 0);
-    if (e == ERR_DEADLINE_EXCEEDED) e = ERR_UNAVAILABLE; /* it was not the caller's */
+    if (e == ERR_DEADLINE_EXCEEDED) e = ERR_UNAVAILABLE; /* not the caller's own deadline */
     if (e != 0) return e;
     n->answer = (struct newest_epoch){0};
     if (pg_rows(r) == 1)
@@ -75,7 +75,7 @@ struct newest *newest_start(struct domain *d, int64_t known_within_ms) {
 
 void newest_stop(struct fiber *self, struct newest *n) {
     n->stopping = true;
-    fiber_cancel(n->fiber); /* a question may be under way */
+    fiber_cancel(n->fiber); /* a question may be in flight */
     latch_wait(self, &n->stopped);
     free(n);
 }

@@ -5,12 +5,12 @@
 #include "core/domain/graph/relations.h"
 
 #define POST_MAX_CHARACTERS 500 /* grapheme clusters */
-/* Of NFC text. A character may have many code points: the longest emoji take some 60 bytes, and a page of 100 such posts
- * still is below the 4 MiB that clients take. */
+/* Of NFC text. A character may have many code points: the longest emoji take some 60 bytes. A page of 100 such posts
+ * is still below the 4 MiB that clients accept. */
 #define POST_MAX_BYTES 32768
 
 struct post {
-    struct entry entry; /* id, author, what it replies to or reposts */
+    struct entry entry; /* id, author, target of a reply or repost */
     struct str text;    /* "" for a repost */
     int64_t reply_to_id, thread_id;
     int64_t edited_ms; /* 0: never */
@@ -27,18 +27,18 @@ struct post_draft {
     bool author_pulled; /* is the author's audience pulled (account.pulled)? */
 };
 
-/* Commits in a batch with others' posts, publishes, and puts the entry on the author's own home timeline
- * (P6). INVALID_ARGUMENT (text, idempotency_key), NOT_FOUND (reply_to_id), PERMISSION_DENIED (blocked by the
- * one replied to), FAILED_PRECONDITION (the key was used for another text). */
+/* Commits in a batch with other callers' posts, publishes, and puts the entry on the author's own home timeline (P6).
+ * INVALID_ARGUMENT (text, idempotency_key), NOT_FOUND (reply_to_id), PERMISSION_DENIED (the author of the parent has
+ * blocked the author), FAILED_PRECONDITION (the key was used for another text). */
 int post_create(struct fiber *self, struct domain *d, const struct post_draft *draft, struct post *out,
                 struct fault *fault);
-/* PERMISSION_DENIED for another's post; NOT_FOUND. The same text again changes nothing. Acknowledged when
+/* PERMISSION_DENIED for another account's post; NOT_FOUND. The same text again changes nothing. Acknowledged when
  * published (P3). */
 int post_edit(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct str text,
               struct post *out, struct fault *fault);
 int post_delete(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct fault *fault);
 
-/* Those that exist, in no order; deleted ones come with deleted set. In the fiber's arena. */
+/* Loads those posts that exist, in no order; deleted ones have `deleted` set. In the fiber's arena. */
 int post_load(struct fiber *self, struct domain *d, const int64_t *ids, size_t n, struct post **out,
               size_t *n_out, struct fault *fault);
 
@@ -65,7 +65,7 @@ int post_like(struct fiber *self, struct domain *d, int64_t actor, int64_t post_
 int post_unlike(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct fault *fault);
 int post_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, bool author_pulled,
                 int64_t *repost_id, struct fault *fault);
-/* *repost_id: the entry that is gone, or 0 when there was none. */
+/* *repost_id: the deleted entry, or 0 when there was none. */
 int post_unrepost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, int64_t *repost_id,
                   struct fault *fault);
 
@@ -78,15 +78,15 @@ int post_actors(struct fiber *self, struct domain *d, enum post_list which, int6
                 int64_t viewer_id, int64_t before, int limit, struct post_actor **out, size_t *n,
                 struct fault *fault);
 
-/* Who reposted a post, by the reposts' ids, oldest first, id > after: everybody, whoever looks. */
+/* All accounts that reposted a post, whatever a viewer may see, by the reposts' ids, oldest first, id > after. */
 int post_reposts(struct fiber *self, struct domain *d, int64_t post_id, int64_t after, int limit,
                  struct post_actor **out, size_t *n, struct fault *fault);
 
-/* Which of these posts the viewer likes, has reposted: ascending ids, newest `limit` of each, malloc'ed into
- * the lists. *floor: below this id the lists say nothing. */
+/* The posts that a viewer likes and has reposted: ids, sorted; of each the newest only, malloc'ed. Below its floor a
+ * list is incomplete. */
 struct engagements {
     struct ids liked, reposted;
-    uint64_t either[16]; /* a Bloom filter of both, by which most posts are seen to be in neither */
+    uint64_t either[16]; /* a Bloom filter of both; for most posts it shows that they are in neither */
     int64_t liked_floor, reposted_floor; /* 0: the list is complete */
 };
 int post_engagements(struct fiber *self, struct domain *d, int64_t viewer_id, struct engagements *out,
@@ -103,11 +103,11 @@ static inline bool engagements_may_have(const struct engagements *e, int64_t id)
     uint64_t bit = engagements_bit(id);
     return e->either[bit / 64] >> bit % 64 & 1;
 }
-/* For posts below the floors: which of ids are liked / reposted. */
+/* For posts below the floors: which of ids the viewer likes and has reposted. */
 int post_engaged_in(struct fiber *self, struct domain *d, int64_t viewer_id, const int64_t *ids, size_t n,
                     struct ids *liked, struct ids *reposted, struct fault *fault);
 
-/* How posts of several calls are created in one statement: the kind of domain.create_posts. */
+/* Creates posts of several calls in one statement: the kind of domain.create_posts. */
 extern const struct pg_batch_kind POST_CREATE_BATCH;
 
 #endif

@@ -1,4 +1,4 @@
-/* What a post's text must be, and its tags as the statements take them. */
+/* Checks of a post's text, and its tags as the statements take them. */
 #include "core/text/text.h"
 #include "core/domain/post/post_internal.h"
 

@@ -19,8 +19,9 @@ struct server_check {
 };
 
 /* Checks the table (32 rows at most). Returns NULL, or the sentence of the first row that refuses the server. Each
- * sentence is logged once as long as its row stays broken; *said, 0 at first, remembers which have been logged. */
-const char *server_check(const struct server_check *table, size_t n, const void *facts, unsigned *said,
+ * sentence is logged once as long as its row stays broken; *logged, 0 at first, marks the rows whose sentence has
+ * been logged. */
+const char *server_check(const struct server_check *table, size_t n, const void *facts, unsigned *logged,
                          struct log *log);
 
 #endif

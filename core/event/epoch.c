@@ -28,7 +28,7 @@
 
 #define TICK_MS 20
 #define LOOK_LIMIT_MS 5000
-#define TELL_FAILURES 5
+#define LOG_FAILURES 5
 /* A process that has raised the key writes the row next: others wait this long for it. */
 #define OPENING_NS (200 * NS_PER_MS)
 #define ROUNDS 4
@@ -41,13 +41,13 @@ struct epoch_watch {
     int64_t beats, silent_ns,
         heard_ns;    /* without Redis: beats seen, since when there was no other, and when SQL last said so */
     bool asking_sql; /* a look waits for PostgreSQL, or ended there */
-    bool stopping, superseded, told_unknown;
+    bool stopping, superseded, logged_unknown;
     struct fiber *fiber;
     struct latch stopped;
     struct newest *newest;
 };
 
-/* ---- what is asked ------------------------------------------------------------------------------------- */
+/* ---- what a look asks ---------------------------------------------------------------------------------- */
 
 /* How far a database has come, as of an epoch. */
 struct progress {
@@ -140,7 +140,7 @@ static int look(struct fiber *self, struct domain *d, struct str run_id, struct 
     return e;
 }
 
-/* ---- what it means ------------------------------------------------------------------------------------- */
+/* ---- what the answers mean ----------------------------------------------------------------------------- */
 
 /* What was seen in an older epoch proves nothing; in a newer one, that the epoch's row is lost. */
 static bool went_back(const struct look *l) {
@@ -298,13 +298,13 @@ static void watch_beats(struct fiber *self, struct domain *d) {
 }
 
 /* Logged only when it lasts. */
-static void tell_unknown(struct domain *d, int e, unsigned failures) {
+static void log_unknown(struct domain *d, int e, unsigned failures) {
     struct epoch_watch *w = d->epoch_watch;
-    if (failures == 0 && w->told_unknown) {
-        w->told_unknown = false;
+    if (failures == 0 && w->logged_unknown) {
+        w->logged_unknown = false;
         log_info(d->log, "epoch known again", LOG_I("epoch", d->epoch));
-    } else if (failures >= TELL_FAILURES && !w->told_unknown && epoch_now(d) == 0) {
-        w->told_unknown = true;
+    } else if (failures >= LOG_FAILURES && !w->logged_unknown && epoch_now(d) == 0) {
+        w->logged_unknown = true;
         log_warn(d->log, "epoch unknown: reading timelines from PostgreSQL, delivering nothing",
                  LOG_S("error", error_name((enum error)e)));
     }
@@ -331,7 +331,7 @@ static void watch(struct fiber *self, void *arg) {
             w->due_ns = clock_mono_ns() + LOOK_MS * NS_PER_MS;
             int e = learn_within(self, d);
             failures = e == 0 ? 0 : failures + 1;
-            tell_unknown(d, e, failures);
+            log_unknown(d, e, failures);
             if (failures > 0) pause = backoff_ms(failures, 50, LOOK_MS);
         } else if (!redis_ready(d->redis) && clock_mono_ns() >= w->due_ns) {
             w->due_ns = clock_mono_ns() + LOOK_MS * NS_PER_MS;

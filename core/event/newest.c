@@ -17,7 +17,7 @@ struct newest {
     int error;
     bool stopping;
     struct fiber *fiber;
-    struct condition wake, told;
+    struct condition wake, answer_changed;
     struct latch stopped;
 };
 
@@ -52,10 +52,10 @@ static void run(struct fiber *self, void *arg) {
         n->error = ask(self, n);
         n->answered = n->sent;
         arena_reset(fiber_arena(self));
-        condition_broadcast(&n->told);
+        condition_broadcast(&n->answer_changed);
     }
     n->stopping = true;
-    condition_broadcast(&n->told);
+    condition_broadcast(&n->answer_changed);
     latch_done(&n->stopped);
 }
 
@@ -65,7 +65,7 @@ struct newest *newest_start(struct domain *d, int64_t known_within_ms) {
     n->domain = d;
     n->known_within_ms = known_within_ms;
     condition_init(&n->wake);
-    condition_init(&n->told);
+    condition_init(&n->answer_changed);
     latch_init(&n->stopped, 1);
     struct fiber_options options = {.name = "newest epoch"};
     if (fiber_spawn(d->loop, &options, run, n, &n->fiber) == 0) return n;
@@ -89,7 +89,7 @@ uint64_t newest_ask(struct newest *n) {
 int newest_wait(struct fiber *self, struct newest *n, uint64_t question, struct newest_epoch *out) {
     while (n->answered < question) {
         if (n->stopping) return ERR_UNAVAILABLE;
-        int e = condition_wait(self, &n->told);
+        int e = condition_wait(self, &n->answer_changed);
         if (e != 0) return e;
     }
     *out = n->answer;

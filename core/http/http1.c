@@ -19,9 +19,9 @@
 #include "core/http/http1_parse.h"
 
 enum {
-    MAX_WAITING = 64 * 1024,  /* pipelined bytes kept while an exchange is under way */
-    MAX_UNEATEN = 256 * 1024, /* body bytes a slow handler may have waiting: the socket rests above this */
-    MAX_LINE = 256,           /* a chunk-size or trailer line */
+    MAX_WAITING = 64 * 1024,     /* pipelined bytes kept while an exchange is under way */
+    MAX_UNCONSUMED = 256 * 1024, /* body bytes a slow handler may have waiting: the socket rests above this */
+    MAX_LINE = 256,              /* a chunk-size or trailer line */
     MAX_TRAILERS = 32,
     HEAD_S = 10,
     BODY_S = 30,
@@ -35,10 +35,10 @@ struct h1 {
     struct http_conn *conn;
     struct http_stream *stream; /* the exchange under way */
     enum state state;
-    struct buf in;  /* bytes not parsed yet */
-    size_t scanned; /* of the head: no blank line up to here */
-    uint64_t left;  /* of the body or of the chunk */
-    size_t uneaten; /* body bytes given to the application and not consumed */
+    struct buf in;     /* bytes not parsed yet */
+    size_t scanned;    /* of the head: no blank line up to here */
+    uint64_t left;     /* of the body or of the chunk */
+    size_t unconsumed; /* body bytes given to the application and not consumed */
     unsigned trailers;
     int64_t head_since_ns;
     struct http1_head head;
@@ -115,7 +115,7 @@ static void begin_exchange(struct h1 *h, struct str head) {
     buf_clear(&h->out_head);
     h->head_written = h->by_length = h->in_chunks = false;
     h->owe_continue = h->head.expect_continue;
-    h->uneaten = 0;
+    h->unconsumed = 0;
     h->trailers = 0;
     h->left = h->head.content_length > 0 ? (uint64_t)h->head.content_length : 0;
     s->method = h->head.method;
@@ -150,9 +150,9 @@ static void give_data(struct h1 *h, const char *p, size_t n) {
     struct http_stream *s = h->stream;
     h->owe_continue = false;
     s->progress_ns = loop_now_ns(h->conn->server->loop);
-    h->uneaten += n;
+    h->unconsumed += n;
     h->conn->server->app.data(s, p, n);
-    if (h->uneaten > MAX_UNEATEN && !s->finished) socket_pause(&h->conn->socket);
+    if (h->unconsumed > MAX_UNCONSUMED && !s->finished) socket_pause(&h->conn->socket);
 }
 
 static size_t step_data(struct h1 *h, const char *p, size_t n) {
@@ -371,8 +371,8 @@ static void h1_reset(struct http_stream *s, enum http_reset why) {
 
 static void h1_consume(struct http_stream *s, size_t n) {
     struct h1 *h = s->conn->state;
-    h->uneaten -= n < h->uneaten ? n : h->uneaten;
-    if (h->uneaten <= MAX_UNEATEN / 2 && h->in.len <= MAX_WAITING) socket_resume(&s->conn->socket);
+    h->unconsumed -= n < h->unconsumed ? n : h->unconsumed;
+    if (h->unconsumed <= MAX_UNCONSUMED / 2 && h->in.len <= MAX_WAITING) socket_resume(&s->conn->socket);
 }
 
 /* ---- time, begin and end ------------------------------------------------------------------------------- */

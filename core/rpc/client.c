@@ -55,7 +55,7 @@ struct rpc_client_stream {
     size_t out_sent;
     struct buf in; /* replies with their prefixes */
     size_t in_taken;
-    size_t unpaid;                /* of in: bytes whose window was not given back */
+    size_t unreturned;            /* of in: bytes whose window was not given back */
     struct rpc_client_call *call; /* the caller's, for the status; streaming only */
     int http_status, grpc_status;
     struct buf message; /* grpc-message, still encoded */
@@ -75,7 +75,7 @@ static struct rpc_client_stream *call_new(struct fiber *self, struct rpc_client 
     s->error = ERR_OK;
     s->out_sent = s->in_taken = 0;
     s->out.len = s->in.len = s->message.len = 0;
-    s->unpaid = 0;
+    s->unreturned = 0;
     s->call = NULL;
     s->waiting = false;
     list_init(&s->node);
@@ -159,7 +159,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
         return 0;
     }
     buf_append(&s->in, data, len);
-    s->unpaid += len;
+    s->unreturned += len;
     call_wake(s);
     return 0;
 }
@@ -439,9 +439,9 @@ static enum error call_begin(struct fiber *self, struct rpc_client *c, struct rp
 
 /* Waits for more: gives back the window of what has arrived. */
 static void give_window(struct rpc_client_stream *s) {
-    if (!s->client || s->unpaid == 0) return;
-    nghttp2_session_consume_stream(s->client->session, s->id, s->unpaid);
-    s->unpaid = 0;
+    if (!s->client || s->unreturned == 0) return;
+    nghttp2_session_consume_stream(s->client->session, s->id, s->unreturned);
+    s->unreturned = 0;
     socket_flush_later(&s->client->socket);
 }
 

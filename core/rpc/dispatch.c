@@ -275,7 +275,7 @@ static void on_data(struct http_stream *stream, const char *bytes, size_t n) {
     } else if (takes_one(call)) {
         http_consume(stream, n);
     } else {
-        call->uneaten += n;
+        call->unconsumed += n;
         rpc_call_wake(call);
     }
 }

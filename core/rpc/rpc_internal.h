@@ -67,7 +67,7 @@ struct rpc_call {
     int64_t started_ns, deadline_ns;
     struct buf body;      /* request bytes not taken yet */
     size_t message_bytes; /* of the message at the front of body, with its prefix; 0: not known yet */
-    size_t uneaten;       /* of body: bytes whose window has not been given back */
+    size_t unconsumed;    /* of body: bytes whose window has not been given back */
     struct rpc_identity identity;
     struct http_fields headers; /* the handler's response metadata */
     struct fault fault;

@@ -44,8 +44,8 @@ const char *rpc_code_name(int grpc_status) {
 
 struct str rpc_public_text(enum error e, const struct fault *fault) {
     bool ours = (int)e >= FIRST_INTERNAL_ERROR; /* the sentence may quote a statement or a key */
-    bool told = fault && fault->error == e && fault->text[0];
-    return str_from(told && !ours ? fault->text : error_text(e));
+    bool has_sentence = fault && fault->error == e && fault->text[0];
+    return str_from(has_sentence && !ours ? fault->text : error_text(e));
 }
 
 void rpc_percent_encode(struct buf *out, struct str text) {

@@ -15,8 +15,8 @@
 /* ---- in ------------------------------------------------------------------------------------------------ */
 
 static void give_window(struct rpc_call *call) {
-    http_consume(&call->http, call->uneaten);
-    call->uneaten = 0;
+    http_consume(&call->http, call->unconsumed);
+    call->unconsumed = 0;
 }
 
 /* 0 when a whole message is at the front of body; *end when there will be none. */
@@ -49,9 +49,9 @@ int rpc_receive(struct fiber *self, struct rpc_call *call, const ProtobufCMessag
     *out = rpc_decode(call, bytes, &call->messages, &call->fault);
     rpc_body_take(call, call->message_bytes);
     call->message_bytes = 0;
-    if (call->uneaten > call->body.len) {
-        http_consume(&call->http, call->uneaten - call->body.len);
-        call->uneaten = call->body.len;
+    if (call->unconsumed > call->body.len) {
+        http_consume(&call->http, call->unconsumed - call->body.len);
+        call->unconsumed = call->body.len;
     }
     return *out ? ERR_OK : call->fault.error;
 }

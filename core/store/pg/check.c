@@ -96,6 +96,6 @@ static const struct server_check CHECKS[] = {
      "timelines go by PostgreSQL's, logs by this one"},
 };
 
-const char *pg_check(const struct pg_facts *facts, unsigned *said, struct log *log) {
-    return server_check(CHECKS, sizeof CHECKS / sizeof *CHECKS, facts, said, log);
+const char *pg_check(const struct pg_facts *facts, unsigned *logged, struct log *log) {
+    return server_check(CHECKS, sizeof CHECKS / sizeof *CHECKS, facts, logged, log);
 }

@@ -22,6 +22,6 @@ struct pg_facts {
 /* Returns false when r is not that row. asked_ms: when it was sent, by the wall clock. */
 bool pg_facts_read(struct pg_facts *out, const PGconn *conn, const PGresult *r, int64_t asked_ms);
 /* As server_check. */
-const char *pg_check(const struct pg_facts *facts, unsigned *said, struct log *log);
+const char *pg_check(const struct pg_facts *facts, unsigned *logged, struct log *log);
 
 #endif

@@ -74,7 +74,7 @@ static void begin_check(struct pg_link *k) {
 static void take_check(struct pg_link *k, PGresult *r) {
     struct pg_facts facts;
     k->checked = pg_facts_read(&facts, k->conn, r, k->asked_ms);
-    if (k->checked) k->unusable = pg_check(&facts, &k->pg->said, k->pg->log);
+    if (k->checked) k->unusable = pg_check(&facts, &k->pg->logged, k->pg->log);
     PQclear(r);
 }
 

@@ -55,7 +55,7 @@ static int64_t own_end_ms(const struct lease *l) {
     return now_ms == 0 ? 0 : now_ms + l->times.ttl_ms;
 }
 
-/* The lease was asked for at `asked_ns` and given; the database told its time. */
+/* The lease was requested at `asked_ns` and granted; the answer had the database's time. */
 static int hold(struct lease *l, int node, int64_t asked_ns, int64_t database_ms) {
     int64_t ahead_ms, now_ns = clock_mono_ns();
     l->node = l->ids.node = node; /* the generator's last time stays: ids never step back */

@@ -185,7 +185,7 @@ struct pg {
     struct condition ready_changed;
     size_t waiters;      /* fibers inside pg_wait_ready */
     size_t ready;        /* links in LINK_READY */
-    unsigned said;       /* server_check's memory */
+    unsigned logged;     /* server_check's memory */
     const char *refusal; /* pg_refusal */
     uint64_t generation;
 

@@ -65,7 +65,7 @@ static const struct server_check CHECKS[] = {
      "letters are lost; set appendonly to yes to keep them"},
 };
 
-const char *redis_check(struct str info, unsigned *said, struct log *log) {
+const char *redis_check(struct str info, unsigned *logged, struct log *log) {
     struct facts facts = {
         .version = value_of(info, STR("redis_version")),
         .role = value_of(info, STR("role")),
@@ -74,5 +74,5 @@ const char *redis_check(struct str info, unsigned *said, struct log *log) {
         .cluster = number_of(info, STR("cluster_enabled")),
         .aof = number_of(info, STR("aof_enabled")),
     };
-    return server_check(CHECKS, sizeof CHECKS / sizeof *CHECKS, &facts, said, log);
+    return server_check(CHECKS, sizeof CHECKS / sizeof *CHECKS, &facts, logged, log);
 }

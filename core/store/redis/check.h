@@ -7,6 +7,6 @@
 struct log;
 
 /* info: INFO's text, of all default sections. As server_check. */
-const char *redis_check(struct str info, unsigned *said, struct log *log);
+const char *redis_check(struct str info, unsigned *logged, struct log *log);
 
 #endif

@@ -221,7 +221,7 @@ static void on_greeted(struct redis *r, struct redis_batch *g) {
         return;
     }
     const char *sentence =
-        is_checked(r) ? redis_check(redis_batch_reply(g, info)->str, &r->said, r->log) : NULL;
+        is_checked(r) ? redis_check(redis_batch_reply(g, info)->str, &r->logged, r->log) : NULL;
     if (sentence)
         refuse(r, sentence);
     else

@@ -134,7 +134,7 @@ struct redis {
     uint64_t generation;
     char run_id[41];
     struct redis_batch *greeting;
-    unsigned said;       /* server_check's memory */
+    unsigned logged;     /* server_check's memory */
     const char *refusal; /* redis_refusal */
 
     struct list_node queued;    /* not a byte sent: survive the connection */

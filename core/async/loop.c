@@ -8,8 +8,8 @@
  * 4. A fiber whose function returned is taken apart by run_fiber; its stack, struct and the first block of
  *    its arena are kept for the next.
  *
- * All internal handles are unreferenced (the timers: while nobody waits for them), so uv_run ends when the
- * users' handles are gone; loop_run goes on while closing callbacks have made fibers ready.
+ * All internal handles are unreferenced (the timers: while no fiber waits for them), so uv_run ends when the users'
+ * handles are gone; loop_run goes on while closing callbacks have made fibers ready.
  */
 #include "core/async/loop.h"
 

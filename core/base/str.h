@@ -1,6 +1,6 @@
 /* Strings as slices, and a growable byte buffer.
  *
- * struct str points into memory somebody else owns and is not NUL-terminated. struct buf owns its bytes
+ * struct str points into memory that it does not own and is not NUL-terminated. struct buf owns its bytes
  * (malloc) and grows; it aborts when the machine has no memory, so callers cap what peers can put in it.
  */
 #ifndef ROOKERY_CORE_BASE_STR_H

@@ -4,8 +4,8 @@
  * transaction (domain functions own all SQL), and, where others must hear of the change, writes an outbox row in it
  * and publishes the event after the commit (core/event/outbox.h).
  *
- * Words: an *entry* is a post or a repost, by id. A *viewer* is the account that looks. *Relations* are whom
- * a viewer follows, has blocked or been blocked by, and mutes.
+ * Words: an *entry* is a post or a repost, by id. A *viewer* is the account that looks. *Relations* are the accounts
+ * that a viewer follows, mutes, has blocked or is blocked by.
  */
 #ifndef ROOKERY_CORE_DOMAIN_DOMAIN_H
 #define ROOKERY_CORE_DOMAIN_DOMAIN_H

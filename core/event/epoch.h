@@ -39,14 +39,14 @@
  *   - a reader of a list of E missed nothing that was acknowledged before.
  * What a fence did not find in E is done again, in E'.
  *
- * On another Redis, a fence cannot see E'. Some changes promise something about the next read, of anybody (relations,
- * deletes, edits) or of the author (posts). Such a change is acknowledged only when SQL, asked after the change's
- * commit, has said that E is the newest (epoch_ask, epoch_confirm). Then its commit < the opening of any later epoch
- * < all that is read or cached under that. Conversely, a process that has not looked since E was opened may still
- * read from the Redis of the epoch before. So in an epoch younger than LOOK_WITHIN_MS such a change is acknowledged
- * only when that time is over, in which every process has looked. Events that went to a Redis which is no longer the
- * newest are not marked as published, so the relay republishes them. (A mark locks its epoch's row, and so does the
- * opening of the next: no mark straddles it.)
+ * On another Redis, a fence cannot see E'. Some changes promise something about the next read, of any account
+ * (relations, deletes, edits) or of the author (posts). Such a change is acknowledged only when SQL, asked after the
+ * change's commit, has said that E is the newest (epoch_ask, epoch_confirm). Then its commit < the opening of any
+ * later epoch < all that is read or cached under that. Conversely, a process that has not looked since E was opened
+ * may still read from the Redis of the epoch before. So in an epoch younger than LOOK_WITHIN_MS such a change is
+ * acknowledged only when that time is over, in which every process has looked. Events that went to a Redis which is
+ * no longer the newest are not marked as published, so the relay republishes them. (A mark locks its epoch's row, and
+ * so does the opening of the next: no mark straddles it.)
  *
  * A batch that was built for epoch E may wait for a new connection and run on another server, where its keys mean
  * nothing. Its fence finds another number there, or none.
@@ -86,7 +86,7 @@
 #define EPOCH_SLACK_S 10
 /* Each process looks this often. */
 #define LOOK_MS 500
-/* What a look has told is unknown this long after the look was sent, */
+/* The epoch is unknown this long after the last look was sent that confirmed it, */
 #define LOOK_WITHIN_MS 2000
 /* or this long, if it is PostgreSQL that does not answer. */
 #define STALE_MS 10000

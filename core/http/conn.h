@@ -90,7 +90,7 @@ struct http_stream *conn_stream_open(struct http_conn *c, int32_t id);
 void conn_stream_closed(struct http_stream *s);
 /* Adds one request header field, counted against the limits. Returns false when the peer went far beyond them. */
 bool conn_request_field(struct http_stream *s, struct str name, struct str value);
-/* Splits path and query, then tells the application. */
+/* Splits path and query, then calls the application. */
 void conn_request_complete(struct http_stream *s);
 
 /* For protocols: copies a stream's next output bytes, at most max, to p. Returns how many. */

@@ -1,9 +1,9 @@
 /* HTTP/2, the server's side, on nghttp2: the protocol's state machine is the library's, the limits are ours.
  *
  * One request: begin_headers opens a stream -> header callbacks fill its fields -> the HEADERS frame is complete: the
- * application is told -> DATA chunks go to the application as they come; the connection's window is given back
- * immediately, the stream's as the application consumes -> the application responds: HEADERS are submitted with a
- * data source -> at the end of the turn fill() pulls frames from nghttp2; DATA bypasses its buffers (NO_COPY):
+ * application's request is called -> DATA chunks go to the application as they come; the connection's window is given
+ * back immediately, the stream's as the application consumes -> the application responds: HEADERS are submitted with
+ * a data source -> at the end of the turn fill() pulls frames from nghttp2; DATA bypasses its buffers (NO_COPY):
  * send_data copies from the stream's output straight into the connection's -> the last DATA chunk submits the
  * trailers -> the stream is closed.
  *

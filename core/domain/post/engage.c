@@ -158,7 +158,7 @@ int post_unrepost(struct fiber *self, struct domain *d, int64_t actor, int64_t p
     return e != 0 ? e : move_likes_token(self, d, actor, fault);
 }
 
-/* ---- who liked, who reposted --------------------------------------------------------------------------- */
+/* ---- accounts that liked or reposted ------------------------------------------------------------------- */
 
 /* Runs a statement whose columns are an account and an id. */
 static int actor_list(struct fiber *self, struct domain *d, const struct pg_stmt *stmt,

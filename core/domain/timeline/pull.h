@@ -6,7 +6,7 @@
  *
  * Why every entry of theirs reaches every reader once, before, during and after the switch: each entry's event
  * says `pulled` or not, as the gateway that wrote it saw the author, and
- *   - not pulled: it is delivered to everybody, even if the author has become pulled since
+ *   - not pulled: it is delivered to all followers, even if the author has become pulled since
  *     (workers/timeline/fanout.c, chunks.c: they look only at the event's flag). Readers find it on their lists, or
  *     in SQL below what these cover.
  *   - pulled: it is on no list but the author's. A gateway that reads merges the author's *ring*

@@ -1,6 +1,6 @@
-/* One thread, one loop, many fibers: code that waits reads as if it blocked.
+/* One thread, one loop, many fibers: waiting code reads like blocking code.
  *
- *   loop.h   the loop, fibers, and what fibers wait on among themselves: all that other rooms use
+ *   loop.h   the loop, fibers, and what fibers wait on: all that other rooms use
  *   fiber.h  the coroutine switch below them
  */
 #ifndef ROOKERY_CORE_ASYNC_ASYNC_H

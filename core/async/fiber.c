@@ -7,9 +7,9 @@
  * 4. When the function returns, enter reports it and the stack goes to the pool, or is unmapped when the pool
  *    holds `keep` already.
  *
- * Failures: a stack that overflows hits the guard page and the process dies at the spot. mmap fails when the
- * kernel's vm.max_map_count is reached (two mappings a stack: about 32,000 stacks with Linux's default);
- * coroutine_new then returns NULL.
+ * Failures: a stack that overflows hits the guard page and the process dies there. mmap fails when the kernel's
+ * vm.max_map_count is reached (two mappings a stack: about 32,000 stacks with Linux's default); coroutine_new then
+ * returns NULL.
  */
 #include "core/async/fiber.h"
 
@@ -67,7 +67,7 @@ struct coroutine {
 };
 
 struct coroutine_pool {
-    struct side outside; /* whoever called coroutine_enter */
+    struct side outside; /* the caller of coroutine_enter */
     struct coroutine *running;
     struct coroutine *free;
     size_t kept, keep, alive;
@@ -84,7 +84,7 @@ static void announce_switch(struct side *from, const struct side *to, bool for_g
 #endif
 }
 
-/* Runs on the stack of `now`; `before` learns its stack's bounds, which for the outside nobody else knows. */
+/* Runs on the stack of `now`; fills in `before`'s stack bounds, which for the outside come from nowhere else. */
 static void confirm_switch(const struct side *now, struct side *before) {
 #ifdef WITH_ASAN
     __sanitizer_finish_switch_fiber(now->fake_stack, &before->bottom, &before->size);
@@ -93,8 +93,8 @@ static void confirm_switch(const struct side *now, struct side *before) {
 #endif
 }
 
-/* Returns when somebody switches back. Nothing here changes between sigsetjmp and siglongjmp, so no variable
- * is left indeterminate. */
+/* Returns when the other side switches back. Nothing here changes between sigsetjmp and siglongjmp, so no variable is
+ * left indeterminate. */
 SWITCHES static void switch_sides(struct side *from, struct side *to, bool for_good) {
     announce_switch(from, to, for_good);
     if (sigsetjmp(from->env, 0) == 0) siglongjmp(to->env, 1);

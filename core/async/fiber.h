@@ -1,9 +1,8 @@
-/* Fibers: stackful coroutines, the switch only. What they wait on is core/async/loop.h.
+/* Fibers: stackful coroutines, only the switch. What they wait on is in core/async/loop.h.
  *
- * A fiber runs on a stack of its own with a guard page below it; stacks are pooled. Made once with
- * makecontext, then switched with sigsetjmp/siglongjmp without the signal mask (a round trip costs
- * nanoseconds, where swapcontext makes two system calls). AddressSanitizer is told of every switch. One
- * thread only.
+ * A fiber runs on a stack of its own with a guard page below it; stacks are pooled. A stack is started once with
+ * makecontext, then switched with sigsetjmp and siglongjmp without the signal mask: a round trip costs nanoseconds,
+ * where swapcontext makes two system calls. Every switch is announced to AddressSanitizer. One thread only.
  *
  * The rule of the house: a function may suspend if and only if its first parameter is `struct fiber *self`.
  */
@@ -20,19 +19,20 @@ struct coroutine_pool;
 
 typedef void coroutine_fn(void *arg);
 
-/* keep: finished stacks kept for reuse. NULL only without memory. */
+/* keep: how many finished stacks are kept for reuse. Returns NULL on allocation failure. */
 struct coroutine_pool *coroutine_pool_new(size_t keep);
 /* No coroutine of the pool may be alive. */
 void coroutine_pool_free(struct coroutine_pool *p);
 
-/* Prepares fn(arg) on a stack of its own; it runs at the first coroutine_enter. NULL without memory. */
+/* Prepares fn(arg) on a stack of its own; it runs at the first coroutine_enter. Returns NULL on allocation
+ * failure. */
 struct coroutine *coroutine_new(struct coroutine_pool *p, coroutine_fn *fn, void *arg);
 
-/* Switches into c until it yields or returns. True when it has returned; c is then gone (its stack back in
- * the pool). Called from outside any coroutine (no nesting). */
+/* Switches into c until it yields or returns. Returns true when c has returned: c is then freed, its stack back in
+ * the pool. Called from outside any coroutine (no nesting). */
 _Bool coroutine_enter(struct coroutine *c);
 
-/* Inside c: back to whoever entered it. */
+/* Inside c: switches back to the caller of coroutine_enter. */
 void coroutine_yield(struct coroutine *c);
 
 #endif

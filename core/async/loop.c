@@ -1,15 +1,15 @@
 /* The loop's turn, and the beginning and end of fibers.
  *
  * 1. libuv's callbacks wake fibers: fiber_wake puts them on `ready`, in order.
- * 2. settle() runs before libuv polls (prepare) and right after (check): it runs what is ready, including
- *    what that makes ready in turn; then the flushers; again while either leaves work.
+ * 2. settle() runs before libuv polls (prepare) and right after (check). It runs the ready fibers, and those that
+ *    they make ready, then the flushers; again while either leaves work.
  * 3. When work is left at its end (fibers that gave way, or fibers that keep waking one another past
  *    MAX_PASSES), an idle handle makes libuv poll without sleeping, so sockets are served in between.
  * 4. A fiber whose function returned is taken apart by run_fiber; its stack, struct and the first block of
  *    its arena are kept for the next.
  *
- * All internal handles are unreferenced (the timers: while nobody waits for them), so uv_run ends when the
- * users' handles are gone; loop_run goes on while closing callbacks have made fibers ready.
+ * All internal handles are unreferenced (the timers: while no fiber waits for them), so uv_run ends when the users'
+ * handles are gone; loop_run goes on while closing callbacks have made fibers ready.
  */
 #include "core/async/loop.h"
 
@@ -22,13 +22,12 @@
 
 #define DEFAULT_MAX_FIBERS 100000
 #define DEFAULT_KEEP_STACKS 1024
-/* Fibers may wake one another for ever; sockets must get their turn in between. */
+/* Fibers may wake one another endlessly; sockets must get their turn in between. */
 #define MAX_PASSES 64
 /* An arena that was used more than this gives its memory back when its fiber ends. */
 #define KEEP_ARENA_BYTES ((size_t)256 * 1024)
 
-/* ---- the turn -------------------------------------------------------------------------------------------
- */
+/* ---- the turn ---------------------------------------------------------------------------------------- */
 
 static void move_all(struct list_node *from, struct list_node *to) {
     for (struct list_node *n; (n = list_pop_front(from));) list_push_back(to, n);
@@ -96,7 +95,7 @@ static void settle(struct loop *l) {
 }
 
 static void on_idle(uv_idle_t *h) {
-    (void)h; /* its being active is all: libuv then polls without sleeping */
+    (void)h; /* an active idle handle makes libuv poll without sleeping */
 }
 
 static void settle_and_arm(struct loop *l) {
@@ -115,8 +114,7 @@ static void on_check(uv_check_t *h) {
     settle_and_arm(h->data);
 }
 
-/* ---- the loop -------------------------------------------------------------------------------------------
- */
+/* ---- the loop ---------------------------------------------------------------------------------------- */
 
 static void init_handles(struct loop *l) {
     uv_prepare_init(&l->uv, &l->prepare);
@@ -214,8 +212,7 @@ size_t loop_fibers(const struct loop *l) {
     return l->fibers;
 }
 
-/* ---- flushers -------------------------------------------------------------------------------------------
- */
+/* ---- flushers ---------------------------------------------------------------------------------------- */
 
 void flusher_init(struct flusher *f, void (*fn)(struct flusher *f)) {
     list_init(&f->node);
@@ -230,8 +227,7 @@ void flusher_cancel(struct flusher *f) {
     list_remove(&f->node);
 }
 
-/* ---- fibers ---------------------------------------------------------------------------------------------
- */
+/* ---- fibers ------------------------------------------------------------------------------------------ */
 
 static void fiber_main(void *arg) {
     struct fiber *f = arg;

@@ -4,19 +4,18 @@
  * callback code on the loop; everything above them runs in fibers and suspends only inside functions that
  * take `struct fiber *self` first.
  *
- * One turn of the loop: libuv's callbacks run (they read, parse and wake fibers, nothing else) -> all ready
- * fibers run, in the order they were woken -> flushers run (each connection writes once what the whole turn
- * appended) -> again until no fiber is ready and no flush is owed -> the loop may sleep. So batching is
- * natural: what arrives together is sent together.
+ * One turn of the loop: libuv's callbacks run (they read, parse and wake fibers, nothing else) -> all ready fibers
+ * run, in the order they were woken -> flushers run (each connection writes once what the whole turn appended) ->
+ * again until no fiber is ready and no flush is due -> the loop may sleep. So what arrives together is sent together.
  *
- * A fiber has an arena that dies with it, a deadline and a cancel flag. fiber_park() is the only place a
- * fiber suspends; it returns why it goes on. When a deadline passes or the fiber is cancelled while parked,
- * it is woken with ERR_DEADLINE_EXCEEDED or ERR_CANCELLED: the operation it waited for must then be detached
- * (its completion will come later, to nobody). Deadlines are swept, at most every 5 ms.
+ * A fiber has an arena that dies with it, a deadline and a cancel flag. fiber_park() is the only place a fiber
+ * suspends; it returns why it resumed. When a deadline passes or the fiber is cancelled while parked, it is woken
+ * with ERR_DEADLINE_EXCEEDED or ERR_CANCELLED. The operation it waited for must then be detached, because its
+ * completion comes later. Deadlines are swept, at most every 5 ms.
  *
- * Failures: no memory for a stack -> fiber_spawn returns ERR_OVERLOADED and nothing runs; too many fibers
- * (loop_options.max_fibers) -> the same; a fiber that returns with an operation in flight is a bug of that
- * operation's owner (asserted where it can be seen).
+ * Failures: no memory for a stack -> fiber_spawn returns ERR_OVERLOADED and nothing runs; more than
+ * loop_options.max_fibers fibers -> the same; a fiber that returns with an operation in flight is a bug in that
+ * operation's owner (asserted where possible).
  */
 #ifndef ROOKERY_CORE_ASYNC_LOOP_H
 #define ROOKERY_CORE_ASYNC_LOOP_H
@@ -40,11 +39,11 @@ struct loop_options {
     size_t keep_stacks; /* 0: 1,024 */
 };
 
-/* NULL without memory. log is borrowed, may be NULL. Has the process ignore SIGPIPE. */
+/* Returns NULL on allocation failure. log is borrowed, may be NULL. Makes the process ignore SIGPIPE. */
 struct loop *loop_new(const struct loop_options *options, struct log *log);
-/* Everything opened on the loop must be closed: asserts that no fiber and no handle is left. */
+/* Everything opened on the loop must be closed: asserts that no fibers and no handles are left. */
 void loop_free(struct loop *l);
-/* Runs until loop_stop, or until nothing is left that could happen. */
+/* Runs until loop_stop, or until no fiber can run and no handle is active. */
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
 uv_loop_t *loop_uv(struct loop *l);
@@ -59,7 +58,7 @@ struct flusher {
     void (*fn)(struct flusher *f); /* may not suspend; may wake fibers and ask for other flushes */
 };
 void flusher_init(struct flusher *f, void (*fn)(struct flusher *f));
-void loop_flush_later(struct loop *l, struct flusher *f); /* asking twice in a turn is one call */
+void loop_flush_later(struct loop *l, struct flusher *f); /* twice in a turn is one flush */
 void flusher_cancel(struct flusher *f);                   /* before its owner is freed */
 
 /* ---- fibers -------------------------------------------------------------------------------------------- */
@@ -69,51 +68,51 @@ struct fiber_options {
     const char *name;    /* literal, for logs */
 };
 
-/* Starts fn(self, arg) in this or the next phase of the turn, never inside this call. 0, or ERR_OVERLOADED.
- * *out (may be NULL) is valid until fn returns; on_exit semantics are the caller's (have fn say goodbye). */
+/* Starts fn(self, arg) in this or the next phase of the turn, never inside this call. Returns 0 or ERR_OVERLOADED.
+ * *out (may be NULL) is valid until fn returns; a caller that needs to know of that lets fn report it. */
 int fiber_spawn(struct loop *l, const struct fiber_options *options, fiber_fn *fn, void *arg,
                 struct fiber **out);
 
 struct loop *fiber_loop(const struct fiber *self);
 struct arena *fiber_arena(struct fiber *self);
 int64_t fiber_deadline_ns(const struct fiber *self);
-/* Only ever earlier, except by the fiber itself around a clean-up. 0 removes it. */
+/* Moves the deadline; only to an earlier time, except by the fiber itself around a clean-up. 0 removes it. */
 void fiber_set_deadline_ns(struct fiber *self, int64_t deadline_ns);
 /* Milliseconds to the deadline, at least 0; INT64_MAX without one. */
 int64_t fiber_time_left_ms(const struct fiber *self);
 
-/* Suspends until fiber_wake. Returns 0 when woken, ERR_DEADLINE_EXCEEDED or ERR_CANCELLED when that came
- * first (also at once, without suspending, when it has already come). A wake that came before the park is not
- * lost: it returns 0 at once. A wake that comes after the interrupt, but before the fiber went on, wins: 0.
+/* Suspends until fiber_wake. Returns 0 when woken, ERR_DEADLINE_EXCEEDED or ERR_CANCELLED when that came first;
+ * immediately, without suspending, when it has already come. A wake that came before the park is not lost: the park
+ * returns 0 immediately. When a wake comes after the interrupt, but before the fiber has resumed, the wake wins: 0.
  * Since a wake may be an old one, park in a loop: while (!done && !err) err = fiber_park(self); */
 int fiber_park(struct fiber *self);
-/* Like fiber_park but deaf to deadline and cancel: for clean-up that must finish and is known to end. */
+/* Like fiber_park but ignores deadline and cancel: for clean-up that must finish and is known to end. */
 void fiber_park_uninterruptible(struct fiber *self);
-/* From callbacks or other fibers: f goes on in this turn. Waking one that is not parked is remembered, once.
- */
+/* From callbacks or other fibers: f resumes in this turn. A wake of a fiber that is not parked is remembered,
+ * once. */
 void fiber_wake(struct fiber *f);
 /* Asks f to stop: its current and later parks return ERR_CANCELLED. Idempotent. */
 void fiber_cancel(struct fiber *f);
 bool fiber_cancelled(const struct fiber *self);
 
-/* For who watches over another fiber. The number of the wait that f is in; 0 when it is not waiting, or waits for the
- * thread pool to compute for it (fiber_offload). The same number at two looks: f waited all the time between them, for
- * others. */
+/* For a fiber that supervises f. Returns the number of the wait that f is in; 0 when f is not waiting, or waits for
+ * the thread pool to compute for it (fiber_offload). If two calls return the same number, f has waited for others all
+ * the time between them. */
 uint64_t fiber_wait_number(const struct fiber *f);
-/* Has fn(f, arg) run in f as soon as the wait it is in has ended, before anything else in f goes on. fn may suspend.
- * Once; asked for again before that, only the last fn runs. */
+/* Runs fn(f, arg) in f as soon as f's current wait has ended, before anything else in f. fn may suspend. Once: of
+ * several requests before that, only the last fn runs. */
 void fiber_on_resume(struct fiber *f, fiber_fn *fn, void *arg);
 
 /* ---- what fibers wait on ------------------------------------------------------------------------------- */
 
-/* 0 after the time has passed; ERR_* when deadline or cancel came first. ms 0 gives way to other ready fibers
+/* Returns 0 after the time has passed, ERR_* when deadline or cancel came first. ms 0 yields to other ready fibers
  * once. */
 int fiber_sleep_ms(struct fiber *self, int64_t ms);
 
-/* Runs fn(arg) on libuv's thread pool and waits. fn may not touch the loop, fibers or shared arenas. If the
- * fiber is interrupted first, it STILL waits until fn has returned (arg is then the caller's again) and the
- * interrupt is reported: 0, ERR_DEADLINE_EXCEEDED, ERR_CANCELLED, or ERR_OVERLOADED when 1,024 are under way.
- * On any of these errors fn may also not have run at all (it was still waiting for a thread). */
+/* Runs fn(arg) on libuv's thread pool and waits. fn may not touch the loop, fibers or shared arenas. If the fiber is
+ * interrupted first, it STILL waits until fn has returned (arg is then the caller's again) and then returns the
+ * interrupt. Returns 0, ERR_DEADLINE_EXCEEDED, ERR_CANCELLED, or ERR_OVERLOADED when 1,024 are in progress. On any of
+ * these errors fn may also not have run at all, because it was still waiting for a thread. */
 int fiber_offload(struct fiber *self, void (*fn)(void *arg), void *arg);
 
 /* A counting semaphore, first come first served. */
@@ -126,7 +125,7 @@ void semaphore_init(struct semaphore *s, int64_t available, size_t max_waiting);
 int semaphore_acquire(struct fiber *self, struct semaphore *s);
 void semaphore_release(struct semaphore *s);
 
-/* A condition: fibers wait until somebody signals. Re-check the predicate after each return of 0. */
+/* A condition: fibers wait until it is signalled. Check the predicate again after each return of 0. */
 struct condition {
     struct list_node waiters;
 };

@@ -1,4 +1,4 @@
-/* What the files of this folder share: the loop's and the fiber's insides. Nobody else includes this. */
+/* What the files of this folder share: the loop's and the fiber's structures. No other room includes this. */
 #ifndef ROOKERY_CORE_ASYNC_LOOP_INTERNAL_H
 #define ROOKERY_CORE_ASYNC_LOOP_INTERNAL_H
 
@@ -6,8 +6,8 @@
 #include "core/async/loop.h"
 #include "core/base/clock.h"
 
-/* RUNNING: it is the current fiber. READY: on loop.ready. YIELDED: on loop.yielded. PARKED: somebody holds a
- * pointer to it and will wake it. */
+/* RUNNING: it is the current fiber. READY: on loop.ready. YIELDED: on loop.yielded. PARKED: some callback or fiber
+ * holds a pointer to it and will wake it. */
 enum fiber_state { FIBER_READY, FIBER_RUNNING, FIBER_PARKED, FIBER_YIELDED };
 
 struct fiber {
@@ -17,10 +17,10 @@ struct fiber {
     int park_result;   /* what the park that just ended returns */
     bool wake_pending; /* woken while not parked */
     bool cancelled;
-    bool deaf;           /* parked uninterruptibly */
-    bool offloaded;      /* parked until the thread pool has computed for it */
-    uint64_t parks;      /* so far */
-    fiber_fn *on_resume; /* fiber_on_resume; NULL: nothing */
+    bool uninterruptible; /* in fiber_park_uninterruptible */
+    bool offloaded;       /* parked until the thread pool has computed for it */
+    uint64_t parks;       /* so far */
+    fiber_fn *on_resume;  /* fiber_on_resume; NULL: nothing */
     void *on_resume_arg;
     struct list_node ready; /* on loop.ready or loop.yielded; also chains loop.spare */
     struct list_node timed; /* on loop.timed while parked with a deadline */
@@ -63,12 +63,12 @@ struct loop {
     uv_timer_t sweep_timer, sleep_timer;
 };
 
-/* What a park would return at once: ERR_CANCELLED, ERR_DEADLINE_EXCEEDED or 0. */
+/* What a park would return immediately: ERR_CANCELLED, ERR_DEADLINE_EXCEEDED or 0. */
 int fiber_interrupted(const struct fiber *f);
 /* Ends f's park with result and puts it on the ready list. f must be parked. */
 void fiber_unpark(struct fiber *f, int result);
 
-/* libuv refreshes its own time (whole ms, of the same clock) when it wakes up, before it calls anybody. */
+/* libuv refreshes its own time (whole ms, of the same clock) when it wakes up, before it calls any callback. */
 static inline int64_t loop_time_ns(const struct loop *l) {
     int64_t uv_ns = (int64_t)uv_now(&l->uv) * NS_PER_MS;
     return uv_ns > l->now_ns ? uv_ns : l->now_ns;

@@ -4,8 +4,9 @@
  * done.
  * 2. A pool thread runs fn; libuv then calls on_done on the loop, which wakes the fiber.
  *
- * Failures: the fiber is interrupted while the work still waits for a thread -> it is taken back and never
- * runs; while it runs -> the fiber waits for its end, deaf. Either way the interrupt is what is returned.
+ * Failures: the fiber is interrupted while the work still waits for a thread -> the work is withdrawn and never runs;
+ * while it runs -> the fiber waits until it has ended, uninterruptibly. Either way fiber_offload returns the
+ * interrupt.
  */
 #include "core/async/loop.h"
 #include "core/async/loop_internal.h"

@@ -1,10 +1,10 @@
 /* Parking, waking and interrupting fibers, and their deadlines.
  *
- * Deadlines rarely pass, so parking must be cheap and sweeping rare: parked fibers that have one are on an
- * unsorted list, and one timer is armed for a time no later than the earliest of them. When it fires, the
- * list is swept: who is late is woken with ERR_DEADLINE_EXCEEDED, and the timer is armed for the earliest
- * that is left, at least SWEEP_NS away. A fiber that parks again and again with the same deadline therefore
- * never touches the timer. The timer keeps the loop alive only while the list has somebody on it.
+ * Deadlines rarely pass, so parking must be cheap and sweeping rare: parked fibers that have one are on an unsorted
+ * list, and one timer is armed for a time no later than the earliest of them. When it fires, the list is swept:
+ * fibers past their deadline are woken with ERR_DEADLINE_EXCEEDED, and the timer is armed for the earliest of the
+ * others, at least SWEEP_NS away. A fiber that parks again and again with the same deadline therefore never touches
+ * the timer. The timer keeps the loop alive only while the list is not empty.
  */
 #include <assert.h>
 
@@ -82,7 +82,7 @@ int64_t fiber_deadline_ns(const struct fiber *self) {
 void fiber_set_deadline_ns(struct fiber *self, int64_t deadline_ns) {
     deadline_unwatch(self);
     self->deadline_ns = deadline_ns;
-    if (self->state == FIBER_PARKED && !self->deaf && deadline_ns != 0) deadline_watch(self);
+    if (self->state == FIBER_PARKED && !self->uninterruptible && deadline_ns != 0) deadline_watch(self);
 }
 
 int64_t fiber_time_left_ms(const struct fiber *self) {
@@ -97,12 +97,12 @@ int fiber_interrupted(const struct fiber *f) {
     return 0;
 }
 
-/* Away until somebody wakes it: why it goes on. */
-static int suspend(struct fiber *self, bool deaf) {
+/* Suspends until f is woken; returns why it resumed. */
+static int suspend(struct fiber *self, bool uninterruptible) {
     self->state = FIBER_PARKED;
-    self->deaf = deaf;
+    self->uninterruptible = uninterruptible;
     self->parks++;
-    if (!deaf && self->deadline_ns != 0) deadline_watch(self);
+    if (!uninterruptible && self->deadline_ns != 0) deadline_watch(self);
     coroutine_yield(self->coroutine);
     int result = self->park_result;
     fiber_fn *fn = self->on_resume;
@@ -151,14 +151,14 @@ void fiber_wake(struct fiber *f) {
     if (f->state == FIBER_PARKED)
         fiber_unpark(f, 0);
     else if (f->state == FIBER_READY && f->park_result != 0)
-        f->park_result = 0; /* interrupted but not gone on yet: what it waited for came after all */
+        f->park_result = 0; /* interrupted but not resumed yet: what it waited for came after all */
     else
         f->wake_pending = true;
 }
 
 void fiber_cancel(struct fiber *f) {
     f->cancelled = true;
-    if (f->state == FIBER_PARKED && !f->deaf) fiber_unpark(f, ERR_CANCELLED);
+    if (f->state == FIBER_PARKED && !f->uninterruptible) fiber_unpark(f, ERR_CANCELLED);
 }
 
 bool fiber_cancelled(const struct fiber *self) {

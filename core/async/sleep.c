@@ -47,7 +47,7 @@ static bool sleep_insert(struct loop *l, struct sleeper *s) {
     return true;
 }
 
-/* The timer is left as it is: at worst it fires once for nobody. */
+/* The timer is left as it is: at worst it fires once without a sleeper. */
 static void sleep_remove(struct loop *l, struct sleeper *s) {
     size_t hole = s->place;
     struct sleeper *last = l->sleep[--l->sleeping];

@@ -1,8 +1,8 @@
 /* Semaphore, condition and latch: what fibers wait on among themselves.
  *
- * A waiter is a struct on its fiber's stack, linked into the queue. Who hands something over unlinks it and
- * marks it served; so a fiber that is interrupted at the same moment sees that it was served and keeps it,
- * and one that is interrupted first unlinks itself and nothing can be handed to it any more.
+ * A waiter is a struct on its fiber's stack, linked into the queue. The fiber that hands something over unlinks the
+ * waiter and marks it served. So a fiber that is interrupted at the same moment sees that it was served and keeps
+ * what it got; a fiber that is interrupted first unlinks itself, and nothing can be handed to it any more.
  */
 #include <assert.h>
 
@@ -24,7 +24,7 @@ static int wait_in(struct fiber *self, struct list_node *queue) {
     return w.served ? 0 : err;
 }
 
-/* The first of the queue goes on; false when there is none. */
+/* Wakes the first waiter; returns false when there is none. */
 static bool serve(struct list_node *queue) {
     struct list_node *n = list_pop_front(queue);
     if (!n) return false;

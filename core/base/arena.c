@@ -1,8 +1,8 @@
 /* Arenas: a chain of blocks, each handed out from front to back.
  *
- * Blocks double in size up to BLOCK_MAX. A request that would waste much of a fresh block gets a block of its
- * own, put behind the head so that the head's free space stays in use. At a reset the head is kept when it is
- * an ordinary block: it is the largest of them, so an arena that is reused for like work soon fits in it.
+ * Blocks double in size up to BLOCK_MAX. A request that would waste much of a fresh block gets a block of its own,
+ * put behind the head so that the head's free space stays in use. At a reset the head is kept when it is an ordinary
+ * block. It is the largest of them, so an arena that is reused for similar work soon fits in it.
  *
  * Under AddressSanitizer what is not handed out is poisoned, so that an overrun inside a block, or a use
  * after a reset, is reported as it would be for malloc.
@@ -47,7 +47,7 @@ static void unpoison(void *p, size_t len) {
 
 enum {
     BLOCK_MIN = 4096,  /* a small request fits in one */
-    BLOCK_MAX = 65536, /* also the most that an idle arena holds on to */
+    BLOCK_MAX = 65536, /* also the maximum that an idle arena keeps */
 };
 
 struct arena_block {
@@ -95,7 +95,7 @@ static void *block_take(struct arena_block *b, size_t taken, size_t size) {
     return p;
 }
 
-/* A block with room for `taken` bytes, linked in; NULL without memory. */
+/* A block with room for `taken` bytes, linked in; NULL on allocation failure. */
 static struct arena_block *arena_grow(struct arena *a, size_t taken) {
     size_t cap = a->head && a->head->cap <= BLOCK_MAX ? a->head->cap * 2 : BLOCK_MIN;
     if (cap > BLOCK_MAX) cap = BLOCK_MAX;

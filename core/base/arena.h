@@ -1,15 +1,15 @@
-/* Arenas: memory that dies together.
+/* Arenas: memory that is freed together.
  *
- * A request, a worker batch or a test takes all its memory from one arena and frees it in one go. A reset
- * keeps one block (of at most 64 KiB), so an arena reused for like work soon stops calling malloc. An arena
- * has a limit: what a peer can make it hold.
+ * A request, a worker batch or a test takes all its memory from one arena and frees it in one call. A reset keeps one
+ * block of at most 64 KiB, so an arena that is reused for similar work soon stops calling malloc. An arena has a
+ * limit: the bytes that a peer can make it hold.
  *
  * Two forms of allocation:
- *   arena_alloc()      for sizes the program controls. Never returns NULL (aborts when the machine has no
- *                      memory), counts towards the limit but is not refused by it: otherwise a peer that has
- *                      filled an arena could make the next error message end the program.
- *   arena_try_alloc()  for sizes a peer controls. NULL when the limit would be passed, or without memory;
- *                      the arena stays usable.
+ *   arena_alloc()      for sizes the program controls. Never returns NULL: it aborts when the machine has no memory.
+ *                      It counts towards the limit but is not refused by it: otherwise a peer that has filled an
+ *                      arena could make the next error message end the program.
+ *   arena_try_alloc()  for sizes a peer controls. Returns NULL when the limit would be passed, and on allocation
+ *                      failure; the arena stays usable.
  */
 #ifndef ROOKERY_CORE_BASE_ARENA_H
 #define ROOKERY_CORE_BASE_ARENA_H
@@ -30,7 +30,7 @@ struct arena {
 /* Prepares an empty arena; allocates nothing yet. limit 0 means none. */
 void arena_init(struct arena *a, size_t limit);
 
-/* Runs the cleanups and forgets all allocations; keeps the newest ordinary block, frees the others. */
+/* Runs the cleanups and frees all allocations; keeps the newest ordinary block, frees the others. */
 void arena_reset(struct arena *a);
 
 /* As arena_reset, and frees everything. The arena may be used again afterwards. */
@@ -50,8 +50,7 @@ void *arena_memdup(struct arena *a, const void *p, size_t len);
 char *arena_printf(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
 char *arena_vprintf(struct arena *a, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
-/* Has fn(ptr) called when the arena is reset or freed: for foreign objects (a PGresult) that live as long as
- * it. */
+/* Calls fn(ptr) when the arena is reset or freed: for foreign objects (a PGresult) that live as long as the arena. */
 void arena_on_reset(struct arena *a, void (*fn)(void *ptr), void *ptr);
 
 #define ARENA_NEW(a, type) ((type *)arena_calloc((a), 1, sizeof(type)))

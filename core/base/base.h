@@ -1,6 +1,7 @@
-/* The lowest room: what any C program misses. Nothing here knows of events, servers or accounts, and nothing suspends.
+/* The lowest room: what any C program needs. Nothing here depends on events, servers or accounts, and nothing
+ * suspends.
  *
- *   arena.h    memory that is freed at once       str.h      slices and buffers
+ *   arena.h    memory freed together        str.h      slices and buffers
  *   list.h     linked lists                       map.h      hash maps, sets of ids
  *   error.h    the errors of the whole program    log.h      lines of JSON
  *   clock.h    times                              metrics.h  counters, gauges, histograms

@@ -49,7 +49,7 @@ int64_t backoff_ms(unsigned attempt, int64_t base_ms, int64_t cap_ms) {
     return low + (int64_t)(random_u64() % ((uint64_t)(high - low) + 1));
 }
 
-/* The kernel's bits, fetched 256 bytes at a time (the most that getrandom never cuts short), a pool for each
+/* The kernel's bits, fetched 256 bytes at a time (the maximum that getrandom never cuts short), a pool for each
  * thread. */
 uint64_t random_u64(void) {
     static _Thread_local uint64_t pool[32];

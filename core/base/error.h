@@ -1,8 +1,8 @@
 /* The error table, and faults: errors with a sentence.
  *
- * Functions return 0 (ERR_OK) or one of these. Where a person or a client will read about it they fill a
- * struct fault: the error, the field it is about, and one sentence that says what would be right. Errors of
- * libraries are turned into these at the edge where they come in.
+ * Functions return 0 (ERR_OK) or one of these. When a person or a client will read about an error, they fill a struct
+ * fault: the error, the field it is about, and one sentence that says what would be right. Errors of libraries are
+ * converted where they enter the program.
  */
 #ifndef ROOKERY_CORE_BASE_ERROR_H
 #define ROOKERY_CORE_BASE_ERROR_H
@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* X(name, number, gRPC status, may the same request succeed later unchanged, text) */
+/* X(name, number, gRPC status, whether the unchanged request may succeed later, text) */
 #define ERROR_TABLE(X)                                                                                       \
     X(OK, 0, 0, false, "ok")                                                                                 \
     X(CANCELLED, 1, 1, false, "cancelled by the caller")                                                     \
@@ -50,7 +50,7 @@ bool error_retryable(enum error e);
 
 struct fault {
     enum error error;
-    char field[48];         /* proto field path, "" when it is about none */
+    char field[48];         /* proto field path; "" when the error is not about a field */
     char text[256];         /* one sentence, UTF-8; a longer one is cut between characters */
     int64_t retry_after_ms; /* > 0 for errors that ask the client to wait */
 };

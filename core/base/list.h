@@ -1,5 +1,4 @@
-/* An intrusive, doubly linked, circular list. A struct carries a struct list_node for each list it can be on.
- */
+/* An intrusive, doubly linked, circular list. A struct carries a struct list_node for each list it can be on. */
 #ifndef ROOKERY_CORE_BASE_LIST_H
 #define ROOKERY_CORE_BASE_LIST_H
 
@@ -25,7 +24,7 @@ static inline bool list_empty(const struct list_node *head) {
     return head->next == head;
 }
 
-/* On a list at all? For a node that was given to list_init once. */
+/* Whether n is on a list. For nodes that list_init has prepared. */
 static inline bool list_linked(const struct list_node *n) {
     return n->next != n;
 }
@@ -52,7 +51,7 @@ static inline void list_remove(struct list_node *n) {
     list_init(n);
 }
 
-/* The first node, unlinked; NULL when empty. */
+/* Unlinks and returns the first node; NULL when the list is empty. */
 static inline struct list_node *list_pop_front(struct list_node *head) {
     if (list_empty(head)) return NULL;
     struct list_node *n = head->next;

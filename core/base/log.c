@@ -3,11 +3,11 @@
  * A line is put together in a buffer on the stack and written with one write(2). What does not fit is left
  * out and the line says so ("cut":true), so that it is always one whole JSON object.
  *
- * Repeats are counted per level and message in a small table of fixed size. At the first line after a second
- * has passed, and when the log is freed, what was held back is reported:
+ * Repeats are counted per level and message in a small table of fixed size. At the first line after a second has
+ * passed, and when the log is freed, the lines that were left out are reported:
  *   {...,"message":"lines left out","of":"peer sent nonsense","count":80321}
- * Every line is either written or counted. When the table is full, the other messages of that second share
- * one count, so that no mix of messages gets round the limit.
+ * Every line is either written or counted. When the table is full, the other messages of that second share one count,
+ * so that no mix of messages evades the limit.
  */
 #include "core/base/log.h"
 
@@ -73,7 +73,7 @@ static bool line_add_str(struct line *l, struct str s) {
     return line_add(l, s.ptr, s.len);
 }
 
-/* Bytes of the character at the start of s; 0 when they are no UTF-8. */
+/* Bytes of the character at the start of s; 0 when they are not UTF-8. */
 static size_t character_len(struct str s) {
     unsigned char lead = (unsigned char)s.ptr[0];
     size_t len = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
@@ -89,7 +89,7 @@ static bool line_add_character(struct line *l, struct str *s) {
     struct str out = {s->ptr, len};
     char escape[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
     if (len == 0) {
-        out = STR("\xEF\xBF\xBD"); /* U+FFFD for a byte that is no UTF-8 */
+        out = STR("\xEF\xBF\xBD"); /* U+FFFD for a byte that is not UTF-8 */
         len = 1;
     } else if (c == '"' || c == '\\') {
         escape[1] = (char)c;
@@ -175,7 +175,7 @@ static const char *level_name(enum log_level level) {
     return "error";
 }
 
-/* A full pipe or disk loses the line: there is nowhere to say so. */
+/* A full pipe or disk loses the line: there is nowhere to report that. */
 static void write_whole(int fd, const char *p, size_t len) {
     while (len) {
         ssize_t n = write(fd, p, len);

@@ -5,10 +5,10 @@
  *   {"time":"2026-03-01T12:00:00.123Z","level":"info","service":"gateway",
  *    "message":"gateway ready","listen":"127.0.0.1:8080","pid":7}                   (on one line)
  *
- * Values are escaped, and bytes that are no UTF-8 replaced. A line is at most 4 KiB and always one whole
- * object: a text that does not fit is cut, a number left out, and "cut":true says so. Lines of one level and
- * message are limited to 20 a second, with a count of what was left out, so that a peer cannot fill a disk:
- * so put what differs from line to line in fields, not in the message. May be used from any thread.
+ * Values are escaped, and bytes that are not UTF-8 are replaced. A line is at most 4 KiB and always one whole object:
+ * a text that does not fit is cut, a number is left out, and "cut":true says so. Lines of one level and message are
+ * limited to 20 a second, so that a peer cannot fill a disk; a later line counts those that were left out. So put
+ * what differs from line to line in fields, not in the message. May be used from any thread.
  */
 #ifndef ROOKERY_CORE_BASE_LOG_H
 #define ROOKERY_CORE_BASE_LOG_H
@@ -21,11 +21,11 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 struct log; /* passed around, never global */
 
-/* service: "gateway", "worker"; borrowed for the life of the log. Returns NULL only without memory. */
+/* service: "gateway", "worker"; borrowed for the life of the log. Returns NULL on allocation failure. */
 struct log *log_new(const char *service, enum log_level level, int fd);
 void log_free(struct log *l); /* reports what was left out; NULL is ignored */
 
-/* "debug", "info", "warn" or "error": true and *out; else false and *out untouched. */
+/* Returns true and sets *out for "debug", "info", "warn" or "error"; else returns false and leaves *out. */
 bool log_level_from(struct str name, enum log_level *out);
 
 /* For tests: where the time comes from. */

@@ -1,15 +1,15 @@
 /* Hash maps: open addressing, linear probing, power-of-two size, at most 3/4 full; deletion shifts back (no
  * tombstones).
  *
- * idmap: int64 id -> void* (not NULL). Any id, 0 included; the hash is seeded, since peers choose what is
+ * idmap: int64 id -> void* (not NULL). Any id, 0 included; the hash is seeded, since peers choose which ids are
  * looked up together.
  *
  * strmap: byte string -> void* (not NULL); keys are copied in and owned by the map; seeded SipHash, since
  * peers choose keys.
  *
- * Iteration order is unspecified. A map must not change while it is walked, not even by removing the entry
- * the walk stands on: collect, then remove. Putting aborts when the machine has no memory, so callers cap
- * what peers can put in.
+ * Iteration order is unspecified. A map must not change during a walk, not even by removing the entry that the walk
+ * has reached: collect first, then remove. Putting aborts when the machine has no memory, so callers cap what peers
+ * can put in.
  */
 #ifndef ROOKERY_CORE_BASE_MAP_H
 #define ROOKERY_CORE_BASE_MAP_H
@@ -35,7 +35,7 @@ void idmap_init(struct idmap *m);
 void idmap_free(struct idmap *m); /* the values are the caller's */
 void *idmap_get(const struct idmap *m, int64_t id);
 void *idmap_put(struct idmap *m, int64_t id, void *value); /* returns the value it replaced, or NULL */
-void *idmap_remove(struct idmap *m, int64_t id);           /* returns what was there, or NULL */
+void *idmap_remove(struct idmap *m, int64_t id);           /* returns the removed value, or NULL */
 /* Walks all entries: size_t pos = 0; while (idmap_next(m, &pos, &id, &value)) ... */
 bool idmap_next(const struct idmap *m, size_t *pos, int64_t *id, void **value);
 
@@ -66,8 +66,8 @@ void ids_append(struct ids *s, const int64_t *v, size_t n);
 void ids_reserve(struct ids *s, size_t cap);
 /* Of n > 0 ids, in any order. */
 void ids_bounds(const int64_t *v, size_t n, int64_t *lowest, int64_t *highest);
-void ids_sort_unique(struct ids *s); /* ascending, duplicates dropped */
-/* In ascending arrays: binary search. */
+void ids_sort_unique(struct ids *s); /* sorted, unique */
+/* Binary search in a sorted array. */
 bool ids_contains(const int64_t *v, size_t len, int64_t id);
 
 #endif

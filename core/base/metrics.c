@@ -10,7 +10,7 @@
 #include "core/base/map.h"
 
 enum {
-    SERIES_MAX = 2000,     /* what a scrape can carry; beyond it a label is out of hand */
+    SERIES_MAX = 2000,     /* what a scrape can carry; beyond it some label is unbounded */
     SCRAPE_HOOKS_MAX = 64, /* one for each part of a process that has gauges */
 };
 
@@ -115,7 +115,7 @@ static struct series *series_new(struct metrics *m, struct family *f, const char
     return s;
 }
 
-/* The series all further ones of a kind share once there are too many. */
+/* The series that stands for all further ones of a kind once there are too many. */
 static struct series *series_overflow(struct metrics *m, enum kind kind) {
     static const char *const names[] = {
         [COUNTER] = "metrics_overflow_total",

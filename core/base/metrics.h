@@ -1,8 +1,8 @@
 /* Metrics in Prometheus's text format (version 0.0.4).
  *
- * A registry is passed, never global. Series are made at start or at first use and live as long as the
- * registry; handles are plain structs whose counts the loop thread changes without locks. At most 2,000
- * series (a label a peer controls is a bug; past the cap a shared "overflow" series is handed out).
+ * A registry is passed, never global. Series are made at start or at first use and live as long as the registry;
+ * handles are plain structs whose counts the loop thread changes without locks. At most 2,000 series: beyond that a
+ * shared "overflow" series is returned, since a label that a peer controls is a bug.
  */
 #ifndef ROOKERY_CORE_BASE_METRICS_H
 #define ROOKERY_CORE_BASE_METRICS_H
@@ -14,7 +14,7 @@
 struct metrics;
 
 struct counter {
-    uint64_t value; /* only ever grows */
+    uint64_t value; /* never decreases */
 };
 
 struct gauge {
@@ -31,9 +31,9 @@ struct histogram {
 struct metrics *metrics_new(void);
 void metrics_free(struct metrics *m);
 
-/* The series name{labels}; the same handle for the same name and labels. name and help are borrowed
- * (literals); labels is the text between the braces, e.g. "method=\"GetPost\",code=\"OK\"", copied; "" for
- * none. Never NULL. */
+/* Returns the series name{labels}: the same handle for the same name and labels; never NULL. name and help are
+ * borrowed (literals). labels is the text between the braces, such as "method=\"GetPost\",code=\"OK\""; copied; ""
+ * for none. */
 struct counter *metrics_counter(struct metrics *m, const char *name, const char *help, const char *labels);
 struct gauge *metrics_gauge(struct metrics *m, const char *name, const char *help, const char *labels);
 struct histogram *metrics_histogram(struct metrics *m, const char *name, const char *help,
@@ -42,10 +42,10 @@ struct histogram *metrics_histogram(struct metrics *m, const char *name, const c
 struct histogram *metrics_size_histogram(struct metrics *m, const char *name, const char *help,
                                          const char *labels);
 
-/* m is the registry h came from: it is checked, since only there h's buckets are known. */
+/* m must be the registry that made h: it knows h's buckets. Asserted. */
 void histogram_observe(struct histogram *h, double seconds_or_size, struct metrics *m);
 
-/* A function that refreshes gauges just before they are printed. */
+/* fn refreshes gauges; it is called just before they are printed. */
 void metrics_on_scrape(struct metrics *m, void (*fn)(void *arg), void *arg);
 
 /* Appends the whole page; families sorted by name. */

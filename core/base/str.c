@@ -63,7 +63,8 @@ struct str str_trim(struct str s) {
 /* So many digits cannot overflow. */
 #define SAFE_DIGITS 18
 
-/* Eight digits at once: neighbours are joined to numbers of two, four and eight digits. False when one is none. */
+/* Eight digits together: neighbours are joined to numbers of two, four and eight digits. False when one of them is
+ * not a digit. */
 static bool eight_digits(const char *p, uint64_t *out) {
     uint64_t w;
     memcpy(&w, p, sizeof w);

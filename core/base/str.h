@@ -1,6 +1,6 @@
 /* Strings as slices, and a growable byte buffer.
  *
- * struct str points into memory somebody else owns and is not NUL-terminated. struct buf owns its bytes
+ * struct str points into memory that it does not own and is not NUL-terminated. struct buf owns its bytes
  * (malloc) and grows; it aborts when the machine has no memory, so callers cap what peers can put in it.
  */
 #ifndef ROOKERY_CORE_BASE_STR_H
@@ -25,14 +25,15 @@ struct str str_from(const char *cstr); /* NULL gives the empty slice */
 bool str_eq(struct str a, struct str b);
 bool str_eq_ci(struct str a, struct str b); /* ASCII letters without case */
 bool str_starts_with(struct str s, struct str prefix);
-/* Cuts *rest at the first sep: returns what stood before it and moves *rest behind it; all of it when sep is
- * absent. */
+/* Cuts *rest at the first sep: returns what stands before it and moves *rest behind it. Returns all of *rest when
+ * there is no sep. */
 struct str str_cut(struct str *rest, char sep);
 struct str str_trim(struct str s); /* ASCII blanks at both ends */
-/* Decimal with optional '-', nothing around it, in range: true and *out; else false and *out untouched. */
+/* Reads a decimal with optional '-', nothing around it, in range. Returns true and sets *out; else returns false and
+ * leaves *out. */
 bool str_to_i64(struct str s, int64_t *out);
 char *str_to_cstr(struct arena *a, struct str s);
-/* Well-formed UTF-8 (no surrogates, no overlong forms, at most U+10FFFF) without U+0000. */
+/* Whether s is well-formed UTF-8 (no surrogates, no overlong forms, at most U+10FFFF) without U+0000. */
 bool str_is_utf8(struct str s);
 
 struct buf {
@@ -57,8 +58,8 @@ struct str buf_str(const struct buf *b);
 
 /* Writes v in decimal, no NUL; returns the length, at most 20. */
 size_t format_i64(char out[static 20], int64_t v);
-/* The fewest digits of C's %g that read back as the same number, and a NUL; returns the length, at most 24.
- * "inf", "-inf", "nan" where v is one: formats that know no such thing must ask first. */
+/* The fewest digits of C's %g that read back as the same number, and a NUL; returns the length, at most 24. "inf",
+ * "-inf" or "nan" when v is one: writers of formats without these must check first. */
 size_t format_f64(char out[static 32], double v);
 
 /* Base64 (RFC 4648). Encoding allocates from the arena, NUL-terminated, unpadded; url selects the URL-safe

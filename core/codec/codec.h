@@ -1,10 +1,10 @@
 /* Message codecs: protobuf with guards, and ProtoJSON. Pure functions over arenas; nothing suspends.
  *
- * Decoding is where a stranger's bytes become structs, so it is fenced (protobuf-c itself has no depth limit,
- * no UTF-8 check, and amplifies memory): a wire pre-scan driven by the descriptor refuses messages nested
- * deeper than CODEC_MAX_DEPTH, more than CODEC_MAX_FIELDS fields, strings that are not UTF-8 or hold U+0000,
- * wire types that do not fit, and groups; unknown fields are dropped; protobuf-c then decodes into the arena,
- * whose limit bounds the rest. Decoding uses at most 64 KiB of stack.
+ * Decoding turns a stranger's bytes into structs, so it is guarded: protobuf-c itself has no depth limit and no UTF-8
+ * check, and amplifies memory. A pre-scan of the wire format along the descriptor refuses messages nested deeper than
+ * CODEC_MAX_DEPTH, more than CODEC_MAX_FIELDS fields, strings that are not UTF-8 or hold U+0000, wire types that do
+ * not fit, and groups. Unknown fields are dropped. Then protobuf-c decodes into the arena, whose limit bounds the
+ * rest. Decoding uses at most 64 KiB of stack.
  *
  * Types are proto3 without `optional`, maps and recursion: scripts/check-protos keeps ours so.
  */
@@ -19,14 +19,13 @@
 
 /* Decoders recurse on a fiber's stack; our own messages nest four deep. */
 #define CODEC_MAX_DEPTH 32
-/* Fields of a message with all its submessages, or values of a JSON text: what amplifies small input (two
- * bytes can be a field, and a field a struct). */
+/* Fields of a message with all its submessages, or values of a JSON text. They amplify small input: two bytes can be
+ * a field, and a field a struct. */
 #define CODEC_MAX_FIELDS 65536
 
-/* bytes -> message in the arena (never call free_unpacked). NULL with *fault: ERR_INTERNAL for bytes that are
- * not a message of this type (what gRPC asks for), ERR_RESOURCE_EXHAUSTED when the arena's limit or
- * CODEC_MAX_FIELDS is passed.
- */
+/* Decodes bytes into the arena (never call free_unpacked). Returns NULL with *fault: ERR_INTERNAL for bytes that are
+ * not a message of this type (as gRPC asks), ERR_RESOURCE_EXHAUSTED when the arena's limit or CODEC_MAX_FIELDS is
+ * passed. */
 ProtobufCMessage *pb_decode(const ProtobufCMessageDescriptor *type, struct str bytes, struct arena *a,
                             struct fault *fault);
 
@@ -40,15 +39,14 @@ struct str pb_encode_arena(const ProtobufCMessage *m, struct arena *a);
  * google.protobuf.Timestamp as RFC 3339 with Z (any offset in), Duration as "1.5s"; oneofs (two members set
  * is an error); unknown fields ignored; NaN and infinities as strings.
  *
- * Decode errors are ERR_INVALID_ARGUMENT with the field's path ("post.mentions[2].start") and what would be
- * right; ERR_RESOURCE_EXHAUSTED as above. Names may not be given twice. An empty body is {}. Whole numbers
- * beyond 2^63-1 must be strings (or go to a float field): in a text with such a number, those beyond 2^53
- * must be strings too. */
+ * Decode errors are ERR_INVALID_ARGUMENT with the field's path ("post.mentions[2].start") and what would be right;
+ * ERR_RESOURCE_EXHAUSTED as above. A name may be given only once. An empty body is {}. Whole numbers beyond 2^63-1
+ * must be strings (or go to a float field). In a text with such a number, those beyond 2^53 must be strings too. */
 ProtobufCMessage *json_decode(const ProtobufCMessageDescriptor *type, struct str text, struct arena *a,
                               struct fault *fault);
-/* One line, no blanks. Times out of their range are brought to its end. */
+/* One line, no blanks. A time outside its range becomes the nearest end of the range. */
 void json_encode(const ProtobufCMessage *m, struct buf *out);
-/* A JSON string literal with its quotes. What is not UTF-8 comes out as U+FFFD. */
+/* A JSON string literal with its quotes. Bytes that are not UTF-8 become U+FFFD. */
 void json_write_string(struct buf *out, struct str s);
 
 #endif

@@ -1,8 +1,7 @@
 /* The index of the embedded descriptor set.
  *
- * A FileDescriptorSet is read with wire.h by the field numbers of google/protobuf/descriptor.proto. The set
- * is our own, so what is malformed is a broken build and asserted. protoc writes files after those they
- * import.
+ * A FileDescriptorSet is read with wire.h by the field numbers of google/protobuf/descriptor.proto. The set is our
+ * own, so a malformed one is a broken build and asserted. protoc writes each file after those it imports.
  */
 #include "core/codec/descriptors.h"
 
@@ -45,7 +44,7 @@ struct file {
 };
 
 struct extension {
-    struct str type; /* that is extended, without the dot in front */
+    struct str type; /* the extended one, without the dot in front */
     int32_t number;
     const struct file *file;
 };

@@ -13,18 +13,17 @@
 struct arena;
 struct descriptors;
 
-/* Indexes the embedded set; NULL only without memory. */
+/* Indexes the embedded set. Returns NULL on allocation failure. */
 struct descriptors *descriptors_load(void);
 void descriptors_free(struct descriptors *d);
 
-/* The serialized FileDescriptorProto of a file ("rookery/v1/post.proto"). False when unknown. Slices, here
+/* The serialized FileDescriptorProto of a file ("rookery/v1/post.proto"). Returns false when unknown. Slices, here
  * and below, live as long as d. */
 bool descriptors_file(const struct descriptors *d, struct str filename, struct str *out);
-/* The name of the file that defines a symbol (service, method, message, enum, nested ones; no leading dot).
- */
+/* The name of the file that defines a symbol (service, method, message, enum, nested ones; no leading dot). */
 bool descriptors_file_of_symbol(const struct descriptors *d, struct str symbol, struct str *filename);
-/* The serialized file and everything it imports, transitively, dependencies first: an array in the arena.
- * Returns how many; 0 when there is no such file. */
+/* The serialized file and everything it imports, transitively, dependencies first: an array in the arena. Returns how
+ * many; 0 when the file is unknown. */
 size_t descriptors_closure(const struct descriptors *d, struct str filename, struct arena *a,
                            struct str **out);
 /* The i-th service's full name; false past the end. */

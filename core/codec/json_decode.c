@@ -4,8 +4,8 @@
  *      worst some 300 bytes for "{},", so CODEC_MAX_FIELDS values are at most 20 MB, gone again when the call
  *      returns.
  *   2. jansson parses: JSON grammar, UTF-8, no U+0000, no duplicate names.
- *   3. The tree is walked along the descriptor; what is taken is copied into the arena.
- * Any failure frees the tree and leaves what was taken to the arena.
+ *   3. The tree is walked along the descriptor, and values are copied into the arena.
+ * Any failure frees the tree and leaves the copies to the arena.
  */
 #include <errno.h>
 #include <float.h>

@@ -21,7 +21,7 @@ static size_t utf8_len(struct str s) {
     return len <= s.len && str_is_utf8((struct str){s.ptr, len}) ? len : 0;
 }
 
-/* The escape of a byte that may not stand in a string as it is; NULL when it may. */
+/* The escape of a byte that a string may not hold as it is; NULL when it may. */
 static const char *escape_of(char c, char room[static 7]) {
     switch (c) {
     case '"': return "\\\"";
@@ -73,8 +73,8 @@ static void write_bytes(struct buf *out, const ProtobufCBinaryData *bytes) {
 
 /* ---- numbers */
 
-/* What JSON has no words for, and zero, whose sign would be lost without the fraction. True when v was one.
- */
+/* Writes the values that JSON lacks, and zero, whose sign would be lost without the fraction. Returns whether v was
+ * one of these. */
 static bool write_special(struct buf *out, double v) {
     if (isfinite(v) && v != 0) return false;
     if (v == 0)

@@ -1,4 +1,4 @@
-/* What both directions of ProtoJSON share: field names, timestamps and durations, and how messages lie in
+/* What both directions of ProtoJSON share: field names, timestamps and durations, and how messages are laid out in
  * memory.
  *
  * Sources: the ProtoJSON chapter of the Protocol Buffers documentation; RFC 3339; the comments of
@@ -22,8 +22,8 @@ void json_name(const char *proto_name, char out[static JSON_NAME_MAX]);
 /* The stride of a repeated field's array. */
 size_t json_element_size(ProtobufCType type);
 
-/* "2026-03-01T12:00:00.5+02:00", from year 1 to 9999; seconds since 1970 and 0..999,999,999 ns. False, with
- * both untouched, for anything else (leap seconds and lower-case letters too). */
+/* "2026-03-01T12:00:00.5+02:00", from year 1 to 9999; seconds since 1970 and 0..999,999,999 ns. Returns false and
+ * leaves both for anything else (leap seconds and lower-case letters too). */
 bool json_parse_timestamp(struct str s, int64_t *seconds, int32_t *nanos);
 /* "-1.5s", within 10,000 years; both parts have the sign. */
 bool json_parse_duration(struct str s, int64_t *seconds, int32_t *nanos);

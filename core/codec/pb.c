@@ -1,10 +1,11 @@
 /* Protobuf in and out: protobuf-c behind guards.
  *
  * Decoding a stranger's bytes:
- *   1. scan_message() walks the bytes along the descriptor and changes nothing. What does not fit ends it.
- *   2. If it met fields we do not know, copy_known() writes the message again without them, since protobuf-c
- *      would keep each in an allocation of its own (a newer client's fields cost us one copy, a hostile
- *      megabyte of them costs nothing else).
+ *   1. scan_message() walks the bytes along the descriptor and changes nothing. It ends at the first thing that does
+ *      not fit.
+ *   2. If it met fields we do not know, copy_known() writes the message again without them, since protobuf-c would
+ *      keep each in an allocation of its own. So a newer client's fields cost one copy, and a hostile megabyte of
+ *      them costs no more.
  *   3. protobuf-c decodes into the arena, with the arena's limit.
  * Failures: 1 gives INTERNAL (not such a message) or RESOURCE_EXHAUSTED (too many fields); the arena's limit
  * in 2 and 3 gives RESOURCE_EXHAUSTED; protobuf-c's own refusal (a malformed packed array) gives INTERNAL.

@@ -1,5 +1,5 @@
-/* The protobuf wire format, field by field: what the pre-scan of strangers' messages and the index of our own
- * descriptor set read with. No descriptors, no allocation.
+/* The protobuf wire format, field by field. The pre-scan of strangers' messages and the index of our own descriptor
+ * set read with it. No descriptors, no allocation.
  *
  * Source: the encoding chapter of the Protocol Buffers documentation. Groups (wire types 3 and 4), gone from
  * the language since proto3, are refused.
@@ -21,16 +21,16 @@ struct wire_field {
     struct str whole;   /* the tag too */
 };
 
-/* Cuts the next field off *rest. False when *rest does not begin with a whole field (an empty *rest does
- * not): *rest is then unspecified. */
+/* Cuts the next field off *rest. Returns false when *rest is empty or does not begin with a whole field; *rest is
+ * then unspecified. */
 bool wire_next(struct str *rest, struct wire_field *f);
-/* What the payload of a WIRE_VARINT field says; 0 when it is empty, as a field that is not there. */
+/* The number in the payload of a WIRE_VARINT field; 0 when it is empty, as for an absent field. */
 uint64_t wire_number(struct str payload);
 
 /* ---- writing fields by hand ----
  *
- * Room is reserved once for a message whose size is known before it is written; the put functions then write without
- * looking at the end, and return where they stopped. A number of 0 is not written, as proto3 has it. */
+ * The caller computes the size of a message, reserves room for it once, and then writes it. The put functions do not
+ * check for the end, and return where they stopped. A number of 0 is not written, as in proto3. */
 
 /* A tag of a field below 2048 and a varint take at most this. */
 #define WIRE_FIELD_MAX 12

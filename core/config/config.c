@@ -9,7 +9,7 @@
 #include "core/base/log.h"
 #include "core/base/str.h"
 
-/* --- checks of texts: true when good; the sentence says what would be right -------------------------- */
+/* --- checks of texts: true when valid; the sentence says what would be right -------------------------- */
 
 struct text_check {
     const char *variable;
@@ -26,7 +26,7 @@ static bool good_port(struct str v) {
     return v.len && v.ptr[0] != '-' && str_to_i64(v, &port) && port <= 65535;
 }
 
-/* ADDR:PORT, an IPv6 address in brackets. Whether the address exists is found out when it is bound. */
+/* ADDR:PORT, an IPv6 address in brackets. Whether the address exists shows when it is bound. */
 static bool good_address(struct str v) {
     struct str host = v, port;
     if (v.len && v.ptr[0] == '[') {
@@ -56,7 +56,7 @@ static bool good_log_level(struct str v) {
     return log_level_from(v, &level);
 }
 
-/* Lower-case words between commas; which roles there are is the worker's to know. */
+/* Lower-case words between commas; only the worker knows which roles exist. */
 static bool good_roles(struct str v) {
     if (!v.len) return false;
     do {
@@ -194,7 +194,7 @@ bool config_load(struct config *c, char *const *environment, char *error, size_t
     *c = (struct config){0};
     if (read_all(c, &r)) {
         if (own_texts(c)) return true;
-        snprintf(error, size, "There is no memory for the configuration.");
+        snprintf(error, size, "Out of memory while reading the configuration.");
     }
     *c = (struct config){0};
     return false;

@@ -1,8 +1,8 @@
-/* Configuration from the environment: one table says every variable, its default, its check and its sentence.
+/* Configuration from the environment: one table holds every variable, its default, its check and its sentence.
  *
- * Read once at start into struct config, which is passed. A bad value stops the program with one sentence
- * that names the variable and what would be right; so does an unknown variable that begins with ROOKERY_ (a
- * typo is not silent). docs/configuration.md and README's table are made of it.
+ * Read once at start into struct config, which is passed. A bad value stops the program with one sentence that names
+ * the variable and what would be right; so does an unknown variable that begins with ROOKERY_, so that a typo is
+ * noticed. docs/configuration.md and README's table are made from the table.
  */
 #ifndef ROOKERY_CORE_CONFIG_CONFIG_H
 #define ROOKERY_CORE_CONFIG_CONFIG_H
@@ -87,8 +87,8 @@ struct config {
     char *storage; /* owned copies of the texts */
 };
 
-/* Reads environ-style "NAME=value" strings (NULL-terminated). On a bad or unknown value: false, and one
- * sentence in error[size]. The config then owns nothing. */
+/* Reads environ-style "NAME=value" strings (NULL-terminated). On a bad value or unknown variable: returns false with
+ * one sentence in error[size]; the config then owns nothing. */
 bool config_load(struct config *c, char *const *environment, char *error, size_t size);
 void config_free(struct config *c);
 

@@ -1,4 +1,4 @@
-/* What every domain function may use of its context. */
+/* What all domain functions share. */
 #include "core/domain/domain.h"
 
 int64_t domain_now_ms(const struct domain *d) {

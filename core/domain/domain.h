@@ -1,11 +1,11 @@
 /* The domain: the rules of accounts, graph, posts and timelines, independent of transport.
  *
- * A newcomer starts here. Every operation is a function that takes the calling fiber and this context, runs
- * one transaction (domain functions own all SQL), and, where others must hear of the change, writes an outbox
- * row in it and publishes the event after the commit (outbox.h).
+ * Start reading here. Every operation is a function that takes the calling fiber and this context, runs one
+ * transaction (domain functions own all SQL), and, where others must hear of the change, writes an outbox row in it
+ * and publishes the event after the commit (core/event/outbox.h).
  *
- * Words: an *entry* is a post or a repost, by id. A *viewer* is the account that looks. *Relations* are whom
- * a viewer follows, has blocked or been blocked by, and mutes.
+ * Words: an *entry* is a post or a repost, by id. A *viewer* is the account that looks. *Relations* are the accounts
+ * that a viewer follows, mutes, has blocked or is blocked by.
  */
 #ifndef ROOKERY_CORE_DOMAIN_DOMAIN_H
 #define ROOKERY_CORE_DOMAIN_DOMAIN_H
@@ -34,18 +34,18 @@ struct domain {
     struct outbox *outbox;
     struct pg_batcher *create_posts;
     struct epoch_watch *epoch_watch;
-    int64_t epoch; /* last known; use epoch_now() (epoch.h) */
-    void (*on_new_epoch)(
-        struct domain *d); /* NULL, or called when another epoch than the last is adopted: discard caches */
+    int64_t epoch; /* last known; use epoch_now() (core/event/epoch.h) */
+    /* NULL, or called when another epoch than the last is adopted: discards caches. */
+    void (*on_new_epoch)(struct domain *d);
 };
 
-/* The time as ids and the database have it, Unix ms (store/lease.h). */
+/* The time that ids and the database have, Unix ms (core/store/pg/lease.h). */
 int64_t domain_now_ms(const struct domain *d);
 
-/* A new id, or ERR_UNAVAILABLE when this process holds no node lease. */
+/* Makes a new id. Returns 0, or ERR_UNAVAILABLE when this process holds no node lease. */
 int domain_next_id(struct domain *d, int64_t *id, struct fault *fault);
 
-/* Sends the batch on the shared connection and waits. Takes b. 0 when every command succeeded. */
+/* Sends the batch on the shared connection and waits. Takes b. Returns 0 when every command succeeded. */
 int domain_send(struct fiber *self, struct domain *d, struct redis_batch *b);
 
 #endif

@@ -1,20 +1,20 @@
 /* The epoch watcher; why there are epochs, and the proofs, are in epoch.h.
  *
  * A look, at each new connection to either server, when a fence found another epoch, and every LOOK_MS:
- *   1. Redis: what the key "database" holds, so what somebody saw of PostgreSQL before 2.
- *   2. PostgreSQL: the newest epoch and whose it is; how far the database has come. Beats, if our epoch is the newest.
+ *   1. Redis: what the key "database" holds, so what some process saw of PostgreSQL before 2.
+ *   2. PostgreSQL: the newest epoch and its run_id; how far the database has come. Beats, if our epoch is the newest.
  *   3. Redis: the key "epoch". (After 2: a row's number was in the key before the row was written.)
  *   4. One of three:
- *      current: what 2 said goes to the key "database"; the epoch is adopted.
- *      somebody else's, and in use, though our Redis had an epoch before: the connection is dropped, since the way may
- *      lead to the other by now; unknown until then.
- *      otherwise a new one is opened; then from 1.
+ *      - current: what 2 said goes to the key "database"; the epoch is adopted.
+ *      - another Redis's, and in use, though our Redis had an epoch before: reconnect, since the address may lead to
+ *        the other Redis by now; the epoch is unknown until then.
+ *      - otherwise: open a new epoch; then from 1.
  * Without Redis: the beats of others are counted instead, and the epoch is abandoned when there are none.
  * Failures:
- *   - a server is away or too slow: the look is tried again with backoff. What was known stays known for STALE_MS when
- *     it is PostgreSQL, which should not have to serve every reader because it was away for a moment.
- *   - a connection changes meanwhile: the answer is for older ones, is not adopted, and the next look asks again.
- *   - Redis takes no writes (it has no memory left): 4 notes nothing, and the epoch is adopted all the same.
+ *   - a server is unreachable or too slow: the look is retried with backoff. If it is PostgreSQL, the epoch stays
+ *     known for STALE_MS, so that a short interruption does not make PostgreSQL serve every reader.
+ *   - a connection changes meanwhile: the answer is about older ones, is not adopted, and the next look asks again.
+ *   - Redis takes no writes (it is out of memory): 4 writes nothing, and the epoch is adopted nevertheless.
  */
 #include "core/event/epoch.h"
 
@@ -28,8 +28,8 @@
 
 #define TICK_MS 20
 #define LOOK_LIMIT_MS 5000
-#define TELL_FAILURES 5
-/* Who has raised the key writes the row next: so long it is waited for. */
+#define LOG_FAILURES 5
+/* A process that has raised the key writes the row next: others wait this long for it. */
 #define OPENING_NS (200 * NS_PER_MS)
 #define ROUNDS 4
 
@@ -37,17 +37,17 @@ struct epoch_watch {
     uint64_t generation, pg_generation; /* of the connections for which the epoch is known; 0: it is not */
     int64_t known_ns;                   /* when the look was sent that confirmed it last */
     int64_t due_ns;                     /* the next look */
-    int64_t raised, raised_ns;          /* a key above the newest row, and since when we know of it */
+    int64_t raised, raised_ns;          /* a key above the newest row, and when we first saw it */
     int64_t beats, silent_ns,
-        heard_ns;    /* without Redis: beats seen, since when no more, and when SQL told it last */
+        heard_ns;    /* without Redis: beats seen, since when there was no other, and when SQL last said so */
     bool asking_sql; /* a look waits for PostgreSQL, or ended there */
-    bool stopping, superseded, told_unknown;
+    bool stopping, superseded, logged_unknown;
     struct fiber *fiber;
     struct latch stopped;
     struct newest *newest;
 };
 
-/* ---- what is asked ------------------------------------------------------------------------------------- */
+/* ---- what a look asks ---------------------------------------------------------------------------------- */
 
 /* How far a database has come, as of an epoch. */
 struct progress {
@@ -56,11 +56,11 @@ struct progress {
 };
 
 struct look {
-    struct progress seen; /* by anybody before; epoch 0: by nobody */
+    struct progress seen; /* by any process before; epoch 0: by none */
     struct progress now;  /* its epoch is the newest in SQL, 0 when there is none */
     struct str newest_run_id;
     bool known_before; /* our run_id has a row */
-    bool unused;       /* nobody has beaten for PULSE_STALE_MS */
+    bool unused;       /* there was no beat for PULSE_STALE_MS */
     bool superseded;   /* the newest was abandoned */
     int64_t now_s;     /* PostgreSQL's time */
     int64_t key;       /* 0: missing */
@@ -138,16 +138,16 @@ static int look(struct fiber *self, struct domain *d, struct str run_id, struct 
     return e;
 }
 
-/* ---- what it means ------------------------------------------------------------------------------------- */
+/* ---- what the answers mean ----------------------------------------------------------------------------- */
 
-/* What was seen of an older epoch says nothing; of a newer one, that its row is lost. */
+/* What was seen in an older epoch proves nothing; in a newer one, that the epoch's row is lost. */
 static bool went_back(const struct look *l) {
     const struct progress *seen = &l->seen, *now = &l->now;
     if (seen->epoch != now->epoch) return seen->epoch > now->epoch;
     return seen->epoch != 0 && (seen->lsn > now->lsn || seen->beat > now->beat);
 }
 
-/* And may so have gone back by less than can be seen. */
+/* So it may have gone back by less than can be detected. */
 static bool was_started(const struct look *l) {
     return l->seen.epoch != 0 && l->seen.epoch == l->now.epoch && l->seen.started_us != l->now.started_us;
 }
@@ -182,7 +182,8 @@ static int open_epoch(struct fiber *self, struct domain *d, const struct look *l
     return pg_exec_all(self, d->pg, calls, 3, NULL, NULL);
 }
 
-/* Is another process just opening an epoch? It may have died, or its row may be lost: then the number is not used. */
+/* Whether another process is opening an epoch. It may have died, or its row may be lost: then the number is not
+ * used. */
 static bool is_being_opened(struct domain *d, const struct look *l) {
     struct epoch_watch *w = d->epoch_watch;
     int64_t now_ns = clock_mono_ns();
@@ -231,7 +232,7 @@ static void adopt(struct domain *d, int64_t epoch, uint64_t generation, uint64_t
     if (discard) d->on_new_epoch(d);
 }
 
-/* ERR_ABORTED: from 1 again. */
+/* ERR_ABORTED: start again at 1. */
 static int learn(struct fiber *self, struct domain *d) {
     uint64_t generation = redis_generation(d->redis), pg_generation_before = pg_generation(d->pg);
     struct str run_id = str_from(arena_strdup(fiber_arena(self), redis_run_id(d->redis)));
@@ -244,7 +245,7 @@ static int learn(struct fiber *self, struct domain *d) {
     if (ours && !back && l.key == l.now.epoch) {
         e = note(self, d, &l.now);
         if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
-        /* Any other error: it has no memory left, say. What was seen is not noted, and that is all. */
+        /* Any other error, such as out of memory, only means that what was seen is not recorded. */
         if (generation != redis_generation(d->redis)) return ERR_CONNECTION_LOST;
         adopt(d, l.now.epoch, generation, pg_generation_before, sent_ns);
         return 0;
@@ -267,7 +268,8 @@ static bool is_known(const struct domain *d) {
            w->pg_generation == pg_generation(d->pg);
 }
 
-/* In which nobody beats that we see: not while PostgreSQL does not answer. */
+/* Counts the beats, and abandons the epoch when there are none. Time in which PostgreSQL does not answer does not
+ * count as silence. */
 static void watch_beats(struct fiber *self, struct domain *d) {
     struct epoch_watch *w = d->epoch_watch;
     struct pg_result *r;
@@ -287,14 +289,14 @@ static void watch_beats(struct fiber *self, struct domain *d) {
     arena_reset(fiber_arena(self));
 }
 
-/* In the log when it lasts. */
-static void tell_unknown(struct domain *d, int e, unsigned failures) {
+/* Logged only when it lasts. */
+static void log_unknown(struct domain *d, int e, unsigned failures) {
     struct epoch_watch *w = d->epoch_watch;
-    if (failures == 0 && w->told_unknown) {
-        w->told_unknown = false;
+    if (failures == 0 && w->logged_unknown) {
+        w->logged_unknown = false;
         log_info(d->log, "epoch known again", LOG_I("epoch", d->epoch));
-    } else if (failures >= TELL_FAILURES && !w->told_unknown && epoch_now(d) == 0) {
-        w->told_unknown = true;
+    } else if (failures >= LOG_FAILURES && !w->logged_unknown && epoch_now(d) == 0) {
+        w->logged_unknown = true;
         log_warn(d->log, "epoch unknown: reading timelines from PostgreSQL, delivering nothing",
                  LOG_S("error", error_name((enum error)e)));
     }
@@ -321,7 +323,7 @@ static void watch(struct fiber *self, void *arg) {
             w->due_ns = clock_mono_ns() + LOOK_MS * NS_PER_MS;
             int e = learn_within(self, d);
             failures = e == 0 ? 0 : failures + 1;
-            tell_unknown(d, e, failures);
+            log_unknown(d, e, failures);
             if (failures > 0) pause = backoff_ms(failures, 50, LOOK_MS);
         } else if (!redis_ready(d->redis) && clock_mono_ns() >= w->due_ns) {
             w->due_ns = clock_mono_ns() + LOOK_MS * NS_PER_MS;
@@ -334,7 +336,7 @@ static void watch(struct fiber *self, void *arg) {
 
 void epoch_watch_start(struct domain *d) {
     struct epoch_watch *w = calloc(1, sizeof *w);
-    if (!w) abort(); /* at start: there is no memory at all */
+    if (!w) abort(); /* at start: out of memory */
     latch_init(&w->stopped, 1);
     w->newest = newest_start(d, LOOK_WITHIN_MS);
     d->epoch_watch = w;
@@ -345,7 +347,7 @@ void epoch_watch_start(struct domain *d) {
 void epoch_watch_stop(struct fiber *self, struct domain *d) {
     if (!d->epoch_watch) return;
     d->epoch_watch->stopping = true;
-    fiber_cancel(d->epoch_watch->fiber); /* a look may be under way */
+    fiber_cancel(d->epoch_watch->fiber); /* a look may be in progress */
     latch_wait(self, &d->epoch_watch->stopped);
     newest_stop(self, d->epoch_watch->newest);
     free(d->epoch_watch);
@@ -362,7 +364,7 @@ int64_t epoch_now(const struct domain *d) {
 }
 
 int epoch_wait(struct fiber *self, struct domain *d, int64_t *epoch) {
-    /* A second is what a command would wait for a connection, too. */
+    /* A second, as long as a command waits for a connection. */
     int64_t give_up = clock_mono_ns() + NS_PER_S;
     while ((*epoch = epoch_now(d)) == 0) {
         if (clock_mono_ns() > give_up) return ERR_UNAVAILABLE;
@@ -384,7 +386,7 @@ bool epoch_check_fence(struct domain *d, const struct redis_batch *b, int64_t ep
     if (epoch_now(d) != epoch) return false; /* another connection, perhaps */
     if (reply->type == REDIS_STRING && str_to_i64(reply->str, &found) && found == epoch) return true;
     d->epoch_watch->due_ns = 0;
-    d->epoch_watch->generation = 0; /* not known any more */
+    d->epoch_watch->generation = 0; /* no longer known */
     return false;
 }
 

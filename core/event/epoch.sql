@@ -30,22 +30,22 @@ WHERE $3 = (SELECT coalesce(max(epoch), 0) FROM redis_epochs)
   AND ($3 = 0 OR EXISTS (SELECT FROM old));
 
 -- name: epoch_opened
--- An opening is a beat: who has another Redis must not find the new epoch unused.
+-- An opening is a beat: a process with another Redis must not find the new epoch unused.
 UPDATE pulse
 SET beat = beat + 1, beaten_at = clock_timestamp()
 WHERE EXISTS (SELECT FROM redis_epochs WHERE epoch = $1 AND run_id = $2);
 
 -- name: epoch_lock_opening
--- Of several openers the next sees what the one before has written.
+-- Of several openers each sees what the one before has written.
 SELECT pg_advisory_xact_lock(hashtextextended('epoch', 0));
 
 -- name: epoch_beats read_only
--- Of a process that has no Redis: how many beats there were.
+-- For a process that has no Redis: how many beats there were.
 SELECT beat
 FROM pulse;
 
 -- name: epoch_abandon
--- If there was no beat since. The lock is the beat's.
+-- If there was no beat since. It takes the same lock as a beat.
 WITH still AS (
     SELECT FROM pulse WHERE beat = $1 FOR UPDATE
 )

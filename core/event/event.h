@@ -1,8 +1,8 @@
-/* How a change becomes known: from the transaction that makes it to whoever acts on it.
+/* How a change becomes known: from the transaction that makes it to the processes that act on it.
  *
- *   outbox.h   an event leaves because its transaction committed
+ *   outbox.h   an event is published because its transaction committed
  *   stream.h   the streams it travels on       keys.h    the names of all keys in Redis
- *   epoch.h    when a Redis may be believed    tokens.h  when what is cached of an account may be
+ *   epoch.h    when a Redis can be trusted     tokens.h  when cached data of an account can be
  */
 #ifndef ROOKERY_CORE_EVENT_EVENT_H
 #define ROOKERY_CORE_EVENT_EVENT_H

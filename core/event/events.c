@@ -16,7 +16,7 @@ uint32_t event_interests(enum event_kind kind) {
     return 0;
 }
 
-/* Fields of rookery.events.v1.Event that are no kind. */
+/* Fields of rookery.events.v1.Event that are not a kind. */
 enum { EVENT_ID = 1, EVENT_ACTOR_ID = 2, EVENT_REPEAT = 18 };
 
 int event_payload_kind(struct str payload) {

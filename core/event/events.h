@@ -1,7 +1,7 @@
 /* The kinds of events. The table is events.def.
  *
- * An entry of the event streams says its kind and who has something to do with it beside the event itself, so that a role
- * passes over what is not for it without decoding, also when it is older than the kind.
+ * An entry of the event streams holds, beside the event itself, its kind and its interests: which consumers it is
+ * for. So a role passes over other events without decoding them, also when it is older than their kind.
  */
 #ifndef ROOKERY_CORE_EVENT_EVENTS_H
 #define ROOKERY_CORE_EVENT_EVENTS_H
@@ -23,23 +23,24 @@ enum event_kind {
 enum interest {
     INTEREST_TIMELINES = 1, /* the role fanout */
     INTEREST_COUNTS = 2,    /* the role counts */
-    INTEREST_CACHES = 4,    /* gateways: what an event makes wrong */
-    INTEREST_HOME = 8,      /* gateways: what is merged at read */
+    INTEREST_CACHES = 4,    /* gateways: what an event invalidates */
+    INTEREST_HOME = 8,      /* gateways: entries that are merged at read */
     INTEREST_LIVE = 16,     /* gateways: streams */
-    INTEREST_JOBS = 32,     /* gateways: who watches a job */
+    INTEREST_JOBS = 32,     /* gateways: watchers of a job */
 };
 
 static inline enum event_kind event_kind(const Event *e) {
     return (enum event_kind)e->what_case;
 }
-/* Who has something to do with it; 0 for a kind this program does not know. */
+/* The kind's interests; 0 for a kind that this program does not know. */
 uint32_t event_interests(enum event_kind kind);
-/* The kind of an encoded event, by its number: also one that this program does not know. 0 when it has none. */
+/* The kind of an encoded event, also one that this program does not know. 0 when it has none. */
 int event_payload_kind(struct str payload);
 
-/* In a switch over kinds, for those that are not given to somebody, with events.def included:
+/* In a switch over kinds, for the kinds that a consumer does not get, with events.def included:
  *   #define EVENT(NAME, field, timelines, counts, caches, home, live, jobs) EVENT_UNLESS_##counts(NAME)
- * So the compiler names a kind that events.def gives and the switch leaves out, and one that it does not give. */
+ * So the compiler names a kind that events.def gives to the consumer and the switch leaves out, and one that the
+ * switch has but events.def does not give. */
 #define EVENT_UNLESS_0(NAME) case EVENT_##NAME:
 #define EVENT_UNLESS_1(NAME)
 

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-/* By hand: a call makes several, the fan-out millions a second. "NAME{ID}", or "NAMEEPOCH:{ID}". */
+/* Formatted by hand: a call makes several, the fan-out millions a second. "NAME{ID}", or "NAMEEPOCH:{ID}". */
 static struct str key(char *out, struct str name, const int64_t *epoch, int64_t id) {
     char *p = out;
     memcpy(p, name.ptr, name.len);

@@ -7,11 +7,11 @@
  *   chunks:{P}   stream  delivery of one post to one chunk of a big audience
  *   jobs:{P}     stream  steps of jobs, field "e" = rookery.events.v1.JobMessage
  *   dead:{P}     stream  dead letters of partition P
- *   epoch        string  the number of this Redis's epoch (epoch.h); whatever is of a lower one is not to be believed
- *   database     string  how far anybody has seen PostgreSQL come (epoch.h)
+ *   epoch        string  the number of this Redis's epoch (epoch.h); never trust what is of a lower one
+ *   database     string  the furthest state of PostgreSQL that any process has seen (epoch.h)
  *
- * The braces are part of the key: they are Redis Cluster's hash tag, and no command touches two of them. The last two are of a
- * whole server.
+ * The braces are part of the key: they are Redis Cluster's hash tag, and no command touches two of them. The last two
+ * belong to a whole server.
  */
 #ifndef ROOKERY_CORE_EVENT_KEYS_H
 #define ROOKERY_CORE_EVENT_KEYS_H
@@ -29,7 +29,7 @@
 struct str key_timeline(char out[static KEY_MAX], int64_t epoch, int64_t account_id);
 struct str key_relations_token(char out[static KEY_MAX], int64_t account_id);
 struct str key_likes_token(char out[static KEY_MAX], int64_t account_id);
-/* The account whose key this is, one of the three above; 0 when it is another's. */
+/* The account of one of the three keys above; 0 for any other key. */
 int64_t key_account(struct str key);
 /* name:{P}, for streams (stream.h). */
 struct str key_of_partition(char out[static KEY_MAX], const char *name, int partition);

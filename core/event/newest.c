@@ -6,18 +6,18 @@
 #include "core/base/clock.h"
 #include "core/event/newest.sql.h"
 
-/* One connection that says nothing must not hold everybody up. */
+/* One silent connection must not hold up all callers. */
 #define LIMIT_MS 5000
 
 struct newest {
     struct domain *domain;
     int64_t known_within_ms;
-    uint64_t wanted, sent, answered; /* numbers of questions; what is wanted is the last sent, or the next */
+    uint64_t wanted, sent, answered; /* numbers of questions; the wanted one is the last sent, or the next */
     struct newest_epoch answer;      /* of the last that was answered */
     int error;
     bool stopping;
     struct fiber *fiber;
-    struct condition wake, told;
+    struct condition wake, answer_changed;
     struct latch stopped;
 };
 
@@ -26,7 +26,7 @@ static int ask(struct fiber *self, struct newest *n) {
     fiber_set_deadline_ns(self, clock_mono_ns() + LIMIT_MS * NS_PER_MS);
     int e = pg_ask(self, n->domain->pg, &EPOCH_NEWEST, &r, NULL, pg_f64((double)n->known_within_ms));
     fiber_set_deadline_ns(self, 0);
-    if (e == ERR_DEADLINE_EXCEEDED) e = ERR_UNAVAILABLE; /* it was not the caller's */
+    if (e == ERR_DEADLINE_EXCEEDED) e = ERR_UNAVAILABLE; /* not the caller's own deadline */
     if (e != 0) return e;
     n->answer = (struct newest_epoch){0};
     struct pg_row row = pg_read(r);
@@ -49,10 +49,10 @@ static void run(struct fiber *self, void *arg) {
         n->error = ask(self, n);
         n->answered = n->sent;
         arena_reset(fiber_arena(self));
-        condition_broadcast(&n->told);
+        condition_broadcast(&n->answer_changed);
     }
     n->stopping = true;
-    condition_broadcast(&n->told);
+    condition_broadcast(&n->answer_changed);
     latch_done(&n->stopped);
 }
 
@@ -62,7 +62,7 @@ struct newest *newest_start(struct domain *d, int64_t known_within_ms) {
     n->domain = d;
     n->known_within_ms = known_within_ms;
     condition_init(&n->wake);
-    condition_init(&n->told);
+    condition_init(&n->answer_changed);
     latch_init(&n->stopped, 1);
     struct fiber_options options = {.name = "newest epoch"};
     if (fiber_spawn(d->loop, &options, run, n, &n->fiber) == 0) return n;
@@ -72,7 +72,7 @@ struct newest *newest_start(struct domain *d, int64_t known_within_ms) {
 
 void newest_stop(struct fiber *self, struct newest *n) {
     n->stopping = true;
-    fiber_cancel(n->fiber); /* a question may be under way */
+    fiber_cancel(n->fiber); /* a question may be in flight */
     latch_wait(self, &n->stopped);
     free(n);
 }
@@ -86,7 +86,7 @@ uint64_t newest_ask(struct newest *n) {
 int newest_wait(struct fiber *self, struct newest *n, uint64_t question, struct newest_epoch *out) {
     while (n->answered < question) {
         if (n->stopping) return ERR_UNAVAILABLE;
-        int e = condition_wait(self, &n->told);
+        int e = condition_wait(self, &n->answer_changed);
         if (e != 0) return e;
     }
     *out = n->answer;

@@ -1,5 +1,6 @@
 -- name: epoch_newest read_only
--- Milliseconds, by the server's clock, for which somebody may still read in the epoch before: none when there was none.
+-- Milliseconds, by the server's clock, for which some process may still read in the epoch before; none when there was
+-- none.
 SELECT n.epoch, n.superseded,
        CASE WHEN EXISTS (SELECT FROM redis_epochs WHERE epoch < n.epoch)
             THEN ceil(greatest(0, least($1, $1 - extract(epoch FROM clock_timestamp() - n.opened_at) * 1000)))::bigint

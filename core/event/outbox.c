@@ -9,17 +9,16 @@
 #include "core/event/keys.h"
 #include "core/event/outbox.sql.h"
 
-/* Ids published but not yet marked. Past the cap they are forgotten: the relay then publishes those rows once
- * more. */
+/* Ids published but not yet marked. Past the cap they are dropped: the relay then republishes those rows. */
 #define MARK_CAP 100000
 #define MARK_EVERY_MS 100
 #define MARK_BATCH 5000
 
 struct outbox {
     struct domain *domain;
-    struct ids published;
-    struct ids
-        epochs; /* of each of these: when its command was sent; ascending but for what cannot be marked */
+    /* Published ids, and for each the epoch in which its command was sent: sorted, except for ids that cannot be
+     * marked. */
+    struct ids published, epochs;
     struct fiber *marker;
     struct latch stopped;
     bool stopping;
@@ -78,7 +77,7 @@ void outbox_add_command(struct redis_batch *b, const struct event_record *e, boo
 
 /* ---- the marker ---------------------------------------------------------------------------------------- */
 
-/* How many of the oldest are of one epoch, and go together. */
+/* How many of the oldest ids are of one epoch; they are marked together. */
 static size_t next_to_mark(const struct outbox *o) {
     size_t n = 0;
     while (n < o->published.len && n < MARK_BATCH && o->epochs.v[n] == o->epochs.v[0]) n++;
@@ -90,7 +89,7 @@ static void forget_first(struct ids *ids, size_t n) {
     for (size_t i = 0; i < ids->len; i++) ids->v[i] = ids->v[i + n];
 }
 
-/* Marks the oldest ids that wait; true when it was done. The bounds let PostgreSQL skip partitions. */
+/* Marks the oldest ids that wait. Returns whether it did. The bounds let PostgreSQL skip partitions. */
 static bool mark_some(struct fiber *self, struct outbox *o) {
     size_t n = next_to_mark(o);
     if (n == 0) return false;
@@ -178,7 +177,7 @@ int outbox_publish_in(struct fiber *self, struct domain *d, struct redis_batch *
 
 static int publish(struct fiber *self, struct domain *d, const struct event_record *events, size_t n,
                    int64_t *epoch) {
-    /* Without a connection there is nothing to wait for: the relay has the row. */
+    /* Without a connection it does not wait: the relay publishes the row. */
     int e = redis_ready(d->redis) ? epoch_wait(self, d, epoch) : ERR_UNAVAILABLE;
     if (e == 0) return outbox_publish_in(self, d, redis_batch_borrow(d->redis), *epoch, events, n);
     d->outbox->n_unpublished->value += n;

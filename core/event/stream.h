@@ -17,7 +17,7 @@ enum stream_number {
 struct stream {
     const char *name;
     const ProtobufCMessageDescriptor *message;         /* of an entry's field "e" */
-    bool (*is_sound)(const ProtobufCMessage *message); /* is there something to do? NULL: always */
+    bool (*is_sound)(const ProtobufCMessage *message); /* whether it holds something to do; NULL: always */
     bool in_outbox;
 };
 

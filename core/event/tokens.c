@@ -25,7 +25,7 @@ static void add_delete(struct redis_batch *b, struct str key) {
     redis_arg(b, key);
 }
 
-/* Tries a lost connection a few times more: what is sent may be done twice. */
+/* Retries a few times after a lost connection: the commands may be executed twice. */
 static bool again(struct fiber *self, int e, unsigned attempt) {
     return (e == ERR_CONNECTION_LOST || e == ERR_ABORTED) && attempt < 5 &&
            fiber_sleep_ms(self, backoff_ms(attempt, 10, 200)) == 0;
@@ -45,7 +45,7 @@ static int announce_once(struct fiber *self, struct domain *d, const struct chan
     if (e != 0) return e;
     struct redis_batch *b = redis_batch_new();
     char key[KEY_MAX];
-    /* Lists first: who then reads with the new token finds no list built with the old relations. */
+    /* Lists first: a reader with the new token then finds no list that was built with the old relations. */
     for (size_t i = 0; i < c->n_rebuild; i++) add_delete(b, key_timeline(key, epoch, c->rebuild[i]));
     for (size_t i = 0; i < c->n_accounts; i++) add_set_token(b, c->key(key, c->accounts[i]));
     uint64_t question = epoch_ask(d);

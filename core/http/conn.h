@@ -1,7 +1,7 @@
 /* Inside the transport: connections, and what a protocol is. For listener.c, http1.c, http2.c and http.c.
  *
- * A connection is made by listener.c, which looks at the first bytes and hands it to a protocol. conn_close()
- * is the one way it ends: every stream is told, the protocol's state goes, then the socket.
+ * listener.c makes a connection, looks at its first bytes and hands it to a protocol. conn_close() is the only way it
+ * ends: it tells every stream, frees the protocol's state, then closes the socket.
  */
 #ifndef ROOKERY_CORE_HTTP_CONN_H
 #define ROOKERY_CORE_HTTP_CONN_H
@@ -39,7 +39,7 @@ enum http_phase { HTTP_SNIFFING, HTTP_SPEAKING };
 
 struct http_protocol {
     bool multiplexed; /* HTTP/2 */
-    /* The first bytes were seen to be this protocol's. False without memory. */
+    /* The first bytes are this protocol's. Returns false on allocation failure. */
     bool (*begin)(struct http_conn *c);
     void (*read)(struct http_conn *c, const char *bytes, size_t n);
     void (*fill)(struct http_conn *c);
@@ -72,7 +72,7 @@ struct http_conn {
     char peer[72];
 };
 
-/* Bind, listen, sweep. A sentence in *fault on failure. */
+/* Binds, listens, starts the sweep. On failure: false and a sentence in *fault. */
 struct fault;
 bool http_server_listen(struct http_server *s, const char *address, struct fault *fault);
 void http_server_stop_accepting(struct http_server *s);
@@ -82,20 +82,20 @@ void http_server_release(struct http_server *s); /* after the last handle has cl
 const char *http_server_date(struct http_server *s);
 
 void conn_close(struct http_conn *c, const char *reason);
-/* Polite: flush, shut down, wait a little for the peer. */
+/* The orderly close: flush, shut down, wait briefly for the peer to close. */
 void conn_finish(struct http_conn *c);
 
 /* A stream of this connection begins or ends. */
 struct http_stream *conn_stream_open(struct http_conn *c, int32_t id);
 void conn_stream_closed(struct http_stream *s);
-/* One request header field, counted against the limits; false when the peer went far beyond them. */
+/* Adds one request header field, counted against the limits. Returns false when the peer went far beyond them. */
 bool conn_request_field(struct http_stream *s, struct str name, struct str value);
-/* Splits path and query, then tells the application. */
+/* Splits path and query, then calls the application. */
 void conn_request_complete(struct http_stream *s);
 
-/* Output of a stream, for protocols: the next bytes, at most max, copied to p. Returns how many. */
+/* For protocols: copies a stream's next output bytes, at most max, to p. Returns how many. */
 size_t http_take(struct http_stream *s, char *p, size_t max);
-/* n bytes were taken: notes the progress, wakes a waiting producer. */
+/* Records that n bytes were taken: notes the progress, wakes a waiting producer. */
 void http_after_take(struct http_stream *s, size_t n);
 
 void count_drop(struct http_server *s, const char *reason);

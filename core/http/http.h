@@ -1,4 +1,4 @@
-/* Requests and responses as streams, whichever HTTP carries them.
+/* Requests and responses as streams, over HTTP/1.1 and HTTP/2 alike.
  *
  * Words: a *connection* (struct http_conn) speaks one *protocol* (http1.c or http2.c); it carries *streams*
  * (struct http_stream), each one request and its response; the *application* (rpc.c) answers them. A stream
@@ -8,11 +8,11 @@
  * (exactly once, at any point after open; the stream has no connection from then on). wants_more comes
  * whenever unsent output has fallen to HTTP_LOW_WATER or below after it was above.
  *
- * Downcalls are the http_* functions below; all are harmless on a stream that is closed already. Nothing here
- * suspends, and nothing is written before the end of the turn.
+ * Downcalls are the http_* functions below; all are harmless on a closed stream. Nothing here suspends, and nothing
+ * is written before the end of the turn.
  *
- * Output of a stream is bytes (s->out, appended through http_out) and then shared blobs (http_push): once a
- * blob was pushed, only blobs may follow.
+ * Output of a stream is bytes (s->out, appended through http_out) and then shared blobs (http_push): after a blob,
+ * only blobs may follow.
  */
 #ifndef ROOKERY_CORE_HTTP_HTTP_H
 #define ROOKERY_CORE_HTTP_HTTP_H
@@ -26,7 +26,7 @@
 
 struct http_conn;
 
-/* Limits that guard against a peer; each says the attack. */
+/* Limits that guard against a peer; each names the attack. */
 #define HTTP_MAX_HEAD_BYTES ((size_t)16 * 1024) /* name + value + 32 summed: header bombs */
 #define HTTP_MAX_FIELDS ((size_t)128)
 #define HTTP_LOW_WATER ((size_t)32 * 1024)  /* a waiting producer goes on */
@@ -38,7 +38,7 @@ struct http_field {
     uint32_t name_at, name_len, value_at, value_len; /* in bytes */
 };
 
-/* Names are lower case. Kept for reuse by clear, so that a pooled stream does not allocate. */
+/* Names are lower case. clear keeps the memory, so that a pooled stream does not allocate. */
 struct http_fields {
     struct buf bytes;
     struct http_field *v;
@@ -88,15 +88,15 @@ struct http_stream {
     bool responded;  /* the response's head was submitted */
     bool finished;   /* no more output will come */
     bool dry;        /* the protocol asked for output and there was none */
-    bool wants_body; /* the application waits for all of the request: it may not stand still */
-    bool was_full;   /* unsent passed HTTP_HIGH_WATER: owe the application a wants_more */
+    bool wants_body; /* the application waits for the whole request: a stalled one is closed */
+    bool was_full;   /* unsent passed HTTP_HIGH_WATER: wants_more must follow */
     unsigned empty_frames;
     struct buf out;
     size_t out_sent;
     struct http_blob_queue blobs;
     struct http_fields trailers;
     size_t moved;        /* bytes sent since progress_ns */
-    int64_t progress_ns; /* when bytes last moved in either direction, dribbles not counted */
+    int64_t progress_ns; /* when bytes last moved in either direction, trickles not counted */
 };
 
 /* Where the application appends response bytes; call http_flush afterwards. */
@@ -122,10 +122,10 @@ enum http_reset {
     HTTP_RESET_INTERNAL,
     HTTP_RESET_CANCEL,
     HTTP_RESET_REFUSED, /* nothing was done: safe to try again */
-    HTTP_RESET_CALM     /* the peer asks too much */
+    HTTP_RESET_CALM     /* the peer exceeds a limit */
 };
 void http_reset(struct http_stream *s, enum http_reset why);
-/* n bytes of the request's body were eaten: the peer may send as many again. */
+/* The application has consumed n bytes of the request's body: the peer may send as many again. */
 void http_consume(struct http_stream *s, size_t n);
 const char *http_peer(const struct http_stream *s); /* "" once closed */
 bool http_is_h2(const struct http_stream *s);

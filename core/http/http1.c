@@ -1,13 +1,13 @@
 /* HTTP/1.1, the server's side: our own, small and strict.
  *
- * One exchange at a time: head -> body (by length or in chunks, handed on as it comes) -> the response, by
- * length or in chunks, at the end of the turn -> the next head. Requests that are pipelined wait unread (up
- * to 64 KiB, then the socket is not read) and are answered in order.
+ * One exchange at a time: head -> body (by length or in chunks, passed on as it arrives) -> the response, by length
+ * or in chunks, at the end of the turn -> the next head. Requests that are pipelined wait unread (up to 64 KiB, then
+ * the socket is not read) and are answered in order.
  *
- * Failures: a head or a chunk that is not strictly right -> one refusal, then the connection ends, since
- * nobody knows where the next request begins. A response that was complete before its request was -> the
- * connection ends after it. The peer goes -> the stream is closed, its call cancelled. A reset by the
- * application -> the connection is cut without the final chunk, which is how HTTP/1.1 says "broken off".
+ * Failures: a head or a chunk that is not strictly valid -> one refusal, then the connection ends, since it is
+ * unknown where the next request begins. A response that is complete before its request -> the connection ends after
+ * it. The peer closes -> the stream is closed, its call cancelled. A reset by the application -> the connection is
+ * cut without the final chunk, which is how HTTP/1.1 signals an aborted response.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -19,9 +19,9 @@
 #include "core/http/http1_parse.h"
 
 enum {
-    MAX_WAITING = 64 * 1024,  /* pipelined bytes kept while an exchange is under way */
-    MAX_UNEATEN = 256 * 1024, /* body bytes a slow handler may have waiting: the socket rests above this */
-    MAX_LINE = 256,           /* a chunk-size or trailer line */
+    MAX_WAITING = 64 * 1024,     /* pipelined bytes kept while an exchange is under way */
+    MAX_UNCONSUMED = 256 * 1024, /* body bytes a slow handler may have waiting: the socket rests above this */
+    MAX_LINE = 256,              /* a chunk-size or trailer line */
     MAX_TRAILERS = 32,
     HEAD_S = 10,
     BODY_S = 30,
@@ -35,15 +35,15 @@ struct h1 {
     struct http_conn *conn;
     struct http_stream *stream; /* the exchange under way */
     enum state state;
-    struct buf in;  /* bytes not parsed yet */
-    size_t scanned; /* of the head: no blank line up to here */
-    uint64_t left;  /* of the body or of the chunk */
-    size_t uneaten; /* body bytes given to the application and not consumed */
+    struct buf in;     /* bytes not parsed yet */
+    size_t scanned;    /* of the head: no blank line up to here */
+    uint64_t left;     /* of the body or of the chunk */
+    size_t unconsumed; /* body bytes given to the application and not consumed */
     unsigned trailers;
     int64_t head_since_ns;
     struct http1_head head;
     struct buf out_head; /* the response's head, up to but without its last line */
-    bool head_written, by_length, in_chunks, owe_continue, doomed;
+    bool head_written, by_length, in_chunks, owe_continue, must_close;
 };
 
 static const char *reason_phrase(int status) {
@@ -77,7 +77,7 @@ static const char *reason_phrase(int status) {
 
 /* ---- input --------------------------------------------------------------------------------------------- */
 
-/* Answers what cannot be read, and ends. */
+/* Answers a request that cannot be read, and ends the connection. */
 static void refuse(struct h1 *h, int status) {
     if (h->state == BROKEN) return;
     h->state = BROKEN;
@@ -85,7 +85,7 @@ static void refuse(struct h1 *h, int status) {
     socket_flush_later(&h->conn->socket);
     struct http_stream *s = h->stream;
     if (s && s->responded) { /* an answer is already on its way: cut */
-        h->doomed = true;
+        h->must_close = true;
         return;
     }
     h->stream = NULL;
@@ -115,7 +115,7 @@ static void begin_exchange(struct h1 *h, struct str head) {
     buf_clear(&h->out_head);
     h->head_written = h->by_length = h->in_chunks = false;
     h->owe_continue = h->head.expect_continue;
-    h->uneaten = 0;
+    h->unconsumed = 0;
     h->trailers = 0;
     h->left = h->head.content_length > 0 ? (uint64_t)h->head.content_length : 0;
     s->method = h->head.method;
@@ -150,9 +150,9 @@ static void give_data(struct h1 *h, const char *p, size_t n) {
     struct http_stream *s = h->stream;
     h->owe_continue = false;
     s->progress_ns = loop_now_ns(h->conn->server->loop);
-    h->uneaten += n;
+    h->unconsumed += n;
     h->conn->server->app.data(s, p, n);
-    if (h->uneaten > MAX_UNEATEN && !s->finished) socket_pause(&h->conn->socket);
+    if (h->unconsumed > MAX_UNCONSUMED && !s->finished) socket_pause(&h->conn->socket);
 }
 
 static size_t step_data(struct h1 *h, const char *p, size_t n) {
@@ -234,7 +234,7 @@ static size_t parse(struct h1 *h, const char *p, size_t n) {
 static void parse_waiting(struct h1 *h) {
     size_t used = parse(h, h->in.ptr, h->in.len);
     buf_consume(&h->in, used);
-    if (h->in.len == 0) buf_free(&h->in); /* an idle connection holds nothing */
+    if (h->in.len == 0) buf_free(&h->in); /* an idle connection holds no buffer */
 }
 
 static void h1_read(struct http_conn *c, const char *bytes, size_t n) {
@@ -269,7 +269,7 @@ static void h1_respond(struct http_stream *s, int status, const struct http_fiel
     h->in_chunks = !only && !h->by_length && h->head.minor == 1;
     if (h->by_length) buf_printf(b, "content-length: %lld\r\n", (long long)content_length);
     if (h->in_chunks) buf_append_cstr(b, "transfer-encoding: chunked\r\n");
-    if (!only && !h->by_length && !h->in_chunks) h->head.keep_alive = false; /* 1.0: the end is the close */
+    if (!only && !h->by_length && !h->in_chunks) h->head.keep_alive = false; /* 1.0: closing marks the end */
 }
 
 static bool write_text(struct h1 *h, struct str text) {
@@ -280,7 +280,7 @@ static bool write_text(struct h1 *h, struct str text) {
     return true;
 }
 
-/* The last line says whether the connection goes on, which only now is known. */
+/* The last line says whether the connection stays open, which is known only now. */
 static bool write_head(struct h1 *h, bool keep) {
     if (h->head_written) return true;
     if (!keep) buf_append_cstr(&h->out_head, "connection: close\r\n");
@@ -343,14 +343,14 @@ static bool fill_exchange(struct h1 *h) {
         return false;
     }
     if (h->in_chunks && !write_text(h, STR("0\r\n\r\n"))) return false;
-    if (!keep) h->head.keep_alive = false; /* what the head said holds */
+    if (!keep) h->head.keep_alive = false; /* as the head said */
     exchange_done(h);
     return true;
 }
 
 static void h1_fill(struct http_conn *c) {
     struct h1 *h = c->state;
-    if (h->doomed) {
+    if (h->must_close) {
         conn_close(c, "http1_cut");
         return;
     }
@@ -360,19 +360,19 @@ static void h1_fill(struct http_conn *c) {
 }
 
 static void h1_resume(struct http_stream *s) {
-    (void)s; /* the flush that follows is all it takes */
+    (void)s; /* the flush that follows suffices */
 }
 
 static void h1_reset(struct http_stream *s, enum http_reset why) {
     struct h1 *h = s->conn->state;
     (void)why;
-    h->doomed = true;
+    h->must_close = true;
 }
 
 static void h1_consume(struct http_stream *s, size_t n) {
     struct h1 *h = s->conn->state;
-    h->uneaten -= n < h->uneaten ? n : h->uneaten;
-    if (h->uneaten <= MAX_UNEATEN / 2 && h->in.len <= MAX_WAITING) socket_resume(&s->conn->socket);
+    h->unconsumed -= n < h->unconsumed ? n : h->unconsumed;
+    if (h->unconsumed <= MAX_UNCONSUMED / 2 && h->in.len <= MAX_WAITING) socket_resume(&s->conn->socket);
 }
 
 /* ---- time, begin and end ------------------------------------------------------------------------------- */

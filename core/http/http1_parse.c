@@ -28,8 +28,7 @@ static bool is_value(struct str s) {
     return true;
 }
 
-/* The next line without its CRLF. A bare CR or LF in it is refused by whoever reads the part in which it stands: none
- * may hold one. */
+/* The next line without its CRLF. It may hold a bare CR or LF: the parser of each part refuses these. */
 static bool next_line(struct str *rest, struct str *line) {
     const char *end = memmem(rest->ptr, rest->len, "\r\n", 2);
     if (!end) return false;
@@ -46,7 +45,7 @@ static bool cut_prefix_ci(struct str *s, struct str prefix) {
     return true;
 }
 
-/* Proxies may send the absolute form; the authority is theirs to have checked. */
+/* Proxies may send the absolute form; checking the authority was their task. */
 static bool parse_target(struct str target, struct http1_head *out) {
     for (size_t i = 0; i < target.len; i++)
         if ((unsigned char)target.ptr[i] <= 0x20 || (unsigned char)target.ptr[i] >= 0x7f) return false;

@@ -1,8 +1,8 @@
-/* The head of an HTTP/1.1 request (RFC 9112), strictly. Pure: bytes in, verdict out.
+/* Parses the head of an HTTP/1.1 request (RFC 9112), strictly. Pure: bytes in, verdict out.
  *
- * Whatever two parsers could read in two ways is refused, since a proxy before us may have read it the other
- * way (request smuggling): Content-Length with Transfer-Encoding, two Content-Lengths, folded lines, blanks
- * before a colon, bare CR or LF, transfer codings other than exactly "chunked".
+ * A head that two parsers could read in two ways is refused, since a proxy before us may have read it the other way
+ * (request smuggling): Content-Length with Transfer-Encoding, two Content-Lengths, folded lines, blanks before a
+ * colon, bare CR or LF, transfer codings other than exactly "chunked".
  */
 #ifndef ROOKERY_CORE_HTTP_HTTP1_PARSE_H
 #define ROOKERY_CORE_HTTP_HTTP1_PARSE_H
@@ -17,12 +17,12 @@ struct http1_head {
     int64_t content_length; /* -1 when there is none */
 };
 
-/* head: from the request line up to and with the empty line. Fields are appended to *fields, names in lower
- * case. 0, or the HTTP status of the refusal: 400, 417, 431, 501, 505. */
+/* head: from the request line through the empty line. Appends the fields to *fields, names in lower case. Returns 0,
+ * or the HTTP status of the refusal: 400, 417, 431, 501, 505. */
 int http1_parse_head(struct str head, struct http1_head *out, struct http_fields *fields);
 
-/* A chunk-size line without its CRLF: hexadecimal digits and, ignored, extensions. False when it is not one.
- */
+/* Parses a chunk-size line without its CRLF: hexadecimal digits, then extensions, which are ignored. Returns false
+ * when it is anything else. */
 bool http1_parse_chunk_size(struct str line, uint64_t *out);
 
 #endif

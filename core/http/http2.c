@@ -1,19 +1,18 @@
 /* HTTP/2, the server's side, on nghttp2: the protocol's state machine is the library's, the limits are ours.
  *
- * One request: begin_headers opens a stream -> header callbacks fill its fields -> the HEADERS frame is
- * complete: the application is told -> DATA chunks go to the application as they come; the connection's
- * window is given back at once, the stream's as the application eats -> the application responds: HEADERS are
- * submitted with a data source -> at the end of the turn fill() pulls frames from nghttp2; DATA bypasses its
- * buffers (NO_COPY): send_data copies from the stream's output straight into the connection's -> the last
- * DATA chunk submits the trailers -> the stream is closed.
+ * One request: begin_headers opens a stream -> header callbacks fill its fields -> the HEADERS frame is complete: the
+ * application's request is called -> DATA chunks go to the application as they come; the connection's window is given
+ * back immediately, the stream's as the application consumes -> the application responds: HEADERS are submitted with
+ * a data source -> at the end of the turn fill() pulls frames from nghttp2; DATA bypasses its buffers (NO_COPY):
+ * send_data copies from the stream's output straight into the connection's -> the last DATA chunk submits the
+ * trailers -> the stream is closed.
  *
  * Failures: the peer resets a stream -> closed. A limit of one stream -> RST_STREAM. A limit of the
  * connection -> GOAWAY(ENHANCE_YOUR_CALM), flush, close. Any negative answer of nghttp2 -> close. Nothing is
  * pulled while the socket has unwritten bytes, so a peer that does not read fills nghttp2's bounded queues
  * and is cut there.
  *
- * nghttp2 must not be re-entered from its callbacks, so those only submit; what is pulled is pulled in
- * fill().
+ * nghttp2 must not be re-entered from its callbacks, so those only submit; only fill() pulls.
  */
 #include <assert.h>
 #include <nghttp2/nghttp2.h>
@@ -30,7 +29,7 @@ enum {
     FRAME_ROOM = 16384 + 16,     /* the largest piece nghttp2 hands out */
     MAX_STREAMS = 250,           /* more than 100: live feeds share a connection with calls */
     STREAM_WINDOW = 256 * 1024,  /* what one slow handler may have waiting */
-    CONNECTION_WINDOW = 4 << 20, /* given back at once, so this only bounds one round trip */
+    CONNECTION_WINDOW = 4 << 20, /* given back immediately, so this only bounds one round trip */
     MAX_RESPONSE_FIELDS = 64,
     MAX_BARREN = 192 * 1024, /* two reads and what a frame may still lack */
     SETTINGS_ACK_S = 10,
@@ -46,7 +45,7 @@ struct h2 {
     struct http_conn *conn;
     nghttp2_session *session;
     struct http2_guard guard;
-    const char *doom; /* close at the next chance, for this reason */
+    const char *close_reason; /* not NULL: close at the next chance */
     int64_t head_since_ns, ping_sent_ns;
     size_t barren; /* bytes read since the last frame of a known type */
     bool settings_acked, saw_settings, calmed, draining;
@@ -64,7 +63,7 @@ static struct http_stream *stream_of(nghttp2_session *session, int32_t id) {
     return nghttp2_session_get_stream_user_data(session, id);
 }
 
-/* The peer asks too much: says so and ends. */
+/* The peer exceeds a limit: tells it and ends the connection. */
 static void calm(struct h2 *h, const char *reason) {
     if (h->calmed) return;
     h->calmed = true;
@@ -112,7 +111,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     if (!s) return 0;
     struct str n = {(const char *)name, name_len}, v = {(const char *)value, value_len};
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
-        /* Request trailers: nobody reads them, but they count. */
+        /* Request trailers: they are ignored, but count against the limits. */
         s->head_bytes += n.len + v.len + 32;
         return s->head_bytes > 4 * HTTP_MAX_HEAD_BYTES ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : 0;
     }
@@ -202,7 +201,7 @@ static void h2_read(struct http_conn *c, const char *bytes, size_t n) {
         conn_close(c, "http2_error");
         return;
     }
-    /* nghttp2 skips unknown frames without a word. No known one is longer than 16 KiB. */
+    /* nghttp2 skips unknown frames silently. No known one is longer than 16 KiB. */
     h->barren += n;
     if (h->barren > MAX_BARREN) calm(h, "frame_flood");
     socket_flush_later(&c->socket);
@@ -222,8 +221,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     }
     if (type != NGHTTP2_HEADERS && type != NGHTTP2_DATA) return 0;
     http2_guard_sent_data(&h->guard);
-    /* The response is complete but the request is not: the peer is told to stop sending. Submitted only now,
-     * because a reset drops whatever of its stream is still queued. */
+    /* The response is complete but the request is not: tells the peer to stop sending. Submitted only now, because a
+     * reset drops the stream's queued frames. */
     int32_t id = frame->hd.stream_id;
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
         nghttp2_session_get_stream_remote_close(session, id) == 0)
@@ -288,8 +287,8 @@ static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8
 
 static void h2_fill(struct http_conn *c) {
     struct h2 *h = c->state;
-    if (h->doom) {
-        conn_close(c, h->doom);
+    if (h->close_reason) {
+        conn_close(c, h->close_reason);
         return;
     }
     if (c->finish_by_ns) return;
@@ -320,7 +319,7 @@ static void h2_respond(struct http_stream *s, int status, const struct http_fiel
     }
     nghttp2_data_provider source = {.source.ptr = s, .read_callback = read_output};
     if (nghttp2_submit_response(h->session, s->id, nv, n, only ? NULL : &source) != 0)
-        h->doom = "http2_error";
+        h->close_reason = "http2_error";
 }
 
 static void h2_resume(struct http_stream *s) {

@@ -1,4 +1,4 @@
-/* Budgets of an HTTP/2 connection: what nghttp2 lets a peer do without end, and we do not.
+/* Budgets of an HTTP/2 connection, for what nghttp2 lets a peer do without limit.
  *
  * Each is a token bucket: a burst, refilled with time (and, for frames, with useful work). An empty bucket
  * ends the connection with GOAWAY(ENHANCE_YOUR_CALM). What nghttp2 1.52 bounds by itself (rapid resets,
@@ -17,8 +17,8 @@ struct budget {
 };
 
 struct http2_guard {
-    struct budget resets;   /* streams we had to reset for the peer's fault ("made you reset") */
-    struct budget pings;    /* PINGs the peer has us answer; refilled whenever we send data (BDP probes) */
+    struct budget resets; /* streams we had to reset because of the peer's errors ("made you reset") */
+    struct budget pings; /* PINGs of the peer, which we answer; refilled whenever we send data (BDP probes) */
     struct budget settings; /* SETTINGS after the first */
     struct budget frames;   /* PRIORITY, WINDOW_UPDATE and unknown frames, beside useful ones */
 };
@@ -27,12 +27,12 @@ struct http2_guard {
 #define HTTP2_MAX_EMPTY_FRAMES 32u
 
 void http2_guard_init(struct http2_guard *g, int64_t now_ns);
-/* Each: false when the budget is spent. */
+/* Each returns false when its budget is used up. */
 bool http2_guard_reset(struct http2_guard *g, int64_t now_ns);
 bool http2_guard_ping(struct http2_guard *g, int64_t now_ns);
 bool http2_guard_settings(struct http2_guard *g, int64_t now_ns);
 bool http2_guard_frame(struct http2_guard *g, int64_t now_ns);
-/* A HEADERS or DATA frame came or went. */
+/* A HEADERS or DATA frame was received or sent. */
 void http2_guard_useful(struct http2_guard *g);
 void http2_guard_sent_data(struct http2_guard *g);
 

@@ -1,9 +1,9 @@
 /* A TCP connection: see socket.h.
  *
- * One flush: (1) fill pulls from the protocol; (2) uv_try_write hands it to the kernel, which nearly always
- * takes it all; (3) again while the protocol has more, at most FLUSH_ROUNDS times; the last round goes
- * through uv_write, whose completion in the next turn goes on, so that one fast reader cannot hold the loop.
- * Short write -> the rest through uv_write, and nothing is pulled until it is done. Write error -> lost.
+ * One flush: (1) fill pulls from the protocol; (2) uv_try_write hands it to the kernel, which nearly always takes it
+ * all; (3) again while the protocol has more, at most FLUSH_ROUNDS times; the last round goes through uv_write, whose
+ * completion in the next turn continues, so that one fast reader cannot hold up the loop. Short write -> the rest
+ * through uv_write, and nothing is pulled until it is done. Write error -> lost.
  */
 #include "core/http/socket.h"
 
@@ -26,7 +26,7 @@ struct out_buffer {
 };
 
 static void *must(void *p) {
-    if (!p) abort(); /* as everywhere: sizes the program controls never fail softly */
+    if (!p) abort(); /* as everywhere: for sizes the program controls, allocation failure aborts */
     return p;
 }
 

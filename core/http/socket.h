@@ -1,23 +1,22 @@
 /* A TCP connection as the protocols above see it: bytes come in, and what a turn of the loop appended goes
  * out in one write. TLS will live here, so that nothing above it changes.
  *
- * Reading: every connection of a pool reads into one shared buffer; events->read must take what it wants to
- * keep. Writing is pull-based: socket_flush_later() asks for a flush at the end of the turn; then
- * events->fill() appends to the output buffer while there is room (64 KiB), and the buffer is written. While
- * the kernel has not taken all of it nothing more is pulled: that is the backpressure every protocol rests
- * on. An idle connection holds no buffer.
+ * Reading: every connection of a pool reads into one shared buffer; events->read must copy what it wants to keep.
+ * Writing is pull-based: socket_flush_later() asks for a flush at the end of the turn; then events->fill() appends to
+ * the output buffer while there is room (64 KiB), and the buffer is written. Until the kernel has taken all of it
+ * nothing more is pulled: that is the backpressure of every protocol. An idle connection holds no buffer.
  *
- * Ends: events->lost() tells once that the peer has gone or a write failed; the owner then calls
- * socket_close(). socket_finish() is the polite end: flush, shut down our side, discard what still comes (so
- * that the kernel does not reset the connection and lose our last words), until the peer closes or the
- * owner's sweep runs out of patience. events->closed() is the last event: the owner may free the memory.
+ * Ends: events->lost() is called once, when the peer has gone or a write failed; the owner then calls socket_close().
+ * socket_finish() is the orderly end: flush, shut down our side, and discard further input, so that the kernel does
+ * not reset the connection and lose our last bytes. It lasts until the peer closes or the owner's sweep closes the
+ * connection. events->closed() is the last event: the owner may free the memory.
  */
 #ifndef ROOKERY_CORE_HTTP_SOCKET_H
 #define ROOKERY_CORE_HTTP_SOCKET_H
 
 #include "core/async/loop.h"
 
-/* One output buffer: three full HTTP/2 frames and change. */
+/* One output buffer: a little more than three full HTTP/2 frames. */
 #define SOCKET_OUT_BYTES ((size_t)64 * 1024)
 #define SOCKET_READ_BYTES ((size_t)64 * 1024)
 
@@ -36,7 +35,7 @@ void socket_pool_free(struct socket_pool *p); /* after the last connection has c
 struct socket_events {
     /* n > 0 bytes, valid for the call. */
     void (*read)(struct net_socket *k, const char *bytes, size_t n);
-    /* Append with socket_reserve/socket_commit until it has no room or nothing is left to say. */
+    /* Append with socket_reserve/socket_commit until there is no room or no output left. */
     void (*fill)(struct net_socket *k);
     void (*lost)(struct net_socket *k);
     void (*closed)(struct net_socket *k);
@@ -56,34 +55,33 @@ struct net_socket {
     int64_t last_read_ns, last_write_ns;
     bool writing;   /* one uv_write in flight */
     bool finishing; /* close once everything is flushed */
-    bool shut;      /* our side is shut down; what comes is discarded */
+    bool shut;      /* our side is shut down; input is discarded */
     bool lost, closing;
     bool paused; /* reading is stopped */
 };
 
-/* Takes a freshly initialised handle state; the owner accepts or connects k->tcp afterwards. 0 or UV_*. */
+/* Initialises k; the owner accepts or connects k->tcp afterwards. Returns 0 or UV_*. */
 int socket_init(struct net_socket *k, struct loop *l, struct socket_pool *p,
                 const struct socket_events *events);
-/* After accept or connect: no delay, start reading. 0 or UV_*. */
+/* After accept or connect: sets TCP_NODELAY, starts reading. Returns 0 or UV_*. */
 int socket_start(struct net_socket *k);
 /* Backpressure to the peer. */
 void socket_pause(struct net_socket *k);
 void socket_resume(struct net_socket *k);
 
 void socket_flush_later(struct net_socket *k);
-/* Inside fill: where `bytes` bytes may be written; NULL when they do not fit any more. */
+/* Inside fill: where `bytes` bytes may be written; NULL when they no longer fit. */
 char *socket_reserve(struct net_socket *k, size_t bytes);
 size_t socket_room(const struct net_socket *k);
 void socket_commit(struct net_socket *k, size_t bytes);
 
-/* Called about once a second: the bytes of the write in flight if it has not moved since last time, else 0.
- */
+/* Called about once a second: the bytes of the write in flight if it has not moved since the last call, else 0. */
 size_t socket_stalled_bytes(struct net_socket *k);
 
 void socket_finish(struct net_socket *k);
 void socket_close(struct net_socket *k);
 
-/* "ADDR:PORT" or "[ADDR6]:PORT", numeric. False when it is neither. */
+/* Parses "ADDR:PORT" or "[ADDR6]:PORT", numeric. Returns false when it is neither. */
 bool socket_parse_address(const char *text, struct sockaddr_storage *out);
 /* The peer as "127.0.0.1:4711". */
 void socket_peer_name(const struct net_socket *k, char *out, size_t size);

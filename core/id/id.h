@@ -1,4 +1,4 @@
-/* Names that are made up: ids (snowflake.h), secrets (token.h), and places in lists (page_token.h). */
+/* Generated identifiers: ids (snowflake.h), secrets (token.h), and places in lists (page_token.h). */
 #ifndef ROOKERY_CORE_ID_ID_H
 #define ROOKERY_CORE_ID_ID_H
 

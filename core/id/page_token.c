@@ -1,5 +1,5 @@
-/* Page tokens: version, three numbers, MAC; 33 bytes, 44 characters. The MAC covers the list as well, so a
- * token says nothing of it and still fits no other. */
+/* Page tokens: version, three numbers, MAC; 33 bytes, 44 characters. The MAC covers the list as well, so a token does
+ * not reveal its list and still fits no other. */
 #include "core/id/page_token.h"
 
 #include <sodium.h>
@@ -43,7 +43,7 @@ char *page_token_encode(struct arena *a, const unsigned char key[static PAGE_TOK
     put_i64(bytes + 9, p->b);
     put_i64(bytes + 17, p->c);
     page_token_mac(bytes + 1 + NUMBERS_BYTES, key, bytes, p->list);
-    /* libsodium's takes the same time whatever the bytes, five times as long: this is no secret of ours. */
+    /* Not libsodium's, which hides the bytes by a constant time five times as long: these are not secret. */
     return (char *)(uintptr_t)base64_encode(a, (struct str){(const char *)bytes, sizeof(bytes)}, true).ptr;
 }
 

@@ -1,5 +1,4 @@
-/* Secrets: session tokens and password hashes (libsodium). Pure CPU, no loop: hashing is for a thread pool.
- */
+/* Secrets: session tokens and password hashes (libsodium). Pure CPU, no loop: hashing is for a thread pool. */
 #ifndef ROOKERY_CORE_ID_TOKEN_H
 #define ROOKERY_CORE_ID_TOKEN_H
 
@@ -12,7 +11,7 @@
 #define PASSWORD_MAX_BYTES 256
 #define PASSWORD_HASH_MAX 128 /* crypto_pwhash_STRBYTES */
 
-/* Once at start, before the others; false when libsodium cannot be initialised. */
+/* Call once at start, before the others. Returns false when libsodium cannot be initialised. */
 bool token_init(void);
 
 /* 32 random bytes as unpadded URL-safe base64 (43 characters). */
@@ -20,19 +19,19 @@ struct str token_new(struct arena *a);
 /* SHA-256 of the token's text: what is stored. */
 void token_hash(unsigned char out[static TOKEN_HASH_BYTES], struct str token);
 
-/* The same bytes? In a time that does not tell where they differ. */
+/* Whether they are the same bytes, in constant time. */
 bool token_hash_equal(const unsigned char a[static TOKEN_HASH_BYTES],
                       const unsigned char b[static TOKEN_HASH_BYTES]);
 
-/* 0, or ERR_INVALID_ARGUMENT about the field: 8 to 256 bytes of UTF-8 without U+0000. */
+/* Returns 0, or ERR_INVALID_ARGUMENT about the field unless it is 8 to 256 bytes of UTF-8 without U+0000. */
 int password_check(struct str password, const char *field, struct fault *fault);
-/* argon2id as a PHC string, NUL-terminated. Takes tens of milliseconds and memory_kib. False only when that
- * memory cannot be had. */
+/* argon2id as a PHC string, NUL-terminated. Takes tens of milliseconds and memory_kib. Returns false when that memory
+ * cannot be allocated. */
 bool password_hash(char out[static PASSWORD_HASH_MAX], struct str password, int64_t memory_kib,
                    int64_t passes);
-/* hash: a NUL-terminated PHC string; false when it is none. Takes as long as the making of the hash. */
+/* hash: a NUL-terminated PHC string; any other text gives false. Takes as long as making the hash. */
 bool password_verify(const char *hash, struct str password);
-/* Was it made with other costs than these (or is it no argon2id hash)? Then hash again at the next login. */
+/* Whether it was made with other costs than these, or is not an argon2id hash: then hash again at the next login. */
 bool password_needs_rehash(const char *hash, int64_t memory_kib, int64_t passes);
 
 #endif

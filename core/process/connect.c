@@ -1,4 +1,4 @@
-/* Connecting; starting and stopping what the domain runs. */
+/* Connecting; starting and stopping the domain's fibers. */
 #include "core/process/connect.h"
 
 #include "core/domain/post/post.h"
@@ -17,7 +17,7 @@ int domain_start(struct fiber *self, struct domain *d, struct fault *fault) {
     return fault_set(fault, ERR_OVERLOADED, "not enough memory to start");
 }
 
-/* In the order of use: nobody publishes after the outbox has closed. */
+/* In the order of use: nothing publishes after the outbox has closed. */
 void domain_stop(struct fiber *self, struct domain *d) {
     if (d->create_posts) pg_batcher_close(self, d->create_posts);
     d->create_posts = NULL;
@@ -46,7 +46,7 @@ int domain_connect(struct fiber *self, struct domain *d, const char *application
     e = redis_wait_attempt(self, d->redis);
     if (redis_refusal(d->redis))
         return fault_set(fault, ERR_FAILED_PRECONDITION, "%s", redis_refusal(d->redis));
-    if (e != 0) return fault_set(fault, e, "Redis was not waited for");
+    if (e != 0) return fault_set(fault, e, "the wait for Redis was interrupted");
     return domain_start(self, d, fault);
 }
 

@@ -48,13 +48,14 @@ int process_check_database(const char *program, const struct config *config) {
 
 /* ---- the loop ------------------------------------------------------------------------------------------ */
 
-/* What logs call it: "gateway" of "rookery-gateway". */
+/* The name in logs: "gateway" of "rookery-gateway". */
 static const char *service_of(const char *program) {
     const char *dash = strchr(program, '-');
     return dash ? dash + 1 : program;
 }
 
-/* prepare, which may be NULL, is called when the loop is there and nothing has run. False on allocation failure. */
+/* prepare, which may be NULL, is called when the loop exists and nothing has run. Returns false on allocation
+ * failure. */
 static bool run_loop(struct domain *d, const char *program, const struct config *config, enum log_level level,
                      fiber_fn *fn, void (*prepare)(void *arg), void *arg, struct fiber **out) {
     d->config = config;

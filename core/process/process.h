@@ -1,8 +1,8 @@
 /* Processes: from the environment's settings to a loop with connections; for a daemon, its life until a signal.
  *
- * A daemon: (1) its settings are read and checked, and that the database is migrated; (2) in the first fiber of a loop
- * of its own it starts, for half a minute at most; (3) it works until SIGTERM or SIGINT, which may come at any time;
- * (4) it stops, whatever has been started; (5) the loop ends. A command on the servers does the same with its work in
+ * A daemon: (1) reads and checks its settings, and checks that the database is migrated; (2) starts in the first
+ * fiber of a loop of its own, for half a minute at most; (3) works until SIGTERM or SIGINT, which may come at any
+ * time; (4) stops what has been started; (5) ends the loop. A command on the servers does the same with its work in
  * place of 3.
  */
 #ifndef ROOKERY_CORE_PROCESS_PROCESS_H
@@ -12,13 +12,14 @@
 
 /* "0.3.0" */
 const char *process_version(void);
-/* Is the command line one that only asks for the version? Then prints it. */
+/* If the command line only asks for the version, prints it and returns true. */
 bool process_print_version(const char *program, int argc, char **argv);
 
-/* Reads the configuration from the environment. 0, or the exit status after a sentence on standard error, which begins
- * with the program's name ("rookery-gateway"); nothing is owned then. */
+/* Reads the configuration from the environment. Returns 0, or the exit status after a sentence on standard error,
+ * which begins with the program's name ("rookery-gateway"); config then owns nothing. */
 int process_configure(const char *program, struct config *config);
-/* Is the database what this program needs? 0, or the exit status after a sentence on standard error. */
+/* Checks that the database is what this program needs. Returns 0, or the exit status after a sentence on standard
+ * error. */
 int process_check_database(const char *program, const struct config *config);
 
 struct daemon {
@@ -27,16 +28,16 @@ struct daemon {
     struct domain *domain; /* given its config, log, metrics and loop before start */
     bool *stopping;        /* turns true with the first signal */
     void *context;
-    /* Connects, and starts what the daemon is. Interrupted by the time, not by a signal: look at *stopping. */
+    /* Connects, and starts the daemon's parts. Interrupted by the time limit, not by a signal: check *stopping. */
     int (*start)(struct fiber *self, void *context, struct fault *fault);
     /* Undoes what start has done, also when it failed. */
     void (*stop)(struct fiber *self, void *context);
 };
-/* The exit status, after a sentence in the log when it did not start. */
+/* Returns the exit status, after a sentence in the log when it did not start. */
 int process_serve(const struct daemon *d);
 
-/* A command on the servers: configures, connects, calls fn in a fiber, disconnects. The exit status: fn's, or 1 or 2
- * after a sentence on standard error. Only warnings are logged. */
+/* A command on the servers: configures, connects, calls fn in a fiber, disconnects. Returns the exit status: fn's, or
+ * 1 or 2 after a sentence on standard error. Only warnings and errors are logged. */
 typedef int process_command(struct fiber *self, struct domain *d, void *arg);
 int process_operate(const char *program, process_command *fn, void *arg);
 

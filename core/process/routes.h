@@ -1,4 +1,4 @@
-/* What the plain routes of daemons answer with. */
+/* Replies of the daemons' plain routes. */
 #ifndef ROOKERY_CORE_PROCESS_ROUTES_H
 #define ROOKERY_CORE_PROCESS_ROUTES_H
 

@@ -14,7 +14,7 @@ enum {
 
 /* ---- the server ---------------------------------------------------------------------------------------- */
 
-/* The keys are ours and fixed, so it need not withstand chosen ones; a lookup compares the path. */
+/* The keys are our own paths, so the hash need not withstand chosen keys; a lookup compares the path. */
 uint64_t rpc_path_hash(struct str s) {
     uint64_t h = s.len * UINT64_C(0x9E3779B97F4A7C15);
     while (s.len >= 8) {

@@ -1,9 +1,9 @@
 /* The gRPC client: one connection, one nghttp2 session, any number of fibers with calls in flight.
  *
  * A unary call: (1) the fiber makes a call object, which copies the request, and submits it; (2) it parks;
- * (3) at the end of the turn the frames of all calls that were submitted go out in one write; (4) headers,
- * data and trailers gather in the call object; (5) the stream closes: the fiber is woken, copies the reply
- * into its arena and lets go of the object.
+ * (3) at the end of the turn the frames of all calls that were submitted go out in one write; (4) headers, data and
+ * trailers gather in the call object; (5) the stream closes: the fiber is woken, copies the reply into its arena and
+ * releases the object.
  *
  * Failures: the fiber is interrupted -> RST_STREAM(CANCEL); the object stays until the stream has closed. The
  * connection is lost -> every call is closed with ERR_CONNECTION_LOST. GOAWAY -> streams the server will not
@@ -44,18 +44,18 @@ struct rpc_client {
     char authority[80];
 };
 
-/* A call, unary or streaming. Held by its fiber and by its stream; freed when both have let go. */
+/* A call, unary or streaming. Held by its fiber and by its stream; freed when both have released it. */
 struct rpc_client_stream {
     struct list_node node;
     struct rpc_client *client; /* NULL once the stream has closed */
-    struct fiber *fiber;       /* NULL once the fiber has let go */
+    struct fiber *fiber;       /* NULL once the fiber has released it */
     int32_t id;
     bool waiting;
     struct buf out; /* the request with its prefix */
     size_t out_sent;
     struct buf in; /* replies with their prefixes */
     size_t in_taken;
-    size_t unpaid;                /* of in: bytes whose window was not given back */
+    size_t unreturned;            /* of in: bytes whose window was not given back */
     struct rpc_client_call *call; /* the caller's, for the status; streaming only */
     int http_status, grpc_status;
     struct buf message; /* grpc-message, still encoded */
@@ -75,7 +75,7 @@ static struct rpc_client_stream *call_new(struct fiber *self, struct rpc_client 
     s->error = ERR_OK;
     s->out_sent = s->in_taken = 0;
     s->out.len = s->in.len = s->message.len = 0;
-    s->unpaid = 0;
+    s->unreturned = 0;
     s->call = NULL;
     s->waiting = false;
     list_init(&s->node);
@@ -117,7 +117,7 @@ static void call_closed(struct rpc_client_stream *s, enum error e) {
     call_release(s, c);
 }
 
-/* The fiber needs it no more: what is in flight is reset. */
+/* The fiber no longer needs it: resets the stream if it is in flight. */
 static void call_abandon(struct rpc_client_stream *s, struct rpc_client *c) {
     s->fiber = NULL;
     s->waiting = false;
@@ -159,7 +159,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
         return 0;
     }
     buf_append(&s->in, data, len);
-    s->unpaid += len;
+    s->unreturned += len;
     call_wake(s);
     return 0;
 }
@@ -180,7 +180,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error_
     return 0;
 }
 
-/* A request that never left, because the server is going. */
+/* A request that was never sent, because the server is shutting down. */
 static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user) {
     struct rpc_client *c = user;
     (void)session;
@@ -248,7 +248,7 @@ static void wake_waiter(struct rpc_client *c) {
     if (f) fiber_wake(f);
 }
 
-/* No more calls on this connection; what was in flight fails. */
+/* No more calls on this connection; those in flight fail. */
 static void shut(struct rpc_client *c) {
     if (c->gone) return;
     c->gone = true;
@@ -437,15 +437,15 @@ static enum error call_begin(struct fiber *self, struct rpc_client *c, struct rp
     return ERR_OK;
 }
 
-/* Waiting for more: the window for what is here already is given back. */
+/* Waits for more: gives back the window of what has arrived. */
 static void give_window(struct rpc_client_stream *s) {
-    if (!s->client || s->unpaid == 0) return;
-    nghttp2_session_consume_stream(s->client->session, s->id, s->unpaid);
-    s->unpaid = 0;
+    if (!s->client || s->unreturned == 0) return;
+    nghttp2_session_consume_stream(s->client->session, s->id, s->unreturned);
+    s->unreturned = 0;
     socket_flush_later(&s->client->socket);
 }
 
-/* Parks until something came for the call. */
+/* Parks until something has arrived for the call. */
 static enum error call_wait(struct fiber *self, struct rpc_client_stream *s) {
     give_window(s);
     s->waiting = true;

@@ -11,9 +11,9 @@
 struct rpc_client;
 struct rpc_client_stream;
 
-/* address: "ADDR:PORT". 0 and *out, or ERR_*. */
+/* Connects to "ADDR:PORT". Returns 0 and *out, or ERR_*. */
 int rpc_client_open(struct fiber *self, const char *address, struct rpc_client **out);
-/* Fails what is in flight, closes, frees. */
+/* Fails the calls in flight, closes, frees. */
 void rpc_client_close(struct fiber *self, struct rpc_client *c);
 bool rpc_client_alive(const struct rpc_client *c);
 
@@ -28,11 +28,11 @@ struct rpc_client_call {
     struct str grpc_message; /* decoded, in the fiber's arena */
 };
 
-/* 0 when a gRPC status came (look at grpc_status); ERR_* when none did. */
+/* Returns 0 when a gRPC status came (see grpc_status), ERR_* when none did. */
 int rpc_client_unary(struct fiber *self, struct rpc_client *c, struct rpc_client_call *call);
 
-/* Server streaming: open, then read until *end; the status is then in *call, which must live until the close.
- * A message lives in the arena of the fiber that read it. 0, or ERR_* when no status came. */
+/* Server streaming: open, then read until *end; the status is then in *call, which must live until the close. A
+ * message lives in the arena of the fiber that read it. Returns 0, or ERR_* when no status came. */
 int rpc_client_stream_open(struct fiber *self, struct rpc_client *c, struct rpc_client_call *call,
                            struct rpc_client_stream **out);
 int rpc_client_stream_read(struct fiber *self, struct rpc_client_stream *s, struct str *message, bool *end);

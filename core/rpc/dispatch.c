@@ -1,7 +1,7 @@
 /* From HTTP requests to calls: which method, which protocol, its body, and the end of it.
  *
  * One unary call: open takes a call from the pool -> request: the path finds the method, the content type the
- * protocol -> data: the message gathers, its length checked before it is kept -> end: the fiber starts ->
+ * protocol -> data: the message is collected, its length checked before it is kept -> end: the fiber starts ->
  * rpc_end sends the status -> closed: back to the pool when the fiber has ended too.
  *
  * A request that cannot become a call is answered here: 404, 405, 415, 431, 505 in HTTP, UNIMPLEMENTED and
@@ -46,7 +46,7 @@ static void on_closed(struct http_stream *stream) {
 
 /* ---- answers without a call ---------------------------------------------------------------------------- */
 
-/* An answer in HTTP's own terms, for requests that speak none of our protocols. */
+/* An answer in plain HTTP, for requests in none of our protocols. */
 static void refuse(struct rpc_call *call, int status, const char *name, const char *value, const char *body) {
     struct http_stream *s = &call->http;
     rpc_count(call, ERR_UNIMPLEMENTED);
@@ -82,7 +82,7 @@ enum content {
 static enum content content_of(const struct http_stream *s) {
     struct str type;
     if (!http_fields_find(&s->request, STR("content-type"), &type)) return CONTENT_OTHER;
-    if (str_eq(type, STR("application/grpc"))) return CONTENT_GRPC; /* what nearly all say */
+    if (str_eq(type, STR("application/grpc"))) return CONTENT_GRPC; /* what nearly all clients send */
     type = str_trim(str_cut(&type, ';'));
     if (str_eq_ci(type, STR("application/grpc")) || str_eq_ci(type, STR("application/grpc+proto")))
         return CONTENT_GRPC;
@@ -107,7 +107,7 @@ static enum error accept_grpc(struct rpc_call *call, struct fault *fault) {
     struct http_stream *s = &call->http;
     struct str text;
     int64_t ns;
-    if (!call->entry->method) return fault_set(fault, ERR_UNIMPLEMENTED, "there is no such method");
+    if (!call->entry->method) return fault_set(fault, ERR_UNIMPLEMENTED, "unknown method");
     if (!is_identity(s, STR("grpc-encoding"))) {
         http_fields_add(&call->headers, STR("grpc-accept-encoding"), STR("identity"));
         return fault_set(fault, ERR_UNIMPLEMENTED, "the message encoding is not supported; send identity");
@@ -239,7 +239,7 @@ static void on_request(struct http_stream *stream) {
 
 /* ---- bodies -------------------------------------------------------------------------------------------- */
 
-/* The one message of a unary or server-streaming call, as far as it has come. */
+/* The one message of a unary or server-streaming call, as far as it has arrived. */
 static enum error check_message(struct rpc_call *call, struct fault *fault) {
     bool complete;
     if (call->protocol->enveloped) {
@@ -275,7 +275,7 @@ static void on_data(struct http_stream *stream, const char *bytes, size_t n) {
     } else if (takes_one(call)) {
         http_consume(stream, n);
     } else {
-        call->uneaten += n;
+        call->unconsumed += n;
         rpc_call_wake(call);
     }
 }

@@ -1,9 +1,8 @@
 /* grpc.health.v1: Check and Watch.
  *
- * "" is the whole server; every service in the table has the same state as the server, since they share its
- * backends. Watch answers at once and then at each change (looked for once a second); for an unknown service
- * it says SERVICE_UNKNOWN and stays open, as the protocol asks. Watches are detached streams: they cost no
- * fiber.
+ * "" is the whole server; every service in the table has the same state as the server, since they share its backends.
+ * Watch answers immediately and then at each change (checked once a second); for an unknown service it says
+ * SERVICE_UNKNOWN and stays open, as the protocol asks. Watches are detached streams: they cost no fiber.
  */
 #include <stdlib.h>
 #include <string.h>

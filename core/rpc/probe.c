@@ -1,8 +1,8 @@
 /* The health probe.
  *
- * (1) A fiber on a loop of its own connects; (2) calls Check for "", the whole server; (3) SERVING is good
- * news, everything else a sentence that says which step it stopped at: the address, the connection, the call,
- * or the server's own word.
+ * (1) A fiber on a loop of its own connects; (2) calls Check for "", the whole server; (3) SERVING is success.
+ *     Everything else is a sentence that names the step that failed: the address, the connection, the call, or the
+ *     server's answer.
  */
 #include "core/rpc/probe.h"
 

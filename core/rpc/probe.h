@@ -1,7 +1,7 @@
-/* Asks a running server how it is, as health checks do: grpc.health.v1.Health/Check through our own client.
+/* Asks a running server whether it serves, as health checks do: grpc.health.v1.Health/Check through our own client.
  *
- * It is the command `health` of both daemons, which containers and Kubernetes run every few seconds. So it
- * needs neither PostgreSQL nor Redis nor curl, and gives up after PROBE_TIMEOUT_MS.
+ * This is the command `health` of both daemons, which containers and Kubernetes run every few seconds. So it needs
+ * neither PostgreSQL nor Redis nor curl, and ends after PROBE_TIMEOUT_MS.
  */
 #ifndef ROOKERY_CORE_RPC_PROBE_H
 #define ROOKERY_CORE_RPC_PROBE_H
@@ -10,13 +10,14 @@
 
 enum { PROBE_TIMEOUT_MS = 5000 };
 
-/* address: numeric "ADDR:PORT"; the one a server listens on will do, since Linux takes the wildcard 0.0.0.0
- * or [::] for this machine. Waits until the fiber's deadline. 0 when the server serves; else
- * ERR_INVALID_ARGUMENT for the address and ERR_UNAVAILABLE for the rest, with a sentence. */
+/* address: numeric "ADDR:PORT"; may be the one a server listens on, since Linux takes the wildcard 0.0.0.0 or [::]
+ * for this machine. Waits until the fiber's deadline. Returns 0 when the server serves, ERR_INVALID_ARGUMENT for a
+ * bad address, else ERR_UNAVAILABLE; with a sentence. */
 int probe_ask(struct fiber *self, const char *address, struct fault *fault);
 
-/* The command: argv is {"health"} or {"health", ADDR:PORT}. listen is what the environment says in `variable`,
- * asked when no address is given. Prints one sentence. The exit status: 0 it serves, 1 it does not, 2 usage. */
+/* The command: argv is {"health"} or {"health", ADDR:PORT}. Without an address it asks at listen, the value of the
+ * environment's `variable`. Prints one sentence. Returns the exit status: 0 when it serves, 1 when it does not, 2 for
+ * a usage error. */
 int probe_command(const char *program, int argc, char **argv, const char *listen, const char *variable);
 
 #endif

@@ -3,7 +3,7 @@
  *   1. The stream opens: the descriptor set is indexed, for this stream alone (well under a millisecond;
  *      tools ask rarely, and nothing global is needed).
  *   2. For each request: look up, answer, reset the scratch arena.
- *   3. The client half-closes, or goes: the index is freed and the call ends.
+ *   3. The client half-closes or disconnects: the index is freed and the call ends.
  */
 #include "core/rpc/reflection.h"
 
@@ -26,14 +26,14 @@ static void answer_files(Response *r, const struct descriptors *d, struct str fi
     struct str *files;
     size_t n = descriptors_closure(d, filename, a, &files);
     if (n == 0) {
-        answer_error(r, a, ERR_NOT_FOUND, "there is no such file or symbol");
+        answer_error(r, a, ERR_NOT_FOUND, "unknown file or symbol");
         return;
     }
     Grpc__Reflection__V1__FileDescriptorResponse *reply =
         ARENA_NEW(a, Grpc__Reflection__V1__FileDescriptorResponse);
     grpc__reflection__v1__file_descriptor_response__init(reply);
     reply->file_descriptor_proto = ARENA_ARRAY(a, ProtobufCBinaryData, n);
-    /* The file asked for comes first: some clients look no further. */
+    /* The requested file comes first: some clients read only that one. */
     for (size_t i = 0; i < n; i++) {
         struct str file = files[n - 1 - i];
         reply->file_descriptor_proto[i] = (ProtobufCBinaryData){file.len, (uint8_t *)(uintptr_t)file.ptr};
@@ -68,7 +68,7 @@ static void answer_extension_numbers(Response *r, const struct descriptors *d, c
     int32_t number;
     size_t n = 0;
     if (!descriptors_file_of_symbol(d, str_from(type), &filename)) {
-        answer_error(r, a, ERR_NOT_FOUND, "there is no such type");
+        answer_error(r, a, ERR_NOT_FOUND, "unknown type");
         return;
     }
     Grpc__Reflection__V1__ExtensionNumberResponse *reply =
@@ -93,7 +93,7 @@ static void answer_extension(Response *r, const struct descriptors *d,
         answer_files(r, d, filename, a);
         return;
     }
-    answer_error(r, a, ERR_NOT_FOUND, "there is no such extension");
+    answer_error(r, a, ERR_NOT_FOUND, "unknown extension");
 }
 
 Response *reflection_answer(const struct descriptors *d, Request *request, struct arena *a) {
@@ -119,7 +119,7 @@ Response *reflection_answer(const struct descriptors *d, Request *request, struc
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_LIST_SERVICES:
         answer_services(r, d, a);
         break;
-    default: answer_error(r, a, ERR_INVALID_ARGUMENT, "the request asks for nothing this server knows");
+    default: answer_error(r, a, ERR_INVALID_ARGUMENT, "unknown kind of reflection request");
     }
     return r;
 }

@@ -1,12 +1,12 @@
 /* A call: its fiber, and what its handler sees of it. Contract: rpc.h.
  *
- * The fiber: (1) the authenticator, unless the method is public; (2) the request is decoded, so that a
- * stranger's bytes are not looked at before it is known who sends them; (3) the handler; (4) its status goes
- * out, or, if it detached the stream, nothing does; (5) the fiber's hold on the call ends.
+ * The fiber: (1) the authenticator, unless the method is public; (2) the request is decoded, so that a stranger's
+ * bytes are not decoded before the sender is known; (3) the handler; (4) its status goes out, or, if it detached the
+ * stream, nothing does; (5) the fiber's hold on the call ends.
  *
- * The client goes or resets -> the fiber is cancelled: every park in it fails, the handler returns, and its
- * status goes to nobody. The deadline passes -> the same with ERR_DEADLINE_EXCEEDED, which the client hears.
- * The server stops -> cancelled, and the client hears UNAVAILABLE.
+ * The client disconnects or resets -> the fiber is cancelled: every park in it fails, the handler returns, and its
+ * status is dropped. The deadline passes -> the same with ERR_DEADLINE_EXCEEDED, which is sent to the client. The
+ * server stops -> the fiber is cancelled, and the client gets UNAVAILABLE.
  */
 #include "core/rpc/rpc.h"
 
@@ -18,7 +18,7 @@
 #include "core/codec/codec.h"
 #include "core/rpc/rpc_internal.h"
 
-enum { BUSY_RETRY_MS = 500 }; /* told to clients that find the server full */
+enum { BUSY_RETRY_MS = 500 }; /* sent to clients when the server is full */
 
 /* ---- what handlers see --------------------------------------------------------------------------------- */
 
@@ -92,7 +92,8 @@ struct buf *rpc_reply_open(struct rpc_call *call) {
     return out;
 }
 
-/* What is in out behind the envelope becomes JSON. False when it is not the message it must be. */
+/* Converts the bytes behind the envelope in out to JSON. Returns false when they are not a message of the reply's
+ * type. */
 static bool turn_into_json(struct rpc_call *call, struct buf *out, size_t start) {
     struct str bytes = {out->ptr + start, out->len - start};
     ProtobufCMessage *m =
@@ -105,7 +106,7 @@ static bool turn_into_json(struct rpc_call *call, struct buf *out, size_t start)
 void rpc_reply_close(struct rpc_call *call) {
     struct buf *out = http_out(&call->http);
     size_t start = call->reply_at + (call->protocol->enveloped ? 5 : 0);
-    /* When our own bytes are bad the call ends as one without a reply. */
+    /* If our own bytes are malformed, the call ends like one without a reply. */
     call->replied = call->codec != RPC_JSON || turn_into_json(call, out, start);
     rpc_close_envelope(call, out, call->reply_at);
 }
@@ -213,7 +214,7 @@ static void route_main(struct fiber *self, void *arg) {
     rpc_call_release_if_done(call);
 }
 
-/* 0, or why there is no room for it. */
+/* Returns 0, or the error when the server is full. */
 static enum error admit(struct rpc_call *call, fiber_fn *fn, struct fault *fault) {
     struct rpc_server *s = call->server;
     if (s->draining && call->entry->method) {

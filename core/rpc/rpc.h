@@ -1,10 +1,13 @@
 /* The rpc surface: one table of methods, served as gRPC and as Connect on one port, over HTTP/2 (h2c by prior
  * knowledge) and HTTP/1.1 (Connect, and plain routes such as /healthz).
  *
- * Layers, top down:  handler (a fiber per call)  <- rpc.c (admission, deadline, codec, status)
- *   <- grpc.c / connect.c (framing and status of each protocol) <- http.h (requests and responses as
- * streams)
- *   <- http2.c (nghttp2) / http1.c <- listener.c (libuv; where TLS will go, between the socket and http).
+ * Layers, top down:
+ *   handler               a fiber per call
+ *   rpc.c                 admission, deadline, codec, status
+ *   grpc.c, connect.c     each protocol's framing and status
+ *   http.h                requests and responses as streams
+ *   http2.c, http1.c      the two versions of HTTP; http2.c uses nghttp2
+ *   listener.c, socket.c  libuv; TLS will go between the socket and HTTP
  *
  * A call's life: headers arrive -> the method is found -> message bytes arrive and are bounded -> admission
  * (max_calls in flight, draining) -> a fiber starts, the authenticator runs -> the message is decoded, its
@@ -31,8 +34,7 @@ struct rpc_server;
 
 enum rpc_kind { RPC_UNARY, RPC_SERVER_STREAM, RPC_CLIENT_STREAM, RPC_BIDI };
 
-/* request: the decoded message (unary and server streaming), NULL for client streams: those call rpc_receive.
- */
+/* request: the decoded message (unary and server streaming). NULL for client streams: they call rpc_receive. */
 typedef int rpc_handler(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request);
 
 struct rpc_method {
@@ -43,7 +45,7 @@ struct rpc_method {
     bool is_public;           /* the authenticator is not run */
     bool side_effect_free;    /* may be called by Connect GET */
     size_t max_message_bytes; /* 0: the server's */
-    /* What the application makes of it. */
+    /* The application gives these their meaning. */
     uint8_t permission, cost;
 };
 
@@ -52,46 +54,46 @@ void *rpc_context(const struct rpc_call *call); /* rpc_server_options.context */
 struct arena *rpc_arena(struct rpc_call *call); /* the fiber's arena: dies with the call */
 struct fault *rpc_fault(struct rpc_call *call);
 const struct rpc_method *rpc_call_method(const struct rpc_call *call);
-/* Request metadata by lower-case name; the first value; false when absent. -bin values are decoded. */
+/* Finds request metadata by lower-case name: the first value. Returns false when absent. -bin values are decoded. */
 bool rpc_metadata(const struct rpc_call *call, const char *name, struct str *value);
-/* Adds response metadata: sent with the headers, or with the trailers. Copied. Names and values are ours:
- * asserted valid. */
+/* Adds response metadata, sent with the headers or with the trailers. Copied. Names and values come from our own
+ * code: asserted valid. */
 void rpc_set_header(struct rpc_call *call, const char *name, struct str value);
 void rpc_set_trailer(struct rpc_call *call, const char *name, struct str value);
 const char *rpc_peer(const struct rpc_call *call); /* "127.0.0.1:4711" */
 
-/* Who the caller is, set by the authenticator: two words of its own. */
+/* The caller's identity, set by the authenticator. */
 struct rpc_identity {
     int64_t account_id, session_id; /* 0 when anonymous */
 };
 struct rpc_identity *rpc_identity(struct rpc_call *call);
 
-/* Unary and client-streaming: exactly one of these before returning 0. The message is encoded at once. */
+/* Unary and client-streaming: exactly one of these before returning 0. The message is encoded immediately. */
 void rpc_reply(struct rpc_call *call, const ProtobufCMessage *reply);
-/* A reply that the handler encodes itself, in protobuf: it appends to the buffer that rpc_reply_open returns, then calls
- * rpc_reply_close. It may suspend in between; if it then returns an error, what it wrote is dropped. For JSON clients
- * the reply is decoded and encoded again. */
+/* A reply that the handler encodes itself, in protobuf: it appends to the buffer that rpc_reply_open returns, then
+ * calls rpc_reply_close. It may suspend in between. If it then returns an error, its bytes are dropped. For JSON
+ * clients the reply is decoded and encoded again. */
 struct buf *rpc_reply_open(struct rpc_call *call);
 void rpc_reply_close(struct rpc_call *call);
-/* The same for bytes that are there already; copied. */
+/* The same for bytes that are encoded already; copied. */
 void rpc_reply_encoded(struct rpc_call *call, struct str bytes);
 
-/* Server streaming: waits while more than 64 KiB of this stream is unsent (backpressure). 0 or ERR_CANCELLED,
+/* Server streaming: waits while more than 64 KiB of this stream is unsent (backpressure). Returns 0, ERR_CANCELLED or
  * ERR_DEADLINE_EXCEEDED. Headers go out with rpc_send_headers or the first message. */
 int rpc_send(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *message);
 int rpc_send_headers(struct fiber *self, struct rpc_call *call);
-/* The same for a message that is shared (below); takes no reference of the caller's. */
+/* The same for a shared message (below); the caller keeps its reference. */
 struct rpc_shared;
 int rpc_send_shared(struct fiber *self, struct rpc_call *call, struct rpc_shared *message);
 
-/* Client streaming and bidi: the next message; *out NULL at the end of the client's stream. */
+/* Client streaming and bidi: receives the next message; *out is NULL at the end of the client's stream. */
 int rpc_receive(struct fiber *self, struct rpc_call *call, const ProtobufCMessage **out);
 
-/* ---- streams without a fiber (live feeds) -----------------------------------------------------------------
- * A server-streaming handler
- * may detach: it returns 0 and its fiber and arena go, while the stream stays open and is fed by callbacks.
- * on_end is called once, when the client has gone, the stream was ended or the server drains (unless ended by
- * rpc_stream_end first); after it the stream must not be touched. */
+/* ---- streams without a fiber (live feeds) -------------------------------------------------------------- */
+
+/* A server-streaming handler may detach its stream: when it has returned 0, its fiber and arena are freed, while the
+ * stream stays open and callbacks feed it. on_end is called once, when the client has gone, the stream has ended or
+ * the server drains, but not after rpc_stream_end. After on_end or rpc_stream_end the stream must not be used. */
 struct rpc_stream;
 struct rpc_stream *rpc_detach(struct rpc_call *call, void (*on_end)(void *arg), void *arg);
 /* A message encoded once and shared by reference by any number of streams. Reference-counted; one thread. */
@@ -99,8 +101,8 @@ struct rpc_shared;
 struct rpc_shared *rpc_shared_new(const ProtobufCMessage *m);
 void rpc_shared_ref(struct rpc_shared *s);
 void rpc_shared_unref(struct rpc_shared *s);
-/* Queues it (takes a reference). False when the stream's queue holds more than max_queued bytes: the policy
- * is the caller's. Never suspends. */
+/* Queues the message (takes a reference). Returns false when the stream's queue holds more than max_queued bytes: the
+ * caller decides what to do. Never suspends. */
 bool rpc_stream_send(struct rpc_stream *s, struct rpc_shared *message, size_t max_queued);
 size_t rpc_stream_queued(const struct rpc_stream *s); /* bytes not yet written */
 void rpc_stream_end(struct rpc_stream *s, enum error e, const char *text);
@@ -120,15 +122,15 @@ struct http_route {
 
 /* ---- the server ---------------------------------------------------------------------------------------- */
 struct rpc_server_options {
-    const char
-        *listen; /* "ADDR:PORT"; port 0 picks one. SO_REUSEPORT is set: several processes may share a port. */
-    const struct rpc_method
-        *methods; /* borrowed, n_methods; grpc.health.v1 and reflection are added by the server */
+    /* "ADDR:PORT"; port 0 picks one. SO_REUSEPORT is set: several processes may share a port. */
+    const char *listen;
+    /* Borrowed, n_methods. The server adds grpc.health.v1 and reflection. */
+    const struct rpc_method *methods;
     size_t n_methods;
     const struct text_fields *texts; /* of requests (core/text/fields.h); borrowed; NULL: no rules */
     const struct http_route *routes;
     size_t n_routes;
-    /* Runs in the call's fiber before the handler of methods that are not public. 0 to go on. */
+    /* Runs in the call's fiber before the handler of a method that is not public. Returns 0 to let the call pass. */
     int (*authenticate)(struct fiber *self, struct rpc_call *call);
     void *context;
     bool (*ready)(void *context); /* for grpc.health.v1: SERVING or NOT_SERVING */
@@ -136,7 +138,7 @@ struct rpc_server_options {
     size_t max_calls, max_connections, max_message_bytes;
 };
 
-/* Binds and listens. NULL with a sentence in *fault. */
+/* Binds and listens. Returns NULL with a sentence in *fault on failure. */
 struct rpc_server *rpc_server_start(struct loop *l, const struct rpc_server_options *o, struct log *log,
                                     struct metrics *metrics, struct fault *fault);
 int rpc_server_port(const struct rpc_server *s);

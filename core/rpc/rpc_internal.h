@@ -1,4 +1,4 @@
-/* Inside the rpc surface: what a call and a server are. For the files of this folder.
+/* Inside the rpc room: what a call and a server are. For the files of this folder only.
  *
  *   server.c    the front: the table of methods and routes; start, drain, stop
  *   dispatch.c  the application of http.h: which method, which protocol, admission; body bytes
@@ -22,10 +22,10 @@
 
 #define RPC_CODES 17 /* gRPC statuses 0..16 */
 
-/* What a call may take for decoding and for the handler's own use. */
+/* Memory that a call may take for decoding and for its handler. */
 #define RPC_ARENA_LIMIT ((size_t)16 << 20)
 #define RPC_DECODE_LIMIT(bytes) (8 * (bytes) + 64 * 1024)
-/* Request bytes all calls may hold together: many large bodies at once. */
+/* Request bytes that all calls may hold together: many large bodies. */
 #define RPC_BODY_BYTES ((size_t)256 << 20)
 
 /* A method or a route, found by path; its metrics are looked up once. */
@@ -51,7 +51,7 @@ struct rpc_protocol {
     bool enveloped; /* messages have a five-byte prefix: flags, length */
     /* Response headers, for a response with messages. */
     void (*begin)(struct rpc_call *call);
-    /* The end: status e and *fault (its error is e). Sends headers too when they have not gone. */
+    /* The end: status e and *fault (its error is e). Sends the headers first if they have not been sent. */
     void (*end)(struct rpc_call *call, enum error e, const struct fault *fault);
 };
 extern const struct rpc_protocol rpc_grpc, rpc_connect_unary, rpc_connect_stream;
@@ -67,12 +67,12 @@ struct rpc_call {
     int64_t started_ns, deadline_ns;
     struct buf body;      /* request bytes not taken yet */
     size_t message_bytes; /* of the message at the front of body, with its prefix; 0: not known yet */
-    size_t uneaten;       /* of body: bytes whose window was not given back */
+    size_t unconsumed;    /* of body: bytes whose window has not been given back */
     struct rpc_identity identity;
     struct http_fields headers; /* the handler's response metadata */
     struct fault fault;
-    bool spawned;          /* a fiber was started: it frees the call, unless the stream closes later */
-    bool began;            /* response headers went out */
+    bool spawned; /* a fiber was started: it frees the call, unless the stream closes after it has ended */
+    bool began;   /* response headers went out */
     struct arena messages; /* of rpc_receive: reset at each */
     bool replied;          /* rpc_reply was called */
     size_t reply_at;       /* in the output: the envelope of a reply that is being written */
@@ -108,7 +108,7 @@ struct rpc_entry *rpc_table_find(struct rpc_table *t, struct str path);
 bool rpc_server_serving(struct rpc_server *s);
 bool rpc_server_has_service(const struct rpc_server *s, struct str service);
 void rpc_count(struct rpc_call *call, enum error e);
-/* Both holds are gone: back to the pool. */
+/* Returns the call to the pool when neither its stream nor its fiber holds it. */
 void rpc_call_release_if_done(struct rpc_call *call);
 void rpc_call_dispose(struct rpc_call *call);
 /* Drops the first n bytes of the request's body, or all. */
@@ -116,7 +116,7 @@ void rpc_body_take(struct rpc_call *call, size_t n);
 void rpc_body_free(struct rpc_call *call);
 /* Ends a call that has no fiber, or whose fiber is done. */
 void rpc_end(struct rpc_call *call, enum error e, const struct fault *fault);
-void rpc_stream_ended(struct rpc_call *call); /* tells on_end, once */
+void rpc_stream_ended(struct rpc_call *call); /* calls on_end, once */
 /* Wakes the fiber if it is parked for the stream. */
 void rpc_call_wake(struct rpc_call *call);
 
@@ -128,13 +128,13 @@ size_t rpc_open_envelope(struct rpc_call *call, struct buf *out);
 void rpc_close_envelope(struct rpc_call *call, struct buf *out, size_t at);
 /* Appends one framed message to the response. */
 void rpc_append_message(struct rpc_call *call, const ProtobufCMessage *m);
-/* The message's bytes -> a message in the arena, of which it may take RPC_DECODE_LIMIT; its texts in their normal forms. NULL
- * with *fault when it is no message, or a text is not what its field's rule asks for. */
+/* Decodes bytes to a message in the arena, of which it may take RPC_DECODE_LIMIT, with its texts in their normal forms. Returns NULL
+ * and fills *fault when it is not a message, or a text is not what its field's rule asks for. */
 const ProtobufCMessage *rpc_decode(struct rpc_call *call, struct str bytes, struct arena *a,
                                    struct fault *fault);
-/* The bytes a message of this call may have: the method's own limit, or the server's. */
+/* Maximum bytes of a message of this call: the method's own limit, or the server's. */
 size_t rpc_message_limit(const struct rpc_call *call);
-/* Looks at the envelope at the front of body. 0: *complete says whether a whole message is there; or the
+/* Checks the envelope at the front of body. Returns 0 with *complete: whether the whole message has arrived; or the
  * error of a bad envelope. */
 enum error rpc_envelope(struct rpc_call *call, bool *complete, struct fault *fault);
 
@@ -147,11 +147,11 @@ void rpc_call_start(struct rpc_call *call);
 bool rpc_call_start_route(struct rpc_call *call);
 
 /* ---- status.c */
-/* What a client may read about e: the fault's sentence, or the table's for errors that are ours alone. */
+/* What a client may read about e: the fault's sentence, or the table's for internal errors. */
 struct str rpc_public_text(enum error e, const struct fault *fault);
 /* Percent-encodes for grpc-message, at most 1 KiB. */
 void rpc_percent_encode(struct buf *out, struct str text);
-/* google.rpc.Status with BadRequest and RetryInfo, encoded; empty when there is nothing to tell. */
+/* google.rpc.Status with BadRequest and RetryInfo, encoded; empty when there are no details. */
 bool rpc_details_proto(struct buf *out, enum error e, const struct fault *fault);
 /* The Connect error object. */
 void rpc_error_json(struct buf *out, enum error e, const struct fault *fault);
@@ -168,6 +168,6 @@ enum error rpc_connect_get(struct rpc_call *call, struct fault *fault);
 
 /* ---- health.c */
 const struct rpc_method *health_methods(size_t *n);
-void health_sweep(struct rpc_server *s); /* tells watchers of changes */
+void health_sweep(struct rpc_server *s); /* notifies watchers of changes */
 
 #endif

@@ -1,10 +1,10 @@
 /* The server: its table of methods, its start and its end.
  *
- * The end, step by step: (1) health says NOT_SERVING, new calls are refused; (2) the backlog is accepted,
- * then the listener closes; (3) GOAWAY without a last stream, so that requests under way are not lost; a
- * moment later the final one; (4) detached streams, which would never end by themselves, end with
- * UNAVAILABLE: their clients go elsewhere; (5) calls get until the time is up, then they are cancelled and
- * hear UNAVAILABLE; (6) connections flush and close, the rest is cut; (7) everything is freed.
+ * The end, step by step: (1) health says NOT_SERVING, new calls are refused; (2) the waiting connections are
+ * accepted, then the listener closes; (3) GOAWAY without a last stream, so that requests on the wire are not lost;
+ * GOAWAY_MS later the final one; (4) detached streams, which would never end by themselves, end with UNAVAILABLE:
+ * their clients reconnect elsewhere; (5) calls get until the time is up, then they are cancelled and end with
+ * UNAVAILABLE; (6) connections flush and close, the rest are cut; (7) everything is freed.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -63,7 +63,7 @@ static void build_table(struct rpc_server *s) {
 
 /* ---- start --------------------------------------------------------------------------------------------- */
 
-/* Detached streams have no fiber to feel their deadline. A stream's end may end others: begin again then. */
+/* Detached streams have no fiber that would meet their deadline. A stream's end may end others: start over then. */
 static bool end_one_expired(struct rpc_server *s, int64_t now) {
     struct fault fault = {0};
     list_each (&s->detached, n) {

@@ -1,9 +1,8 @@
 /* Faults as clients see them: gRPC status with google.rpc details, Connect's error object, HTTP status.
  *
- * The few google.rpc messages are encoded by hand (status.proto and error_details.proto are not ours to
- * ship): Status{code = 1, message = 2, repeated Any details = 3}        Any{type_url = 1, value = 2}
- *   BadRequest{repeated FieldViolation = 1 {field = 1, description = 2}}
- *   RetryInfo{Duration retry_delay = 1 {seconds = 1, nanos = 2}}
+ * The few google.rpc messages are encoded by hand, so that status.proto and error_details.proto need not be shipped:
+ *   Status{code = 1, message = 2, repeated Any details = 3} Any{type_url = 1, value = 2} BadRequest{repeated
+ *   FieldViolation = 1 {field = 1, description = 2}} RetryInfo{Duration retry_delay = 1 {seconds = 1, nanos = 2}}
  */
 #include <string.h>
 
@@ -45,8 +44,8 @@ const char *rpc_code_name(int grpc_status) {
 
 struct str rpc_public_text(enum error e, const struct fault *fault) {
     bool ours = (int)e >= FIRST_INTERNAL_ERROR; /* the sentence may quote a statement or a key */
-    bool told = fault && fault->error == e && fault->text[0];
-    return str_from(told && !ours ? fault->text : error_text(e));
+    bool has_sentence = fault && fault->error == e && fault->text[0];
+    return str_from(has_sentence && !ours ? fault->text : error_text(e));
 }
 
 void rpc_percent_encode(struct buf *out, struct str text) {

@@ -1,10 +1,9 @@
 /* Streaming calls: messages in, messages out, and streams without a fiber.
  *
- * In: body bytes gather in call->body; rpc_receive takes the first whole message, and gives the peer's window
- * back for what it took, or, while it waits for the rest of a message, for what there is: so a slow handler
- * holds at most one window and one message.
- * Out: rpc_send appends to the stream's output and waits while more than HTTP_HIGH_WATER is unsent.
- * Detached: rpc_stream_send queues references to shared bytes and never waits.
+ * In: body bytes gather in call->body. rpc_receive takes the first whole message and gives the peer back the window
+ * for it; while it waits for the rest of a message, it gives back the window for what has arrived. So a slow handler
+ * holds at most one window and one message. Out: rpc_send appends to the stream's output and waits while more than
+ * HTTP_HIGH_WATER is unsent. Detached: rpc_stream_send queues references to shared bytes and never waits.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -16,8 +15,8 @@
 /* ---- in ------------------------------------------------------------------------------------------------ */
 
 static void give_window(struct rpc_call *call) {
-    http_consume(&call->http, call->uneaten);
-    call->uneaten = 0;
+    http_consume(&call->http, call->unconsumed);
+    call->unconsumed = 0;
 }
 
 /* 0 when a whole message is at the front of body; *end when there will be none. */
@@ -51,9 +50,9 @@ int rpc_receive(struct fiber *self, struct rpc_call *call, const ProtobufCMessag
     *out = rpc_decode(call, bytes, &call->messages, &call->fault);
     rpc_body_take(call, call->message_bytes);
     call->message_bytes = 0;
-    if (call->uneaten > call->body.len) {
-        http_consume(&call->http, call->uneaten - call->body.len);
-        call->uneaten = call->body.len;
+    if (call->unconsumed > call->body.len) {
+        http_consume(&call->http, call->unconsumed - call->body.len);
+        call->unconsumed = call->body.len;
     }
     return *out ? ERR_OK : call->fault.error;
 }

@@ -1,9 +1,8 @@
 /* Mentions and hashtags: one walk over the text.
  *
- * At each code point the walk knows what stood before it. A '@' or '#' that may begin an entity is followed
- * by its run of handle or tag characters, and the walk goes on behind the run whether or not it was one; so
- * every code point is looked at twice at most. What looks like a URL is stepped over: an anchor is no
- * hashtag.
+ * At each code point the walk knows what stood before it. A '@' or '#' that may begin an entity is followed by its
+ * run of handle or tag characters, and the walk goes on behind the run whether or not it was one; so every code point
+ * is looked at twice at most. What looks like a URL is skipped: an anchor is not a hashtag.
  */
 #include <utf8proc.h>
 
@@ -45,7 +44,7 @@ static bool is_digit(int32_t c) {
     return utf8proc_category(c) == UTF8PROC_CATEGORY_ND;
 }
 
-/* The enclosing ones (a keycap's) are no part of words. */
+/* The enclosing ones (a keycap's) are not part of words. */
 static bool is_mark(int32_t c) {
     utf8proc_category_t k = utf8proc_category(c);
     return k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_MC;
@@ -85,8 +84,8 @@ static bool is_handle(int32_t c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-/* Would a handle that ends here be cut out of a longer word, or out of an address? Letters of scripts that
- * are written without blanks may follow. */
+/* Whether a handle that ends here would be cut out of a longer word or an address. Letters of scripts that are
+ * written without blanks may follow. */
 static bool continues_handle(int32_t c) {
     return c == '@' || (is_word(c) && (is_mark(c) || (c >= 0x00C0 && c <= 0x024F)));
 }
@@ -99,7 +98,7 @@ static void add(struct walk *w, struct text_entity **list, size_t *count, struct
     (*list)[(*count)++] = e;
 }
 
-/* The '@' is behind us. */
+/* The walk is behind the '@'. */
 static void take_mention(struct walk *w) {
     size_t from = w->byte, start = w->point - 1;
     while (is_handle(peek(w))) step(w);
@@ -121,8 +120,8 @@ static bool stays_in_tag(int32_t c) {
     return is_tag_medial(c) || !text_is_default_ignorable(c);
 }
 
-/* Is a normalised tag still one, so that who types it finds it? Some letters come apart into a blank and a
- * mark, or into a phrase. */
+/* Whether a normalised tag is still a hashtag, so that a person who types it finds it. Some letters decompose into a
+ * blank and a mark, or into a phrase. */
 static bool is_tag(struct str tag) {
     bool all_digits = true, may_end = false;
     for (size_t pos = 0; pos < tag.len;) {
@@ -135,7 +134,7 @@ static bool is_tag(struct str tag) {
     return may_end && !all_digits;
 }
 
-/* The hash sign is behind us, and what it may begin with is next. */
+/* The walk is behind the hash sign, and next is a character that a tag may begin with. */
 static void take_hashtag(struct walk *w, size_t sign_byte) {
     struct walk end = *w; /* behind the last character that may be last */
     size_t from = w->byte, start = w->point - 1;
@@ -151,7 +150,7 @@ static void take_hashtag(struct walk *w, size_t sign_byte) {
             .start = start, .end = end.point, .start_byte = sign_byte, .end_byte = end.byte, .value = tag});
 }
 
-/* The ':' is behind us: "://" begins a URL when it follows a letter. Its ASCII part is stepped over. */
+/* The walk is behind the ':'. "://" begins a URL when it follows a letter; the URL's ASCII part is skipped. */
 static void skip_url(struct walk *w) {
     struct str rest = {w->text.ptr + w->byte, w->text.len - w->byte};
     if (!str_starts_with(rest, STR("//"))) return;

@@ -1,7 +1,7 @@
-/* Unicode text rules (utf8proc): what a character is to a person, what a mention and a hashtag are.
+/* Unicode text rules (utf8proc): what people count as a character, what a mention and a hashtag are.
  *
- * Everything is linear in the input; results live in the arena. Inputs are UTF-8 slices; functions that say
- * so check it.
+ * Everything is linear in the input; results live in the arena. Inputs are UTF-8 slices, which only some functions
+ * check, as stated there.
  */
 #ifndef ROOKERY_CORE_TEXT_TEXT_H
 #define ROOKERY_CORE_TEXT_TEXT_H
@@ -22,7 +22,7 @@ struct text_size {
 };
 struct text_size text_measure(struct str s);
 
-/* Nothing to see: only white space, controls and default-ignorable code points (or empty). */
+/* Whether s shows nothing: empty, or only white space, controls and default-ignorable code points. */
 bool text_is_blank(struct str s);
 
 /* A mention or hashtag where it stands, sign included, in code points and in bytes (ends exclusive). */
@@ -37,12 +37,11 @@ struct text_entities {
     size_t n_mentions, n_hashtags;
 };
 
-/* Mentions: '@' and 1 to 30 of [A-Za-z0-9_], not behind a word character, not cut out of a longer word or an
- * address (@ada@elsewhere). Hashtags (UTS #31, hashtag identifiers): '#' or U+FF03 and letters, marks,
- * digits, connectors, and between these ZWJ, ZWNJ and middle dots; at least one of them no digit; not behind
- * a word character or '&'; at most 100 code points; still a hashtag when normalised. Neither is looked for in
- * a URL. Every occurrence, in order; at most 64 of each (a post has 500 characters). Values hold no blanks
- * and are at most 30 and 400 bytes. */
+/* Mentions: '@' and 1 to 30 of [A-Za-z0-9_], not behind a word character, not cut out of a longer word or an address
+ * (@ada@elsewhere). Hashtags (UTS #31, hashtag identifiers): '#' or U+FF03 and letters, marks, digits, connectors,
+ * and between these ZWJ, ZWNJ and middle dots; at least one of them not a digit; not behind a word character or '&';
+ * at most 100 code points; still a hashtag when normalised. URLs are skipped. Every occurrence, in order; at most 64
+ * of each (a post has 500 characters). Values hold no blanks and are at most 30 and 400 bytes. */
 void text_parse_entities(struct arena *a, struct str nfc, struct text_entities *out);
 
 /* Each handle or tag once, in order of first appearance, as an array of C strings for protobuf; returns their

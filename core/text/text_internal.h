@@ -8,14 +8,13 @@
 #include "core/base/arena.h"
 #include "core/base/str.h"
 
-/* The code point at byte *pos; moves *pos behind it. U+FFFD (one byte) where there is no UTF-8, so that a
- * walk always ends. *pos must be below s.len. */
+/* The code point at byte *pos; moves *pos behind it. Returns U+FFFD (one byte) for a byte that is not UTF-8, so that
+ * a walk always ends. *pos must be below s.len. */
 int32_t text_next(struct str s, size_t *pos);
 
-/* Decomposes, puts marks in canonical order, composes: NFC, or NFKC and case-folded when `fold`. `keep`
- * (NULL: all) chooses among the decomposed code points. Linear: utf8proc's own ordering of marks takes time
- * that grows with the square of their number, which a peer chooses. False when the arena's limit would be
- * passed. */
+/* Decomposes, puts marks in canonical order, composes: NFC, or NFKC and case-folded when `fold`. `keep` (NULL: all)
+ * chooses among the decomposed code points. Linear: utf8proc's own ordering of marks takes time that grows with the
+ * square of their number, which a peer chooses. Returns false when the arena's limit would be passed. */
 bool text_map(struct arena *a, struct str s, bool fold, bool (*keep)(int32_t c), struct str *out);
 
 /* Unicode's Default_Ignorable_Code_Point: shown as nothing. */

@@ -106,7 +106,7 @@ def genomics_story(ada):
 def refused_story(ada, dataset):
     def refused(name, spec, field):
         fails_with(f"{name} is refused, by name", INVALID, lambda: ada.create(dataset, spec), field)
-    refused("an unknown column", linear("flipper", ["bill_length_mm"]), 'regression.y: "flipper" is no column')
+    refused("an unknown column", linear("flipper", ["bill_length_mm"]), 'regression.y: "flipper" is not a column')
     refused("an unknown predictor", linear("year", ["bills"]), 'regression.x: "bills"')
     refused("an unknown slice column", linear("year", ["bill_length_mm"], ["specie"]), 'slice_by: "specie"')
     refused("text as a number", linear("island", ["bill_length_mm"]), '"island" holds text')

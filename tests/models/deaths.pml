@@ -1,17 +1,19 @@
-/* deaths: an entry that kills its workers, and innocent ones in the hands of workers that die.
+/* deaths: an entry that kills its workers, and innocent entries that workers were processing when they died.
  *
  * Stands for workers/runtime/trial.h and the dead letters of workers/runtime/runtime.c.
  *
- * Lemma: an innocent entry is never given up, as long as no more than MAX - SUSPECT of its trials are ended from outside while it is
- * computed or in the first 200 ms of a wait, however often workers are killed otherwise (unjust). Who is given up was
- * delivered before something that has been settled (unproven). The one that kills is given up after MAX + 1 deaths that something
- * later has survived (endless). And nothing is acknowledged that is neither settled nor a dead letter (lost).
+ * Lemma: an innocent entry is never given up, as long as no more than MAX - SUSPECT of its trials are ended from
+ * outside while it is computed or in the first 200 ms of a wait, however often workers are killed otherwise (unjust).
+ * An entry that is given up was delivered before one that has been settled (unproven). The one that kills is given up
+ * after MAX + 1 deaths that a later entry has survived (endless). And nothing is acknowledged that is neither settled
+ * nor a dead letter (lost).
  * Why: a death in a wait that was excused does not count, and one while computing does; suspects are tried alone.
  *
- * Abstractions: one lane in two workers, which begin again when they die; three entries, of which the second kills in its
- * second computation, or already in the first. A worker computes, waits for a backend for as long as it takes, computes, settles,
- * acknowledges. SUSPECT and MAX are smaller than in the code. An excuse, and counting again, do not fail.
- * Cannot see: turns among the lanes of a process, a worker that is cut off and only looks dead, requeueing of dead letters.
+ * Abstractions: one lane in two workers, which begin again when they die; three entries, of which the second kills in
+ * its second computation, or already in the first. A worker computes, waits for a backend for any time, computes,
+ * settles, acknowledges. SUSPECT and MAX are smaller than in the code. An excuse, and counting again, do not fail.
+ * Cannot see: turns among the lanes of a process, a worker that is cut off and only looks dead, requeueing of dead
+ * letters.
  *
  * Mutants:
  *   MUTANT_EVERY_DELIVERY_COUNTS  finds unjust    nothing is excused

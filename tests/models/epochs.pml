@@ -1,39 +1,41 @@
-/* epochs: two Redis servers take turns, and PostgreSQL goes back to a backup, while a post is delivered and a relation changes.
+/* epochs: two Redis servers take turns, and PostgreSQL goes back to a backup, while a post is delivered and a
+ * relation changes.
  *
  * Stands for core/event/epoch.h, core/event/newest.h and core/domain/post/announce.c.
  *
  * Lemma: a page of a list whose fence found the reader's epoch
- *   - has every post of before an acknowledged follow, whichever Redis it comes from (stale);
+ *   - has every post from before an acknowledged follow, whichever Redis it comes from (stale);
  *   - has every entry that is due, if the reader has looked since the newest epoch was opened: committed and marked as
  *     published, nothing of it waiting on the newest Redis's stream, by an author whom the viewer follows (gap).
  *   - has the reader's own entry, once it has been acknowledged (unseen).
  * And what is marked as published is on the newest epoch's stream, or was (lost).
- * Why: an epoch's number is one Redis's and used once; whatever a fence found in an epoch was executed before the key became
- * the next number, so before any list of the next epoch was claimed; what had been committed when SQL was asked was committed
- * before the opening of any epoch later than its answer; and a change is acknowledged in an epoch when everybody has looked
- * since its opening.
+ * Why: an epoch's number is one Redis's and used once; what a fence found in an epoch was executed before the key
+ * became the next number, so before any list of the next epoch was claimed; what had been committed when SQL was
+ * asked was committed before the opening of any epoch later than its answer; and a change is acknowledged in an epoch
+ * when every process has looked since its opening.
  *
- * Abstractions: two daemons, each with a connection of its own that follows the path when it likes; both read and know an
- * epoch; the first posts and relays, the second delivers and follows. A list's rebuild is one step (the model "rebuild"). Who may
- * open an epoch is no question of time: anybody who finds the newest not to be of its Redis may, K - 2 times in all. A Redis is
- * empty when the path first leads to it, or (without a restore) a copy of the other. A PostgreSQL that went back is noticed at
- * the next look; each daemon loses its connection first. Four stories: PostgreSQL goes back twice, over an unfollow; the path
- * moves to the other Redis and back while the viewer follows; it moves while PostgreSQL goes back; it moves and back while the
- * viewer posts.
- * Cannot see: that a daemon reads another Redis until its next look, but for what was followed (stale); that events are published
- * again for other consumers (the model "outbox"); a restore that nothing tells from what was before it.
+ * Abstractions: two daemons, each with a connection of its own that follows the path when it likes; both read and
+ * know an epoch; the first posts and relays, the second delivers and follows. A list's rebuild is one step (the model
+ * "rebuild"). Time does not decide who may open an epoch: a daemon that finds that the newest is not its Redis's may,
+ * K - 2 times in all. A Redis is empty when the path first leads to it, or (without a restore) a copy of the other. A
+ * PostgreSQL that went back is noticed at the next look; each daemon loses its connection first. Four stories:
+ * PostgreSQL goes back twice, over an unfollow; the path moves to the other Redis and back while the viewer follows;
+ * it moves while PostgreSQL goes back; it moves and back while the viewer posts.
+ * Cannot see: that a daemon reads another Redis until its next look, except after a follow (stale); that events are
+ * republished for other consumers (the model "outbox"); a restore that cannot be told from the state before it.
  *
  * Mutants:
  *   MUTANT_OLD_EPOCH_AGAIN    finds gap    a run_id that comes back gets its old epoch back
  *   MUTANT_NUMBER_FROM_SQL    finds gap    the next number is max(epoch) + 1: it is used again after a restore
- *   MUTANT_NUMBER_FROM_KEY    finds lost   the next number is only above max(epoch) and the key: after a restore two servers get the
- *                                          same, and an event that only one has is marked in the other's epoch
- *   MUTANT_RESTORE_UNNOTICED  finds gap    nobody notices that PostgreSQL went back
- *   MUTANT_NO_FENCE           finds gap    what was executed in another epoch is believed
+ *   MUTANT_NUMBER_FROM_KEY    finds lost   the next number is only above max(epoch) and the key: after a
+ *                                          restore two servers get the same, and an event that only one has is marked
+ *                                          in the other's epoch
+ *   MUTANT_RESTORE_UNNOTICED  finds gap    no process notices that PostgreSQL went back
+ *   MUTANT_NO_FENCE           finds gap    what was executed in another epoch is trusted
  *   MUTANT_NO_CONFIRM         finds stale  a change is acknowledged without asking SQL which epoch is the newest
- *   MUTANT_YOUNG_EPOCH        finds stale  a change is acknowledged though somebody may not know the epoch yet
+ *   MUTANT_YOUNG_EPOCH        finds stale  a change is acknowledged though a process may not know the epoch yet
  *   MUTANT_POST_UNCONFIRMED   finds unseen a post is acknowledged because its Redis took it, whichever is in use
- *   MUTANT_POST_YOUNG         finds unseen a post is acknowledged though somebody may not know the epoch yet
+ *   MUTANT_POST_YOUNG         finds unseen a post is acknowledged though a process may not know the epoch yet
  *   MUTANT_POST_ASKED_EARLY   finds unseen SQL is asked for the newest epoch before the post is committed
  */
 #define A 0
@@ -42,7 +44,7 @@
 
 /* PostgreSQL */
 byte newest = 1, newest_run = A; /* the row with max(epoch) */
-byte used = 1; /* PostgreSQL's time: the highest number that anybody has chosen */
+byte used = 1; /* PostgreSQL's time: the highest number that a process has chosen */
 bool committed, marked, follows;
 byte history; /* how often it went back */
 byte saved_newest, saved_run; /* the backup; 0: there is none */

@@ -2,24 +2,28 @@
  *
  * Stands for core/domain/timeline/list.h (the lemma of floors).
  *
- * Lemma: of a floor f in the list, every entry with id > f whose delivery Redis has executed, or that the rebuild's SQL
- * snapshot held, stands right of f. So a part read from the tail is complete for ids above any floor in it; the leftmost says most.
- * Why: a push puts max(F, ids right of it) at the tail, for the nearest floor F: what was executed is at most F, or right of F.
- * The rebuild writes the entries below a floor left of it, and deliveries since its claim land right of all. Nothing removes an
- * element but from the left, or the whole list.
+ * Lemma: for a floor f in the list, every entry with id > f whose delivery Redis has executed, or that the rebuild's
+ * SQL snapshot held, stands right of f. So a part read from the tail is complete for ids above any floor in it; the
+ * leftmost proves the most.
+ * Why: a push puts max(F, ids right of it) at the tail, for the nearest floor F: what was executed is at most F, or
+ * right of F. The rebuild writes the entries below a floor left of it, and deliveries since its claim land right of
+ * all. Elements are removed only from the left, or with the whole list.
  *
- * Abstractions: one list; entries 1 to IDS, in that order newer; each is committed, delivered late or twice at any time, so no
- * clocks and no workers that die. A floor may be pushed at any time, not only behind 16 entries, and a rebuild may put one behind
- * any entry. The list has room for ROOM elements: a delivery to a full one waits for a trim.
+ * Abstractions: one list; entries 1 to IDS, each newer than the one before; each is committed, delivered late or
+ * twice at any time, so there are no clocks and no workers that die. A floor may be pushed at any time, not only
+ * behind 16 entries, and a rebuild may put one behind any entry. The list has room for ROOM elements: a delivery to a
+ * full one waits for a trim.
  * Cannot see: relations (the model "rebuild": here every entry is the viewer's).
  *
  * Mutants:
  *   MUTANT_FLOOR_OF_LAST     finds gap  the floor pushed is the last id, not the greatest
- *   MUTANT_FLOOR_FORGOTTEN   finds gap  the floor pushed is the greatest id right of the nearest floor, though that is greater
+ *   MUTANT_FLOOR_FORGOTTEN   finds gap  the floor pushed is the greatest id right of the nearest floor,
+ *                                       though that floor is greater
  *   MUTANT_FLOOR_INVENTED    finds gap  a floor is pushed though there is none in the list: all were trimmed away
  *   MUTANT_PUSH_IN_TWO       finds gap  the reader pushes the floor of what it has read: deliveries come between
- *   MUTANT_PROMPT            finds gap  no floors but at the head; an entry that its worker took for prompt bounds what was delivered
- *                                       before it. Executed late; and the worker that would have deleted the list is dead
+ *   MUTANT_PROMPT            finds gap  no floors but at the head; an entry that its worker took for prompt
+ *                                       bounds what was delivered before it. It is executed late, and the worker that
+ *                                       would have deleted the list is dead
  */
 #define IDS 3
 #define ROOM 5
@@ -81,7 +85,8 @@ inline next_floor() {
     }
 }
 
-/* Is any part of the list, read from the tail, complete above any floor in it? Or above the bound of its prompt entries. */
+/* Whether every part of the list, read from the tail, is complete above any floor in it, or above the bound of its
+ * prompt entries. */
 inline judge() {
     seen = 0;
     bound = IDS;

@@ -2,27 +2,29 @@
  *
  * Stands for gateway/hub/hub.h (both lemmas) and gateway/cache/fill_guard.h.
  *
- * Lemmas: a look that finds nothing missing is right: everything that was added before it has been heard. While the hub is fresh,
- * no cached value is served whose change was acknowledged longer ago than the hub's freshness lasts.
- * Why: a place counts all entries up to it; a read confirms as of when it was sent, on the server and in the epoch of its place,
- * and only by the proof of a look that was sent at most a second earlier; a fill stores nothing once it has heard of a change.
+ * Lemmas: a look that finds nothing missing is right: everything that was added before it has been heard. While the
+ * hub is fresh, it serves no cached value whose change was acknowledged longer ago than the hub's freshness lasts.
+ * Why: a place counts all entries up to it; a read confirms as of when it was sent, on the server and in the epoch of
+ * its place, and only by the proof of a look that was sent at most a second earlier; a fill stores nothing once it
+ * has heard of a change.
  *
- * Abstractions: one partition, one cached post, whose changes follow one another; any event invalidates it. Two stories: entries
- * are removed, at any age; or another Redis takes over, and counts its ids for itself. A clock that ticks at any time: what lasts
- * up to a second (a look's proof, freshness) is over at the second tick; an entry may be removed from the third tick on; one that
- * is removed younger, which nothing should do, may spoil freshness until the third tick after that. A read has room for one
- * entry, and what was sent with it is executed in the same step. A change is acknowledged in the newest epoch, when the gateway
- * knows no older one any more (the model "epochs"). The fill guard's ring is a flag of the one fill. A process that stalls lets
- * the clock tick.
- * Cannot see: that a read which came back full confirms nothing (its entry drops all that is cached here), a stream that is
- * deleted and made anew, live feeds, the age that each cache allows.
+ * Abstractions: one partition, one cached post, whose changes follow one another; any event invalidates it. Two
+ * stories: entries are removed, at any age; or another Redis takes over, and counts its ids for itself. A clock that
+ * ticks at any time: what lasts up to a second (a look's proof, freshness) is over at the second tick; an entry may
+ * be removed from the third tick on; one that is removed younger, which should not happen, may spoil freshness until
+ * the third tick after that. A read has room for one entry, and what was sent with it is executed in the same step. A
+ * change is acknowledged in the newest epoch, when the gateway no longer knows an older one (the model "epochs"). The
+ * fill guard's ring is a flag of the one fill. A process that stalls lets the clock tick.
+ * Cannot see: that a full read confirms nothing (its entry discards all that is cached here), a stream that is
+ * deleted and recreated, live feeds, the age that each cache allows.
  *
  * Mutants:
  *   MUTANT_NO_LOOKS           finds stale    after its start the hub never counts
  *   MUTANT_NO_COUNTING        finds unheard  a look proves that nothing is missing, whatever its count says
- *   MUTANT_OLD_LOOK           finds stale    no look is sent while one is unsettled: a read confirms by a count from long before it
+ *   MUTANT_OLD_LOOK           finds stale    no look is sent while one is unsettled: a read confirms by a count from
+ *                                            long before it
  *   MUTANT_CONFIRMED_BY_REPLY finds stale    a read confirms as of its reply
- *   MUTANT_ANOTHER_SERVER     finds stale    a read confirms though it was executed by another server than its place is of
+ *   MUTANT_ANOTHER_SERVER     finds stale    a read confirms though it was executed by another server than its place's
  *   MUTANT_UNGUARDED_FILL     finds stale    a fill is stored though its post was invalidated meanwhile
  *   MUTANT_NOT_FORGOTTEN      finds stale    starting over keeps what is cached
  */
@@ -56,7 +58,8 @@ bool placed, missed, looking;
 byte at_id, at_count, at_epoch;
 bit at_server = 1;
 byte end_id, end_count;
-byte looked, proved, fresh, sent; /* ticks for which a look, its proof, a confirmation, the read under way are not old */
+/* ticks for which a look, its proof, a confirmation, the read in flight are not old */
+byte looked, proved, fresh, sent;
 byte heard; /* a set of ids, of at_server: heard, or before the place where hearing began */
 bool unheard, stale;
 
@@ -93,7 +96,7 @@ active proctype changer() {
           if
           :: d_step { epoch == newest && (known == 0 || known == epoch) -> acked = value; epoch = 0 }
              break
-          :: epoch != newest /* once more, by the relay */
+          :: epoch != newest /* again, by the relay */
           fi
        od
     od

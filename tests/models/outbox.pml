@@ -1,23 +1,25 @@
-/* outbox: events are committed, published, marked and relayed, while gateways and the relay's leader die and Redis is lost.
+/* outbox: events are committed, published, marked and relayed, while gateways and the relay's leader die and Redis is
+ * lost.
  *
  * Stands for core/event/outbox.h and workers/outbox/relay.c.
  *
- * Lemma: a row that is marked as published, once the newest epoch is republished, is on the stream of that epoch's Redis; and
- * when nothing is left to do, every committed event is.
- * Why: a row is marked after Redis took it, and only while the epoch in which it did is the newest; what was marked before an
- * epoch was opened is made unpublished again before the epoch counts as republished.
+ * Lemma: a row that is marked as published, once the newest epoch is republished, is on the stream of that epoch's
+ * Redis; and when nothing is left to do, every committed event is.
+ * Why: a row is marked after Redis took it, and only while the epoch in which it did is the newest; what was marked
+ * before an epoch was opened is made unpublished again before the epoch counts as republished.
  *
- * Abstractions: each Redis is a new process with an empty stream, and the number of its epoch is its own; Redis is lost LOSSES
- * times. Two gateways with an event each, which may die anywhere; two relays, as a lease may run out while its holder goes on, and
- * they begin again anywhere. A MARK is two steps: its snapshot, with the check of the epoch, and its commit; between them it holds
- * the lock on its epoch's row, for which an opening waits.
- * Cannot see: a Redis that comes back (the model "epochs"), windows of time, that what all roles have processed is not republished.
+ * Abstractions: each Redis is a new process with an empty stream, and the number of its epoch is its own; Redis is
+ * lost LOSSES times. Two gateways with an event each, which may die anywhere. Two relays, since a lease may run out
+ * while its holder goes on; they begin again anywhere. A MARK is two steps: its snapshot, with the check of the
+ * epoch, and its commit; between them it holds the lock on its epoch's row, for which an opening waits.
+ * Cannot see: a Redis that comes back (the model "epochs"), windows of time, that events which all roles have
+ * processed are not republished.
  *
  * Mutants:
  *   MUTANT_MARK_UNCHECKED        finds lost  a row is marked whatever the newest epoch is
  *   MUTANT_MARK_BEFORE_PUBLISH   finds lost  the gateway marks, then publishes
  *   MUTANT_REPUBLISHED_FIRST     finds lost  the epoch counts as republished, then rows are made unpublished again
- *   MUTANT_NOT_REPUBLISHED       finds lost  a new Redis is not told of what was published before
+ *   MUTANT_NOT_REPUBLISHED       finds lost  what was published before is not republished to a new Redis
  *   MUTANT_MARK_UNLOCKED         finds lost  an opening does not wait for a MARK, which commits after the republishing
  */
 #define LOSSES 2

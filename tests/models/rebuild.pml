@@ -2,16 +2,19 @@
  *
  * Stands for core/domain/timeline/list.h ("Rebuild" and "Invalidation") and core/event/tokens.h.
  *
- * Lemma: a list whose head is a floor holds every entry that is due: those of the authors whom the viewer follows by what was
- * acknowledged last, once their fan-out is done. No page shows an author whose removal was acknowledged before the look.
- * Why: a claim before the DEL dies by the DEL; behind it, commit < DEL < claim < relations are loaded < entries are read.
+ * Lemma: a list whose head is a floor holds every entry that is due: those of the authors that the viewer follows
+ * according to the last acknowledged change, once their fan-out is done. No page shows an author whose removal was
+ * acknowledged before the look.
+ * Why: a claim before the DEL is removed by the DEL; after it, commit < DEL < claim < relations are loaded < entries
+ * are read.
  *
- * Abstractions: one viewer; one author, who is followed and unfollowed; one post, committed at any time (in a list without
- * order one post tells nothing of another; order and floors are the model "floors"). A building mark may be taken for stale at
- * any time, a FILL may be executed at any time after its claim, a delivery be repeated and a list be lost or trimmed at any
- * time: so there are no clocks, and a process that dies is one that takes no further step. A change whose process died after
- * the commit is announced by the relay: the same steps, later.
- * Cannot see: deletion of posts, epochs, the first look that a gateway keeps (gateway/home/tail.h), more than one viewer's keys.
+ * Abstractions: one viewer; one author, who is followed and unfollowed; one post, committed at any time (in a list
+ * without order one post says nothing about another; order and floors are the model "floors"). A building mark may be
+ * taken for stale at any time, a FILL may be executed at any time after its claim, a delivery be repeated and a list
+ * be lost or trimmed at any time: so there are no clocks, and a process that dies is one that takes no further step.
+ * A change whose process died after the commit is announced by the relay: the same steps, later.
+ * Cannot see: deletion of posts, epochs, the first look that a gateway keeps (gateway/home/tail.h), more than one
+ * viewer's keys.
  *
  * Mutants:
  *   MUTANT_RELATIONS_BEFORE_CLAIM  finds gap    the rebuild uses the relations of the look, older than its claim
@@ -30,7 +33,7 @@ byte nonce;
 bool listed;
 byte token;
 bool fanned, delivered;   /* the post's fan-out is done; it went to the viewer */
-bool acknowledged = true; /* no change is under way */
+bool acknowledged = true; /* no change is in progress */
 bool due[2], banned[2];   /* what the page of a reader must show, must not show, if no change begins meanwhile */
 bool gap, shown;
 
@@ -136,6 +139,6 @@ active proctype environment() {
     :: d_step { head != MISSING -> delete_list() } /* expiry, eviction */
     :: d_step { head != MISSING -> head = TRIMMED; nonce = 0 }
     :: d_step { head != MISSING && listed -> head = TRIMMED; nonce = 0; listed = false }
-    :: d_step { delivered -> deliver() } /* once more, by another worker or late */
+    :: d_step { delivered -> deliver() } /* again, by another worker or late */
     od
 }

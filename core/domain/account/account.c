@@ -1,7 +1,7 @@
 /* Accounts and profiles; sessions are in session.c.
  *
- * Hashing a password takes tens of milliseconds of CPU on purpose, so it runs on the thread pool, a few at a
- * time (thread pool size), with everybody else waiting in fiber_offload's bounded queue.
+ * Hashing a password takes tens of milliseconds of CPU on purpose. So it runs on the thread pool, as many at a time
+ * as the pool has threads; other calls wait in fiber_offload's bounded queue.
  */
 #include "core/domain/account/account.h"
 
@@ -163,7 +163,7 @@ static int insert_account(struct fiber *self, struct domain *d, const struct acc
     return 0;
 }
 
-/* The handle is there already: the same registration again (same key, same password), or somebody else's. */
+/* The handle exists: it is the same registration again (same key, same password), or another account's. */
 static int registered_before(struct fiber *self, struct domain *d, const struct account_registration *in,
                              struct account *out, struct fault *fault) {
     struct registered found;
@@ -207,7 +207,7 @@ int account_login(struct fiber *self, struct domain *d, struct str handle, struc
     if (found.there) {
         e = verify_password(self, password, found.password_hash, &ok, fault);
     } else {
-        /* As much work as a real check, so that time does not tell which handles exist. */
+        /* As much work as a real check, so that the time does not reveal which handles exist. */
         char *unused;
         e = hash_password(self, d, password, &unused, fault);
     }
@@ -238,7 +238,7 @@ int account_change_password(struct fiber *self, struct domain *d, int64_t accoun
     bool ok, already = false;
     char *hash;
     e = verify_password(self, current, old, &ok, fault);
-    /* A retry of a change that was made finds the new password in place. */
+    /* A retry of a change that has been made finds the new password in place. */
     if (e == 0 && !ok) e = verify_password(self, wanted, old, &already, fault);
     if (e != 0) return e;
     if (!ok && !already)

@@ -20,7 +20,7 @@ struct session {
 
 struct new_session {
     struct session session;
-    struct str token; /* to the client, once; only its hash is stored */
+    struct str token; /* given to the client, once; only its hash is stored */
 };
 
 /* May nobody have this handle (in its normal form)? */
@@ -38,10 +38,10 @@ int account_register(struct fiber *self, struct domain *d, const struct account_
 int account_login(struct fiber *self, struct domain *d, struct str handle, struct str password,
                   struct str user_agent, struct account *out, struct new_session *session,
                   struct fault *fault);
-/* Ends the other sessions; their ids are in *revoked (arena). */
+/* Ends all sessions of the account but session_id. */
 int account_change_password(struct fiber *self, struct domain *d, int64_t account_id, int64_t session_id,
                             struct str current, struct str wanted, struct fault *fault);
-/* NOT_FOUND (account_id; for the other handle). */
+/* NOT_FOUND (account_id; for the second function, handle). */
 int account_get(struct fiber *self, struct domain *d, int64_t id, struct account *out, struct fault *fault);
 int account_get_by_handle(struct fiber *self, struct domain *d, struct str handle, struct account *out,
                           struct fault *fault);
@@ -49,23 +49,23 @@ int account_get_by_handle(struct fiber *self, struct domain *d, struct str handl
 int account_update_profile(struct fiber *self, struct domain *d, int64_t id, struct str display_name,
                            struct str bio, struct account *out, struct fault *fault);
 
-/* May it make datasets by queries? For the operator: nobody is asked. */
+/* Sets whether the account may make datasets by queries. For the operator: no permission is checked. */
 int account_set_analyst(struct fiber *self, struct domain *d, int64_t id, bool analyst, struct fault *fault);
-/* PERMISSION_DENIED when it may not. */
+/* PERMISSION_DENIED when the account may not make datasets by queries. */
 int account_require_analyst(struct fiber *self, struct domain *d, int64_t id, struct fault *fault);
 
 struct account_summary {
     int64_t id;
     struct str handle, display_name;
 };
-/* Those that exist, in no order. */
+/* Loads those accounts that exist, in no order. */
 int account_summaries(struct fiber *self, struct domain *d, const int64_t *ids, size_t n,
                       struct account_summary **out, size_t *n_out, struct fault *fault);
 
-/* Who owns this token? UNAUTHENTICATED when unknown, expired or revoked. */
+/* Finds the session of this token. UNAUTHENTICATED when it is unknown, expired or revoked. */
 int session_authenticate(struct fiber *self, struct domain *d, struct str token, struct session *out,
                          struct fault *fault);
-/* Which of these sessions are valid still: ascending, malloc'ed. */
+/* Which of these sessions are still valid: sorted, malloc'ed. */
 int session_filter_valid(struct fiber *self, struct domain *d, const int64_t *ids, size_t n,
                          struct ids *valid, struct fault *fault);
 /* Newest first, id < before. */

@@ -7,7 +7,7 @@
 /* A new session with a new token. */
 int session_open(struct fiber *self, struct domain *d, int64_t account_id, struct str user_agent,
                  struct new_session *out, struct fault *fault);
-/* Ends all sessions of the account but one, and tells everybody. */
+/* Ends all sessions of the account but `keep`, and publishes SessionsRevoked. */
 int session_revoke_others(struct fiber *self, struct domain *d, int64_t account_id, int64_t keep,
                           struct fault *fault);
 

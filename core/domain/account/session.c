@@ -1,7 +1,7 @@
 /* Sessions: opaque tokens, stored as hashes.
  *
- * Revoking deletes rows and publishes SessionsRevoked with the outbox row, so that gateways drop what they
- * have cached (within their hub's freshness, as for deleted posts). Acknowledged when published.
+ * Revoking deletes rows and publishes SessionsRevoked with the outbox row, so that gateways discard what they have
+ * cached (within their hub's freshness, as for deleted posts). Acknowledged when published.
  */
 #include "core/base/clock.h"
 #include "core/domain/account/account_internal.h"
@@ -12,12 +12,12 @@
 #define USER_AGENT_MAX 200
 #define MS_PER_DAY INT64_C(86400000)
 
-/* At most so many bytes, ending at a character. */
-static struct str shortened(struct str s, size_t most) {
+/* The first bytes of s, at most this many, ending at a character. */
+static struct str shortened(struct str s, size_t max) {
     if (!str_is_utf8(s)) return (struct str){"", 0};
-    if (s.len <= most) return s;
-    while (most > 0 && ((unsigned char)s.ptr[most] & 0xC0) == 0x80) most--;
-    return (struct str){s.ptr, most};
+    if (s.len <= max) return s;
+    while (max > 0 && ((unsigned char)s.ptr[max] & 0xC0) == 0x80) max--;
+    return (struct str){s.ptr, max};
 }
 
 int session_open(struct fiber *self, struct domain *d, int64_t account_id, struct str user_agent,
@@ -102,7 +102,7 @@ static int revoke_all(struct fiber *self, struct domain *d, int64_t account_id, 
     if (pg_only_bool(r))
         return fault_field(fault, ERR_NOT_FOUND, "session_id",
                            "there is no session of this account with this session_id");
-    /* Also when nothing was left to delete: an earlier call may have failed after its commit. */
+    /* Also when there was nothing to delete: an earlier call may have failed after its commit. */
     if (outbox_publish_heard(self, d, &record) == 0) return 0;
     return fault_set(fault, ERR_UNAVAILABLE,
                      "the sessions are ended but this is not yet known everywhere: try again");

@@ -3,12 +3,12 @@
  * Each write, on the happy path:
  *   1. One transaction: an advisory lock on the pair (so that a follow and a block of the same two never
  *      overlap), then one statement that checks, changes, moves the follower version and writes the outbox row.
- *   2. The tokens of everybody whose view changed move; timelines whose sources grew are deleted (tokens.h).
- *   3. The event is published: only now, so that an event which its writer published says that 2 is done.
+ *   2. The tokens of all accounts whose view changed move; timelines whose sources grew are deleted (tokens.h).
+ *   3. The event is published: only now, so that an event which its writer published proves that 2 is done.
  *   4. The answer.
- * A crash between 1 and 3, or a Redis that is away in 2, leaves the event to the relay, whose events are marked, and
- * a worker does 2 for it (workers/timeline/fanout.c). A change that was already so does 2 again as well: that is what makes a
- * retry after UNAVAILABLE mean something.
+ * Failures: a crash between 1 and 3, or an unreachable Redis in 2, leaves the event to the relay. The relay marks its
+ * events, and for these a worker does 2 (workers/timeline/fanout.c). A call that changes nothing, because the change
+ * has been made, does 2 again as well: so a retry after UNAVAILABLE makes the change visible.
  */
 #include "core/domain/graph/graph.h"
 
@@ -115,8 +115,7 @@ static void base_args(struct fiber *self, struct pg_args *args, const struct cha
     pg_args_add(args, pg_i64(c->actor), pg_i64(c->target), OUTBOX_ROW(r));
 }
 
-/* A change of one row that only the actor's view depends on. rebuild: 1 when more may be shown after it, else
- * 0. */
+/* A change of one row that affects only the actor's view. rebuild: 1 when more may be shown after it, else 0. */
 static int simple_change(struct fiber *self, struct domain *d, struct change *c, const struct pg_stmt *stmt,
                          enum seen_by whose, size_t rebuild, struct fault *fault) {
     int64_t event_id;

@@ -1,13 +1,12 @@
-/* Follows, blocks and mutes. Each write is idempotent, and is acknowledged only when the tokens of the
- * accounts whose view it changes have moved (P3): ERR_UNAVAILABLE means "committed, but try again to be sure
- * it is seen". */
+/* Follows, blocks and mutes. Each write is idempotent, and is acknowledged only when the tokens of the accounts whose
+ * view it changes have moved (P3). ERR_UNAVAILABLE means: committed, but not yet visible everywhere; try again. */
 #ifndef ROOKERY_CORE_DOMAIN_GRAPH_GRAPH_H
 #define ROOKERY_CORE_DOMAIN_GRAPH_GRAPH_H
 
 #include "core/domain/account/account.h"
 
-/* INVALID_ARGUMENT for oneself, NOT_FOUND for no such account; follow also PERMISSION_DENIED when blocked
- * either way and FAILED_PRECONDITION above MAX_FOLLOWING. */
+/* INVALID_ARGUMENT when target is the actor, NOT_FOUND when it does not exist; follow also PERMISSION_DENIED when
+ * either has blocked the other and FAILED_PRECONDITION above MAX_FOLLOWING. */
 int graph_follow(struct fiber *self, struct domain *d, int64_t actor, int64_t target, struct fault *fault);
 int graph_unfollow(struct fiber *self, struct domain *d, int64_t actor, int64_t target, struct fault *fault);
 int graph_block(struct fiber *self, struct domain *d, int64_t actor, int64_t target, struct fault *fault);
@@ -20,7 +19,8 @@ struct graph_edge {
     struct account_summary account;
     int64_t id; /* of the follow: the list's order, newest first */
 };
-/* Edges with id < before. Accounts that viewer may not see (blocked) are left out; pages are filled. */
+/* Edges with id < before. Accounts that the viewer may not see (blocked) are left out; a page is full nevertheless,
+ * as long as there are more. */
 int graph_list(struct fiber *self, struct domain *d, enum graph_list which, int64_t account_id,
                int64_t viewer_id, int64_t before, int limit, struct graph_edge **out, size_t *n,
                struct fault *fault);

@@ -1,5 +1,6 @@
 -- name: graph_lock_follower
--- MAX_FOLLOWING is counted under it, by one follow of the account at a time. After the pair's, by those who need both.
+-- MAX_FOLLOWING is counted under it, by one follow of the account at a time. A transaction that needs both takes the
+-- pair's lock first.
 SELECT pg_advisory_xact_lock(hashtextextended('follows of ' || $1::bigint, 0));
 
 -- name: graph_lock_pair

@@ -5,7 +5,7 @@
 #include "core/base/map.h"
 #include "core/domain/domain.h"
 
-/* All ascending, without duplicates. Memory is malloc'ed and owned by the struct. */
+/* All sorted, unique. Memory is malloc'ed and owned by the struct. */
 struct relations {
     int64_t viewer_id;
     struct ids followed; /* at most MAX_FOLLOWING */
@@ -13,7 +13,8 @@ struct relations {
     struct ids muted;
 };
 
-/* The most accounts one may follow: it bounds what a gateway loads for a viewer and the cost of a rebuild. */
+/* Maximum accounts that an account may follow: it bounds what a gateway loads for a viewer and the cost of a
+ * rebuild. */
 #define MAX_FOLLOWING 10000
 
 int relations_load(struct fiber *self, struct domain *d, int64_t viewer_id, struct relations *out,
@@ -21,13 +22,13 @@ int relations_load(struct fiber *self, struct domain *d, int64_t viewer_id, stru
 void relations_free(struct relations *r);
 void relations_copy(struct relations *to, const struct relations *from); /* to is uninitialised memory */
 
-/* What of an entry the rules look at. For a repost, original_author_id is the author of what it points at. */
+/* The parts of an entry that the rules use. For a repost, original_author_id is the author of the reposted post. */
 struct entry {
     int64_t id;
     int64_t author_id;
-    int64_t reply_to_account_id; /* 0: no reply */
-    int64_t repost_of_id;        /* 0: no repost */
-    int64_t original_author_id;  /* 0: no repost */
+    int64_t reply_to_account_id; /* 0: not a reply */
+    int64_t repost_of_id;        /* 0: not a repost */
+    int64_t original_author_id;  /* 0: not a repost */
 };
 
 /* The rule of the home timeline (its only definition in C; the SQL definition that audit compares with is in
@@ -37,7 +38,7 @@ struct entry {
  *     blocked or muted;
  *   - a repost: the original's author is not blocked or muted. */
 bool relations_shows_at_home(const struct relations *r, const struct entry *e);
-/* May the viewer see a post of this author at all? (Not when either blocked the other.) */
+/* Whether the viewer may see posts of this author at all: not when either has blocked the other. */
 bool relations_may_see(const struct relations *r, int64_t author_id);
 
 #endif

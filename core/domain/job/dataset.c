@@ -2,16 +2,16 @@
  *
  * An upload:
  *   1. dataset_create makes the row (filling), within the account's quotas; the same key again finds it.
- *   2. dataset_append adds chunks; each moves received_bytes from where the caller believes it to be, in the same
+ *   2. dataset_append adds chunks. Each moves received_bytes on from the offset that the caller gives, in the same
  *      statement, so two callers cannot both write at one place.
- *   3. The gateway has compared the checksum; dataset_complete makes the dataset visible and puts its description
- *      on the job streams.
- * A query: 1 puts its execution on the job streams; the worker appends and completes.
+ *   3. The gateway has compared the checksum; dataset_complete makes the dataset visible and publishes the step that
+ *      describes it.
+ * A query: 1 publishes the step that executes it; the worker appends and completes.
  * Failures:
- *   - the connection is cut in 2: what is stored stays; the same key goes on behind it. After a day without being
- *     completed, an upload is dropped when its owner creates the next dataset.
- *   - the outcome of 3 is unknown: the client's retry finds the upload complete, or all bytes there.
- *   - Redis is away in 3: the relay puts the description on the stream.
+ *   - the connection is cut in 2: the stored chunks stay, and an upload with the same key continues behind them. An
+ *     upload that is not completed within a day is dropped when its owner creates the next dataset.
+ *   - the outcome of 3 is unknown: the client's retry finds the upload complete, or all its bytes stored.
+ *   - Redis is unreachable in 3: the relay publishes the step.
  */
 #include "core/domain/job/dataset.h"
 
@@ -65,7 +65,7 @@ static int check_delimiter(const char *delimiter, struct fault *fault) {
     bool fits = delimiter[1] == '\0' && c < 0x80 && c != '"' && c != '\r' && c != '\n';
     if (fits) return 0;
     return fault_field(fault, ERR_INVALID_ARGUMENT, "dialect.delimiter",
-                       "dialect.delimiter must be one ASCII character that is no quote and no line end");
+                       "dialect.delimiter must be one ASCII character that is not a quote or a line end");
 }
 
 static int check_dialect(const Rookery__V1__CsvDialect *dialect, struct fault *fault) {
@@ -79,13 +79,13 @@ static int check_dialect(const Rookery__V1__CsvDialect *dialect, struct fault *f
 }
 
 static int check_upload(const struct domain *d, const struct dataset_draft *draft, struct fault *fault) {
-    int64_t most = d->config->dataset_bytes;
+    int64_t max = d->config->dataset_bytes;
     if (draft->size_bytes <= 0)
         return fault_field(fault, ERR_INVALID_ARGUMENT, "header.size_bytes",
                            "header.size_bytes must be the content's size, at least 1");
-    if (draft->size_bytes > most)
+    if (draft->size_bytes > max)
         return fault_field(fault, ERR_RESOURCE_EXHAUSTED, "header.size_bytes",
-                           "a dataset may have at most %lld bytes here, not %lld", (long long)most,
+                           "a dataset may have at most %lld bytes here, not %lld", (long long)max,
                            (long long)draft->size_bytes);
     return 0;
 }
@@ -141,7 +141,7 @@ static struct event_record first_step(struct arena *a, const struct domain *d, i
     return job_message_encode(a, &m, d->config->partitions);
 }
 
-/* *inserted: else there is one with this key now. */
+/* *inserted: if false, a dataset with this key exists by now. */
 static int insert(struct fiber *self, struct domain *d, const struct dataset_draft *draft, int64_t id,
                   const struct event_record *step, bool *inserted, struct fault *fault) {
     struct arena *a = fiber_arena(self);
@@ -179,7 +179,7 @@ static bool same_content(const struct dataset_draft *draft, const struct dataset
             row->size_bytes == draft->size_bytes);
 }
 
-/* With the key, or new. */
+/* The dataset with the key, or a new one. */
 static int find_or_insert(struct fiber *self, struct domain *d, const struct dataset_draft *draft,
                           struct dataset_record *out, struct fault *fault) {
     struct event_record step;
@@ -228,7 +228,7 @@ int dataset_append(struct fiber *self, struct domain *d, int64_t id, int64_t att
                    pg_i32((int32_t)(offset / (int64_t)DATASET_CHUNK_BYTES)), pg_bytes(bytes),
                    pg_bytes(hash_state), pg_i64(attempt));
     if (e == 0 && pg_affected(r) == 0)
-        e = fault_set(fault, ERR_ABORTED, "another call goes on with this upload, or has dropped it");
+        e = fault_set(fault, ERR_ABORTED, "another call has continued this upload, or has dropped it");
     return e;
 }
 
@@ -288,7 +288,7 @@ int dataset_shares(struct fiber *self, struct domain *d, int64_t id, int64_t **o
     return e;
 }
 
-/* Somebody else's is as good as none. */
+/* Another account's dataset counts as unknown. */
 static int own(struct fiber *self, struct domain *d, int64_t owner_id, int64_t id, struct fault *fault) {
     struct dataset_record row;
     int e = dataset_get(self, d, owner_id, id, &row, fault);

@@ -5,8 +5,8 @@ FROM datasets
 WHERE owner_id = $1 AND idempotency_key = $2;
 
 -- name: dataset_lock_owner
--- The account's row is locked first, and only then are its datasets counted: two creations at once cannot pass the limit
--- together.
+-- The account's row is locked first, and only then are its datasets counted: so two concurrent creations cannot
+-- exceed the limit.
 SELECT id
 FROM accounts
 WHERE id = $1

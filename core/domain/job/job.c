@@ -93,7 +93,7 @@ static int find_by_key(struct fiber *self, struct domain *d, const struct draft 
     return 0;
 }
 
-/* *inserted: else there is one with this key now. */
+/* *inserted: if false, a job with this key exists by now. */
 static int insert(struct fiber *self, struct domain *d, const struct draft *draft, bool *inserted,
                   struct fault *fault) {
     struct arena *a = fiber_arena(self);

@@ -18,7 +18,7 @@ ORDER BY id DESC
 LIMIT $3;
 
 -- name: job_result read_only
--- A job's whole table is the result of no task: of task -1.
+-- A job's whole table belongs to no task: it is stored as the result of task -1.
 SELECT bytes
 FROM job_results
 WHERE job_id = $1 AND task = -1 AND seq = $2;

@@ -1,4 +1,4 @@
-/* Checking what a job asks for. Each check names the field it is about and gives 0 or INVALID_ARGUMENT. */
+/* Checks of a job's spec. Each returns 0, or INVALID_ARGUMENT that names the field. */
 #include "core/domain/job/spec.h"
 
 #include <stdio.h>
@@ -30,7 +30,7 @@ static int wrong(const struct check *c, const char *field, const char *name, con
 
 static int check_column(const struct check *c, const char *field, const char *name) {
     if (name[0] == '\0') return wrong(c, field, name, "must name a column of the dataset");
-    if (!find(c, name)) return wrong(c, field, name, "is no column of the dataset");
+    if (!find(c, name)) return wrong(c, field, name, "is not a column of the dataset");
     return 0;
 }
 
@@ -50,9 +50,8 @@ static int check_distinct(const struct check *c, const char *field, char *const 
     return 0;
 }
 
-static int check_columns(const struct check *c, const char *field, char *const *names, size_t n,
-                         size_t most) {
-    if (n > most) return wrong(c, field, names[most], "is one too many");
+static int check_columns(const struct check *c, const char *field, char *const *names, size_t n, size_t max) {
+    if (n > max) return wrong(c, field, names[max], "is one too many");
     int e = check_distinct(c, field, names, n);
     for (size_t i = 0; e == 0 && i < n; i++) e = check_column(c, field, names[i]);
     return e;

@@ -1,16 +1,17 @@
-/* Telling of a new entry, after its commit (P6: its author sees it at once, through every gateway).
+/* Announces a new entry, after its commit (P6: its author sees it immediately, through every gateway).
  *
  * Happy path: in one round trip, the entry is appended to its author's own home timeline, and its event is published.
- * Meanwhile SQL is asked which epoch is the newest: if it is the one that was published in, and everybody knows it, the
- * entry is acknowledged (epoch.h: lists of a later epoch are built with it).
+ * Meanwhile SQL is asked which epoch is the newest. If it is the epoch in which the event was published, and every
+ * process knows it, the entry is acknowledged (epoch.h: lists of a later epoch are built with it).
  * Failures:
- *   - Redis is not reached, or another one is in use by now. The event is the relay's to publish (which appends to
- *     the author's timeline as well), and the acknowledgement waits until it has, since other gateways may have a
- *     Redis: SQL knows, by the outbox row. If the newest epoch was abandoned (epoch.h), nobody has a Redis, and every
- *     gateway reads from SQL, where the entry is; then, and as soon as the event is published, it is acknowledged.
- *   - the newest epoch is so young that somebody may read in the one before: the acknowledgement waits (2 s at most).
- *   - neither comes to pass within ANNOUNCE_LIMIT_MS: UNAVAILABLE. The entry is there all the same, and a retry under
- *     the same key finds it.
+ *   - Redis is not reached, or another one is in use by now. Then the relay publishes the event (which appends to the
+ *     author's timeline as well), and the acknowledgement waits for that, since other gateways may have a Redis: the
+ *     outbox row in SQL shows it. If the newest epoch was abandoned (epoch.h), no process has a Redis, and every
+ *     gateway reads from SQL, where the entry is. The entry is acknowledged in that case too.
+ *   - the newest epoch is so young that some process may read in the one before: the acknowledgement waits (2 s at
+ *     most).
+ *   - neither happens within ANNOUNCE_LIMIT_MS: UNAVAILABLE. The entry exists nevertheless, and a retry with the same
+ *     key finds it.
  */
 #include "core/base/clock.h"
 #include "core/domain/post/announce.sql.h"

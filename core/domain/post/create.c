@@ -5,10 +5,13 @@
  *      (pg_batcher).
  *   3. The event is published and the entry put on the author's own home timeline (P6; announce.c).
  *   4. The answer.
- * Failures: 2 refuses nothing (conflicts are answers, not errors), so neighbours never suffer. The same
- * idempotency key gives the post that has it. Its outcome unknown (connection lost): an error; the client's
- * retry with the same key finds out, and puts the entry on the author's timeline, since the gateway that wrote it may
- * not have come to that. 3 cannot be done: an error, and the retry finds the post.
+ * Failures:
+ *   - 2 refuses no row (conflicts are answers, not errors), so rows of other callers never fail because of one. An
+ *     idempotency key that has been used gives the post that has it.
+ *   - the outcome of 2 is unknown (connection lost): an error. The client's retry with the same key finds the post,
+ *     if it exists, and puts the entry on the author's timeline, since the gateway that wrote it may not have done
+ *     so.
+ *   - 3 cannot be done: an error, and the retry finds the post.
  */
 #include "core/domain/post/create.sql.h"
 #include "core/domain/post/post_internal.h"
@@ -112,7 +115,7 @@ static void set_event(struct arena *a, struct create_row *row, const struct post
 
 /* ---- the whole ----------------------------------------------------------------------------------------- */
 
-/* The post that has the key, if there is one: *found, and then it is the answer, unless it was another post or was
+/* Finds the post that has the key, if there is one (*found). It is the answer, unless its text was another or it was
  * deleted. */
 static int find_by_key(struct fiber *self, struct domain *d, const struct create_row *row, bool *found,
                        struct post *out, struct fault *fault) {
@@ -136,7 +139,7 @@ static int find_by_key(struct fiber *self, struct domain *d, const struct create
     return e != 0 ? e : post_load_one(self, d, id, out, fault);
 }
 
-/* The key was there when the row was to be inserted. */
+/* The key existed when the row was to be inserted. */
 static int answer_again(struct fiber *self, struct domain *d, const struct create_row *row, struct post *out,
                         struct fault *fault) {
     bool found;
@@ -144,8 +147,8 @@ static int answer_again(struct fiber *self, struct domain *d, const struct creat
     return e == 0 && !found ? (int)fault_set(fault, ERR_ABORTED, "try again") : e;
 }
 
-/* A reply to what is not there any more, or may not be replied to any more: but a retry of one that was made before that
- * gets the same answer as then. why: what the parent's absence means, in *fault. */
+/* A reply to a post that no longer exists, or may no longer be replied to. A retry of a reply that was made before
+ * that gets the same answer as then. why: the error for the missing parent, in *fault. */
 static int without_parent(struct fiber *self, struct domain *d, const struct create_row *row, int why,
                           struct post *out, struct fault *fault) {
     bool found = false;

@@ -1,5 +1,5 @@
 -- name: post_create
--- Rows without a key meet no conflict: they are spared what ON CONFLICT costs each row.
+-- Rows without a key meet no conflict, and avoid the cost of ON CONFLICT.
 WITH input AS (
     SELECT *
     FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[],

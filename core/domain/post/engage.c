@@ -1,9 +1,9 @@
 /* Likes and reposts.
  *
- * A like: one statement inserts it, if the post may be seen, with its outbox row; the event is published
- * (counts); the liker's likes token moves, so that every gateway shows it as liked from the next read on
- * (P6). A repost is an entry of its own and takes the same road as a post: the fan-out delivers it. Each is
- * idempotent: when it is already so, nothing is written or published, only the token moves again.
+ * A like: one statement inserts it, if the post may be seen, with its outbox row; the event is published (counts);
+ * the liker's likes token moves, so that every gateway shows it as liked from the next read on (P6). A repost is an
+ * entry of its own and travels like a post: the fan-out delivers it. Each is idempotent: a call that changes nothing
+ * writes and publishes nothing, and only moves the token again.
  */
 #include <string.h>
 
@@ -148,7 +148,7 @@ int post_unrepost(struct fiber *self, struct domain *d, int64_t actor, int64_t p
     return e != 0 ? e : post_move_engagement_token(self, d, actor, fault);
 }
 
-/* ---- who liked, who reposted --------------------------------------------------------------------------- */
+/* ---- accounts that liked or reposted ------------------------------------------------------------------- */
 
 /* Rows of an account and an id. */
 static void read_actors(const struct pg_result *r, struct arena *a, struct post_actor **out, size_t *n) {
@@ -180,7 +180,7 @@ int post_actors(struct fiber *self, struct domain *d, enum post_list which, int6
 
 /* ---- the viewer's own ---------------------------------------------------------------------------------- */
 
-/* Enough for everything a home timeline can show to somebody who likes most of it. */
+/* Enough for all that a home timeline can show to a viewer who likes most of it. */
 #define ENGAGEMENTS_KEPT 2000
 
 /* A list that is full says nothing below its lowest id. */

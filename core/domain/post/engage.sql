@@ -1,5 +1,5 @@
 -- name: post_like
--- $1 actor, $2 post. No row: there is no such post.
+-- $1 actor, $2 post. No row: the post does not exist.
 WITH post AS (
     SELECT id, author_id FROM posts WHERE id = $2 AND NOT deleted AND repost_of_id IS NULL
 ), blocked AS (
@@ -20,7 +20,7 @@ SELECT EXISTS (SELECT FROM blocked), EXISTS (SELECT FROM ins)
 FROM post;
 
 -- name: post_unlike
--- Taking back is always allowed, whatever has become of the post or the relation.
+-- Removing a like is always allowed, whatever the state of the post or the relation.
 WITH del AS (
     DELETE FROM likes WHERE post_id = $2 AND account_id = $1
     RETURNING 1
@@ -67,7 +67,7 @@ WITH gone AS (
 SELECT EXISTS (SELECT FROM gone);
 
 -- name: post_find_last_repost read_only
--- The repost that stands, or the last that was taken back.
+-- The repost, or the last one that was removed.
 SELECT id, gone
 FROM (
     (SELECT id, false AS gone FROM posts WHERE author_id = $1 AND repost_of_id = $2 AND NOT deleted)

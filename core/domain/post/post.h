@@ -5,7 +5,7 @@
 #include "core/domain/graph/relations.h"
 
 struct post {
-    struct entry entry; /* id, author, what it replies to or reposts */
+    struct entry entry; /* id, author, target of a reply or repost */
     struct str text;    /* "" for a repost */
     int64_t reply_to_id, thread_id;
     int64_t edited_ms; /* 0: never */
@@ -33,7 +33,7 @@ int post_edit(struct fiber *self, struct domain *d, int64_t actor, int64_t post_
               struct post *out, struct fault *fault);
 int post_delete(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct fault *fault);
 
-/* Those that exist, in no order; deleted ones come with deleted set. In the fiber's arena. */
+/* Loads those posts that exist, in no order; deleted ones have `deleted` set. In the fiber's arena. */
 int post_load(struct fiber *self, struct domain *d, const int64_t *ids, size_t n, struct post **out,
               size_t *n_out, struct fault *fault);
 
@@ -69,7 +69,7 @@ int post_like(struct fiber *self, struct domain *d, int64_t actor, int64_t post_
 int post_unlike(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct fault *fault);
 int post_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, bool author_pulled,
                 int64_t *repost_id, struct fault *fault);
-/* *repost_id: the entry that is gone, or 0 when there was none. */
+/* *repost_id: the deleted entry, or 0 when there was none. */
 int post_unrepost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, int64_t *repost_id,
                   struct fault *fault);
 
@@ -88,7 +88,7 @@ int post_actors(struct fiber *self, struct domain *d, enum post_list which, int6
                 int64_t viewer_id, int64_t before, int limit, struct post_actor **out, size_t *n,
                 struct fault *fault);
 
-/* Who reposted a post, by the reposts' ids, oldest first, id > after: everybody, whoever looks. */
+/* All accounts that reposted a post, whatever a viewer may see, by the reposts' ids, oldest first, id > after. */
 int post_reposts(struct fiber *self, struct domain *d, int64_t post_id, int64_t after, int limit,
                  struct post_actor **out, size_t *n, struct fault *fault);
 
@@ -122,7 +122,7 @@ int post_engaged_in(struct fiber *self, struct domain *d, int64_t viewer_id, con
 void engaged_init(struct ids of[static ENGAGEMENT_KINDS]);
 void engaged_free(struct ids of[static ENGAGEMENT_KINDS]);
 
-/* How posts of several calls are created in one statement: the kind of domain.create_posts. */
+/* Creates posts of several calls in one statement: the kind of domain.create_posts. */
 extern const struct pg_batch_kind POST_CREATE_BATCH;
 
 #endif

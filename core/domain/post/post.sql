@@ -16,7 +16,7 @@ ORDER BY id
 LIMIT $3;
 
 -- name: post_ancestors read_only
--- Goes up until the start or a deleted post's parent; a deleted one in between is left out, not the end.
+-- Goes up to the start of the thread. A deleted post on the way is left out, and does not end it.
 WITH RECURSIVE up AS (
     SELECT reply_to_id AS id, 1 AS depth FROM posts WHERE id = $1
     UNION ALL

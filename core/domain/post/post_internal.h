@@ -16,17 +16,18 @@ int post_list_places(struct fiber *self, struct domain *d, const struct pg_stmt 
 /* Tags as the statements take them: separated by blanks (a tag has none). */
 struct str post_join_tags(struct arena *a, char *const *tags, size_t n);
 
-/* A post that is there: not deleted, no repost. NOT_FOUND about "post_id". */
+/* Loads a post that is neither deleted nor a repost. NOT_FOUND about "post_id". */
 int post_load_one(struct fiber *self, struct domain *d, int64_t id, struct post *out, struct fault *fault);
 
-/* P3: others must have heard before it is acknowledged. When nothing changed, an earlier call may have failed after its
- * commit: so it is told again, marked as a repetition. UNAVAILABLE when Redis did not take it. */
+/* Publishes an event that gateways must have before the change is acknowledged (P3). When nothing changed, an earlier
+ * call may have failed after its commit; so the event is published again, marked as a repetition. UNAVAILABLE when
+ * Redis did not take it. */
 int post_publish_or_fail(struct fiber *self, struct domain *d, Event *event, bool changed,
                          struct fault *fault);
 
-/* Publishes the event of a new entry and puts the entry on its author's own home timeline (P6). 0 when every gateway shows it
- * to its author; UNAVAILABLE, with a sentence, when that is not sure in time. event NULL: for an entry that an earlier call has
- * committed, which may have died before it announced it; the relay sees to the event. */
+/* Publishes the event of a new entry and puts the entry on its author's own home timeline (P6). Returns 0 when every
+ * gateway shows it to its author; UNAVAILABLE, with a sentence, when that is not certain in time. event is NULL for
+ * an entry that an earlier call has committed, maybe without announcing it; then the relay publishes the event. */
 int post_announce(struct fiber *self, struct domain *d, const struct event_record *event, int64_t author_id,
                   int64_t entry_id, struct fault *fault);
 

@@ -4,8 +4,8 @@
 
 #include <stdlib.h>
 
-/* The first look takes so many entries of each source; every next one takes WIDEN times more of those that
- * need it. */
+/* The first round takes this many entries of each source; every further one takes WIDEN times more of the sources
+ * that need it. */
 #define FIRST_LOOK 8
 #define WIDEN 4
 

@@ -9,7 +9,7 @@
 
 /* ---- parsing ------------------------------------------------------------------------------------------- */
 
-/* One element; the leftmost comes first. False when it is nothing known. */
+/* One element; called for the leftmost first. Returns false when the element is unknown. */
 static bool parse_element(struct timeline_part *part, struct str s, bool first) {
     struct str number = {s.ptr + 1, s.len - 1};
     int64_t value;
@@ -34,8 +34,8 @@ static int descending(const void *a, const void *b) {
     return (x < y) - (x > y);
 }
 
-/* Nearly sorted input is the rule (deliveries come in time order): one backward pass finds out, and sorting
- * is for the rest. */
+/* The input is nearly always sorted, since deliveries come in time order: one backward pass checks that, and only
+ * other input is sorted. */
 static void sort_unique_descending(int64_t *v, size_t *n) {
     for (size_t i = 0; i < *n / 2; i++) {
         int64_t swapped = v[i];
@@ -72,7 +72,8 @@ void timeline_parse(const struct redis_reply *range, size_t asked, bool whole, s
 
 /* ---- rebuilding ---------------------------------------------------------------------------------------- */
 
-/* ARGV: nonce, ms after which another's mark is stale, TTL. Our building mark when the list is now ours to build. */
+/* ARGV: nonce, ms after which another's mark is stale, TTL. Returns our building mark when this call may build the
+ * list. */
 static const struct redis_script CLAIM = {
     .name = "timeline_claim",
     .body = "local time = redis.call('TIME')\n"
@@ -92,8 +93,8 @@ static const struct redis_script CLAIM = {
             "return false\n",
 };
 
-/* ARGV: our building mark, TTL, then what goes in front of the deliveries, from right to left. 1 when the list was ours and
- * is now built. */
+/* ARGV: our building mark, TTL, then the elements in front of the deliveries, from right to left. Returns 1 when the
+ * mark was still there and the list is now built. */
 static const struct redis_script FILL = {
     .name = "timeline_fill",
     .body = "if redis.call('LINDEX', KEYS[1], 0) ~= ARGV[1] then return 0 end\n"
@@ -120,8 +121,8 @@ static struct str decimal(struct arena *a, const char *prefix, int64_t v) {
     return str_from(arena_printf(a, "%s%" PRId64, prefix, v));
 }
 
-/* The entries, newest first, with a floor every so often (the first one soon, so that the next is not pushed soon), and the
- * lowest at the end. */
+/* The entries, newest first, with a floor every so often (the first one soon, so that the next is not pushed soon),
+ * and the lowest at the end. */
 static size_t list_elements(struct arena *a, const struct entry *entries, size_t n, struct str *out) {
     size_t at = 0;
     for (size_t i = 0; i < n; i++) {
@@ -152,7 +153,7 @@ int timeline_rebuild(struct fiber *self, struct domain *d, int64_t epoch, int64_
                                 decimal(a, "", BUILD_STALE_MS), decimal(a, "", d->config->timeline_ttl_s)};
     const struct redis_reply *mark;
     *written = false;
-    /* Redis trouble only means that nothing is kept: the page comes from SQL all the same. */
+    /* A failure of Redis only means that no list is kept: the page comes from SQL anyway. */
     bool claimed =
         redis_eval(self, d->redis, &CLAIM, key, claim, 3, &mark) == 0 && mark->type == REDIS_STRING;
     int e = read_entries(self, d, viewer_id, entries, n, fault);
@@ -162,8 +163,8 @@ int timeline_rebuild(struct fiber *self, struct domain *d, int64_t epoch, int64_
 
 /* ---- floors -------------------------------------------------------------------------------------------- */
 
-/* ARGV: how many ids must stand right of the last floor. Ids are compared as text, since Lua's numbers are too small. 1 when a
- * floor was pushed. */
+/* ARGV: how many ids must stand right of the last floor. Ids are compared as text, since Lua's numbers are too small.
+ * Returns 1 when it pushed a floor. */
 static const struct redis_script PUSH_FLOOR = {
     .name = "timeline_push_floor",
     .body = REDIS_LUA_GREATER

@@ -1,4 +1,4 @@
-/* Setting the flag of pulled authors; what it means is in pull.h. */
+/* Sets the flag of pulled authors; pull.h says what it means. */
 #include "core/domain/timeline/pull.h"
 
 #include "core/domain/timeline/pull.sql.h"

@@ -1,5 +1,5 @@
-/* Home timelines: what they are (home.h, from SQL), the lists in Redis that serve them (list.h), and the authors who are
- * merged by readers because they have too many followers (pull.h). */
+/* Home timelines: what they are (home.h, from SQL), the lists in Redis that serve them (list.h), and the authors
+ * whose entries readers merge because they have too many followers (pull.h). */
 #ifndef ROOKERY_CORE_DOMAIN_TIMELINE_TIMELINE_H
 #define ROOKERY_CORE_DOMAIN_TIMELINE_TIMELINE_H
 

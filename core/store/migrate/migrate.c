@@ -1,4 +1,4 @@
-/* Migrations: apply what is missing, in order; refuse what does not fit.
+/* Migrations: apply the missing ones, in order; refuse a database that does not fit.
  *
  *   1. Connect; take the session's advisory lock, so that one process migrates and the others wait.
  *   2. Make schema_migrations and settings if they are not there.
@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Any number, as long as nothing else in the database uses it: "rookery" in ASCII. */
+/* Any number that nothing else in the database uses: "rookery" in ASCII. */
 #define LOCK_SQL "SELECT pg_advisory_lock(32210646989566585)"
 #define CHECKSUM_HEX (2 * crypto_generichash_BYTES + 1)
 

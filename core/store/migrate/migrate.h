@@ -18,11 +18,11 @@ struct migration {
     const char *sql;
 };
 
-/* Ascending by number; *n entries. */
+/* Sorted by number; *n entries. */
 const struct migration *migrations_all(size_t *n);
 
 /* Applies what is missing, printing a line each to out (may be NULL). 0 when all of this binary's are applied; else
- * nonzero and a sentence in error[size]. Safe to run from many processes at once. partitions is stored at the first run and
+ * nonzero and a sentence in error[size]. Safe to run from many processes concurrently. partitions is stored at the first run and
  * must not change. */
 int migrate_run(const char *database_url, int partitions, FILE *out, char *error, size_t size);
 
@@ -30,7 +30,7 @@ int migrate_run(const char *database_url, int partitions, FILE *out, char *error
  * configured one? A sentence in error[size] when not. */
 bool migrate_check(const char *database_url, int partitions, char *error, size_t size);
 
-/* The same for a table of the caller's (ascending by number): what the two above do with migrations_all. */
+/* The same for the caller's table (sorted by number); the two above use migrations_all. */
 int migrate_run_table(const char *database_url, int partitions, const struct migration *table, size_t n,
                       FILE *out, char *error, size_t size);
 bool migrate_check_table(const char *database_url, int partitions, const struct migration *table, size_t n,

@@ -4,12 +4,12 @@
  *   2. At the end of the turn the flusher forms batches while fewer than max_in_flight are out: it takes up
  *      to max_rows requests, has their parameters built (all those fibers are parked, so their rows are
  *      there), and starts a fiber for the batch.
- *   3. The batch's fiber executes the statement, finds each request's row of the answer by its ordinal, and
- *      wakes them all. It stays until every one has left, since the rows are its arena's.
- *   4. Its answer made room: the flusher runs again if anything is pending.
+ *   3. The batch's fiber executes the statement, finds each request's row of the answer by its ordinal, and wakes
+ *      their fibers. It stays until all of them have left, since the rows are in its arena.
+ *   4. Its answer makes room: the flusher runs again if anything is pending.
  *
  * Failures:
- *   the database refuses the batch    its requests are told to try alone; each does so in its own fiber
+ *   the database refuses the batch    each of its requests is retried alone, in its own fiber
  *   any other error                   goes to every request of the batch
  *   no fiber for the batch            ERR_OVERLOADED to every request of the batch
  *   a fiber is interrupted            pending: its request is unlinked. Sent: it leaves the batch
@@ -21,7 +21,7 @@
 
 #include "core/store/pg/pg_internal.h"
 
-/* As many as the client's own queue of calls: more would only wait to time out. */
+/* As many as the client's own queue of calls holds: more would only wait until they time out. */
 #define PENDING_MAX 4096
 #define DEFAULT_ROWS 256
 #define DEFAULT_IN_FLIGHT 2
@@ -85,7 +85,7 @@ static void wake_all(struct batch *t, enum request_state state) {
     }
 }
 
-/* Finds each request's row: the first column says whose it is. */
+/* Finds each request's row by the ordinal in the first column. */
 static void match_rows(struct batch *t) {
     int rows = pg_rows(t->result);
     for (int at = 0; at < rows; at++) {
@@ -97,7 +97,7 @@ static void match_rows(struct batch *t) {
     }
 }
 
-/* Did the database refuse the statement, so that nothing of it was done? */
+/* Whether the database refused the statement, so that none of it was done. */
 static bool was_refused(int error) {
     return error == ERR_SQL || error == ERR_SQL_CONFLICT || error == ERR_ALREADY_EXISTS ||
            error == ERR_FAILED_PRECONDITION;

@@ -8,7 +8,7 @@
 #include "core/base/server_check.h"
 #include "core/store/pg/check.sql.h"
 
-/* Times on pages and in logs differ by as much; nothing that is promised hangs on it. */
+/* Times on pages and in logs differ by as much; no promise depends on it. */
 #define APART_MS 5000
 
 /* The columns of check.sql. */
@@ -79,22 +79,18 @@ static const struct server_check CHECKS[] = {
      "DATABASE_URL"},
     {LOG_WARN, does_not_wait_for_commits,
      "PostgreSQL's synchronous_commit is off: it is set to on for this program's sessions, since what is "
-     "acknowledged "
-     "must be on disk; set it to on for the role of DATABASE_URL"},
+     "acknowledged must be on disk; set it to on for the role of DATABASE_URL"},
     {LOG_WARN, does_not_sync,
      "PostgreSQL's fsync is off: what was acknowledged survives the death of any process, but not a crash of "
-     "the "
-     "machine; set it to on"},
+     "the machine; set it to on"},
     {LOG_WARN, writes_parts_of_pages,
      "PostgreSQL's full_page_writes is off: what was acknowledged survives the death of any process, but "
-     "maybe not a "
-     "crash of the machine; set it to on"},
+     "maybe not a crash of the machine; set it to on"},
     {LOG_WARN, clocks_differ,
      "the clock of this machine and PostgreSQL's differ by more than 5 s: keep both right (NTP); ids and "
-     "timelines go "
-     "by PostgreSQL's, logs by this one"},
+     "timelines go by PostgreSQL's, logs by this one"},
 };
 
-const char *pg_check(const struct pg_facts *facts, unsigned *said, struct log *log) {
-    return server_check(CHECKS, sizeof CHECKS / sizeof *CHECKS, facts, said, log);
+const char *pg_check(const struct pg_facts *facts, unsigned *logged, struct log *log) {
+    return server_check(CHECKS, sizeof CHECKS / sizeof *CHECKS, facts, logged, log);
 }

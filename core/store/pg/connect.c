@@ -1,17 +1,17 @@
-/* Connections to PostgreSQL: connecting and coming back, on libuv's loop.
+/* Connections to PostgreSQL: connecting and reconnecting, on libuv's loop.
  *
  * The story of a link:
  *   1. pg_link_start: a host name, if there is one, is looked up on the thread pool.
- *   2. PQconnectPoll is stepped whenever the socket asks for it. libpq may close its socket and open another
- *      (often with the same number) between two steps, so the watch on it is taken off before each step and
- *      set anew after it.
- *   3. The server is asked what it is, and refused when it cannot be used (check.h).
+ *   2. PQconnectPoll is called whenever the socket is ready for it. libpq may close its socket and open another
+ *      (often with the same number) between two calls, so the watch on the socket ends before each call and starts
+ *      again after it.
+ *   3. The server is checked, and refused when it cannot be used (check.h).
  *   4. Ready: non-blocking, in pipeline mode, always watched for reading, for writing while something is
  *      unsent.
  *
  * Failures, each ending in pg_link_fail: the look-up, the connection, the login or the check fails, or they take 5 s
- * together | the socket ends or reports an error | the pipeline says so. Every op in flight is answered, then backoff with
- * jitter, then from 1.
+ * together | the socket ends or reports an error | the pipeline reports one. Every op in flight is answered. After a
+ * backoff with jitter, the link starts again at 1.
  */
 #include <netdb.h>
 #include <stdlib.h>
@@ -46,14 +46,14 @@ static void become_ready(struct pg_link *k) {
     pg_link_became_ready(k->pg);
 }
 
-/* Of no use, and it will be found so again at each attempt. */
+/* The server is refused, and will be again at each attempt. */
 static void refuse(struct pg_link *k, const char *sentence) {
     k->pg->refusal = sentence;
     pg_link_fail(k, sentence);
     condition_broadcast(&k->pg->ready_changed);
 }
 
-/* Writes what is left of the question; false when the connection failed. */
+/* Writes the rest of the question. Returns false when the connection failed. */
 static bool flush_check(struct pg_link *k) {
     int left = PQflush(k->conn);
     bool good = left >= 0 && pg_link_watch(k, left > 0 ? UV_READABLE | UV_WRITABLE : UV_READABLE);
@@ -74,7 +74,7 @@ static void begin_check(struct pg_link *k) {
 static void take_check(struct pg_link *k, PGresult *r) {
     struct pg_facts facts;
     k->checked = pg_facts_read(&facts, k->conn, r, k->asked_ms);
-    if (k->checked) k->unusable = pg_check(&facts, &k->pg->said, k->pg->log);
+    if (k->checked) k->unusable = pg_check(&facts, &k->pg->logged, k->pg->log);
     PQclear(r);
 }
 
@@ -131,7 +131,7 @@ static void begin_connect(struct pg_link *k, const char *addresses) {
         return;
     }
     PQsetNoticeProcessor(k->conn, ignore_notice, k);
-    /* The first step is taken as if PQconnectPoll had asked for writing. */
+    /* The first step is as if PQconnectPoll had asked for writing. */
     if (!pg_link_watch(k, UV_WRITABLE)) pg_link_fail(k, "the socket cannot be watched");
 }
 

@@ -1,12 +1,14 @@
 /* A node number held by lease, and the ids made with it.
  *
- *   1. lease_start takes a node in the caller's fiber: one UPDATE, which tells the database's time as well.
+ *   1. lease_start takes a node in the caller's fiber: one UPDATE, which returns the database's time as well.
  *   2. The keeper, a fiber of its own, renews it every renew_ms, and soon when the database's connections are new.
  *   3. lease_stop ends the keeper and gives the node back.
  *
- * Failures: a renewal that fails, or whose answer took too long to tell the time (the node is ours then, but no id is made), is tried again after a short while, with
- * backoff; ids go on until the lease has run out by the monotonic clock, then stop. A renewal that finds no row means that
- * somebody else has the node: ids stop at once and the keeper takes another.
+ * Failures:
+ *   a renewal fails             the keeper tries again soon, with backoff. Ids go on until the lease has run out by
+ *                               the monotonic clock, then stop
+ *   its answer took too long    the same: the node is ours, but the database's time is too vague, so no id is made
+ *   it finds no row             another process has the node: ids stop immediately, and the keeper takes another node
  */
 #include "core/store/pg/lease.h"
 
@@ -20,12 +22,12 @@
 
 #define RETRY_BASE_MS 100
 #define RETRY_CAP_MS 2000
-/* Longest that one statement of the keeper, or of the return, is waited for. */
+/* Maximum wait for one statement of the keeper, or of the return. */
 #define STATEMENT_MS 5000
 #define GLANCE_MS 500
 
 static const struct lease_times default_times = {.ttl_ms = 60000, .renew_ms = 15000, .grace_ms = 12000};
-/* A database whose clock jumps further than this is worth a line in the log. */
+/* A jump of the database's clock beyond this is logged. */
 #define SKEW_MS 5000
 
 struct lease {
@@ -53,7 +55,7 @@ static int64_t own_end_ms(const struct lease *l) {
     return now_ms == 0 ? 0 : now_ms + l->times.ttl_ms;
 }
 
-/* The lease was asked for at `asked_ns` and given; the database told its time. */
+/* The lease was requested at `asked_ns` and granted; the answer had the database's time. */
 static int hold(struct lease *l, int node, int64_t asked_ns, int64_t database_ms) {
     int64_t ahead_ms, now_ns = clock_mono_ns();
     l->node = l->ids.node = node; /* the generator's last time stays: ids never step back */
@@ -123,7 +125,7 @@ static int keep_within(struct fiber *self, struct lease *l, int64_t ms) {
     return e;
 }
 
-/* Until it is time, or the connections are new: the row may be gone, from a database that went back. */
+/* Waits until it is time, or until the connections are new: the database may have gone back and lost the row. */
 static int rest(struct fiber *self, struct lease *l, int64_t ms) {
     int e = 0;
     for (; ms > 0 && e == 0 && l->generation == pg_generation(l->pg); ms -= GLANCE_MS)

@@ -1,5 +1,5 @@
--- expires_at never goes back, not even with the database's clock, and covers the time of every id made under the lease: $4
--- and, when it is given back, $3 are the holder's own.
+-- expires_at never goes back, not even with the database's clock, and is not before the time of any id made under the
+-- lease: $4 and, when the lease is given back, $3 are the holder's own time.
 
 -- name: lease_take
 UPDATE node_leases

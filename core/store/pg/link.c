@@ -1,4 +1,4 @@
-/* One place for a connection: its socket, and its end. How it begins is connect.c, what happens on one that stands
+/* One place for a connection: its socket, and its end. Its beginning is connect.c; an open connection is
  * pipeline.c. */
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +75,7 @@ void pg_link_unwatch(struct pg_link *k) {
 static void give_up_resolve(struct pg_link *k) {
     if (!k->resolve) return;
     k->resolve->link = NULL;
-    uv_cancel((uv_req_t *)&k->resolve->request); /* when it is too late, its callback comes all the same */
+    uv_cancel((uv_req_t *)&k->resolve->request); /* when it is too late, its callback is still called */
     k->resolve = NULL;
 }
 

@@ -1,4 +1,4 @@
-/* Calls under way, the queue, and what is counted of both: what the pool and its links share. */
+/* Calls in progress, the queue, and the metrics of both: what the pool and its links share. */
 #include <stdlib.h>
 
 #include "core/base/clock.h"
@@ -41,7 +41,7 @@ void pg_op_free(struct pg_op *op) {
     free(op);
 }
 
-/* op is on no list any more. */
+/* op is on no list. */
 void pg_op_answer(struct pg *pg, struct pg_op *op) {
     double seconds = (double)(loop_now_ns(pg->loop) - op->submitted_ns) / (double)NS_PER_S;
     histogram_observe(pg->m.seconds, seconds, pg->m.registry);

@@ -1,22 +1,24 @@
-/* The pool: calls from fibers, shared out over the links.
+/* The pool: calls from fibers, distributed over the links.
  *
  * The story of a call:
  *   1. pg_exec makes an op and puts it in the queue; its fiber parks.
  *   2. At the end of the turn the flusher sends what the queue holds, each op on the link with the fewest in
  *      flight (one whose oldest statement is slow only when no other has room), and flushes those links once.
  *   3. The link finishes the op; the fiber wakes, takes the results into its arena and frees the op.
- *   4. That made room in a pipeline: the flusher runs again if anything is queued.
+ *   4. That makes room in a pipeline: the flusher runs again if anything is queued.
  *
  * Failures:
- *   the queue is full             ERR_OVERLOADED at once
- *   5 s in the queue              the sweep answers ERR_UNAVAILABLE
- *   the fiber is interrupted      in the queue: the op is taken out and freed. Sent: it is detached, stays
- * with its link and is freed when its answer has come (or its connection died) the connection dies a
- * read_only op whose fiber still waits goes back to the queue, once; else ERR_CONNECTION_LOST the server says
- * nothing       the sweep fails a link that is silent long after statement_timeout
+ *   the queue is full                      ERR_OVERLOADED immediately
+ *   the call waits 5 s in the queue        the sweep answers ERR_UNAVAILABLE
+ *   the fiber is interrupted, op queued    the op is taken out of the queue and freed
+ *   the fiber is interrupted, op sent      the op is detached and stays with its link; it is freed when its answer
+ *                                          has come or its connection has died
+ *   the connection dies                    a read_only op whose fiber still waits goes back to the queue, once; any
+ *                                          other gets ERR_CONNECTION_LOST
+ *   the server is silent                   long after statement_timeout, the sweep fails its link
  *
- * An op is on exactly one list (the queue or a link's in_flight) until it is done, and whoever takes it off
- * does one of: send it, answer it, free it. So every call completes exactly once.
+ * An op is on exactly one list (the queue or a link's in_flight) until it is done. The code that takes it off does
+ * one of: send it, answer it, free it. So every call completes exactly once.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -46,7 +48,7 @@ static void init_metrics(struct pg_metrics *m, struct metrics *registry) {
         metrics_histogram(r, "rookery_pg_call_seconds", "Duration of database calls, including queueing", "");
 }
 
-/* ---- who sends what where ---- */
+/* ---- which link an op is sent on ---- */
 
 static bool has_room(const struct pg_link *k) {
     return k->state == LINK_READY && !k->retiring && k->depth < k->pg->pipeline;
@@ -107,7 +109,7 @@ static void fail_dead_links(struct pg *pg, int64_t now_ns) {
     int64_t limit_ns = (pg->statement_timeout_ms + PG_DEAD_AFTER_MS) * NS_PER_MS;
     for (size_t i = 0; i < pg->n_links; i++) {
         struct pg_link *k = &pg->links[i];
-        if (k->depth > 0 && now_ns - k->progress_ns > limit_ns) pg_link_fail(k, "the server says nothing");
+        if (k->depth > 0 && now_ns - k->progress_ns > limit_ns) pg_link_fail(k, "the server is silent");
     }
 }
 
@@ -129,7 +131,7 @@ static void start_sweep(struct pg *pg) {
 
 static enum error submit(struct pg *pg, struct pg_op *op) {
     if (pg->closing) return fault_set(&op->fault, ERR_UNAVAILABLE, "the database client is closing");
-    if (pg->queued >= PG_QUEUE_MAX) dispatch(pg); /* a turn may bring more than the queue holds */
+    if (pg->queued >= PG_QUEUE_MAX) dispatch(pg); /* a turn may submit more than the queue holds */
     if (pg->queued >= PG_QUEUE_MAX) {
         return fault_set(&op->fault, ERR_OVERLOADED, "too many database calls are waiting");
     }
@@ -139,7 +141,7 @@ static enum error submit(struct pg *pg, struct pg_op *op) {
     return ERR_OK;
 }
 
-/* The fiber goes on without an answer. */
+/* The fiber resumes without an answer. */
 static void detach(struct pg *pg, struct pg_op *op) {
     if (op->link) {
         op->fiber = NULL;

@@ -1,17 +1,16 @@
 /* PostgreSQL: an asynchronous, pipelined, pooled client on libpq.
  *
- * Statements are prepared on first use per connection and run in libpq's pipeline mode with a sync after each
- * call, so every call is its own implicit transaction and one call's error never touches its neighbours,
- * though many calls share a connection and a round trip. Calls go to the connection with the fewest in
- * flight; beyond the pipeline depth they wait in one bounded queue (4,096: past it, ERR_OVERLOADED).
+ * Statements are prepared on first use per connection and run in libpq's pipeline mode with a sync after each call.
+ * So every call is its own implicit transaction, and an error of one call does not affect others, though many calls
+ * share a connection and a round trip. A call goes to the connection with the fewest in flight. Beyond the pipeline
+ * depth calls wait in one bounded queue (4,096: past it, ERR_OVERLOADED).
  *
- * Connections reconnect with capped exponential backoff and jitter (50 ms .. 2 s). A call that had not been
- * sent waits for a connection until its deadline (at most 5 s, then ERR_UNAVAILABLE). A call that was sent
- * when its connection died fails with ERR_CONNECTION_LOST (outcome unknown), except that statements marked
- * read_only are sent again, once.
+ * Connections reconnect with capped exponential backoff and jitter (50 ms .. 2 s). A call that has not been sent
+ * waits for a connection until its deadline (at most 5 s, then ERR_UNAVAILABLE). If its connection dies after it was
+ * sent, it fails with ERR_CONNECTION_LOST (outcome unknown); but a read_only statement is sent again, once.
  *
- * A fiber that is interrupted while it waits gets its error at once; the statement runs on and its result is
- * dropped. statement_timeout is set per connection (30 s), so nothing runs for ever.
+ * A fiber that is interrupted while it waits gets its error immediately; the statement runs on and its result is
+ * dropped. statement_timeout is set per connection (30 s), so no statement runs without end.
  *
  * Parameters and results are in PostgreSQL's binary format. Cast in SQL where a type is not plain:
  * $1::bigint[].
@@ -36,18 +35,19 @@ struct pg_options {
     int statement_timeout_ms; /* 0: 30,000 */
 };
 
-/* Starts connecting; returns at once. NULL when the URL is bad (logged) or without memory. metrics may be
- * NULL. */
+/* Starts connecting; does not wait. Returns NULL when the URL is bad (logged), and on allocation failure. metrics may
+ * be NULL. */
 struct pg *pg_open(struct loop *l, const struct pg_options *o, struct log *log, struct metrics *metrics);
-/* Refuses new calls, waits until those in flight are done (or time_ms passed), closes and frees. */
+/* Refuses new calls, waits until those in flight are done or time_ms has passed, closes and frees. */
 void pg_close(struct fiber *self, struct pg *pg, int64_t time_ms);
-/* Waits until a connection is ready. 0, ERR_FAILED_PRECONDITION when the server is refused, or the fiber's interrupt. */
+/* Waits until a connection is ready. Returns 0, ERR_FAILED_PRECONDITION when the server is refused, or the fiber's
+ * interrupt. */
 int pg_wait_ready(struct fiber *self, struct pg *pg);
-/* Why the server is refused (check.h), as long as no connection is ready: a sentence; NULL when it is not. It is tried again
- * all the same, as one that is away is. */
+/* The sentence why the server is refused (check.h), while no connection is ready; NULL when it is not refused. The
+ * client keeps trying to connect, as to an unreachable server. */
 const char *pg_refusal(const struct pg *pg);
 bool pg_ready(const struct pg *pg); /* at least one connection now */
-/* Counts how often a first connection was made, when there was none: when it has moved, another database may answer. */
+/* How often a connection has become ready when none was. When it has grown, another database may be answering. */
 uint64_t pg_generation(const struct pg *pg);
 
 /* A statement: its address is its identity. Those of X.c are in X.sql beside it, whose header the build makes
@@ -182,13 +182,17 @@ bool pg_only_bool(const struct pg_result *r);
 struct str pg_only_str(const struct pg_result *r);
 size_t pg_only_i64_array(const struct pg_result *r, struct arena *a, int64_t **out);
 
-/* One statement in its own transaction. 0 and *out (may be NULL), or ERR_*: ERR_SQL (with the SQLSTATE in
- * fault->field and the server's message in fault->text), ERR_SQL_CONFLICT (serialization failure, deadlock:
- * try again), ERR_ALREADY_EXISTS (unique violation; constraint name in fault->field), ERR_FAILED_PRECONDITION
- * (foreign key, check; constraint name in fault->field), ERR_CONNECTION_LOST, ERR_UNAVAILABLE (also when the
- * server is out of disk, memory or connections), ERR_OVERLOADED, ERR_DEADLINE_EXCEEDED (also when
- * statement_timeout ended it), ERR_CANCELLED. fault may be NULL. A parameter of a statement has the same type
- * at every call. */
+/* Runs one statement in its own transaction. Returns 0 and *out (may be NULL), or
+ *   ERR_SQL                  with the SQLSTATE in fault->field and the server's message in fault->text
+ *   ERR_SQL_CONFLICT         serialization failure, deadlock: try again
+ *   ERR_ALREADY_EXISTS       unique violation; constraint name in fault->field
+ *   ERR_FAILED_PRECONDITION  foreign key, check; constraint name in fault->field
+ *   ERR_CONNECTION_LOST      outcome unknown
+ *   ERR_UNAVAILABLE          also when the server is out of disk, memory or connections
+ *   ERR_OVERLOADED           the queue is full
+ *   ERR_DEADLINE_EXCEEDED    also when statement_timeout ended it
+ *   ERR_CANCELLED
+ * fault may be NULL. A parameter of a statement has the same type at every call. */
 int pg_exec(struct fiber *self, struct pg *pg, const struct pg_stmt *stmt, const struct pg_args *args,
             struct pg_result **out, struct fault *fault);
 

@@ -1,10 +1,10 @@
-/* Inside the PostgreSQL client: what its files know of each other. Nobody else includes this.
+/* Inside the PostgreSQL client: what its files share. No other room includes this.
  *
- *   pg.c         the pool: calls, who sends what where, deadlines, opening and closing
- *   connect.c    a connection's beginning: connect, check, come back
- *   pipeline.c   what happens on one that stands: prepare, send, receive
+ *   pg.c         the pool: calls, which link they are sent on, deadlines, opening and closing
+ *   connect.c    a connection's beginning: connect, check, reconnect
+ *   pipeline.c   an open connection: prepare, send, receive
  *   link.c       its socket, and its end
- *   op.c         calls under way and the queue
+ *   op.c         calls in progress and the queue
  *   target.c     where to connect to: the URL and the session settings
  *   check.c      what must hold of the server
  *   args.c, result.c   PostgreSQL's binary formats, and its errors
@@ -22,17 +22,17 @@
 #include "core/base/metrics.h"
 #include "core/store/pg/pg.h"
 
-/* Where calls wait for a free place in a pipeline. A few hundred ms of work: more would only wait to time
- * out. */
+/* The queue of calls that wait for a free place in a pipeline. A few hundred ms of work: more would only wait until
+ * they time out. */
 #define PG_QUEUE_MAX 4096
 #define PG_QUEUE_WAIT_MS 5000
 #define PG_STATEMENT_TIMEOUT_MS 30000
 #define PG_CONNECT_TIMEOUT_MS 5000
 #define PG_BACKOFF_BASE_MS 50
 #define PG_BACKOFF_CAP_MS 2000
-/* A link whose oldest statement takes longer than this gets no more calls while others have room. */
+/* A link whose oldest statement takes longer than this gets no further calls while others have room. */
 #define PG_SLOW_MS 20
-/* The server should have ended the statement by its timeout; this much later the connection is taken for
+/* The server ends a statement at its timeout. If it is still silent this much later, the connection counts as
  * dead. */
 #define PG_DEAD_AFTER_MS 5000
 #define PG_SWEEP_MS 50
@@ -42,8 +42,7 @@ enum { PG_OID_TEXT = 25, PG_OID_OID = 26, PG_OID_FLOAT4 = 700, PG_OID_FLOAT8 = 7
 enum { PG_OID_TIMESTAMPTZ = 1184, PG_OID_BOOL_ARRAY = 1000, PG_OID_BYTEA_ARRAY = 1001 };
 enum { PG_OID_INT4_ARRAY = 1007, PG_OID_TEXT_ARRAY = 1009, PG_OID_INT8_ARRAY = 1016 };
 
-/* ---- target.c ------------------------------------------------------------------------------------------
- */
+/* ---- target.c --------------------------------------------------------------------------------------- */
 #define PG_TARGET_KEYS 64
 struct pg_target {
     const char *key[PG_TARGET_KEYS];
@@ -51,11 +50,11 @@ struct pg_target {
     size_t n;
     const char *resolve; /* a host name that must be looked up before connecting; NULL when there is none */
 };
-/* Memory from a. False, and a sentence in error[size], when the URL is not one. */
+/* Memory from a. Returns false, with a sentence in error[size], when the URL is invalid. */
 bool pg_target_init(struct pg_target *t, struct arena *a, const struct pg_options *o, char *error,
                     size_t size);
-/* Starts a connection. addresses: numeric, separated by commas, of t->resolve; NULL without it. NULL only
- * without memory. */
+/* Starts a connection. addresses: numeric, separated by commas, of t->resolve; NULL without it. Returns NULL on
+ * allocation failure. */
 PGconn *pg_target_connect(const struct pg_target *t, const char *addresses);
 
 /* ---- result.c ------------------------------------------------------------------------------------------
@@ -64,14 +63,13 @@ PGconn *pg_target_connect(const struct pg_target *t, const char *addresses);
 struct pg_row pg_row_at(const struct pg_result *r, int row);
 /* The error of a result that is one, and *f as pg_exec documents it. */
 enum error pg_result_error(const PGresult *r, struct fault *f);
-/* Did the connection end with it? (severity FATAL or PANIC, or an error libpq made itself) */
+/* Whether the connection ended with it: severity FATAL or PANIC, or libpq's own error. */
 bool pg_result_is_fatal(const PGresult *r);
 /* A statement was planned before its table changed. It has not run. */
 bool pg_result_is_stale_plan(const PGresult *r);
 bool pg_result_has_state(const PGresult *r, const char *sqlstate);
 
-/* ---- ops --------------------------------------------------------------------------------------------------
- */
+/* ---- ops ----------------------------------------------------------------------------------------------- */
 struct pg_op {
     struct list_node node;       /* on pg->queue until it is sent, then on link->in_flight */
     struct pg_link *link;        /* NULL until it is sent */
@@ -92,9 +90,9 @@ enum pg_link_state {
     LINK_WAITING,    /* for the backoff timer */
     LINK_RESOLVING,  /* the host name is being looked up */
     LINK_CONNECTING, /* PQconnectPoll is at work */
-    LINK_CHECKING,   /* the server is asked what it is (check.h) */
+    LINK_CHECKING,   /* the server is checked (check.h) */
     LINK_READY,
-    LINK_CLOSED, /* for good */
+    LINK_CLOSED, /* permanently */
 };
 
 struct pg_socket;
@@ -123,16 +121,16 @@ struct pg_link {
     enum pg_link_state state;
     uv_timer_t timer; /* backoff, or connect timeout */
     unsigned attempt;
-    bool was_ready; /* once: the next connection is a reconnect */
-    bool retiring;  /* takes no more calls; connects anew when those in flight are done */
+    bool was_ready; /* has been ready before: the next connection is a reconnect */
+    bool retiring;  /* takes no more calls; reconnects when those in flight are done */
     bool unflushed;
-    /* CHECKING: the wall clock's when it was asked; whether it has answered; why it is refused, or NULL. */
+    /* CHECKING: when the server was asked, by the wall clock; whether it has answered; why it is refused, or NULL. */
     int64_t asked_ms;
     bool checked;
     const char *unusable;
 
     PGconn *conn;                                            /* NULL in WAITING, RESOLVING, CLOSED */
-    void (*step)(struct pg_link *k, int status, int events); /* what libuv says of the socket */
+    void (*step)(struct pg_link *k, int status, int events); /* called at the socket's events */
     uv_timer_cb restart;                                     /* the backoff is over */
     struct pg_socket *socket;
     struct pg_resolve *resolve;
@@ -142,15 +140,15 @@ struct pg_link {
 
     struct list_node in_flight; /* ops, in the order sent */
     size_t depth;               /* their number */
-    int64_t progress_ns;        /* the last time the server said something, or was asked when idle */
+    int64_t progress_ns;        /* when the server last sent something, or was asked when idle */
 };
 
-/* Watches the socket for UV_READABLE, UV_WRITABLE or both. False when that cannot be. */
+/* Watches the socket for UV_READABLE, UV_WRITABLE or both. Returns false on failure. */
 bool pg_link_watch(struct pg_link *k, int events);
 void pg_link_unwatch(struct pg_link *k);
 /* Ends the connection: every op in flight is answered (pg_op_lost). Then backoff and reconnect. */
 void pg_link_fail(struct pg_link *k, const char *reason);
-/* For good. Its handles are gone when pg->handles says so. */
+/* Closes it permanently. Its handles are closed when pg->handles has been counted down. */
 void pg_link_close(struct pg_link *k);
 
 /* ---- connect.c -------------------------------------------------------------------------------------------- */
@@ -159,15 +157,14 @@ void pg_link_start(struct pg_link *k);
 
 /* ---- pipeline.c ------------------------------------------------------------------------------------------- */
 void pg_link_step(struct pg_link *k, int status, int events);
-/* The op is the link's from here on, whatever becomes of the connection. Sends at most what libpq's buffer
- * pushes out by itself: follow with pg_link_flush. */
+/* Takes the op, even if the connection fails. Sends only what libpq writes by itself when its buffer is full: call
+ * pg_link_flush afterwards. */
 void pg_link_send(struct pg_link *k, struct pg_op *op);
 void pg_link_flush(struct pg_link *k);
-/* Takes what has come. The link may have failed when it returns. */
+/* Reads the results that have arrived. The link may have failed when it returns. */
 void pg_link_read(struct pg_link *k);
 
-/* ---- the pool, pg.c ---------------------------------------------------------------------------------------
- */
+/* ---- the pool, pg.c ------------------------------------------------------------------------------------ */
 struct pg_metrics {
     struct metrics *registry, *own; /* own: made here because the caller gave none */
     struct gauge *ready, *in_flight, *queued;
@@ -191,7 +188,7 @@ struct pg {
     struct condition ready_changed;
     size_t waiters;      /* fibers inside pg_wait_ready */
     size_t ready;        /* links in LINK_READY */
-    unsigned said;       /* server_check's memory */
+    unsigned logged;     /* server_check's memory */
     const char *refusal; /* pg_refusal */
     uint64_t generation;
 
@@ -208,19 +205,19 @@ struct pg {
 struct pg_op *pg_op_new(struct fiber *self, const struct pg_call *calls,
                         size_t n); /* NULL on allocation failure */
 void pg_op_free(struct pg_op *op);
-/* The fiber wakes, or, if nobody waits, the op is freed. It is on no list any more. */
+/* Wakes the op's fiber; frees the op if no fiber waits. The op is on no list. */
 void pg_op_answer(struct pg *pg, struct pg_op *op);
 void pg_op_refuse(struct pg *pg, struct pg_op *op, enum error e, const char *text);
 void pg_queue_push(struct pg *pg, struct pg_op *op);
 struct pg_op *pg_queue_pop(struct pg *pg); /* NULL when it is empty */
 void pg_show_load(struct pg *pg);
-/* An op that was on a link is answered: the fiber wakes, or, if nobody waits, the op is freed. */
+/* The same for an op that was on a link. */
 void pg_op_finish(struct pg *pg, struct pg_op *op);
-/* Its connection died: sent again if it may be, else answered with ERR_CONNECTION_LOST. */
+/* Its connection died: sends it again if allowed, else answers ERR_CONNECTION_LOST. */
 void pg_op_lost(struct pg *pg, struct pg_op *op);
 void pg_link_became_ready(struct pg *pg);
 void pg_link_became_unready(struct pg *pg);
-/* A handle or request that was counted in pg->handles has gone. */
+/* A handle or request that was counted in pg->handles has closed. */
 void pg_handle_gone(struct pg *pg);
 
 #endif

@@ -1,21 +1,21 @@
-/* What happens on a connection that stands: statements prepared, calls sent, results taken.
+/* An open connection: statements prepared, calls sent, results read.
  *
- *   1. pg_link_send: for each statement this connection does not know, Parse and a sync of its own; then Bind
- *      and Execute for every statement of the op, and one sync.
- *   2. pg_link_flush: what the socket does not take at once goes out when it is writable; reading goes on
+ *   1. pg_link_send: for each statement that is not prepared on this connection, Parse and a sync of its own; then
+ *      Bind and Execute for every statement of the op, and one sync.
+ *   2. pg_link_flush: what the socket does not take immediately goes out when it is writable. Reading goes on
  *      meanwhile, or both ends could wait for each other with full buffers.
- *   3. pg_link_read: results are taken as far as they have come, always for the first op in flight. At its
- *      sync it is finished: not before, because COMMIT happens there and may still fail.
+ *   3. pg_link_read: reads the results that have arrived, always for the first op in flight. At its sync the op is
+ *      finished: not before, because COMMIT happens there and may still fail.
  *
- * Why Parse has its own sync: an error skips everything up to the next sync. In one segment with other work,
- * a Parse could be skipped for somebody else's error, while calls already sent behind it count on it. Alone
- * it fails only by its own fault; what was sent behind it meanwhile fails with "no such prepared statement"
- * (26000), for which the fault that Parse met is reported. The next call parses again.
+ * Why Parse has its own sync: an error skips everything up to the next sync. If Parse shared a segment with other
+ * work, an error of that work could skip it, while calls that were already sent behind it rely on it. Alone it fails
+ * only by its own error. What was sent behind it meanwhile fails with SQLSTATE 26000 (the prepared statement does not
+ * exist), for which the error of the Parse is reported. The next call parses again.
  *
- * Failures that end the connection (pg_link_fail): the socket ends | a result of severity FATAL or PANIC
- * (57P01 when an administrator stops the server) | libpq cannot send | results that do not match what was
- * asked. A connection whose prepared statements have become useless (a table changed under its plan, or
- * somebody deallocated them) is retired: no new calls, and a new connection when those in flight are done.
+ * Failures that end the connection (pg_link_fail): the socket ends | a result of severity FATAL or PANIC (57P01 when
+ * an administrator stops the server) | libpq cannot send | results that do not match what was asked. A connection
+ * whose prepared statements are no longer valid (a table of its plan has changed, or they were deallocated) is
+ * retired: no new calls, and a new connection when those in flight are done.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -40,8 +40,8 @@ static struct pg_prepared *find_prepared(const struct pg_link *k, const struct p
     return idmap_get(&k->statements, key_of(stmt));
 }
 
-/* Parsed for these types? A NULL's type (0) fits any; a type the server chose for a NULL does not fit one
- * that is given now. */
+/* Whether p was parsed for these types. A NULL's type (0) fits any; a type that the server chose for a NULL does not
+ * fit one that is given now. */
 static bool fits(const struct pg_prepared *p, const struct pg_args *args) {
     assert(p->n == args->n);
     for (int i = 0; i < p->n; i++) {
@@ -52,7 +52,7 @@ static bool fits(const struct pg_prepared *p, const struct pg_args *args) {
     return true;
 }
 
-/* A new version, which knows the types the old one knew and those of args. */
+/* A new version, with the types of the old one and those of args. */
 static struct pg_prepared *add_prepared(struct pg_link *k, const struct pg_stmt *stmt,
                                         const struct pg_prepared *old, const struct pg_args *args) {
     struct pg_prepared *p = calloc(1, sizeof *p);
@@ -72,7 +72,7 @@ static struct pg_prepared *add_prepared(struct pg_link *k, const struct pg_stmt 
     return p;
 }
 
-/* Sends a sync. From libpq 17 on it stays in the buffer until pg_link_flush; before, libpq writes at once. */
+/* Sends a sync. From libpq 17 on it stays in the buffer until pg_link_flush; before, libpq writes it immediately. */
 static bool send_sync(PGconn *conn) {
 #ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
     return PQsendPipelineSync(conn) == 1;
@@ -130,7 +130,7 @@ void pg_link_flush(struct pg_link *k) {
     k->unflushed = false;
     int left = PQflush(k->conn);
     if (left < 0) {
-        pg_link_read(k); /* the server may have said why */
+        pg_link_read(k); /* the server may have sent the reason */
         if (k->state == LINK_READY) pg_link_fail(k, PQerrorMessage(k->conn));
     } else if (!pg_link_watch(k, left > 0 ? UV_READABLE | UV_WRITABLE : UV_READABLE)) {
         pg_link_fail(k, "the socket cannot be watched");
@@ -175,7 +175,7 @@ static void finish_first(struct pg_link *k, struct pg_op *op) {
     list_remove(&op->node);
     k->depth--;
     pg_op_finish(k->pg, op);
-    if (k->retiring && k->depth == 0) pg_link_fail(k, "its prepared statements are of no use any more");
+    if (k->retiring && k->depth == 0) pg_link_fail(k, "its prepared statements are no longer valid");
 }
 
 static bool take_sync(struct pg_link *k, struct pg_op *op) {
@@ -188,14 +188,14 @@ static bool take_sync(struct pg_link *k, struct pg_op *op) {
     return true;
 }
 
-/* Keeps r in the op, or not. False: it does not belong here. */
+/* Keeps r in the op, or frees it. Returns false when r does not belong here. */
 static bool take_rows(struct pg_op *op, PGresult *r) {
     if (op->at >= op->n || op->results[op->at]) return false;
     op->results[op->at] = r;
     return true;
 }
 
-/* One result, or the NULL that ends a statement's. False when the connection is not to be trusted any more.
+/* One result, or the NULL that ends a statement's. Returns false when the connection can no longer be trusted.
  */
 static bool take_result(struct pg_link *k, PGresult *r) {
     struct pg_op *op = list_entry(k->in_flight.next, struct pg_op, node);
@@ -217,7 +217,7 @@ static bool take_result(struct pg_link *k, PGresult *r) {
     } else if (status == PGRES_FATAL_ERROR) {
         take_error(k, op, r);
     } else {
-        good = status == PGRES_PIPELINE_ABORTED; /* anything else is COPY, which has no place here */
+        good = status == PGRES_PIPELINE_ABORTED; /* anything else is COPY, which is not used here */
     }
     PQclear(r);
     return good;
@@ -226,7 +226,7 @@ static bool take_result(struct pg_link *k, PGresult *r) {
 void pg_link_read(struct pg_link *k) {
     bool alive = PQconsumeInput(k->conn) == 1;
     k->progress_ns = loop_now_ns(k->pg->loop);
-    /* PQisBusy also parses what a server says of itself to a connection that has asked nothing. */
+    /* PQisBusy also parses messages that a server sends without being asked. */
     while (k->state == LINK_READY && !PQisBusy(k->conn) && k->depth > 0) {
         PGresult *r = PQgetResult(k->conn);
         if (!take_result(k, r)) {

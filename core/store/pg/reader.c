@@ -1,4 +1,4 @@
-/* Reading for somebody else: connect, see whether the role is fit, send, take row by row. */
+/* An analyst's statement: connect, check that the role is fit, send, read row by row. */
 #include "core/store/pg/reader.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 /* How soon *stop is noticed while the server is silent. */
 #define LOOK_MS 200
 
-/* Types of PostgreSQL's catalogue, fixed for ever. */
+/* Types of PostgreSQL's catalogue, which never change. */
 enum { BOOL = 16, INT8 = 20, INT2 = 21, INT4 = 23, FLOAT4 = 700, FLOAT8 = 701, NUMERIC = 1700 };
 
 struct reading {
@@ -83,7 +83,7 @@ static int begin_reading(struct reading *r, const char *statement) {
 
 /* ---- rows ---------------------------------------------------------------------------------------------- */
 
-/* Waits for the next result; false when it is to stop, or the connection is lost. */
+/* Waits for the next result. Returns false at *stop, or when the connection is lost. */
 static bool await_result(const struct reading *r) {
     struct pollfd p = {.fd = PQsocket(r->conn), .events = POLLIN};
     while (PQisBusy(r->conn)) {
@@ -153,7 +153,7 @@ static int take_result(struct reading *r, bool *more) {
     return e;
 }
 
-/* The server stops working on a query that nobody wants any more. */
+/* Makes the server stop working on a query that is no longer wanted. */
 static void cancel(PGconn *conn) {
     char ignored[256];
     PGcancel *c = PQtransactionStatus(conn) == PQTRANS_ACTIVE ? PQgetCancel(conn) : NULL;

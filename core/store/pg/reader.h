@@ -1,11 +1,12 @@
-/* One statement of somebody else's, on a connection of its own that may only read.
+/* Runs an analyst's statement, on a connection of its own that may only read.
  *
  * Blocks: for a thread, not for the loop. What keeps the statement in bounds:
- *   - the connection's role, which must be another than ours, no superuser and no member of ours, and may not read
- *     our tables (asked at the start; refused otherwise). It is the session's own role: there is none to go back to.
+ *   - the connection's role, which must not be our own, a superuser or a member of ours, and must not be able to read
+ *     our tables. That is checked at the start. It is the session's own role, so the statement cannot return to
+ *     another.
  *   - the extended protocol, which takes one statement; it runs in a read-only transaction that is never committed.
- *   - statement_timeout, which the statement cannot change for itself, and the caller's limits and *stop, on which
- *     the server is asked to cancel and the connection is closed.
+ *   - statement_timeout, which the statement cannot change for itself, and the caller's limits and *stop: then the
+ *     server is asked to cancel the statement and the connection is closed.
  */
 #ifndef ROOKERY_CORE_STORE_PG_READER_H
 #define ROOKERY_CORE_STORE_PG_READER_H
@@ -29,18 +30,18 @@ struct pg_reader {
     const char *forbidden_table; /* "public.sessions": the role may not read it */
     int timeout_ms;
     _Atomic bool *stop;
-    /* Called once with the columns' names (as text cells), then for each row. False ends the reading without an
-     * error of ours. */
+    /* Called once with the columns' names (as text cells), then for each row. Returning false ends the reading,
+     * without an error. */
     bool (*row)(void *context, const struct pg_cell *cells, size_t n);
     void *context;
 };
 
-/* The role in the URL, into out[size]. False when it names none. */
+/* Writes the role in the URL to out[size]. Returns false when the URL has none. */
 bool pg_reader_role(const char *url, char *out, size_t size);
 
-/* 0 when all rows were given, or row said false, or *stop. ERR_UNAVAILABLE when the server cannot be reached;
- * ERR_FAILED_PRECONDITION when the role is not fit; ERR_INVALID_ARGUMENT when the statement is wrong, forbidden, no
- * query or too slow. With a sentence in error[size]. */
+/* Returns 0 when all rows were given, when row returned false, and at *stop. ERR_UNAVAILABLE when the server cannot
+ * be reached; ERR_FAILED_PRECONDITION when the role is not fit; ERR_INVALID_ARGUMENT when the statement is wrong,
+ * forbidden, too slow or not a query. With a sentence in error[size]. */
 int pg_reader_run(const struct pg_reader *r, const char *statement, char *error, size_t size);
 
 #endif

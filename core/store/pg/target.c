@@ -74,7 +74,7 @@ bool pg_target_init(struct pg_target *t, struct arena *a, const struct pg_option
     PQconninfoFree(given);
     set(t, "client_encoding", "UTF8");
     if (o->application_name) set_default(t, "application_name", arena_strdup(a, o->application_name));
-    /* A peer that vanished without a word is noticed in about half a minute when idle, 10 s when asked. */
+    /* A peer that vanished silently is noticed in about half a minute when idle, in 10 s when a reply is due. */
     set_default(t, "keepalives_idle", "15");
     set_default(t, "keepalives_interval", "5");
     set_default(t, "keepalives_count", "3");

@@ -1,13 +1,14 @@
 /* A batch: commands written as RESP into one buffer, and the replies.
  *
- * A string or an array of strings that has come in full, which most replies are, is read straight from the socket's
- * buffer: one copy of its bytes, and the elements point into it. Everything else is hiredis's.
+ * Most replies are a string or an array of strings that has arrived in full. These are read straight from the
+ * socket's buffer: one copy of its bytes, and the elements point into it. Everything else goes through hiredis's
+ * reader.
  *
  * Replies are built by hiredis's reader through our own object functions, which put every struct redis_reply
  * and every byte into the batch's arena: the root of the i-th reply into replies[i], an element into its
  * array. The reader hands each task the batch as privdata and its parent's object, so nothing is searched.
  *
- * Batches that keep only integers never get that far: their replies are nearly always lines ":123\r\n", which
+ * Batches that keep only integers bypass all that: their replies are nearly always lines ":123\r\n", which
  * redis_batch_take_lines reads straight from the socket's buffer.
  */
 #include <assert.h>
@@ -18,17 +19,16 @@
 
 #include "core/store/redis/redis_internal.h"
 
-/* What the replies of one batch may take: a server that announces an array of a billion is not believed. */
+/* What the replies of one batch may take: a server may announce an array of a billion elements. */
 #define REPLIES_LIMIT ((size_t)256 * 1024 * 1024)
-/* A batch that is reset gives back buffers beyond this. */
+/* A batch that is reset frees buffers beyond this. */
 #define KEEP_BYTES ((size_t)8 * 1024 * 1024)
-/* Batches kept for any use have at most so much of each kind of memory. */
+/* Maximum of each kind of memory in a batch that is kept for reuse. */
 #define SPARE_BYTES ((size_t)8 * 1024)
-/* ':', 19 digits and a sign fit in this; longer ones are for the reader to judge. */
+/* ':', 19 digits and a sign fit in this; longer ones are left to the reader. */
 #define INTEGER_MAX_DIGITS 18
 
-/* ---- building -------------------------------------------------------------------------------------------
- */
+/* ---- building ---------------------------------------------------------------------------------------- */
 
 struct redis_batch *redis_batch_new(void) {
     struct redis_batch *b = calloc(1, sizeof *b);
@@ -151,8 +151,7 @@ void redis_arg_printf(struct redis_batch *b, const char *format, ...) {
     va_end(args);
 }
 
-/* ---- replies --------------------------------------------------------------------------------------------
- */
+/* ---- replies ----------------------------------------------------------------------------------------- */
 
 bool redis_batch_complete(const struct redis_batch *b) {
     return b->received == b->commands;
@@ -184,7 +183,7 @@ static void note_error(struct redis_batch *b, struct str text) {
     b->first_error = text;
 }
 
-/* The text is in the socket's buffer: copied, or left out when the arena is full. */
+/* The text is in the socket's buffer: it is copied, or left out when the arena is full. */
 static void note_error_line(struct redis_batch *b, const char *text, size_t len) {
     char *copy = b->failed ? NULL : arena_try_alloc(&b->arena, len);
     if (copy) memcpy(copy, text, len);
@@ -195,7 +194,7 @@ static void keep_integer(struct redis_batch *b, int64_t v) {
     b->integers[b->received++] = v;
 }
 
-/* ":[-]digits\r\n" in full: the bytes it takes and *v. 0: not in full, or not this. */
+/* Reads ":[-]digits\r\n". Returns the bytes it takes, and *v; 0 when it is incomplete or something else. */
 static size_t scan_integer(const char *p, const char *end, int64_t *v) {
     /* Two digits: the length of most elements. */
     unsigned tens, ones;
@@ -216,7 +215,7 @@ static size_t scan_integer(const char *p, const char *end, int64_t *v) {
     return (size_t)(at + 2 - p);
 }
 
-/* A line that is no integer, in full: the bytes it takes. 0: not in full. */
+/* Reads a line that is not an integer. Returns the bytes it takes; 0 when it is incomplete. */
 static size_t scan_line(const char *p, const char *end) {
     const char *stop = memmem(p, (size_t)(end - p), "\r\n", 2);
     return stop ? (size_t)(stop + 2 - p) : 0;
@@ -269,7 +268,7 @@ static void move_texts(struct redis_reply *v, size_t n, const char *from, char *
 static size_t scan_array(struct redis_batch *b, const char *p, const char *end, struct redis_reply *out) {
     int64_t n;
     size_t at = scan_integer(p, end, &n);
-    /* No element is shorter than "$-1\r\n": more cannot be there. */
+    /* No element is shorter than "$-1\r\n", which bounds their number. */
     if (at == 0 || n < 0 || n > (end - p) / 5) return 0;
     *out = (struct redis_reply){.type = REDIS_ARRAY, .elements = (size_t)n};
     out->element = arena_try_alloc(&b->arena, (size_t)n * sizeof *out->element);
@@ -362,8 +361,7 @@ struct redis_reply *redis_reply_copy(struct arena *a, const struct redis_reply *
     return copy_inside(a, to) ? to : NULL;
 }
 
-/* ---- hiredis's reader -----------------------------------------------------------------------------------
- */
+/* ---- hiredis's reader -------------------------------------------------------------------------------- */
 
 static struct redis_batch *batch_of(const redisReadTask *task) {
     return task->privdata;
@@ -421,7 +419,7 @@ static void *create_array(const redisReadTask *task, size_t n) {
     return create_elements(task, n);
 }
 
-/* The types of RESP3 are not asked for; a server that sends them all the same gets the plain form of each. */
+/* RESP3 is not requested here; if a server sends its types anyway, they become the plain form of each. */
 static void *create_double(const redisReadTask *task, double d, char *s, size_t len) {
     (void)d;
     return create_text(task, REDIS_STRING, s, len);
@@ -436,7 +434,7 @@ static void *create_array(const redisReadTask *task, int n) {
 }
 #endif
 
-/* Not const: hiredis takes a plain pointer. Nobody writes to it. */
+/* Not const, since hiredis takes a plain pointer; never written to. */
 static redisReplyObjectFunctions object_functions = {
     .createString = create_string,
     .createArray = create_array,

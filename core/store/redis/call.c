@@ -1,8 +1,7 @@
 /* Single commands and scripts: a batch of their own each, and the reply copied into the fiber's arena.
  *
- * A script is run by EVALSHA with the SHA-1 that the server gave us at the first call, by SCRIPT LOAD. A
- * server that answers NOSCRIPT (a restart, SCRIPT FLUSH) is sent EVAL with the text, which makes it known
- * again.
+ * A script is run by EVALSHA with the SHA-1 that SCRIPT LOAD returned at the first call. A server that answers
+ * NOSCRIPT (a restart, SCRIPT FLUSH) is sent EVAL with the text, which loads it again.
  */
 #include <stdarg.h>
 #include <stdlib.h>
@@ -46,8 +45,7 @@ int redis_call(struct fiber *self, struct redis *r, const struct redis_reply **o
     return run_batch(self, r, b, out ? out : &unused);
 }
 
-/* ---- scripts --------------------------------------------------------------------------------------------
- */
+/* ---- scripts ----------------------------------------------------------------------------------------- */
 
 static const char *known_sha(const struct redis *r, const struct redis_script *script) {
     for (size_t i = 0; i < r->script_count; i++) {

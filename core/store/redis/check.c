@@ -1,4 +1,4 @@
-/* The table of what must hold of Redis, by what INFO says. */
+/* The table of what must hold of Redis, read from INFO. */
 #include "core/store/redis/check.h"
 
 #include <string.h>
@@ -7,7 +7,7 @@
 
 struct facts {
     struct str version, role, policy;
-    int64_t maxmemory, cluster, aof; /* -1: not said */
+    int64_t maxmemory, cluster, aof; /* -1: not reported */
 };
 
 /* The value of a line "name:value"; empty when there is none. */
@@ -26,7 +26,7 @@ static int64_t number_of(struct str info, struct str name) {
 
 /* ---- the table ----------------------------------------------------------------------------------------- */
 
-/* What is used of it that 6.2 lacks: entries-added of XINFO STREAM, and XCLAIM that leaves out deleted entries. */
+/* Features in use that 6.2 lacks: entries-added of XINFO STREAM, and XCLAIM that leaves out deleted entries. */
 static bool is_old(const void *facts) {
     struct str version = ((const struct facts *)facts)->version;
     int64_t major;
@@ -59,15 +59,13 @@ static const struct server_check CHECKS[] = {
      "Redis is a replica, so nothing can be written: REDIS_URL must lead to the primary"},
     {LOG_ERROR, evicts_streams,
      "Redis evicts any key when memory is full, streams of events too, which loses posts: set "
-     "maxmemory-policy to "
-     "noeviction, or to volatile-lru or another volatile-* policy"},
+     "maxmemory-policy to noeviction, or to volatile-lru or another volatile-* policy"},
     {LOG_INFO, keeps_no_log,
      "Redis keeps no log of its data: when it ends, timelines are rebuilt and events republished, but dead "
-     "letters are "
-     "lost; set appendonly to yes to keep them"},
+     "letters are lost; set appendonly to yes to keep them"},
 };
 
-const char *redis_check(struct str info, unsigned *said, struct log *log) {
+const char *redis_check(struct str info, unsigned *logged, struct log *log) {
     struct facts facts = {
         .version = value_of(info, STR("redis_version")),
         .role = value_of(info, STR("role")),
@@ -76,5 +74,5 @@ const char *redis_check(struct str info, unsigned *said, struct log *log) {
         .cluster = number_of(info, STR("cluster_enabled")),
         .aof = number_of(info, STR("aof_enabled")),
     };
-    return server_check(CHECKS, sizeof CHECKS / sizeof *CHECKS, &facts, said, log);
+    return server_check(CHECKS, sizeof CHECKS / sizeof *CHECKS, &facts, logged, log);
 }

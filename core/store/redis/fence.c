@@ -1,8 +1,10 @@
-/* Fences.
+/* Fences: one PING for all fibers that call in one turn.
  *
- * 1. The first who calls in a turn submits a PING, and r->fence is it. 2. Others join while it is queued: they called before it
- * was sent. 3. It is sent at the turn's end; who comes now begins another. 4. Its reply, or its loss, wakes them all. Who
- * leaves last frees it; when all were interrupted before, the reply does.
+ * 1. The first caller of a turn submits a PING, and r->fence is set to it.
+ * 2. Others join while the PING is queued: they called before it was sent.
+ * 3. At the turn's end it is sent. A later caller begins another.
+ * 4. Its reply, or its loss, wakes all the callers. The last of them to leave frees it; if all were interrupted
+ *    before, the reply does.
  */
 #include <stdlib.h>
 

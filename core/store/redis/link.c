@@ -1,18 +1,17 @@
 /* One connection to a Redis server: the socket, writing, reading. Each attempt to connect makes a new one.
  *
- * 1. redis_link_open resolves the name if it must, connects, and says `opened`.
- * 2. redis_link_write hands the kernel the batches' own buffers, many in one call, until it takes no more.
- * The rest of the first unsent batch then goes through uv_write, which waits for room; its callback writes
- * on.
- * 3. on_read lets the first batch in flight take replies from the buffer: an integers-only batch its lines
- *    directly, others through hiredis's reader, fed in slices; on a connection that is told of changes all are read by
- *    resp3.c, and pushes, which come between replies, are passed on at once. A batch with all its replies is finished. When
- *    the next one reads lines, what the reader holds unread is taken back into the buffer.
+ * 1. redis_link_open resolves the name if needed, connects, and calls `opened`.
+ * 2. redis_link_write hands the kernel the batches' own buffers, many in one call, until it takes no more. The rest
+ *    of the first unsent batch then goes through uv_write, which waits for room; its callback continues with the
+ *    others.
+ * 3. on_read lets the first batch in flight take replies from the buffer: an integers-only batch reads its lines
+ *    directly, others go through hiredis's reader, fed in slices. On a tracking connection resp3.c reads all of them,
+ *    and pushes, which come between replies, are passed on immediately. A batch with all its replies is finished.
+ *    When the next one reads lines, the bytes that the reader has not parsed go back into the buffer.
  * 4. redis_link_close closes the handle; on_closed frees everything.
  *
- * Failures: any error of the socket, a reply that nobody asked for, a reply to a command that was not sent
- * yet, broken RESP, and a reply beyond MAX_REPLY all end in `lost`, once, after which nothing here is
- * used.
+ * Failures: any error of the socket, a reply without a command, a reply to a command that was not sent yet, malformed
+ * RESP, and a reply beyond MAX_REPLY all end in `lost`, once; the link is not used afterwards.
  */
 #include <assert.h>
 #include <hiredis/hiredis.h>
@@ -24,11 +23,11 @@
 
 /* Some ten thousand integer replies; a read is then worth its system call. */
 #define IN_BYTES ((size_t)64 * 1024)
-/* Small, so that little is copied twice when the rest is taken back from the reader. */
+/* Small, so that little is copied twice when the reader gives the rest back. */
 #define FEED_SLICE ((size_t)4096)
-/* What the reader may hold of one unfinished reply. */
+/* Maximum that the reader holds of one unfinished reply. */
 #define MAX_REPLY ((size_t)256 * 1024 * 1024)
-/* A line of RESP: the reader looks for its end from its start again with every slice. */
+/* Maximum line of RESP: with every slice the reader searches for its end again from its start. */
 #define MAX_LINE ((size_t)512 * 1024)
 /* Buffers in one write; the kernel takes 1,024 at most. */
 #define WRITE_BUFS 512
@@ -46,7 +45,7 @@ struct redis_link {
     uv_write_t write;
     int refs; /* the handle, and resolve while it runs */
     bool closed, resolving;
-    bool writing; /* uv_write is under way, of one batch's rest */
+    bool writing; /* uv_write of one batch's rest is in progress */
     size_t writing_bytes;
 
     redisReader *reader;
@@ -55,8 +54,7 @@ struct redis_link {
     char in[IN_BYTES];
 };
 
-/* ---- life -----------------------------------------------------------------------------------------------
- */
+/* ---- life -------------------------------------------------------------------------------------------- */
 
 static void unref(struct redis_link *k) {
     struct redis *r = k->redis;
@@ -77,12 +75,12 @@ static void on_closed(uv_handle_t *h) {
 void redis_link_close(struct redis_link *k) {
     assert(!k->closed);
     k->closed = true;
-    if (k->resolving) uv_cancel((uv_req_t *)&k->resolve); /* may be too late: on_resolved comes either way */
+    if (k->resolving)
+        uv_cancel((uv_req_t *)&k->resolve); /* may be too late: on_resolved is called either way */
     uv_close(&k->socket.handle, on_closed);
 }
 
-/* ---- connecting -----------------------------------------------------------------------------------------
- */
+/* ---- connecting -------------------------------------------------------------------------------------- */
 
 static void alloc_in(uv_handle_t *h, size_t suggested, uv_buf_t *buf);
 static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf);
@@ -163,8 +161,7 @@ struct redis_link *redis_link_open(struct redis *r, const char **why) {
     return NULL;
 }
 
-/* ---- writing --------------------------------------------------------------------------------------------
- */
+/* ---- writing ----------------------------------------------------------------------------------------- */
 
 /* The batch that is sent in part; NULL when there is none. */
 static struct redis_batch *partly_sent(const struct redis *r) {
@@ -250,14 +247,13 @@ void redis_link_write(struct redis_link *k) {
     }
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------
- */
+/* ---- reading ----------------------------------------------------------------------------------------- */
 
 static size_t held_by_reader(const struct redis_link *k) {
     return k->reader->len - k->reader->pos;
 }
 
-/* After a complete reply the reader holds only bytes of the slice fed last, which still stand in k->in. */
+/* After a complete reply the reader holds only bytes of the last slice, which are still in k->in. */
 static void take_back(struct redis_link *k) {
     k->pos -= held_by_reader(k);
     k->reader->pos = k->reader->len;
@@ -269,8 +265,8 @@ static void feed_slice(struct redis_link *k) {
     k->pos += n;
 }
 
-/* Why what the reader holds of an unfinished reply is refused; NULL when it is not. A long string shows its
- * length and a line's end at once; what does not is an endless line. */
+/* Why the unfinished reply in the reader is refused; NULL when it is not. A long string starts with its length and a
+ * line's end; a reply without these is an endless line. */
 static const char *too_much(const struct redis_link *k) {
     size_t held = held_by_reader(k);
     if (held > MAX_REPLY) return "a reply is too long";
@@ -279,7 +275,7 @@ static const char *too_much(const struct redis_link *k) {
     return NULL;
 }
 
-/* One reply for b by the reader. False when it needs more bytes than there are, or the connection is lost. */
+/* Reads one reply for b through the reader. Returns false when it is incomplete, or the connection is lost. */
 static bool read_reply(struct redis_link *k, struct redis_batch *b) {
     void *reply = NULL;
     k->reader->privdata = b;
@@ -300,11 +296,11 @@ static bool read_reply(struct redis_link *k, struct redis_batch *b) {
     return true;
 }
 
-/* One reply of RESP3. False as read_reply. */
+/* One reply of RESP3. Returns false like read_reply. */
 static bool read_resp3(struct redis_link *k, struct arena *a, struct redis_reply *out) {
     ssize_t n = redis_resp3_take(a, k->in + k->pos, k->len - k->pos, out);
     if (n < 0 || (n == 0 && k->len - k->pos == IN_BYTES)) {
-        lost(k, n < 0 ? "what came is no RESP3" : "a reply is too long");
+        lost(k, n < 0 ? "the server sent malformed RESP3" : "a reply is too long");
         return false;
     }
     k->pos += (size_t)n;
@@ -320,7 +316,7 @@ static bool take_resp3(struct redis_link *k, struct redis_batch *b) {
     return true;
 }
 
-/* False as read_reply. */
+/* Returns false like read_reply. */
 static bool take_push(struct redis_link *k) {
     struct redis *r = k->redis;
     struct redis_reply push;
@@ -330,7 +326,7 @@ static bool take_push(struct redis_link *k) {
     return true;
 }
 
-/* Replies for b from whichever side holds the next byte. False as read_reply. */
+/* Replies for b, from the side that holds the next byte: reader or buffer. Returns false like read_reply. */
 static bool take_replies(struct redis_link *k, struct redis_batch *b) {
     if (k->redis->on_changed) return take_resp3(k, b);
     if (b->integers_only && held_by_reader(k) == 0 && !k->mid_reply) {
@@ -346,10 +342,11 @@ static bool take_replies(struct redis_link *k, struct redis_batch *b) {
     return read_reply(k, b);
 }
 
-/* Gives b its result. False when the connection is lost, be it by what b's owner found in the replies. */
+/* Gives b its result. Returns false when the connection is lost, also when b's owner closes it because of the
+ * replies. */
 static bool finish(struct redis_link *k, struct redis_batch *b) {
     if (b->sent < b->out.len) {
-        lost(k, "the server answered before it was asked");
+        lost(k, "the server sent a reply before the command");
         return false;
     }
     redis_finish(k->redis, b, 0);
@@ -364,7 +361,7 @@ static void read_all(struct redis_link *k) {
             continue;
         }
         if (list_empty(&r->in_flight)) {
-            lost(k, "the server sent what nobody asked for");
+            lost(k, "the server sent an unexpected reply");
             return;
         }
         struct redis_batch *b = list_entry(r->in_flight.next, struct redis_batch, node);

@@ -1,4 +1,4 @@
-/* The end of batches, and what is counted of those that wait. */
+/* The end of batches, and the count of bytes that wait. */
 #include "core/base/clock.h"
 #include "core/store/redis/redis_internal.h"
 

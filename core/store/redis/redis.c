@@ -1,25 +1,24 @@
 /* The Redis client: its life, its queue, reconnecting.
  *
  * 1. redis_open reads the URL and starts to connect (link.c).
- * 2. The link opens; our greeting goes first: AUTH, SELECT, INFO, PING, CLIENT SETNAME, and HELLO 3 and CLIENT
- * TRACKING before the last where changes are to be told. Its replies
- * give the run_id and say that the server has loaded its data and is one that can be used (check.h); then the client
- * is ready, a generation older.
- * 3. redis_submit puts batches on `queued`; the flusher, once a turn, has the link write them in one go,
- * which moves them to `in_flight`.
+ * 2. The link opens and our greeting is sent first: AUTH, SELECT, INFO, PING, CLIENT SETNAME, and on a tracking
+ *    connection HELLO 3 and CLIENT TRACKING before the last. Its replies give the run_id, and show that the server
+ *    has loaded its data and passes the checks (check.h). Then the client is ready, with the next generation.
+ * 3. redis_submit puts batches on `queued`. Once a turn the flusher makes the link write them together, which moves
+ *    them to `in_flight`.
  * 4. Replies come in order, so they belong to the first batch in flight; when it has all, redis_finish wakes
  *    the fiber that waits in redis_await.
  * 5. redis_close waits until nothing is in flight, closes the handles, and frees.
  *
  * Failures:
- * - The connection is lost (the link says so; or connecting, greeting or an answer took too long, which a
- * tick of 100 ms counts: in ticks, not in time, so that a stall of our own process is not held against the
- * server): redis_lost fails every batch of which a byte may have been sent, puts the others back in the
- * queue, and tries again after a backoff.
+ * - The connection is lost: the link reports it, or connecting, greeting or a reply took too long. A tick of 100 ms
+ *   counts that: ticks, not time, so that a stall of our own process does not count against the server. redis_lost
+ *   fails every batch of which a byte may have been sent, puts the others back in the queue, and reconnects after a
+ *   backoff.
  * - A queued batch that has waited 1 s without a ready connection fails with ERR_UNAVAILABLE.
- * - A fiber is interrupted in redis_await: a batch still queued is dropped, one in flight becomes an orphan
- * and is freed when its replies have come. A blocking connection is given up instead, so that the server does
- * not hand entries to somebody who has gone.
+ * - A fiber is interrupted in redis_await: a batch that is still queued is dropped; one in flight becomes an orphan
+ *   and is freed when its replies have come. A blocking connection is closed instead, so that the server does not
+ *   deliver entries to a reader that has gone.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -34,27 +33,25 @@
 #define TICK_MS 100
 #define CONNECT_TICKS (2000 / TICK_MS)
 #define ANSWER_MS 3000
-#define SPARE_MAX 256 /* as many as a busy turn of the loop has calls */
+#define SPARE_MAX 256 /* about the calls of a busy turn of the loop */
 #define QUEUE_NS (1 * NS_PER_S)
-/* What a push may take: as many times as its bytes fit the link's buffer. */
+/* Memory that a push may take; its bytes fit the link's buffer. */
 #define REPLY_LIMIT ((size_t)8 * 1024 * 1024)
 #define BACKOFF_MS 20
 #define BACKOFF_CAP_MS 1000
-/* A server that has fallen this far behind must not take our memory too. */
+/* A server that has fallen this far behind must not use up our memory. */
 #define MAX_UNSENT ((size_t)64 * 1024 * 1024)
 
 static void connect_now(struct redis *r);
 
-/* ---- small things ---------------------------------------------------------------------------------------
- */
+/* ---- small things ------------------------------------------------------------------------------------ */
 
 static void enter(struct redis *r, enum client_state state) {
     r->state = state;
     r->ticks = 0;
 }
 
-/* ---- losing a connection --------------------------------------------------------------------------------
- */
+/* ---- losing a connection ----------------------------------------------------------------------------- */
 
 static void fail_in_flight(struct redis *r) {
     list_each_safe (&r->in_flight, n) {
@@ -116,8 +113,7 @@ static void on_tick(uv_timer_t *t) {
     if (redis_is_idle(r) && !connecting) uv_timer_stop(&r->tick);
 }
 
-/* ---- connecting and greeting ----------------------------------------------------------------------------
- */
+/* ---- connecting and greeting ------------------------------------------------------------------------- */
 
 static void connect_now(struct redis *r) {
     const char *why;
@@ -127,7 +123,7 @@ static void connect_now(struct redis *r) {
     if (!r->link) redis_lost(r, why);
 }
 
-/* Those beside a shared connection go to its server. */
+/* Connections beside a shared one connect to its server. */
 static bool is_checked(const struct redis *r) {
     return !r->blocking && !r->on_changed;
 }
@@ -149,12 +145,12 @@ static void build_greeting(struct redis_batch *g, const struct redis *r) {
     redis_arg(g, STR("INFO"));
     redis_arg(g, is_checked(r) ? STR("default") : STR("server"));
     redis_cmd(g, 1);
-    redis_arg(g, STR("PING")); /* an error while the server loads its data: not ready then */
+    redis_arg(g, STR("PING")); /* an error while the server loads its data: then not ready */
     if (r->on_changed) {
         redis_cmd(g, 2);
         redis_arg(g, STR("HELLO"));
         redis_arg(g, STR("3"));
-        /* Without NOLOOP: with it a change made here would end the watch without a word. */
+        /* Without NOLOOP: with it a change made here would end the tracking silently. */
         redis_cmd(g, 3);
         redis_arg(g, STR("CLIENT"));
         redis_arg(g, STR("TRACKING"));
@@ -177,7 +173,7 @@ static bool find_run_id(struct str info, char out[static 41]) {
 
 #define ELSEWHERE "it leads to another server than the shared connection"
 
-/* Once the shared connection is ready it says which server is meant. */
+/* Once the shared connection is ready, its run_id names the right server. */
 static bool leads_elsewhere(const struct redis *r) {
     return r->shared && r->shared->state == CLIENT_READY && strcmp(r->run_id, r->shared->run_id) != 0;
 }
@@ -206,14 +202,14 @@ static void now_ready(struct redis *r) {
     if (r->state == CLIENT_READY) condition_broadcast(&r->ready);
 }
 
-/* Of no use, and it will be found so again at each attempt; the log has been told. */
+/* The server is refused, and will be again at each attempt; it has been logged. */
 static void refuse(struct redis *r, const char *sentence) {
     r->refusal = sentence;
     snprintf(r->last_reason, sizeof r->last_reason, "%s", sentence);
     redis_lost(r, sentence);
 }
 
-/* The name is a nicety; whatever else is refused makes the connection useless. */
+/* The name is optional; if the server refuses anything else, the connection is useless. */
 static void on_greeted(struct redis *r, struct redis_batch *g) {
     if (g->result != 0) return; /* lost already */
     size_t info = g->commands - (r->on_changed ? 5 : 3);
@@ -225,7 +221,7 @@ static void on_greeted(struct redis *r, struct redis_batch *g) {
         return;
     }
     const char *sentence =
-        is_checked(r) ? redis_check(redis_batch_reply(g, info)->str, &r->said, r->log) : NULL;
+        is_checked(r) ? redis_check(redis_batch_reply(g, info)->str, &r->logged, r->log) : NULL;
     if (sentence)
         refuse(r, sentence);
     else
@@ -248,8 +244,7 @@ static void on_opened(struct redis *r) {
         redis_lost(r, "out of memory");
 }
 
-/* ---- batches --------------------------------------------------------------------------------------------
- */
+/* ---- batches ----------------------------------------------------------------------------------------- */
 
 static void on_flush(struct flusher *f) {
     struct redis *r = list_entry(f, struct redis, flusher);
@@ -274,7 +269,7 @@ int redis_submit(struct redis *r, struct redis_batch *b) {
     return 0;
 }
 
-/* The fiber goes; the batch is ours. */
+/* The fiber leaves; the batch is the client's. */
 static void abandon(struct redis *r, struct redis_batch *b) {
     b->waiter = NULL;
     b->orphaned = true;
@@ -304,8 +299,7 @@ int redis_exchange(struct fiber *self, struct redis *r, struct redis_batch *b) {
     return e != 0 ? e : redis_await(self, r, b);
 }
 
-/* ---- life -----------------------------------------------------------------------------------------------
- */
+/* ---- life -------------------------------------------------------------------------------------------- */
 
 static void count_in(struct redis *r) {
     struct metrics *m = r->metrics;
@@ -326,7 +320,7 @@ static void count_in(struct redis *r) {
                                    "Duration from submitting a Redis batch to its last reply", labels);
 }
 
-/* [invalidate, keys or nil for all]; other kinds say nothing that is needed here. */
+/* [invalidate, keys or nil for all]; other kinds are ignored. */
 static void on_pushed(struct redis *r, const struct redis_reply *push) {
     if (push->elements < 2 || !str_eq(push->element[0].str, STR("invalidate"))) return;
     const struct redis_reply *keys = &push->element[1];

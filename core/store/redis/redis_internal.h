@@ -1,11 +1,11 @@
-/* What the files of the Redis client share. Nobody else includes this.
+/* What the files of the Redis client share. No other room includes this.
  *
  *   redis.c  the client: its life, reconnecting
  *   queue.c  the end of batches
  *   link.c   one connection: socket, writing, reading
  *   batch.c  a batch: its commands, its replies
- *   resp3.c  replies and pushes of connections that are told of changes
- *   fence.c  one PING for all who wait in a turn
+ *   resp3.c  replies and pushes of tracking connections
+ *   fence.c  one PING for all that wait in a turn
  *   target.c the URL
  *   check.c  what must hold of the server
  *   call.c   single commands and scripts, on top of the public calls
@@ -20,8 +20,7 @@
 
 struct redisReader;
 
-/* ---- a batch --------------------------------------------------------------------------------------------
- */
+/* ---- a batch ----------------------------------------------------------------------------------------- */
 
 /* BUILDING: the caller's. QUEUED, IN_FLIGHT: on the client's list of that name. DONE: the caller's again. */
 enum batch_state { BATCH_BUILDING, BATCH_QUEUED, BATCH_IN_FLIGHT, BATCH_DONE };
@@ -30,7 +29,7 @@ struct redis_batch {
     struct list_node node;
     enum batch_state state;
     int result;
-    bool orphaned;        /* nobody waits: freed when done */
+    bool orphaned;        /* no fiber waits: freed when done */
     struct fiber *waiter; /* parked in redis_await */
     void (*on_done)(struct redis *r,
                     struct redis_batch *b); /* instead of a waiter; for greetings and fences */
@@ -57,30 +56,28 @@ struct redis_batch {
 /* printf into room, or into the arena when it is too small. */
 struct str redis_format(char *room, size_t size, struct arena *a, const char *format, va_list args)
     __attribute__((format(printf, 4, 0)));
-/* Is its memory small enough to be kept for the next? */
+/* Whether its memory is small enough to be kept for the next batch. */
 bool redis_batch_is_small(const struct redis_batch *b);
 bool redis_batch_complete(const struct redis_batch *b);
-/* Makes room for the replies; false without memory. */
+/* Makes room for the replies. Returns false on allocation failure. */
 bool redis_batch_prepare(struct redis_batch *b);
-/* For integers-only batches: takes complete one-line replies from p, until the batch is complete, the rest is
- * the beginning of a line, or something else than a line comes (*other is then set). Returns the bytes taken.
- */
+/* For integers-only batches: takes complete one-line replies from p, until the batch is complete, the rest is the
+ * beginning of a line, or something other than a line comes (*other is then set). Returns the bytes taken. */
 size_t redis_batch_take_lines(struct redis_batch *b, const char *p, size_t len, bool *other);
-/* Takes one reply of the commonest shapes, a string or an array of strings, when all of it is at p: the bytes it took.
- * 0 when it is another, or not all there: then it is the reader's. */
+/* Takes one reply of the most frequent kinds, a string or an array of strings, when all of it is at p. Returns the
+ * bytes taken; 0 when it is of another kind or incomplete, which is left to the reader. */
 size_t redis_batch_take_strings(struct redis_batch *b, const char *p, size_t len);
-/* The reader has built the next reply, in the place redis_reader_new's functions chose. */
+/* Takes the next reply, which the reader has built in the place that redis_reader_new's functions chose. */
 void redis_batch_take_reply(struct redis_batch *b);
-/* A reader that builds replies in the batch that is its privdata. NULL without memory. */
+/* A reader that builds replies in the batch that is its privdata. Returns NULL on allocation failure. */
 struct redisReader *redis_reader_new(void);
-/* Takes one value of RESP3 when all of it is at p, into the arena: the bytes it took. 0 when it is not all there; negative
- * when it is no RESP3, or too large for the arena. */
+/* Takes one value of RESP3 into the arena when all of it is at p. Returns the bytes taken; 0 when it is incomplete;
+ * negative when it is not RESP3, or too large for the arena. */
 ssize_t redis_resp3_take(struct arena *a, const char *p, size_t len, struct redis_reply *out);
 /* A copy of the whole reply in another arena; NULL when its limit would be passed. */
 struct redis_reply *redis_reply_copy(struct arena *a, const struct redis_reply *from);
 
-/* ---- one connection -------------------------------------------------------------------------------------
- */
+/* ---- one connection ---------------------------------------------------------------------------------- */
 
 struct redis_target {
     char path[108]; /* of a Unix socket; "" for TCP */
@@ -91,26 +88,25 @@ struct redis_target {
 };
 
 struct redis_link;
-/* What a link tells its client. */
+/* How a link notifies its client. */
 struct redis_link_events {
     void (*opened)(struct redis *r);
     void (*lost)(struct redis *r, const char *reason);
-    void (*closed)(struct redis *r);                                 /* its memory is gone */
+    void (*closed)(struct redis *r);                                 /* its memory has been freed */
     void (*pushed)(struct redis *r, const struct redis_reply *push); /* complete */
 };
-/* Starts connecting; NULL and *why when that fails at once. Later `opened` or `lost` is called, and after `opened`
- * `lost` at the end, unless redis_link_close comes first. */
+/* Starts connecting. Returns NULL with *why when that fails immediately. Later it calls `opened` or `lost`, and after
+ * `opened` at the end `lost`, unless redis_link_close is called first. */
 struct redis_link *redis_link_open(struct redis *r, const char **why);
 /* No more callbacks, except `closed`. */
 void redis_link_close(struct redis_link *k);
 /* Writes the unsent rest of r->in_flight and then, when the client is ready, r->queued, whose batches move to
- * r->in_flight as they are begun. */
+ * r->in_flight when their first byte is sent. */
 void redis_link_write(struct redis_link *k);
 
-/* ---- the client -----------------------------------------------------------------------------------------
- */
+/* ---- the client -------------------------------------------------------------------------------------- */
 
-/* WAITING: for the next attempt. GREETING: connected, our own first commands are under way. */
+/* WAITING: for the next attempt. GREETING: connected, our own first commands are in flight. */
 enum client_state { CLIENT_WAITING, CLIENT_CONNECTING, CLIENT_GREETING, CLIENT_READY };
 
 struct script_sha {
@@ -138,10 +134,10 @@ struct redis {
     uint64_t generation;
     char run_id[41];
     struct redis_batch *greeting;
-    unsigned said;       /* server_check's memory */
+    unsigned logged;     /* server_check's memory */
     const char *refusal; /* redis_refusal */
 
-    struct list_node queued;    /* not begun to be sent: survive the connection */
+    struct list_node queued;    /* not a byte sent: survive the connection */
     struct list_node in_flight; /* sent, the last one maybe in part; in the order of their replies */
     size_t unsent;              /* bytes of all of these that the kernel has not taken */
     struct flusher flusher;
@@ -155,10 +151,10 @@ struct redis {
     struct list_node spare; /* batches given back, empty */
     size_t spare_count;
 
-    redis_on_changed *on_changed; /* a connection that is told of changes, in RESP3; NULL for others */
+    redis_on_changed *on_changed; /* of a tracking connection, in RESP3; NULL for others */
     void *on_changed_owner;
     struct arena push;         /* the push being read */
-    struct redis_fence *fence; /* not sent yet, so that more may wait for it; or NULL */
+    struct redis_fence *fence; /* not sent yet, so more fibers may share it; or NULL */
 
     struct script_sha *scripts;
     size_t script_count;
@@ -166,7 +162,7 @@ struct redis {
     struct counter *reconnects, *commands, *lost_batches;
     struct gauge *unsent_bytes;
     struct histogram *latency;
-    struct counter no_counters[3]; /* where they count when there are no metrics */
+    struct counter no_counters[3]; /* used when the caller gave no metrics */
     struct gauge no_gauge;
     struct histogram no_histogram;
 };
@@ -178,7 +174,7 @@ void redis_lost(struct redis *r, const char *reason);
 /* ---- queue.c ---- */
 void redis_set_unsent(struct redis *r, size_t bytes);
 bool redis_is_idle(const struct redis *r);
-/* Takes b off its list and hands it to whoever waits. */
+/* Takes b off its list and hands it to the fiber or callback that waits for it. */
 void redis_finish(struct redis *r, struct redis_batch *b, int result);
 
 #endif

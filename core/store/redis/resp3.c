@@ -1,5 +1,5 @@
-/* Values of RESP3, for connections that are told of changes: hiredis's older readers do not know it. A value is taken when
- * all of it is there; until then the bytes stay where they are, so replies here are bounded by the link's buffer.
+/* Values of RESP3, for tracking connections: older versions of hiredis cannot read it. A value is taken when all of
+ * it has arrived; until then the bytes stay where they are, so replies here are bounded by the link's buffer.
  */
 #include <string.h>
 

@@ -9,12 +9,13 @@ struct stream_id {
     int64_t ms, sequence;
 };
 
-/* Reads "ms-sequence"; false when it is nothing of the kind. */
+/* Reads "ms-sequence". Returns false for any other text. */
 bool stream_id_parse(struct str s, struct stream_id *out);
 bool stream_id_before(struct stream_id a, struct stream_id b);
 bool stream_id_same(struct stream_id a, struct stream_id b);
 
-/* The value behind this name in a flat list of names and values, to which later versions of Redis add; NULL when there is none. */
+/* The value behind this name in a flat list of names and values, to which later versions of Redis add; NULL when the
+ * name is absent. */
 const struct redis_reply *flat_value(const struct redis_reply *flat, struct str name);
 
 #endif

@@ -104,7 +104,7 @@ static void a_request_may_come_byte_by_byte(struct fiber *self, void *arg) {
     pair_end(self, &p);
 }
 
-/* More of them than may wait uneaten. */
+/* More of them than may wait unconsumed. */
 static void a_body_may_come_in_chunks_of_one_byte(struct fiber *self, void *arg) {
     enum { SPACES = 300 * 1024 };
     struct pair p;

@@ -109,16 +109,16 @@ static void a_column_that_does_not_exist_is_named(void **state) {
     (void)state;
     struct fixture *f = fresh();
     f->regression.y = "numbers";
-    assert_refused(f, "spec.linear.regression.y", "\"numbers\" is no column");
+    assert_refused(f, "spec.linear.regression.y", "\"numbers\" is not a column");
     f = fresh();
     f->x[0] = "reals";
-    assert_refused(f, "spec.linear.regression.x", "\"reals\" is no column");
+    assert_refused(f, "spec.linear.regression.x", "\"reals\" is not a column");
     f = fresh();
     f->slice_by[0] = "texts";
-    assert_refused(f, "spec.linear.regression.slice_by", "\"texts\" is no column");
+    assert_refused(f, "spec.linear.regression.slice_by", "\"texts\" is not a column");
     f = fresh();
     f->regression.weights = "w";
-    assert_refused(f, "spec.linear.regression.weights", "\"w\" is no column");
+    assert_refused(f, "spec.linear.regression.weights", "\"w\" is not a column");
     f = fresh();
     f->regression.y = "";
     assert_refused(f, "spec.linear.regression.y", "must name a column");
@@ -161,14 +161,15 @@ static void the_indicator_of_a_column_may_be_a_predictor(void **state) {
     (void)state;
     struct fixture *f = fresh();
     f->x[0] = "missingindicator_real";
-    assert_refused(f, "spec.linear.regression.x", "is no column");
+    assert_refused(f, "spec.linear.regression.x", "is not a column");
     f->policy.column = "real";
     f->policy.policy = ROOKERY__V1__MISSING_POLICY__MISSING_POLICY_INDICATOR;
-    assert_refused(f, "spec.linear.regression.x", "is no column"); /* the policy is not in the request yet */
+    assert_refused(f, "spec.linear.regression.x",
+                   "is not a column"); /* the policy is not in the request yet */
     f->regression.n_missing_columns = 1;
     assert_fine(f);
     f->x[0] = "missingindicator_nothing";
-    assert_refused(f, "spec.linear.regression.x", "is no column");
+    assert_refused(f, "spec.linear.regression.x", "is not a column");
 }
 
 static void policies_name_a_column_once_and_a_policy(void **state) {
@@ -251,7 +252,7 @@ static void expected_predictors_are_columns(void **state) {
     struct fixture *f = fresh();
     f->regression.predictors = names;
     f->regression.n_predictors = 1;
-    assert_refused(f, "spec.linear.regression.predictors", "is no column");
+    assert_refused(f, "spec.linear.regression.predictors", "is not a column");
     names[0] = "text";
     assert_fine(f);
 }
@@ -271,13 +272,13 @@ static void association_needs_its_columns_and_counts(void **state) {
     assert_refused(f, "spec.association.min_patients", "must not be negative");
     become_association(f);
     f->association.variant = "none";
-    assert_refused(f, "spec.association.variant", "is no column");
+    assert_refused(f, "spec.association.variant", "is not a column");
     become_association(f);
     f->association.status = "";
     assert_refused(f, "spec.association.status", "must name a column");
     become_association(f);
     f->association.patient = "none";
-    assert_refused(f, "spec.association.patient", "is no column");
+    assert_refused(f, "spec.association.patient", "is not a column");
 }
 
 static void log2_sum_needs_its_columns_and_a_map(void **state) {
@@ -292,10 +293,10 @@ static void log2_sum_needs_its_columns_and_a_map(void **state) {
     assert_refused(f, "spec.log2_sum.tpm", "holds text");
     become_log2_sum(f);
     f->log2_sum.patient = "none";
-    assert_refused(f, "spec.log2_sum.patient", "is no column");
+    assert_refused(f, "spec.log2_sum.patient", "is not a column");
     become_log2_sum(f);
     f->log2_sum.transcript = "none";
-    assert_refused(f, "spec.log2_sum.transcript", "is no column");
+    assert_refused(f, "spec.log2_sum.transcript", "is not a column");
 }
 
 static void the_regression_of_a_spec_is_its_models(void **state) {

@@ -24,6 +24,7 @@
 
 #include "core/base/str.h"
 #include "core/event/stream.h"
+#include "core/id/snowflake.h"
 #include "rookery/v1/job.pb-c.h"
 
 #define STATEMENTS_MAX 1000
@@ -33,7 +34,7 @@
 /* What SQL may call by name. */
 static const struct constant {
     const char *name;
-    int number;
+    int64_t number;
 } CONSTANTS[] = {
 #define STREAM(NAME, name, message, in_outbox) {"STREAM_" #NAME, STREAM_##NAME},
 #include "core/event/stream.def"
@@ -44,6 +45,7 @@ static const struct constant {
     DATASET_STATE(DESCRIBING),
     DATASET_STATE(READY),
     DATASET_STATE(FAILED),
+    {"SNOWFLAKE_EPOCH_MS", SNOWFLAKE_EPOCH_MS},
     {"DATASET_SOURCE_UPLOAD", ROOKERY__V1__DATASET_SOURCE__DATASET_SOURCE_UPLOAD},
 #define JOB_STATE(NAME)                                                                                      \
     { "JOB_STATE_" #NAME, ROOKERY__V1__JOB_STATE__JOB_STATE_##NAME }

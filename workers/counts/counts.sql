@@ -1,9 +1,8 @@
 -- name: counts_apply
--- 1704067200000 is where the times of ids begin (core/id/snowflake.h), in Unix milliseconds; 600000 are the ten minutes for
--- which a row stays in the outbox.
+-- Times become ids, below those of that millisecond; 600000 are the ten minutes for which a row stays in the outbox.
 WITH safe AS MATERIALIZED (
     SELECT CASE WHEN opened_at > pg_postmaster_start_time()
-                THEN ((extract(epoch FROM opened_at) * 1000)::bigint - 1704067200000 + $12 * 1000) << 22
+                THEN ((extract(epoch FROM opened_at) * 1000)::bigint - :SNOWFLAKE_EPOCH_MS + $12 * 1000) << 22
                 ELSE 9223372036854775807 END AS from_id
     FROM redis_epochs
     ORDER BY epoch DESC
@@ -17,7 +16,7 @@ WITH safe AS MATERIALIZED (
         AS t (event_id, post_id, likes, reposts, replies, account_id, posts, following, followers)
     WHERE event_id >= (SELECT counted_below FROM upkeep)
       AND (event_id > (SELECT from_id FROM safe)
-           OR event_id < ((extract(epoch FROM now()) * 1000)::bigint - 1704067200000 - 600000) << 22
+           OR event_id < ((extract(epoch FROM now()) * 1000)::bigint - :SNOWFLAKE_EPOCH_MS - 600000) << 22
            OR event_id IN (SELECT id FROM there))
 ), fresh AS (
     INSERT INTO counted_events (event_id)

@@ -12,8 +12,9 @@ WHERE id = ANY($1) AND id >= $2 AND id <= $3
   AND $4 = (SELECT epoch FROM redis_epochs WHERE epoch = $4 AND NOT superseded FOR SHARE);
 
 -- name: relay_new_epochs read_only
--- The newest epoch not yet told; from when to when what was published went to a Redis before it (what a gateway had put there
--- and had yet to mark is marked two seconds after); and whether there was one before it.
+-- The newest epoch not yet told; from when to when what was published went to a Redis before it (what a gateway had put
+-- there and had yet to mark is marked two seconds after); whether there was one before it; and before when what was
+-- published is settled (struct window).
 SELECT max(epoch),
        floor(extract(epoch FROM greatest(upkeep_keep_from($2), 'epoch')) * 1000)::bigint,
        ceil(extract(epoch FROM max(opened_at) + interval '2 seconds') * 1000)::bigint,

@@ -1,4 +1,4 @@
-/* Shaping answers: protobuf written by hand where speed asks for it, from cached parts. */
+/* Shaping replies from cached parts. Protobuf is written by hand where it must be fast. */
 #ifndef ROOKERY_GATEWAY_ANSWER_SHAPE_H
 #define ROOKERY_GATEWAY_ANSWER_SHAPE_H
 
@@ -20,17 +20,18 @@ void shape_append_post(struct buf *out, uint32_t field, const struct cached_post
 void shape_append_item(struct buf *out, uint32_t field, const struct cached_post *entry,
                        const struct cached_post *shown, struct engaged by_viewer);
 
-/* Which of the shown posts the viewer likes and has reposted, as far as the viewer's cache knows; true when that is all. */
+/* Sets which of the shown posts the viewer likes and has reposted, as far as the viewer's cache knows. Returns true
+ * when the cache knows all of them. */
 bool shape_engaged_known(const struct viewer *v, const struct cached_post *const *posts, size_t n,
                          struct engaged *out);
-/* The same, with SQL for those below the cache's floors; may suspend, so the posts must be copies. */
+/* The same, and asks SQL for posts below the cache's floors. May suspend, so the posts must be copies. */
 int shape_engaged(struct fiber *self, struct gateway *g, const struct viewer *v,
                   const struct cached_post *const *posts, size_t n, struct engaged *out, struct fault *fault);
 
-/* In the arena: a Post message for answers that are not assembled. */
+/* Returns a Post message, in the arena, for replies that are not assembled from parts. */
 Rookery__V1__Post *shape_post(struct arena *a, const struct cached_post *p, struct engaged by_viewer);
 
-/* A list of ids without duplicates, for "everybody the items speak of". */
+/* Adds account ids, each once: the accounts that a page mentions. */
 void shape_note_account(struct ids *accounts, int64_t id);
 void shape_note_post_accounts(struct ids *accounts, const struct cached_post *entry,
                               const struct cached_post *shown);

@@ -1,4 +1,4 @@
-/* Who calls: "authorization: Bearer <token>". */
+/* Authentication: finds the account of a call by its header "authorization: Bearer <token>". */
 #ifndef ROOKERY_GATEWAY_SERVICE_AUTH_H
 #define ROOKERY_GATEWAY_SERVICE_AUTH_H
 

@@ -1,4 +1,4 @@
-/* services: the tables of the API's methods and of the bounds of texts in requests, from the descriptor set.
+/* services: generates the tables of the API's methods, and of the bounds of texts in requests, from the descriptor set.
  *
  *   services DESCRIPTORS.BIN >services.def
  *
@@ -8,9 +8,10 @@
  *   METHOD(path, handler, request, reply, kind, no_side_effects, permission, cost)
  *   BOUND(message, field_number, max_bytes)
  *
- * handler is the C function that serves it, SERVICE_METHOD in snake case: a method without one fails to link. request and
- * reply are messages by the C prefix of the generated code. What a method says of itself is in rookery/v1/options.proto:
- * a method that leaves out its permission or its cost, and a text without a bound, is an error, with its name. */
+ * handler is the C function that serves the method, SERVICE_METHOD in snake case: a method without one fails to link.
+ * request and reply are messages, by the C prefix of the generated code. rookery/v1/options.proto has the options of
+ * methods and texts. A method without a permission or a cost, and a text without a bound, is an error, which names
+ * it. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>

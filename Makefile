@@ -3,7 +3,7 @@
 #   make              the two daemons, build/rookery-gateway and build/rookery-worker
 #   make check        scripts/test: every test, against servers of their own
 #   make install      into PREFIX (/usr/local), below DESTDIR: the daemons, their man pages and this documentation
-#   make dist         build/rookery-VERSION.tar.gz, of what is committed
+#   make dist         build/rookery-VERSION.tar.gz, of the last commit
 #   make man          the man pages, from what --help says, in build/man/
 #   make tools        the load generator and the other programs the tests and the benchmarks use
 #   make tests        every unit-test program, in build/tests/
@@ -16,7 +16,7 @@
 #   BUILD=FOLDER      another build folder
 #   CC=clang          another compiler
 #   SANITIZE=1        with AddressSanitizer and UndefinedBehaviorSanitizer (use another BUILD= to keep both)
-#   WERROR=           a warning does not stop the build: for packagers, whose compiler may be newer
+#   WERROR=           warnings do not stop the build: for packagers, whose compiler may be newer
 #   CFLAGS=, LDFLAGS= added to ours
 #
 # Sources are found by folder: a new .c file needs no line here, nor does the .sql file beside it.
@@ -28,7 +28,7 @@ PROTO_INCLUDES := -Iproto -Itests/proto -I/usr/share/grpc-proto -I/usr/include
 VERSION := $(shell cat VERSION)
 PREFIX ?= /usr/local
 
-# Libraries, and from which version on they have what is used of them (libpq: pipeline mode).
+# Libraries, and the first version that has what is used (libpq: pipeline mode).
 REQUIRED := libuv:1.42 libnghttp2:1.43 hiredis:0.14 libprotobuf-c:1.3 jansson:2.13 libsodium:1.0.18 libpq:14 libutf8proc:2.5
 PKGS := $(foreach p,$(REQUIRED),$(firstword $(subst :, ,$(p))))
 ifeq ($(filter help clean dist format,$(MAKECMDGOALS)),)
@@ -71,7 +71,7 @@ PROTO_OPTIONS := rookery/v1/options.proto
 PB_C := $(patsubst %.proto,$(BUILD)/proto/%.pb-c.c,$(filter-out $(PROTO_OPTIONS),$(PROTOS)) $(PROTOS_STD))
 PB_O := $(PB_C:.c=.o)
 DESCRIPTORS := $(BUILD)/proto/descriptors.bin
-# Messages of the tests' own: tests/proto, linked into the tests and the fuzz targets only.
+# Messages for tests: tests/proto, linked into the tests and the fuzz targets only.
 TEST_PROTOS := $(shell find tests/proto -name '*.proto' 2>/dev/null | sed 's,^tests/proto/,,' | sort)
 TEST_PB_C := $(patsubst %.proto,$(BUILD)/proto/%.pb-c.c,$(TEST_PROTOS))
 
@@ -95,7 +95,7 @@ FUZZ_MAIN := $(if $(FUZZ),-fsanitize=fuzzer,$(BUILD)/tests/fuzz/replay.o)
 TOOL_DIRS := $(sort $(dir $(wildcard tests/load/*/*.c tests/tools/*/*.c)))
 TOOL_BIN := $(foreach d,$(TOOL_DIRS),$(BUILD)/$(notdir $(d:/=))) $(BUILD)/stepclock.so
 
-# What is made on the way is kept: removed, it would be made and compiled again each time.
+# Keep intermediate files: otherwise make removes them, and builds them again each time.
 .SECONDARY:
 
 .PHONY: all help check install dist man docs daemons tools tests fuzz proto format lint clean
@@ -161,7 +161,7 @@ $(BUILD)/$(notdir $(1:/=)): $(call objects,$(wildcard $(1)*.c)) $(CORE_LIB)
 endef
 $(foreach d,$(TOOL_DIRS),$(eval $(call tool_rule,$(d))))
 
-# Loaded into servers that are not ours, too: never with sanitizers.
+# Also loaded into servers that are not ours: never with sanitizers.
 $(BUILD)/stepclock.so: tests/tools/stepclock.c
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -fsanitize% -fno-sanitize%,$(CFLAGS_ALL)) -shared -fPIC -o $@ $<
@@ -170,12 +170,12 @@ $(BUILD)/stepclock.so: tests/tools/stepclock.c
 $(BUILD)/%.o: %.c | $(PB_C) $(TEST_PB_C)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
-# protoc-c's output is not ours to mend, so it is compiled without our warnings.
+# protoc-c's output is compiled without our warnings.
 $(BUILD)/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c | $(PB_C) $(TEST_PB_C)
 	$(CC) $(CPPFLAGS_ALL) $(filter-out -W%,$(CFLAGS_ALL)) -c -o $@ $<
-# Services are left out: protoc-c's glue for them is of no use to us, and chokes on a method called Register.
-# Files import one another, so all of them are there before the first is compiled. The header is named too, so that what
-# includes it is compiled again.
+# Services are left out: protoc-c's code for them is not used, and fails for a method called Register. Files import
+# one another, so all of them are written before the first is compiled. The header is a target too, so that files that
+# include it are compiled again.
 MESSAGES := $(addprefix $(BUILD)/messages/,$(filter-out $(PROTO_OPTIONS),$(PROTOS)))
 $(BUILD)/messages/%.proto: proto/%.proto Makefile
 	@mkdir -p $(@D)
@@ -207,8 +207,9 @@ SERVICES := $(BUILD)/proto/services.def
 $(BUILD)/generate/%: $(BUILD)/scripts/generate/%.o $(BUILD)/core/codec/wire.o $(BUILD)/core/base/str.o $(BUILD)/core/base/arena.o
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ -lm
-# X.sql, beside X.c, becomes a header of statements, which X.c includes as "ROOM/X.sql.h". All of them together are a list, which
-# a test prepares, and in which no name comes twice. (The folders too: a file may have gone.)
+# X.sql, beside X.c, becomes a header of statements, which X.c includes as "ROOM/X.sql.h". A list has all statements;
+# names in it are unique, and a test prepares each of them. (It also depends on the folders, since a file may have
+# been removed.)
 SQL := $(sort $(wildcard $(patsubst %.c,%.sql,$(CORE_C) gateway/main.c $(GATEWAY_C) workers/main.c $(WORKERS_C))))
 STATEMENTS := $(BUILD)/statements.def
 $(BUILD)/%.sql.h: %.sql $(BUILD)/generate/statements
@@ -250,7 +251,7 @@ lint: daemons
 	scripts/check-protos
 	scripts/check-migrations
 	scripts/generate/docs --check $(BUILD)
-# What docs/ has of the tables.
+# Writes the parts of docs/ that are generated.
 docs: daemons
 	scripts/generate/docs $(BUILD)
 clean:

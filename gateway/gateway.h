@@ -1,14 +1,14 @@
 /* The gateway: what its parts share.
  *
- * A newcomer starts here. parts.c opens the parts, main.c is the process. Each proto service is a file of gateway/service: a
- * handler checks, calls core/domain or the read path (gateway/home/home.h), and shapes the answer
- * (gateway/answer/answer.h). Who calls is found out before (gateway/service/auth.h).
+ * A newcomer starts here. parts.c opens the parts, main.c is the process. Each proto service is a file of
+ * gateway/service: a handler checks, calls core/domain or the read path (gateway/home/home.h), and shapes the answer
+ * (gateway/answer/answer.h). The session of the call has been checked before (gateway/service/auth.h).
  *
- * Everything a gateway knows is a cache that may be dropped at any moment: posts (gateway/cache/post.h), account
- * summaries (gateway/cache/account.h), viewers' relations (gateway/cache/viewer.h), sessions (gateway/cache/session.h). They are kept true by
- * the hub (gateway/hub/hub.h), which reads every event stream, and by the version tokens of core/event/tokens.h. While
- * the hub is not fresh (it has not confirmed for 700 ms that it has seen everything), what it guards is not
- * believed and SQL is asked instead.
+ * Everything that a gateway remembers is a cache, which may be dropped at any moment: posts (gateway/cache/post.h),
+ * account summaries (gateway/cache/account.h), viewers' relations (gateway/cache/viewer.h), sessions
+ * (gateway/cache/session.h). The hub (gateway/hub/hub.h), which reads every event stream, and the version tokens of
+ * core/event/tokens.h keep them correct. While the hub is not fresh (it has not confirmed for 700 ms that it has
+ * heard everything), the caches that depend on it are bypassed, and SQL is asked instead.
  */
 #ifndef ROOKERY_GATEWAY_GATEWAY_H
 #define ROOKERY_GATEWAY_GATEWAY_H
@@ -42,8 +42,8 @@ struct gateway {
     struct impressions *impressions;
     struct rpc_server *server;
     bool draining;
-    unsigned char
-        page_key[PAGE_TOKEN_KEY_BYTES]; /* the same in every gateway: derived from a secret in SQL */
+    /* The same in every gateway: derived from a secret in SQL. */
+    unsigned char page_key[PAGE_TOKEN_KEY_BYTES];
     struct counter *timeline_hits, *timeline_deep, *timeline_sql, *timeline_rebuilds;
 };
 

@@ -1,5 +1,5 @@
-/* rookery-gateway: serves the API. `rookery-gateway migrate` brings the database up to date, `health` asks a
- * running gateway how it is; `--help` lists settings. */
+/* rookery-gateway: serves the API. `rookery-gateway migrate` brings the database up to date, `health` checks a
+ * running gateway; `--help` lists settings. */
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -63,7 +63,7 @@ static int load_page_key(struct fiber *self, struct gateway *g, struct fault *fa
     unsigned char fresh[PAGE_TOKEN_KEY_BYTES];
     randombytes_buf(fresh, sizeof fresh);
     struct pg_result *r;
-    /* Two that start at once: the loser's statement may see neither row; then it asks again. */
+    /* When two gateways start at the same time, the loser's statement may see neither row; then it asks again. */
     for (;;) {
         int e = pg_ask(self, g->domain.pg, &GATEWAY_PAGE_SECRET, &r, fault,
                        pg_bytes((struct str){(const char *)fresh, sizeof fresh}));
@@ -161,7 +161,7 @@ static bool is_help(const char *word) {
     return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
 
-/* The exit status of a command line that only asks for help or cannot be followed; -1: there is something to do. */
+/* Returns the exit status of a command line that is complete or wrong; -1 when the gateway is to run. */
 static int help_or_complain(int argc, char **argv) {
     bool migrates = strcmp(argv[1], "migrate") == 0;
     if (is_help(argv[1]) || (migrates && argc > 2 && is_help(argv[2]))) return usage(stdout, 0);

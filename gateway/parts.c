@@ -29,7 +29,7 @@ void gateway_open(struct gateway *g) {
         metrics_counter(m, "rookery_timeline_rebuilds_total", "Home timelines rebuilt from SQL", "");
     g->hub = hub_new(&g->domain);
     if (!g->hub) abort();
-    /* What an event invalidates comes before what tells others of it. */
+    /* Caches, which an event invalidates, listen before the parts that tell clients of it. */
     g->posts = post_cache_new(g);
     g->accounts = account_cache_new(g);
     g->sessions = session_cache_new(g);

@@ -4,9 +4,9 @@
 
 #include "gateway/gateway.h"
 
-/* Opens the caches and starts the hub; the domain has been started. Aborts without memory: nothing runs yet. */
+/* Opens the caches and starts the hub; the domain has been started. Aborts on allocation failure: nothing runs yet. */
 void gateway_open(struct gateway *g);
-/* After the server has stopped. Harmless when nothing was opened. */
+/* Call it after the server has stopped. Harmless when nothing was opened. */
 void gateway_close(struct fiber *self, struct gateway *g);
 
 #endif

@@ -10,14 +10,14 @@
 #   3. daemons_start LISTEN GATEWAYS WORKERS
 #   4. data_close              stop what runs there, in the order gateways, workers, Redis, PostgreSQL
 #
-# Neither server opens a TCP port: they listen on Unix sockets in a folder that only their user may enter, and
-# that is what lets PostgreSQL trust whoever comes. Workers have a port of loopback each, for their metrics.
+# Neither server opens a TCP port: they listen on Unix sockets in a folder that only their user may enter, which is
+# why PostgreSQL may trust every connection. Each worker has a port on loopback, for its metrics.
 
 POSTGRES_PRIVATE=/usr/local/lib/rookery/postgresql
 BUILD=${BUILD:-build}
 [[ $BUILD == /* ]] || BUILD=$ROOT/$BUILD
 LOCK_FD=''
-# Longest that each may take to stop: a gateway or worker drains, a server writes out what it holds.
+# The maximum time that each may take to stop: a gateway or worker drains, a server writes its data.
 DAEMON_STOP_S=30
 SERVER_STOP_S=60
 DAEMON_START_S=60
@@ -127,8 +127,8 @@ postgres_choose_user() {
     POSTGRES_USER=$user
     POSTGRES_AS=(setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups)
     "${POSTGRES_AS[@]}" test -x "$DATA" 2>/dev/null && return
-    # The folder is below one that only root may enter, such as /root. Rather than open that to everybody, let
-    # this one process pass it. Rookery's own database role is no superuser and gains nothing by it.
+    # The folder is below one that only root may enter, such as /root. Rather than open that to everybody, let this
+    # one process pass it. Rookery's own database role is not a superuser and gains nothing by it.
     local capability
     for capability in dac_read_search dac_override; do
         local with=("${POSTGRES_AS[@]}" --inh-caps="+$capability" --ambient-caps="+$capability")

@@ -2,9 +2,8 @@
 # What every script here shares: messages, progress, processes and their pid files, ports, the build.
 # Sourced, never run. lib-servers.sh adds the servers and daemons on top of this.
 #
-# A process started here is known by a pid file NAME.pid that holds "PID START": the start time from
-# /proc/PID/stat, so that a number which the kernel has given to somebody else is never mistaken for ours and
-# never killed.
+# A process started here is known by a pid file NAME.pid that holds "PID START": the start time from /proc/PID/stat,
+# so that a process to which the kernel has given the number later is not mistaken for ours and not killed.
 
 set -euo pipefail
 umask 022

@@ -28,9 +28,9 @@
 struct process {
     struct worker worker;
     struct config config;
-    const struct role **roles; /* those it runs, each once */
+    const struct role **roles; /* the roles it runs, each once */
     size_t n_roles;
-    bool is_relay; /* a role, but no reader of streams */
+    bool is_relay; /* a role, but it reads no stream */
     struct backlog_gauges *backlog;
     struct rpc_server *http; /* metrics; NULL without ROOKERY_METRICS_LISTEN */
     char consumer[96];
@@ -38,7 +38,7 @@ struct process {
 
 /* ---- roles --------------------------------------------------------------------------------------------- */
 
-/* One sentence that names them all. */
+/* Prints one sentence that names all roles. */
 static void complain_of_role(struct str name) {
     fprintf(stderr, "rookery-worker: ROOKERY_ROLES: there is no role \"" STR_FMT "\"; roles are all, relay",
             STR_ARG(name));
@@ -46,7 +46,7 @@ static void complain_of_role(struct str name) {
     fputc('\n', stderr);
 }
 
-/* Is this one of the names in ROOKERY_ROLES, or are all of them? */
+/* Returns true when ROOKERY_ROLES has this name, or "all". */
 static bool is_wanted(const struct config *c, struct str role) {
     struct str rest = str_from(c->roles);
     while (rest.len > 0) {
@@ -67,7 +67,7 @@ static bool names_exist(const struct config *c) {
     return true;
 }
 
-/* The roles of ROOKERY_ROLES; false, with a sentence, when one does not exist. */
+/* Finds the roles of ROOKERY_ROLES. Returns false, after a sentence, when one does not exist. */
 static bool choose_roles(struct process *p) {
     size_t n = 0;
     if (!names_exist(&p->config)) return false;

@@ -1,4 +1,4 @@
-/* Every role there is, the relay aside. */
+/* All roles except the relay. */
 #ifndef ROOKERY_WORKERS_ROLES_H
 #define ROOKERY_WORKERS_ROLES_H
 

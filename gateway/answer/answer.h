@@ -1,4 +1,5 @@
-/* Answers, made of cached parts: posts and items for a viewer (shape.h), pages and the accounts they speak of (lists.h). */
+/* Replies, assembled from cached parts: posts and items for a viewer (shape.h), pages and the accounts that they
+ * mention (lists.h). */
 #ifndef ROOKERY_GATEWAY_ANSWER_ANSWER_H
 #define ROOKERY_GATEWAY_ANSWER_ANSWER_H
 

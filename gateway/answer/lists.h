@@ -1,5 +1,5 @@
-/* What every paginated answer needs: which list a page token belongs to, pages, and the accounts spoken of.
- */
+/* What every paginated reply needs: the list that a page token belongs to, pages, and summaries of the accounts
+ * mentioned. */
 #ifndef ROOKERY_GATEWAY_ANSWER_LISTS_H
 #define ROOKERY_GATEWAY_ANSWER_LISTS_H
 
@@ -25,19 +25,19 @@ enum list_kind {
     LIST_BOOKMARKS,
 };
 
-/* The list a token is good for: a kind of list, of one object, as one viewer sees it. */
+/* Identifies the list that a page token is valid for: a kind of list, of one object, as one viewer sees it. */
 int64_t lists_identity(enum list_kind kind, int64_t object_id, int64_t viewer_id);
 
 struct page_request {
     int64_t list;
     int size;
-    struct page_position position; /* of the token; from the start: a = start */
+    struct page_position position; /* from the token; without a token: a = start */
 };
 
-/* Checks page_size and page_token. */
+/* Checks page_size and page_token. Returns 0, or ERR_* and a fault. */
 int lists_page(struct rpc_call *call, enum list_kind kind, int64_t object_id, int32_t page_size,
                const char *page_token, int64_t start, struct page_request *out);
-/* The token of what follows; "" when there is no more. */
+/* Returns the token of the next page; "" when `more` is false. */
 char *lists_next(struct rpc_call *call, const struct page_request *page, bool more, int64_t a, int64_t b);
 
 /* Summaries of the accounts with these ids, as messages. */
@@ -48,8 +48,8 @@ int lists_accounts(struct fiber *self, struct gateway *g, const int64_t *ids, si
 int lists_accounts_in_order(struct fiber *self, struct gateway *g, const int64_t *ids, size_t n,
                             Rookery__V1__AccountSummary ***out, size_t *n_out, struct fault *fault);
 
-/* Posts (no reposts) as messages for a viewer, in the order of ids; what is deleted or may not be seen is
- * left out, so *n may be less than n_ids. Notes their accounts. */
+/* Posts (not reposts) as messages for a viewer, in the order of ids. Posts that are deleted, or that the viewer may
+ * not see, are left out, so *n may be less than n_ids. Adds their accounts to `accounts`. */
 int lists_posts(struct fiber *self, struct gateway *g, const struct viewer *v, const int64_t *ids,
                 size_t n_ids, Rookery__V1__Post ***out, size_t *n, struct ids *accounts, struct fault *fault);
 

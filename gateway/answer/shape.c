@@ -133,7 +133,7 @@ int shape_engaged(struct fiber *self, struct gateway *g, const struct viewer *v,
     return 0;
 }
 
-/* ---- accounts spoken of -------------------------------------------------------------------------------- */
+/* ---- accounts mentioned -------------------------------------------------------------------------------- */
 
 void shape_note_account(struct ids *accounts, int64_t id) {
     if (id == 0) return;

@@ -1,4 +1,4 @@
-/* Shaping answers: protobuf written by hand where speed asks for it, from cached parts. */
+/* Shaping replies from cached parts. Protobuf is written by hand where it must be fast. */
 #ifndef ROOKERY_GATEWAY_ANSWER_SHAPE_H
 #define ROOKERY_GATEWAY_ANSWER_SHAPE_H
 
@@ -26,14 +26,14 @@ void shape_append_item(struct buf *out, uint32_t field, const struct cached_post
 /* What the viewer has done with the shown posts, as far as the viewer's cache knows; true when that is all. */
 bool shape_engaged_known(const struct viewer *v, const struct cached_post *const *posts, size_t n,
                          struct engaged *out);
-/* The same, with SQL for those below the cache's floors; may suspend, so the posts must be copies. */
+/* The same, and asks SQL for posts below the cache's floors. May suspend, so the posts must be copies. */
 int shape_engaged(struct fiber *self, struct gateway *g, const struct viewer *v,
                   const struct cached_post *const *posts, size_t n, struct engaged *out, struct fault *fault);
 
-/* In the arena: a Post message for answers that are not assembled. */
+/* Returns a Post message, in the arena, for replies that are not assembled from parts. */
 Rookery__V1__Post *shape_post(struct arena *a, const struct cached_post *p, struct engaged by_viewer);
 
-/* A list of ids without duplicates, for "everybody the items speak of". */
+/* Adds account ids, each once: the accounts that a page mentions. */
 void shape_note_account(struct ids *accounts, int64_t id);
 void shape_note_post_accounts(struct ids *accounts, const struct cached_post *entry,
                               const struct cached_post *shown);

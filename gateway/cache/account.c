@@ -24,7 +24,7 @@ struct account_cache {
 
 struct cached_account {
     struct lru_item lru;
-    int64_t loaded_ns; /* no later than SQL was asked */
+    int64_t loaded_ns; /* before SQL was asked */
     size_t len;
     char encoded[]; /* rookery.v1.AccountSummary */
 };
@@ -41,14 +41,14 @@ static void store(struct account_cache *cache, int64_t id, struct str encoded, i
     lru_put(&cache->lru, &c->lru);
 }
 
-/* Appends what is known; the others go to missing. */
-static size_t append_known(struct account_cache *cache, bool believed, const int64_t *ids, size_t n,
+/* Appends the summaries that are cached; the other ids go to missing. */
+static size_t append_known(struct account_cache *cache, bool is_fresh, const int64_t *ids, size_t n,
                            uint32_t field, struct buf *out, int64_t *missing) {
     size_t n_missing = 0;
     int64_t oldest_ns = clock_mono_coarse_ns() - KEEP_NS;
     for (size_t i = 0; i < n; i++) {
         struct cached_account *c =
-            believed ? (struct cached_account *)(void *)lru_get(&cache->lru, ids[i]) : NULL;
+            is_fresh ? (struct cached_account *)(void *)lru_get(&cache->lru, ids[i]) : NULL;
         if (c && c->loaded_ns >= oldest_ns)
             wire_append_bytes(out, field, (struct str){c->encoded, c->len});
         else
@@ -60,9 +60,9 @@ static size_t append_known(struct account_cache *cache, bool believed, const int
 int account_cache_append(struct fiber *self, struct gateway *g, const int64_t *ids, size_t n, uint32_t field,
                          struct buf *out, struct fault *fault) {
     struct account_cache *cache = g->accounts;
-    bool believed = hub_fresh(g->hub);
+    bool is_fresh = hub_fresh(g->hub);
     int64_t *missing = ARENA_ARRAY(fiber_arena(self), int64_t, n);
-    size_t n_missing = append_known(cache, believed, ids, n, field, out, missing);
+    size_t n_missing = append_known(cache, is_fresh, ids, n, field, out, missing);
     if (n_missing == 0) return 0;
     uint64_t begun = fill_guard_begin(&cache->guard);
     int64_t asked_ns = clock_mono_ns();
@@ -73,7 +73,7 @@ int account_cache_append(struct fiber *self, struct gateway *g, const int64_t *i
     for (size_t i = 0; i < n_found; i++) {
         struct str encoded = message_encode_summary(fiber_arena(self), &found[i]);
         wire_append_bytes(out, field, encoded);
-        if (believed && fill_guard_may_store(&cache->guard, begun, found[i].id))
+        if (is_fresh && fill_guard_may_store(&cache->guard, begun, found[i].id))
             store(cache, found[i].id, encoded, asked_ns);
     }
     return 0;

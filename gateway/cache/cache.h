@@ -1,5 +1,5 @@
-/* What a gateway remembers. Each cache bounds what it holds and for how long, listens to the hub, and is not used while the
- * hub is not fresh; a fill that raced with an invalidation is not stored (fill_guard.h).
+/* What a gateway remembers. Each cache bounds how much it holds and for how long, listens to the hub, and is bypassed
+ * while the hub is not fresh. A fill that raced with an invalidation is not stored (fill_guard.h).
  *
  *   post.h     encoded posts                    account.h  encoded account summaries
  *   viewer.h   relations and likes of viewers   session.h  sessions by token

@@ -1,9 +1,9 @@
-/* Fill guard: keeps a cache from storing what was read before it was invalidated.
+/* Fill guard: keeps a cache from storing a value that was read before its invalidation.
  *
- * A fill reads SQL and suspends; an invalidation that arrives meanwhile finds nothing to remove, and the fill
- * would then store the old value for good. So a cache notes the last invalidated ids in a ring with a running
- * number; a fill takes the number before it reads, and stores an id only if it has not been invalidated since
- * (or the ring has not run over). tests/models/hub.pml has the guard in it.
+ * A fill reads SQL and suspends. An invalidation that arrives meanwhile finds nothing to remove, and the fill would
+ * then store the old value permanently. So a cache writes the invalidated ids into a ring and counts them. A fill
+ * takes the count before it reads. It stores an id only if the id has not been invalidated since then and the ring
+ * has not wrapped around since then. The model tests/models/hub.pml contains the guard.
  */
 #ifndef ROOKERY_GATEWAY_CACHE_FILL_GUARD_H
 #define ROOKERY_GATEWAY_CACHE_FILL_GUARD_H

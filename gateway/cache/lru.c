@@ -1,4 +1,4 @@
-/* A bounded map that forgets the least recently used. */
+/* A bounded map that evicts the least recently used. */
 #include "gateway/cache/lru.h"
 
 void lru_init(struct lru *l, size_t cap, void (*drop)(struct lru_item *item)) {

@@ -1,9 +1,9 @@
-/* A bounded map from ids to objects that forgets the least recently used. Objects embed struct lru_item
- * first.
+/* A bounded map from ids to objects that evicts the least recently used. struct lru_item is the first member of an
+ * object.
  *
- * Moving an item to the end of the list touches three cache lines, at every one of some forty look-ups a call. So an item
- * that was moved not long ago stays where it is: until cap / 8 others have come or moved since. What is forgotten is
- * therefore among the least recently used, not always the very least. */
+ * Moving an item to the end of the list touches three cache lines, and a call makes some forty look-ups. So an item
+ * that was moved recently stays where it is, until cap / 8 others have been added or moved since. An evicted item is
+ * therefore among the least recently used, but not always the least recently used one. */
 #ifndef ROOKERY_GATEWAY_CACHE_LRU_H
 #define ROOKERY_GATEWAY_CACHE_LRU_H
 
@@ -21,15 +21,15 @@ struct lru {
     struct list_node used; /* most recent last */
     size_t cap;
     uint64_t clock;                      /* puts and moves so far */
-    void (*drop)(struct lru_item *item); /* frees what is forgotten */
+    void (*drop)(struct lru_item *item); /* frees an item that has left the map */
 };
 
 void lru_init(struct lru *l, size_t cap, void (*drop)(struct lru_item *item));
 void lru_clear(struct lru *l); /* drops all */
 void lru_free(struct lru *l);
-struct lru_item *lru_get(struct lru *l, int64_t id); /* and marks it used; NULL */
-/* Takes the item; one of the same id is dropped first, and the oldest when full. */
+struct lru_item *lru_get(struct lru *l, int64_t id); /* marks it used; NULL when absent */
+/* Takes the item. Drops an item of the same id first, and the oldest when the map is full. */
 void lru_put(struct lru *l, struct lru_item *item);
-void lru_remove(struct lru *l, int64_t id); /* drops it, if there */
+void lru_remove(struct lru *l, int64_t id); /* drops it, if it is there */
 
 #endif

@@ -11,7 +11,7 @@ Google__Protobuf__Timestamp *message_time(struct arena *a, int64_t ms);
 Rookery__V1__AccountSummary *message_summary(struct arena *a, const struct account_summary *s);
 Rookery__V1__Account *message_account(struct arena *a, const struct account *account);
 
-/* Encoded: fields 1 to 11 of rookery.v1.Post, which only an edit changes; empty for a repost. */
+/* Encodes fields 1 to 11 of rookery.v1.Post, which only an edit changes. Returns an empty string for a repost. */
 struct str message_encode_post(struct arena *a, const struct post *p);
 struct str message_encode_summary(struct arena *a, const struct account_summary *s);
 

@@ -12,7 +12,7 @@
 #define COUNTS_FRESH_NS (2 * NS_PER_S)
 #define ENTRY_MAX_NS (30 * NS_PER_S)
 #define REFRESH_EVERY_MS 200
-/* Past it a refresh is simply asked for again by the next reader. */
+/* Beyond it a refresh is not queued; the next reader asks for it again. */
 #define REFRESH_CAP 4096
 
 struct post_cache {
@@ -101,7 +101,7 @@ static const struct cached_post *look_up(struct post_cache *cache, int64_t id, i
 static int load(struct fiber *self, struct gateway *g, const int64_t *ids, size_t n, struct idmap *loaded,
                 struct fault *fault) {
     struct post_cache *cache = g->posts;
-    bool believed = hub_fresh(g->hub);
+    bool is_fresh = hub_fresh(g->hub);
     uint64_t begun = fill_guard_begin(&cache->guard);
     int64_t asked_ns = clock_mono_ns();
     struct post *posts;
@@ -111,7 +111,7 @@ static int load(struct fiber *self, struct gateway *g, const int64_t *ids, size_
     for (size_t i = 0; i < n_posts; i++) {
         const struct cached_post *c = wrap(fiber_arena(self), &posts[i], asked_ns);
         idmap_put(loaded, c->lru.id, (void *)(uintptr_t)c);
-        if (believed && fill_guard_may_store(&cache->guard, begun, c->lru.id)) store(cache, c);
+        if (is_fresh && fill_guard_may_store(&cache->guard, begun, c->lru.id)) store(cache, c);
     }
     return 0;
 }
@@ -119,10 +119,10 @@ static int load(struct fiber *self, struct gateway *g, const int64_t *ids, size_
 size_t post_cache_peek(struct gateway *g, const int64_t *ids, size_t n, const struct cached_post **out) {
     struct post_cache *cache = g->posts;
     int64_t now = loop_now_ns(g->domain.loop);
-    bool believed = hub_fresh(g->hub);
+    bool is_fresh = hub_fresh(g->hub);
     size_t n_missing = 0;
     for (size_t i = 0; i < n; i++) {
-        out[i] = believed ? look_up(cache, ids[i], now) : NULL;
+        out[i] = is_fresh ? look_up(cache, ids[i], now) : NULL;
         n_missing += out[i] == NULL;
     }
     cache->hits->value += n - n_missing;
@@ -141,7 +141,7 @@ static int get(struct fiber *self, struct gateway *g, const int64_t *ids, size_t
     int e = load(self, g, missing, n_missing, loaded, fault);
     if (e != 0) return e;
     int64_t now = loop_now_ns(g->domain.loop);
-    /* The load suspended: what was found before it may be gone, and is looked up (or loaded) again. */
+    /* The load suspended: posts that were found before it may have been removed, so they are looked up again. */
     bool all = true;
     for (size_t i = 0; i < n; i++) {
         bool was_found = out[i] != NULL;
@@ -157,8 +157,7 @@ int post_cache_get(struct fiber *self, struct gateway *g, const int64_t *ids, si
     struct idmap loaded;
     idmap_init(&loaded);
     int e = get(self, g, ids, n, out, &loaded, fault);
-    /* Rare: something was invalidated during the load. Then everything is loaded, which needs no second look.
-     */
+    /* Rare: a post was invalidated during the load. Then all are loaded, which needs no second look-up. */
     if (e == ERR_ABORTED) {
         e = load(self, g, ids, n, &loaded, fault);
         for (size_t i = 0; i < n && e == 0; i++) out[i] = idmap_get(&loaded, ids[i]);
@@ -169,7 +168,7 @@ int post_cache_get(struct fiber *self, struct gateway *g, const int64_t *ids, si
 
 /* ---- refreshing counts --------------------------------------------------------------------------------- */
 
-/* What SQL says now. An entry that was changed without the hub having heard of it, or that is newer than this look, is
+/* Applies what SQL says now. An entry whose change the hub has not heard of, or that is newer than this look, is
  * loaded at its next read. */
 static void refresh_one(struct post_cache *cache, const struct post *p, int64_t asked_ns) {
     struct cached_post *c = idmap_get(&cache->lru.map, p->entry.id);

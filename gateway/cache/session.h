@@ -1,9 +1,9 @@
 /* Sessions, by token.
  *
- * Whether a session is valid is for SQL to say, by the database's clock. The answer is kept by token, for a minute by the
- * monotonic clock, and believed while the hub is fresh; a revoked session is removed when the hub reads of it
- * (SessionsRevoked), so everywhere within the hub's second. So a session may be used for a minute after it expired, and for as
- * long after it was revoked should the event be lost; no wall clock of a gateway takes part.
+ * SQL decides whether a session is valid, by the database's clock. The answer is kept by token, for a minute by the
+ * monotonic clock, and used while the hub is fresh. When the hub hears that a session was revoked (SessionsRevoked),
+ * the session is removed: on every gateway within the hub's second. So a session may be used for a minute after it
+ * expired, and for a minute after it was revoked if the event is lost. No wall clock of a gateway takes part.
  */
 #ifndef ROOKERY_GATEWAY_CACHE_SESSION_H
 #define ROOKERY_GATEWAY_CACHE_SESSION_H
@@ -17,7 +17,7 @@ void session_cache_free(struct session_cache *c);
 bool session_cache_find(struct session_cache *c, struct str token, struct rpc_identity *out);
 void session_cache_revoke(struct session_cache *c, int64_t session_id);
 
-/* Begun before SQL is asked; what was revoked since is not stored. */
+/* Begin a fill before SQL is asked. Sessions that were revoked since then are not stored. */
 struct session_fill {
     bool fresh;
     uint64_t begun;

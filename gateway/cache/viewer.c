@@ -1,4 +1,4 @@
-/* Viewers and their relations; why they are true is in viewer.h and core/event/tokens.h. */
+/* Viewers and their relations; why they are correct is in viewer.h and core/event/tokens.h. */
 #include "gateway/cache/viewer.h"
 
 #include <inttypes.h>
@@ -37,7 +37,7 @@ static void drop(struct lru_item *item) {
     free(slot);
 }
 
-/* What is kept is true under its tokens; but PostgreSQL may have gone back (core/event/tokens.h). */
+/* A cached part is valid under its tokens; but PostgreSQL may have gone back (core/event/tokens.h). */
 static void forget(void *context) {
     struct viewer_cache *c = context;
     lru_clear(&c->lru);
@@ -91,14 +91,14 @@ static void add_set_if_missing(struct redis_batch *b, struct str key) {
     redis_arg(b, STR("NX"));
 }
 
-/* Fetches the tokens, setting fresh ones first where told. Copies them into the fiber's arena. */
+/* Sets new tokens first where asked to, then fetches both. Copies them into the fiber's arena. */
 static void fetch_tokens(struct fiber *self, struct gateway *g, int64_t viewer_id, bool set_missing,
                          struct viewer_tokens *out) {
     struct domain *d = &g->domain;
     *out = (struct viewer_tokens){0};
     uint64_t generation = redis_generation(d->redis);
     int64_t epoch = epoch_now(d);
-    if (epoch == 0) return; /* tokens of a Redis that others have left say nothing */
+    if (epoch == 0) return; /* tokens of a Redis that others no longer use mean nothing */
     struct redis_batch *b = redis_batch_new();
     char key[KEY_MAX];
     if (set_missing) {
@@ -109,7 +109,7 @@ static void fetch_tokens(struct fiber *self, struct gateway *g, int64_t viewer_i
     epoch_add_fence(b);
     int e = redis_exchange(self, d->redis, b);
     if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return;
-    /* Commands that waited for a new connection tell of another server's tokens, which may be older. */
+    /* Commands that were queued across a reconnect return another server's tokens, which may be older. */
     if (e == 0 && generation == redis_generation(d->redis) && epoch_check_fence(d, b, epoch)) {
         *out = viewer_read_tokens(redis_batch_reply(b, set_missing ? 2 : 0), generation);
         struct arena *a = fiber_arena(self);

@@ -1,10 +1,10 @@
-/* What the gateway knows of the accounts that look: their relations, and what they have liked and reposted.
+/* What the gateway knows of viewers: their relations, and the posts that they have liked and reposted.
  *
- * Each part is true under a version token (core/event/tokens.h) on one Redis connection; the reader fetches
- * the tokens, in the round trip it makes anyway, and acquires the viewer under them. Viewers are
- * reference-counted: a fiber holds one across suspensions, and always sees the state of one load.
+ * Each part is valid under a version token (core/event/tokens.h) on one Redis connection. The reader fetches the
+ * tokens, in a round trip that it makes anyway, and acquires the viewer under them. Viewers are reference-counted: a
+ * fiber holds one across suspensions, and always sees the state of one load.
  *
- * Without tokens (Redis is away) relations come from SQL for this one call and are not kept.
+ * Without tokens (Redis is unreachable) relations come from SQL for this call only and are not kept.
  */
 #ifndef ROOKERY_GATEWAY_CACHE_VIEWER_H
 #define ROOKERY_GATEWAY_CACHE_VIEWER_H
@@ -37,11 +37,11 @@ void viewer_cache_free(struct viewer_cache *c);
 void viewer_add_token_command(struct redis_batch *b, int64_t viewer_id);
 struct viewer_tokens viewer_read_tokens(const struct redis_reply *reply, uint64_t generation);
 
-/* The viewer under these tokens: from the cache or from SQL. Tokens that are missing are set first (a round
- * trip). Release it with viewer_release. */
+/* Finds the viewer under these tokens, in the cache or in SQL. Tokens that are missing are set first (a round trip).
+ * Release the viewer with viewer_release. */
 int viewer_acquire(struct fiber *self, struct gateway *g, int64_t viewer_id, struct viewer_tokens tokens,
                    struct viewer **out, struct fault *fault);
-/* The same with a round trip for the tokens of its own. */
+/* The same, and fetches the tokens in a round trip of its own. */
 int viewer_find(struct fiber *self, struct gateway *g, int64_t viewer_id, struct viewer **out,
                 struct fault *fault);
 void viewer_release(struct viewer *v);

@@ -10,29 +10,29 @@
 #include "gateway/home/pulled.h"
 #include "gateway/home/tail.h"
 
-/* Beyond the page itself: room for what filters take out, for entries that came since the page before, and for a floor below
- * the page (FLOOR_EVERY). */
+/* Elements read beyond the page itself: for entries that the filters remove, for entries that came since the page
+ * before, and for a floor below the page (FLOOR_EVERY). */
 #define TAIL_SLACK 24
-/* A longer part of the list is so many times longer. */
+/* Each deeper look asks for so many times the elements. */
 #define WIDEN 8
 /* A trimmed list that covers fewer entries is not worth keeping: each read of it would ask SQL. */
 #define COVER_MIN 100
 
-/* A page in the making. */
+/* A page that is being filled. */
 struct filling {
     struct gateway *gateway;
     const struct home_request *request;
     struct viewer *viewer;
     int64_t cursor; /* everything at or above it has been considered */
-    size_t wanted;  /* limit + 1: the last one only tells whether there is more */
-    /* What was chosen: in the post cache, which is good until somebody suspends; the first n_kept are copies. */
+    size_t wanted;  /* limit + 1: the last one only shows whether there are more */
+    /* The chosen entries: in the post cache, so valid until the fiber suspends; the first n_kept are copies. */
     const struct cached_post **entries, **shown;
     size_t n, n_kept;
     struct fault *fault;
 };
 
-/* Before anything that may suspend. What was chosen stays chosen, whatever is deleted meanwhile: so a page that was full
- * stays full. */
+/* Call it before anything that may suspend. Chosen entries stay chosen, even if they are deleted meanwhile: so a page
+ * that was full stays full. */
 static void keep_chosen(struct fiber *self, struct filling *f) {
     post_cache_copy_shown(fiber_arena(self), f->entries + f->n_kept, f->shown + f->n_kept, f->n - f->n_kept);
     f->n_kept = f->n;
@@ -44,8 +44,7 @@ static bool full(const struct filling *f) {
 
 /* ---- filtering ----------------------------------------------------------------------------------------- */
 
-/* The post an entry shows; NULL when it may not be shown. originals maps ids to what was loaded for reposts.
- */
+/* The post an entry shows; NULL when it may not be shown. originals maps ids to what was loaded for reposts. */
 static const struct cached_post *shown_by(const struct filling *f, const struct cached_post *entry,
                                           const struct cached_post *original) {
     if (!entry || entry->deleted || !relations_shows_at_home(&f->viewer->relations, &entry->entry))
@@ -54,7 +53,7 @@ static const struct cached_post *shown_by(const struct filling *f, const struct 
     return original && !original->deleted ? original : NULL;
 }
 
-/* The originals of the reposts among the entries, from the cache. False when one is missing there. */
+/* The originals of the reposts among the entries, from the cache. Returns false when one is not in it. */
 static bool peek_originals(struct gateway *g, const struct cached_post **entries, size_t n,
                            const struct cached_post **originals) {
     bool all = true;
@@ -66,7 +65,8 @@ static bool peek_originals(struct gateway *g, const struct cached_post **entries
     return all;
 }
 
-/* The same with SQL's help: entries and originals in one go at last, so that both are good together. */
+/* The same with SQL's help: the last step gets entries and originals together, so that both are valid at the same
+ * time. */
 static int load_with_originals(struct fiber *self, struct filling *f, const int64_t *ids, size_t n,
                                const struct cached_post **entries, const struct cached_post **originals) {
     struct arena *a = fiber_arena(self);
@@ -76,7 +76,7 @@ static int load_with_originals(struct fiber *self, struct filling *f, const int6
     int e = post_cache_get(self, f->gateway, ids, n, entries, f->fault);
     if (e != 0) return e;
     memcpy(all, ids, n * sizeof *ids);
-    /* An original's id, or the entry's own once more. */
+    /* The original's id; for a post its own id again. */
     for (size_t i = 0; i < n; i++)
         all[n + i] = entries[i] && entries[i]->entry.repost_of_id ? entries[i]->entry.repost_of_id : ids[i];
     e = post_cache_get(self, f->gateway, all, 2 * n, found, f->fault);
@@ -88,7 +88,7 @@ static int load_with_originals(struct fiber *self, struct filling *f, const int6
     return 0;
 }
 
-/* Looks the entries up, and the originals of reposts among them: both arrays are good until the next suspension. */
+/* Looks up the entries, and the originals of reposts among them. Both arrays are valid until the next suspension. */
 static int look_up(struct fiber *self, struct filling *f, const int64_t *ids, size_t n,
                    const struct cached_post **entries, const struct cached_post **originals) {
     if (post_cache_peek(f->gateway, ids, n, entries) == 0 &&
@@ -126,8 +126,8 @@ static int consider(struct fiber *self, struct filling *f, const int64_t *ids, s
     return 0;
 }
 
-/* Considers a part of the list that is exact above bound. Its entries are newest first, so those that count lie together.
- */
+/* Considers a part of the list that is exact above bound. Its entries are newest first, so those that count lie
+ * together. */
 static int consider_delivered(struct fiber *self, struct filling *f, const struct timeline_part *part) {
     int64_t lowest = part->bound;
     size_t from = 0, to;
@@ -207,7 +207,7 @@ static int from_longer_part(struct fiber *self, struct filling *f, struct str ke
     return e == 0 ? consider_part(self, f, part) : e;
 }
 
-/* Until the page is full, the whole list has been read, or Redis does not answer: then SQL does. */
+/* Reads deeper until the page is full, the whole list has been read, or Redis does not answer; SQL serves the rest. */
 static int from_longer_parts(struct fiber *self, struct filling *f, struct str key, int64_t epoch,
                              size_t asked, struct timeline_part *part) {
     while (!part->whole && !full(f)) {
@@ -223,7 +223,7 @@ static void forget_list(struct fiber *self, struct gateway *g, struct str key) {
     redis_call(self, g->domain.redis, &reply, "DEL %.*s", (int)key.len, key.ptr);
 }
 
-/* No list, or one that says too little: build it, and serve from what was read for it. */
+/* The list is missing or covers too little: rebuilds it, and serves the page from what was read for that. */
 static int from_rebuild(struct fiber *self, struct filling *f, int64_t epoch) {
     struct gateway *g = f->gateway;
     struct entry *entries;
@@ -296,7 +296,7 @@ int home_read(struct fiber *self, struct gateway *g, const struct home_request *
         int e = home_tail_look(self, g, r.viewer_id, epoch, r.served + r.limit + TAIL_SLACK, &first);
         if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
         have_redis = e == 0 && epoch_now(&g->domain) == epoch;
-        if (!have_redis) first = (struct home_tail){0}; /* nor are the tokens believed */
+        if (!have_redis) first = (struct home_tail){0}; /* do not use the tokens either */
     }
     int e = viewer_acquire(self, g, r.viewer_id, first.tokens, &f.viewer, fault);
     if (e != 0) return e;

@@ -1,11 +1,11 @@
 /* Impressions.
  *
- *   1. A home read notes the posts of its page, those of a sample: which pairs of viewer and post are in it is a matter
- *      of a hash, so that reading again does not make one likelier.
- *   2. Once a second a fiber writes what was noted in one statement; a pair that is there already stays as it is.
- *   3. Now and then it drops the oldest, beyond the days they are kept.
- * Failures: more than QUEUE_MAX in a second are dropped and counted: so a gateway writes at most so many a second, and
- * under load the reads come first. PostgreSQL is away: what was to be written is dropped and counted.
+ *   1. A home read notes the posts of its page that are in a sample. A hash decides which pairs of viewer and post
+ *      are in the sample, so reading a page again does not make them more likely.
+ *   2. Once a second a fiber writes the noted pairs in one statement. A pair that is there already stays as it is.
+ *   3. Now and then the fiber deletes pairs that are older than the days they are kept.
+ * Failures: pairs beyond QUEUE_MAX a second are dropped and counted, so that under load reads come first. When
+ * PostgreSQL is unreachable, the noted pairs are dropped and counted.
  */
 #include "gateway/home/impressions.h"
 #include "gateway/home/impressions.sql.h"

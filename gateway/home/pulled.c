@@ -9,13 +9,12 @@
 #include "gateway/home/pulled.sql.h"
 #include "gateway/hub/hub.h"
 
-/* Entries kept of an author: what a home timeline can show, and room to append before the oldest are let go.
- */
+/* Entries kept of an author: what a home timeline can show, and room to append before the oldest are dropped. */
 #define RING_CAP (2 * HOME_LENGTH)
 #define KEEP_NS (30 * NS_PER_S)
 
 struct ring {
-    struct ids entries; /* ascending but for what raced in; at most RING_CAP */
+    struct ids entries; /* ascending, except for entries that raced with the load; at most RING_CAP */
     int64_t floor;      /* complete above it */
     bool loaded;
     int64_t asked_ns; /* when SQL was asked last */
@@ -24,9 +23,9 @@ struct ring {
 struct pulled {
     struct hub_listener listener;
     struct idmap rings; /* author -> struct ring, for every pulled author */
-    bool set_loaded;    /* are all pulled authors in rings? */
+    bool set_loaded;    /* rings has all pulled authors */
     int64_t asked_ns;   /* when SQL was asked last who they are */
-    uint64_t forgotten; /* times cleared: a load that began before the last is not kept */
+    uint64_t forgotten; /* times cleared: a load that began before the last clearing is not kept */
 };
 
 static void forget(void *context) {
@@ -55,7 +54,7 @@ bool pulled_is(const struct pulled *p, int64_t author_id) {
     return idmap_get(&p->rings, author_id) != NULL;
 }
 
-/* Is it known who is pulled, as of no long ago? */
+/* Returns true when the set of pulled authors was loaded recently. */
 static bool set_is_current(const struct pulled *p) {
     return p->set_loaded && clock_mono_coarse_ns() - p->asked_ns <= KEEP_NS;
 }
@@ -75,7 +74,7 @@ static struct ring *ring_of(struct pulled *p, int64_t author_id) {
     return r;
 }
 
-/* Lets the older half go; what is kept stays complete above the new floor. */
+/* Drops the older half; the ring stays complete above the new floor. */
 static void shorten(struct ring *r) {
     ids_sort_unique(&r->entries);
     if (r->entries.len < RING_CAP) return;
@@ -140,8 +139,8 @@ static int load_ring(struct fiber *self, struct gateway *g, int64_t author_id, s
     return 0;
 }
 
-/* What was loaded long ago is loaded again, by one reader; the others use it as it is meanwhile. An error leaves that to the
- * next. */
+/* A ring that was loaded long ago is loaded again by one reader; meanwhile the others use it as it is. After an error
+ * the next reader loads it. */
 static int renew_set(struct fiber *self, struct gateway *g, struct fault *fault) {
     struct pulled *p = g->pulled;
     int64_t was_ns = p->asked_ns;
@@ -175,7 +174,7 @@ static size_t sources(struct fiber *self, const struct pulled *p, const struct r
     return n;
 }
 
-/* What the rings hold is only as good as what the hub hears: SQL, while it does not. */
+/* The rings are complete only while the hub is fresh; otherwise SQL is asked. */
 static int collect_from_sql(struct fiber *self, struct gateway *g, const struct relations *r, int64_t before,
                             int64_t *lowest, struct ids *out, struct fault *fault) {
     int e = load_set(self, g, fault);

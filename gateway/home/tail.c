@@ -1,4 +1,4 @@
-/* First looks, kept while Redis says nothing else; why they are true is in tail.h. */
+/* First looks, kept until Redis invalidates them; why they are correct is in tail.h. */
 #include "gateway/home/tail.h"
 
 #include <stdlib.h>
@@ -12,9 +12,9 @@
 
 /* Longer looks are for deep pages, which few read twice. */
 #define KEPT_ELEMENTS 64
-/* A list lives on while it is read; to move its end of life once in so many reads is enough. */
+/* Reading a list extends its life; it is enough to set its expiry once in so many reads. */
 #define EXPIRE_EVERY 64
-/* Floors that are being pushed at once; beyond that a later look will see to it. */
+/* Floors that are being pushed concurrently; beyond that a later look pushes the floor. */
 #define PUSHING_MAX 64
 
 struct kept_tail {
@@ -80,7 +80,7 @@ void home_tails_free(struct fiber *self, struct home_tails *t) {
     free(t);
 }
 
-/* Is the watched connection there, and to the same server process as the shared one? */
+/* Returns true when the watched connection is up, and to the same server process as the shared one. */
 static bool usable(const struct home_tails *t, const struct domain *d) {
     return redis_ready(t->redis) && redis_ready(d->redis) &&
            strcmp(redis_run_id(t->redis), redis_run_id(d->redis)) == 0;
@@ -90,7 +90,7 @@ static struct str copy_text(struct arena *a, struct str s) {
     return (struct str){arena_memdup(a, s.ptr ? s.ptr : "", s.len), s.len};
 }
 
-/* ids and bound of the tail, and the tokens, as they are in `from`, whose memory may go. */
+/* Copies the ids and the bound of the tail, and the tokens, so that the memory of `from` may be freed. */
 static void copy_out(struct arena *a, const struct home_tail *from, struct home_tail *out) {
     *out = *from;
     out->tokens.relations = copy_text(a, from->tokens.relations);
@@ -107,7 +107,8 @@ static struct kept_tail *find(struct gateway *g, int64_t viewer_id, int64_t epoc
     return same ? k : NULL;
 }
 
-/* What was kept before the fence is only a reason to wait for it; what is kept behind it is true. */
+/* A tail that was kept before the fence is only a reason to wait for the fence; one that is still kept behind it is
+ * valid. */
 static bool answer_from_kept(struct fiber *self, struct gateway *g, int64_t viewer_id, int64_t epoch,
                              size_t asked, struct home_tail *out) {
     if (!find(g, viewer_id, epoch, asked) || redis_fence(self, g->tails->redis) != 0) return false;
@@ -186,7 +187,7 @@ static int ask_watched(struct fiber *self, struct gateway *g, int64_t viewer_id,
     bool same = usable(t, &g->domain) && about.generation == redis_generation(g->domain.redis) &&
                 about.watched_generation == redis_generation(t->redis);
     if (!same)
-        return ERR_CONNECTION_LOST; /* which server answered is not known: the shared connection is asked */
+        return ERR_CONNECTION_LOST; /* it is not known which server answered: ask on the shared connection */
     if (fill_guard_may_store(&t->guard, begun, viewer_id)) keep(t, about, out);
     return 0;
 }

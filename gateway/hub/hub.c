@@ -36,7 +36,7 @@ struct ear {
 struct hub {
     struct domain *domain;
     struct list_node listeners;
-    int64_t memory; /* the most that any of them wants to remember of a partition */
+    int64_t memory; /* the maximum of the listeners' `memory` */
     int n;
     struct ear *ears;
     bool stopping;
@@ -46,7 +46,7 @@ struct hub {
 };
 
 bool hub_fresh(const struct hub *h) {
-    /* Not the loop's time: after a pause of the process that is the one from before. */
+    /* Not the loop's time, which after a pause of the process is still the one from before. */
     int64_t limit = clock_mono_coarse_ns() - FRESH_NS;
     for (int i = 0; i < h->n; i++)
         if (h->ears[i].confirmed_ns < limit) return false;
@@ -167,9 +167,9 @@ static int64_t epoch_of(const struct ear *ear) {
     return strcmp(redis_run_id(ear->redis), redis_run_id(d->redis)) == 0 ? epoch_now(d) : 0;
 }
 
-/* What came with a read that was sent then, with a look before it or without. 0, or ERR_*. */
+/* Takes the replies to a read that was sent at that time, with or without a look before it. Returns 0, or ERR_*. */
 static int hear_replies(struct ear *ear, const struct redis_batch *b, bool looked, int64_t sent_ns) {
-    /* It waited for the new connection: it proves nothing. */
+    /* It was queued across a reconnect: it proves nothing. */
     if (on_another_server(ear)) return ERR_ABORTED;
     const struct redis_reply *read = redis_batch_reply(b, looked ? 1 : 0);
     if (read->type == REDIS_ERROR) return ERR_REDIS;
@@ -181,8 +181,8 @@ static int hear_replies(struct ear *ear, const struct redis_batch *b, bool looke
     return 0;
 }
 
-/* Reads once and hears what came. A look replaces one that is not settled yet: that says nothing of what has been removed
- * since. 0, or ERR_*. */
+/* Reads once and hears what came. A new look replaces one whose outcome is not known yet, which says nothing of
+ * entries removed since. Returns 0, or ERR_*. */
 static int read_once(struct fiber *self, struct ear *ear) {
     struct redis_batch *b = redis_batch_new();
     int64_t sent_ns = clock_mono_ns();
@@ -210,7 +210,7 @@ static void add_read_back(struct ear *ear, struct redis_batch *b) {
     redis_arg_i64(b, ear->hub->memory);
 }
 
-/* What is behind the place where hearing begins will be heard. */
+/* Entries behind the place where hearing begins are heard later. */
 static void remember(struct ear *ear, const struct redis_reply *newest) {
     struct hub *h = ear->hub;
     for (size_t i = newest->type == REDIS_ARRAY ? newest->elements : 0; i-- > 0;) {
@@ -235,7 +235,7 @@ static void begin_at(struct ear *ear, const struct hub_place *end, const struct 
     tell_begin(ear->hub, ear->partition, &ear->at);
 }
 
-/* Moves to the stream's end, in the epoch that is known before and after. 0, or ERR_*. */
+/* Moves to the stream's end, in the epoch that is known before and after. Returns 0, or ERR_*. */
 static int find_end(struct fiber *self, struct ear *ear) {
     struct hub_place end = {.epoch = epoch_of(ear)};
     if (end.epoch == 0) return ERR_UNAVAILABLE;
@@ -252,7 +252,7 @@ static int find_end(struct fiber *self, struct ear *ear) {
     return e;
 }
 
-/* Events may have been missed: nothing older is believed, and reading starts at the end. */
+/* Events may have been missed: listeners forget everything older, and reading starts at the stream's end. */
 static int start_over(struct fiber *self, struct ear *ear) {
     bool first = ear->at.epoch == 0;
     ear->confirmed_ns = 0;
@@ -318,7 +318,7 @@ void hub_start(struct hub *h) {
         ear->redis = redis_open_blocking(h->domain->redis, "hub", BLOCK_MS);
         struct fiber_options options = {.name = "hub"};
         int e = fiber_spawn(h->domain->loop, &options, listen_to, ear, &ear->fiber);
-        if (e != 0) abort(); /* at start, with nothing running yet: there is no memory at all */
+        if (e != 0) abort(); /* allocation failure at start, while nothing runs yet */
     }
 }
 

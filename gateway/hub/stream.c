@@ -1,4 +1,4 @@
-/* Event streams as gateways read them; what places are is in stream.h. */
+/* Event streams as gateways read them; stream.h explains places. */
 #include "gateway/hub/stream.h"
 
 #include "core/codec/codec.h"

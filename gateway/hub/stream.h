@@ -1,9 +1,9 @@
-/* Event streams as gateways read them: places, what Redis says of a stream's end, and entries.
+/* Event streams as gateways read them: places, looks at a stream's end, and entries.
  *
- * Redis 7 keeps with each stream how many entries were ever added to it (entries-added). XADD raises it; trimming and XDEL
- * leave it, and last-generated-id too, as they are; DEL takes both away, and a stream that is made anew counts from 0. So the
- * count of a place is the same for everybody, whatever has been removed since, and between two places exactly as many
- * entries were added as their counts differ.
+ * Redis 7 keeps with each stream how many entries were ever added to it (entries-added). XADD raises it. Trimming and
+ * XDEL change neither it nor last-generated-id. DEL removes both, and a stream that is created again counts from 0.
+ * So every reader finds the same count at a place, no matter what has been removed since, and the difference of two
+ * places' counts is the number of entries that were added between them.
  */
 #ifndef ROOKERY_GATEWAY_HUB_STREAM_H
 #define ROOKERY_GATEWAY_HUB_STREAM_H
@@ -20,19 +20,19 @@ struct hub_place {
 
 /* Adds the command that asks for the end of a partition's stream. */
 void hub_place_add_look(struct redis_batch *b, int partition);
-/* Reads its reply into id and count. A stream that does not exist ends at 0-0, with a count of 0. False when it is
- * another error, or a Redis that does not count. */
+/* Reads its reply into id and count. A stream that does not exist ends at 0-0, with a count of 0. Returns false on
+ * any other error, or when this Redis does not count. */
 bool hub_place_read_look(const struct redis_reply *reply, struct hub_place *p);
 
 /* An entry of a partition's stream, and the place behind it. */
 struct hub_heard {
     int partition;
     const struct hub_place *place;
-    const Event *event; /* NULL: it is none, or it was heard before (a replayed dead letter) */
-    bool settled; /* it is told to an epoch that began after it had been published (core/event/epoch.h) */
+    const Event *event; /* NULL: the entry is not an event, or was heard before (a replayed dead letter) */
+    bool settled; /* republished, in an epoch that began after its first publication (core/event/epoch.h) */
 };
 
-/* Reads an entry's fields into event (in the arena) and settled. False when they are not an event. */
+/* Reads an entry's fields into event (in the arena) and settled. Returns false when they are not an event. */
 bool hub_entry_read(const struct redis_reply *fields, int64_t epoch, struct arena *a, struct hub_heard *out);
 
 #endif

@@ -18,7 +18,8 @@ static void add(struct idmap *map, int64_t id, struct subscriber *s) {
     a->v[a->len++] = s;
 }
 
-/* The last takes its place: a walk from the end sees everybody once, though it removes whom it stands on. */
+/* The last subscriber takes its place. So a walk from the end visits each subscriber once, even if it removes the one
+ * it is at. */
 static void drop(struct idmap *map, int64_t id, struct subscriber *s) {
     struct audience *a = idmap_get(map, id);
     if (!a) return;

@@ -1,11 +1,11 @@
 /* The feeder and the heart of live feeds; the story is in live.h.
  *
- * The feeder takes what was heard in order, a batch at a time. An item is loaded and encoded once. What concerns a post
- * that was reposted goes to the subscribers of those who reposted it as well: an edit once to each, a deletion as the
- * deletion of each repost, since those are the entries that they hold. While SQL is away the feeder tries again, and what
- * is heard meanwhile waits in the queue.
+ * The feeder takes what was heard in order, a batch at a time. An item is loaded and encoded once. The change of a
+ * post that was reposted goes to the subscribers of its reposters, too: an edit once to each, a deletion as the
+ * deletion of each repost, since reposts are the entries that they hold. While SQL is unreachable the feeder tries
+ * again, and what is heard meanwhile waits in the queue.
  *
- * The heart tells every stream that it is alive, and ends those whose session has been ended or has expired.
+ * The heart sends a heartbeat to every stream, and ends streams whose session was revoked or has expired.
  */
 #include "core/base/clock.h"
 #include "core/domain/account/account.h"
@@ -17,7 +17,7 @@
 #define RETRY_MS 100
 #define RESET_WAIT_MS 2000 /* for every partition to be heard in the newest epoch */
 
-/* Waits before something is tried again; false when the feeder is to end. */
+/* Waits before a retry. Returns false when the feeder must stop. */
 static bool again(struct fiber *self, const struct live *l) {
     return fiber_sleep_ms(self, RETRY_MS) == 0 && !l->stopping;
 }
@@ -52,7 +52,7 @@ static void reload_relations(struct fiber *self, struct live *l, int64_t account
     relations_free(&fresh);
 }
 
-/* What was missed may have been a change of anybody's relations. */
+/* A missed event may have been a change of any subscriber's relations. */
 static void reload_all_relations(struct fiber *self, struct live *l) {
     struct arena *a = fiber_arena(self);
     int64_t *accounts = ARENA_ARRAY(a, int64_t, l->by_account.len), id;
@@ -68,7 +68,7 @@ static void end_session(struct subscriber *s) {
     audience_unsubscribe(s);
 }
 
-/* Ends the streams whose session, among these, is not valid any more. An error leaves them for the next look. */
+/* Ends those of these streams whose session is no longer valid. After an error the next look ends them. */
 static int check_sessions(struct fiber *self, struct live *l, const struct ids *sessions) {
     struct ids valid;
     int e = session_filter_valid(self, &l->gateway->domain, sessions->v, sessions->len, &valid, NULL);
@@ -109,7 +109,7 @@ static void check_all_sessions(struct fiber *self, struct live *l) {
 
 /* ---- telling ------------------------------------------------------------------------------------------- */
 
-/* To the author's audience, and, with each repost of the post, to the audience of whoever reposted it. */
+/* Tells the author's audience and, with each repost of the post, the reposter's audience. */
 typedef void tell_repost(struct fiber *self, struct live *l, struct tell *t, const struct post_actor *repost,
                          struct rpc_shared *message);
 
@@ -144,7 +144,7 @@ static void tell_repost_deleted(struct fiber *self, struct live *l, struct tell 
     rpc_shared_unref(own);
 }
 
-/* Several messages, maybe: none of them may claim that all has been told. */
+/* There may be several messages, so the token of none may cover the event itself. */
 static void tell_deleted(struct fiber *self, struct live *l, struct tell *t) {
     struct rpc_shared *message =
         live_deleted_message(live_tell_token(l, fiber_arena(self), t, false), t->post_id);
@@ -162,7 +162,8 @@ static void tell_edited(struct fiber *self, struct live *l, struct tell *t, cons
     rpc_shared_unref(message);
 }
 
-/* What who resumes has done with the post, which was not new to them; nobody else can have done anything yet. */
+/* What the resuming viewer has done with the post, which may not be new to them. To others the post is new: they have
+ * not liked or reposted it. */
 static struct engaged engaged_in(const struct tell *t, int64_t post_id) {
     const struct replay *r = t->replay;
     return r ? shape_engaged_in(r->engaged, post_id) : (struct engaged){0};
@@ -222,7 +223,7 @@ static void feed_batch(struct fiber *self, struct live *l) {
     for (size_t i = 0; i < l->queue_len; i++) l->queue[i] = l->queue[i + n];
     live_load_ahead(self, l, batch, n);
     for (size_t i = 0; i < n && !l->reset_due; i++) {
-        /* What lies between concerns nobody here. */
+        /* The events between concern no subscriber here. */
         places_tell(&l->places, batch[i].number - 1);
         live_tell(self, l, &batch[i]);
         if (!l->reset_due) places_tell(&l->places, batch[i].number);
@@ -230,7 +231,7 @@ static void feed_batch(struct fiber *self, struct live *l) {
     if (l->queue_len == 0 && !l->reset_due) places_tell(&l->places, l->places.n_heard);
 }
 
-/* Relations first: who reads again because of the reset misses nothing that comes by the new ones. */
+/* Relations first: a client that reads again because of the reset then misses nothing that the new relations bring. */
 static void reset_all(struct fiber *self, struct live *l) {
     l->reset_due = false;
     l->resets->value++;
@@ -243,7 +244,8 @@ static void reset_all(struct fiber *self, struct live *l) {
     check_all_sessions(self, l);
 }
 
-/* A new epoch is known before any partition is heard in it, and they begin one after the other: that is one reset. */
+/* A new epoch is known before any partition is heard in it, and partitions begin one after the other; together they
+ * cause one reset. */
 static bool may_reset(const struct live *l) {
     const struct live_places *p = &l->places;
     int64_t heard = places_epoch(p->heard, p->partitions);

@@ -1,4 +1,4 @@
-/* Live feeds: what the hub tells, queued for the feeder; the story is in live.h. */
+/* Live feeds: queues for the feeder what the hub hears; the story is in live.h. */
 #include "core/base/clock.h"
 #include "gateway/live/live_internal.h"
 
@@ -70,14 +70,14 @@ static void heard_relation(struct live *l, struct tell *t) {
     }
 }
 
-/* Queues what may concern somebody here. */
+/* Queues what may concern a subscriber here. */
 static void queue_tell(struct live *l, struct tell *t) {
     if (list_empty(&l->all)) return;
     switch (t->kind) {
     case TELL_ITEM:
         if (audience_of(&l->by_author, t->account_id)) enqueue(l, t);
         break;
-    /* These concern followers of whoever reposted it, too: only the feeder can find out who that is. */
+    /* These also concern the followers of the post's reposters, which only the feeder can look up. */
     case TELL_EDITED:
     case TELL_DELETED: enqueue(l, t); break;
     case TELL_SESSIONS:
@@ -97,7 +97,7 @@ static void heard(void *context, const struct hub_heard *h) {
     struct live_places *p = &l->places;
     struct tell t;
     bool tells = e && live_tell_of(e, &t);
-    /* The feeder is so far behind that the places between would be forgotten. */
+    /* The feeder is so far behind that the places between would drop out of what is kept. */
     if (p->n_heard - (l->reset_due ? p->n_reset : p->n_told) >= PLACES_KEPT) reset_all(l);
     if (places_hear(p, h->partition, h->place, tells ? e->id : 0) && tells) {
         t.partition = h->partition;
@@ -108,7 +108,7 @@ static void heard(void *context, const struct hub_heard *h) {
     if (is_idle(l)) places_tell(p, p->n_heard);
 }
 
-/* Not told before the reset is: a token that claims what was missed must not be sent without it. */
+/* `told` moves only after the reset: a token that covers missed events must not be sent before it. */
 static void begin(void *context, int partition, const struct hub_place *place) {
     struct live *l = context;
     places_hear(&l->places, partition, place, 0);
@@ -122,7 +122,7 @@ static void remember(void *context, const struct hub_heard *h) {
         places_remember(&l->places, h->partition, h->place, h->event->id);
 }
 
-/* Half of what is remembered is left to what is heard. */
+/* Half of the places kept are left for what will be heard. */
 static int64_t memory(const struct live *l) {
     int64_t share = PLACES_KEPT / 2 / (int64_t)l->places.partitions;
     return share < MEMORY_MAX ? share : MEMORY_MAX;

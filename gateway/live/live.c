@@ -11,7 +11,7 @@
 struct beginning {
     const struct live_token *from; /* NULL: now */
     struct hub_place *joined;      /* what had been heard when it joined */
-    bool reset;                    /* what it missed cannot be told */
+    bool reset;                    /* what it missed cannot be replayed */
     struct tell *missed;
     size_t n_missed;
 };
@@ -43,8 +43,8 @@ static void go_live(struct fiber *self, struct subscriber *s, struct rpc_call *c
     }
 }
 
-/* The subscriber is registered first: from then on a change of its relations has the feeder load them (and index it).
- * Loaded after that, they hold every change that was heard before. */
+/* The subscriber is registered first: from then on, when its relations change, the feeder loads them (and indexes
+ * it). Relations that are loaded after that contain every change that was heard before. */
 static int learn_relations(struct fiber *self, struct subscriber *s, struct fault *fault) {
     struct relations r;
     int e = relations_load(self, &s->live->gateway->domain, s->account_id, &r, fault);
@@ -74,7 +74,7 @@ static int begin(struct fiber *self, struct subscriber *s, struct beginning *b, 
     return b->reset ? 0 : e;
 }
 
-/* Only so many at once, since each reads the streams; how fast their clients read does not matter. */
+/* Only LIVE_RESUMES concurrently, since each reads the streams. How fast their clients read does not matter. */
 static int begin_in_turn(struct fiber *self, struct subscriber *s, struct beginning *b, struct fault *fault) {
     struct live *l = s->live;
     if (!b->from) return begin(self, s, b, fault);

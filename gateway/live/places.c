@@ -32,7 +32,7 @@ static void forget(struct live_places *p, const struct place_heard *old) {
     if (old->event_id != 0) idmap_remove(&p->first, old->event_id);
 }
 
-/* Keeps it under the next number. False when the event is known. */
+/* Keeps it under the next number. Returns false when the event is known. */
 static bool keep(struct live_places *p, int partition, const struct hub_place *place, int64_t event_id) {
     struct place_heard *k = &p->kept[++p->n_heard % PLACES_KEPT];
     forget(p, k);

@@ -8,8 +8,8 @@
 
 #define REACH_MS 2000
 #define REPLAY_READ_MAX 20000  /* entries read for one stream; more is a reset, which costs less */
-#define REPLAY_TELL_MAX 200    /* items it is brought */
-#define REPLAY_CHANGE_MAX 1000 /* edits and deletions, of anybody's posts, that are looked into */
+#define REPLAY_TELL_MAX 200    /* items sent to it */
+#define REPLAY_CHANGE_MAX 1000 /* edits and deletions, of any post, that are examined */
 #define PAGE 1000              /* entries in one round trip */
 #define RETRY_MS 100
 #define EVENT_ARENA_LIMIT (256 * 1024)
@@ -39,10 +39,10 @@ bool live_reaches(struct fiber *self, struct live *l, const struct live_token *t
 struct reading {
     struct live *live;
     struct subscriber *subscriber;
-    struct hub_place *at;          /* up to where each partition has been read */
-    const struct hub_place *until; /* up to where it is to be */
+    struct hub_place *at;          /* the places up to which it has read */
+    const struct hub_place *until; /* the places up to which it is to read */
     int64_t *asked;                /* entries, of each, in the page that is being read */
-    struct tell *tells;            /* malloc'ed: of what is read little is wanted */
+    struct tell *tells;            /* malloc'ed, since most of what is read is not wanted */
     size_t n, cap, n_items;
     struct arena scratch;
 };
@@ -84,7 +84,7 @@ static int take_event(struct reading *r, size_t partition, const Event *e) {
     switch (t.kind) {
     case TELL_RELATIONS:
         return t.account_id == s->account_id || t.other_id == s->account_id ? ERR_ABORTED : 0;
-    case TELL_SESSIONS: return 0; /* this one's has just been asked for */
+    case TELL_SESSIONS: return 0; /* this stream's session has just been checked */
     case TELL_ITEM:
     case TELL_EDITED:
     case TELL_DELETED: break;
@@ -142,7 +142,7 @@ static int read_page(struct fiber *self, struct reading *r) {
     ask_page(r, b);
     int e = redis_exchange(self, d->redis, b);
     if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
-    /* It may have waited for a new connection, to another server. */
+    /* It may have been queued across a reconnect, to another server. */
     if (e == 0 && epoch_now(d) == r->until[0].epoch)
         e = take_page(r, b);
     else
@@ -180,7 +180,8 @@ static int by_place(const void *a, const void *b) {
     return x->partition - y->partition;
 }
 
-/* What the viewer has done with the posts that are shown: they are not new, and somebody may have read them elsewhere. */
+/* What the viewer has done with the posts that are shown: these are not new, and the viewer may have read them
+ * elsewhere. */
 static int learn_engaged(struct fiber *self, struct replay *r, const struct tell *tells, size_t n) {
     struct live *l = r->subscriber->live;
     int64_t *ids = ARENA_ARRAY(fiber_arena(self), int64_t, n);
@@ -196,7 +197,7 @@ static int learn_engaged(struct fiber *self, struct replay *r, const struct tell
     return 0;
 }
 
-/* Sends what has been made, or drops it once the client has gone. */
+/* Sends the messages made so far, or drops them once the client has disconnected. */
 static int send_out(struct fiber *self, struct rpc_call *call, struct replay *r, int e) {
     for (size_t i = 0; i < r->n_out; i++) {
         if (e == 0) {

@@ -1,5 +1,5 @@
-/* Resume tokens: version, epoch, number of partitions, newest ms, then of each partition how much older its place is, its
- * sequence and its count, all in varints; MAC. The version differs from page tokens', which have the same key. */
+/* Resume tokens: version, epoch, number of partitions, newest ms, then of each partition how much older its place is,
+ * its sequence and its count, all in varints; MAC. The version differs from page tokens', which have the same key. */
 #include "gateway/live/token.h"
 
 #include <sodium.h>
@@ -86,7 +86,7 @@ static void read_places(struct arena *a, struct reader *r, size_t partitions, st
     if (!r->bad) out->places = places;
 }
 
-/* Tokens were page tokens once. */
+/* In an older version these were page tokens. */
 static bool is_of_old(const unsigned char *key, struct str token) {
     struct page_position unused;
     return page_token_decode(key, token, LIST_LIVE, &unused, NULL) == 0;

@@ -52,7 +52,7 @@ int account_service_login(struct fiber *self, struct rpc_call *call, const Proto
     return 0;
 }
 
-/* Here at once; elsewhere when the hub hears of it. */
+/* On this gateway immediately; on others when their hubs hear of it. */
 static int end_session(struct fiber *self, struct rpc_call *call, int64_t session_id) {
     struct gateway *g = gateway_of(call);
     int e = session_revoke(self, &g->domain, caller_of(call), session_id, rpc_fault(call));
@@ -162,7 +162,7 @@ int account_service_get_account(struct fiber *self, struct rpc_call *call, const
     return 0;
 }
 
-/* NULL for a member of the oneof that is not set. */
+/* Returns NULL when this member of the oneof is not set. */
 static struct str chosen(bool set, const char *value) {
     return set ? str_from(value) : (struct str){0};
 }

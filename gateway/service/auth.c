@@ -1,4 +1,4 @@
-/* Who calls; the story is in auth.h. */
+/* Authentication; the sessions are in gateway/cache/session.h. */
 #include "gateway/service/auth.h"
 
 #include "core/base/clock.h"

@@ -8,7 +8,7 @@
 #include "gateway/home/pulled.h"
 #include "gateway/service/service.h"
 
-/* The most a thread shows above the post asked for. */
+/* The maximum number of posts that a thread shows above the requested one. */
 #define THREAD_ANCESTORS 100
 
 /* ---- writing ------------------------------------------------------------------------------------------- */
@@ -39,7 +39,7 @@ int post_service_create_post(struct fiber *self, struct rpc_call *call, const Pr
     return 0;
 }
 
-/* This gateway's copy goes at once; the others' when their hubs hear of it. */
+/* This gateway's copy is removed immediately, the others' when their hubs hear of it. */
 int post_service_edit_post(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     const Rookery__V1__EditPostRequest *in = REQUEST(EditPostRequest);
     struct gateway *g = gateway_of(call);
@@ -86,7 +86,7 @@ static int visible_post(struct fiber *self, struct rpc_call *call, const struct 
     return e;
 }
 
-/* Runs a reader with the caller's relations at hand. */
+/* Runs a reader with the caller's relations. */
 typedef int post_reader(struct fiber *self, struct rpc_call *call, const struct viewer *v,
                         struct ids *accounts, const ProtobufCMessage *request);
 

@@ -1,6 +1,6 @@
-/* The API's methods. What a method is called, takes and gives, who may call it and what it costs is in the .proto files: the
- * table is made of these (scripts/generate/services.c). Its handler is a function of the name SERVICE_METHOD, in the file of
- * its service. */
+/* The API's methods. The .proto files say what a method is called, what it takes and returns, who may call it and
+ * what it costs; the table is generated from them (scripts/generate/services.c). The handler of a method is the
+ * function SERVICE_METHOD, in the file of its service. */
 #ifndef ROOKERY_GATEWAY_SERVICE_SERVICE_H
 #define ROOKERY_GATEWAY_SERVICE_SERVICE_H
 

@@ -1,4 +1,4 @@
-/* TimelineService. The answers are assembled from encoded parts, not built as messages. */
+/* TimelineService. Replies are assembled from encoded parts, not built as messages. */
 #include "core/codec/wire.h"
 #include "gateway/answer/lists.h"
 #include "gateway/answer/shape.h"
@@ -105,7 +105,7 @@ static int fill_user_page(struct fiber *self, struct gateway *g, const struct vi
         int e = post_by_author(self, &g->domain, author_id, before, (int)limit + 1, &ids, &n, fault);
         if (e == 0)
             e = post_cache_get(self, g, ids, n, warm,
-                               fault); /* all at once; then one by one from the cache */
+                               fault); /* all in one statement; then one by one from the cache */
         if (e == 0) e = add_entries(self, g, v, ids, n, limit, page, fault);
         if (e != 0) return e;
         if (n <= limit) break;

@@ -35,7 +35,7 @@ fanout_workers() { # NUMBER
         daemon_start "worker-$i" ROOKERY_ROLES=fanout,chunks "$BUILD/rookery-worker"
         WORKER_PIDS+=("$(pidfile_pid "$DATA/run/worker-$i.pid")")
     done
-    # Rewriting its log would fall on whoever is measured just then.
+    # Redis would rewrite its log during some measurement, and slow that one down.
     redis-cli -s "$SOCKETS/redis.sock" config set auto-aof-rewrite-percentage 0 >/dev/null
     wait_until 30 groups_are_there || die "the workers made no groups"
 }

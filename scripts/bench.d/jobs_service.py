@@ -2,7 +2,7 @@
 """Measures JobService from a client: jobs_service.py quick COUNT | many JOBS SLICES.
 
 quick prints the median milliseconds from CreateJob to the end that WatchJob tells, of jobs with three slices.
-many prints the rows per second of so many jobs at once, each of that many slices of 100 rows, from the first CreateJob to
+many prints the rows per second of so many concurrent jobs, each of that many slices of 100 rows, from the first CreateJob to
 the last end; the best of three rounds."""
 import os
 import sys

@@ -1,7 +1,6 @@
-# shellcheck shell=bash
-# The service's part of B7, called by it: what a job costs beyond its computation, and what a second worker brings. A
-# small job is all queue: an event, one step, an answer. For several larger ones at once each worker is held to a core of
-# its own, so that one worker does not use both.
+# shellcheck shell=bash The service's part of B7, called by it: what a job costs beyond its computation, and what a
+# second worker brings. A small job is mostly queueing: an event, one step, an answer. For several larger concurrent
+# ones each worker is bound to a core of its own, so that one worker does not use both.
 
 jobs_service_start() { # WORKERS
     local i workers=()
@@ -31,5 +30,5 @@ jobs_service() {
     [ "$(nproc)" -ge 2 ] || return 0
     one=$(jobs_service_measure 1 many 4 "$slices")
     two=$(jobs_service_measure 2 many 4 "$slices")
-    bench_ratio 'four jobs at once, two workers' rows/s "$two" "$one" 'one worker' at-least 1.3
+    bench_ratio 'four concurrent jobs, two workers' rows/s "$two" "$one" 'one worker' at-least 1.3
 }

@@ -1,4 +1,4 @@
-/* statements: the SQL that lies beside the code which runs it, as struct pg_stmt.
+/* statements: turns the SQL files beside the code into struct pg_stmt.
  *
  *   statements X.sql >X.sql.h          the statements of one file, for X.c to include
  *   statements --list FILE... >LIST    a line STATEMENT("FILE", LINE, "name", "SQL") for each statement of all files
@@ -15,8 +15,8 @@
  * other files too). A name is unique in the program. ":JOB_STATE_RUNNING" is the number of one of the constants below, so
  * that SQL and C cannot drift apart. Every statement ends with ";".
  *
- * What is wrong is an error, with file and line. That every statement fits the schema is what
- * tests/unit/core/store/migrate/test_statements.c finds out. */
+ * A mistake is an error, with file and line. tests/unit/core/store/migrate/test_statements.c checks that every
+ * statement fits the schema. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>

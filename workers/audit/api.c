@@ -2,14 +2,15 @@
  *
  * One timeline:
  *   1. GetHomeTimeline with the account's token, from the newest entry on.
- *   2. Its items are noted; that is a first page. Of a whole timeline, the next page is asked for by the token that came
- *      with it, until there is none.
- * One stream: StreamHomeTimeline without a resume token; its first message says that it is live, each one is noted.
- * Failures: the gateway refuses for a while (UNAVAILABLE, too many calls) or its connection is lost: the same page is
- * asked for again, on a new connection if need be, for PATIENCE_MS at most (a gateway that has never answered is given
- * FIRST_PATIENCE_MS: its address may be wrong). So is a stream that was not live yet; one that was is not begun again. Any
- * other status ends the audit with the gateway's own words. A timeline that does not end after twice its length is cut: what
- * is too much of it is reported as leaked, or as shown again.
+ *   2. Its items are noted; that is a first page. For a whole timeline, the next page is requested with the token of
+ *      the last one, until there is no token.
+ * One stream: StreamHomeTimeline without a resume token. Its first message says that it is live; every message is
+ * noted.
+ * Failures: when the gateway refuses for a while (UNAVAILABLE, too many calls) or its connection is lost, the same
+ * page is requested again, on a new connection if necessary, for PATIENCE_MS at most (FIRST_PATIENCE_MS for a gateway
+ * that has never answered: its address may be wrong). The same goes for a stream that was not live yet; one that was
+ * live is not begun again. Any other status ends the audit with the gateway's own words. A timeline that does not end
+ * after twice its length is cut; the excess is reported as leaked, or as shown again.
  *
  * There are a few connections, because gateways on several processes may share a port; each carries many calls.
  */
@@ -26,12 +27,12 @@
 #define CALL_TIMEOUT_MS 10000
 #define PATIENCE_MS 30000
 #define FIRST_PATIENCE_MS 3000
-/* Reading on beyond the promised length, to see what should not be there. */
+/* Reading continues beyond the promised length, to find entries that should not be there. */
 #define READ_AT_MOST (2 * HOME_LENGTH)
 
 struct door {
     struct rpc_client *client;
-    struct semaphore opening; /* one fiber at a time sees to the connection */
+    struct semaphore opening; /* one fiber at a time opens the connection */
 };
 
 struct audit_api {
@@ -59,7 +60,7 @@ void audit_api_free(struct fiber *self, struct audit_api *api) {
 
 /* ---- calls --------------------------------------------------------------------------------------------- */
 
-/* A connection that lives; what was in flight on one that does not has failed already. */
+/* Returns an open connection; calls in flight on a lost one have failed already. */
 static int connection(struct fiber *self, struct audit_api *api, struct door *door, struct rpc_client **out) {
     int e = semaphore_acquire(self, &door->opening);
     if (e != 0) return e;
@@ -104,7 +105,7 @@ static int call_once(struct fiber *self, struct audit_api *api, struct door *doo
     return bad_answer(api, call, fault);
 }
 
-/* Sleeps before another attempt; false when patience, or the fiber, is at its end. */
+/* Sleeps before another attempt. Returns false when the time for attempts is over, or the fiber is cancelled. */
 static bool may_retry(struct fiber *self, const struct audit_api *api, int64_t began_ns, unsigned attempt) {
     int64_t patience_ms = api->answered ? PATIENCE_MS : FIRST_PATIENCE_MS;
     if (clock_mono_ns() - began_ns > patience_ms * NS_PER_MS) return false;
@@ -132,7 +133,8 @@ static struct audit_entry entry_of(const Rookery__V1__TimelineItem *item) {
     return e;
 }
 
-/* The page at the position, which moves to the next; it is empty at the beginning and at the end. */
+/* Reads the page at the position and moves the position to the next one; an empty token stands for the beginning and
+ * the end. */
 static int read_page(struct fiber *self, struct audit_api *api, struct door *door, struct str token, int size,
                      struct buf *position, struct audit_view *out, struct fault *fault) {
     struct arena *a = fiber_arena(self);
@@ -245,7 +247,7 @@ static int listen_once(struct fiber *self, struct audit_api *api, struct door *d
         ear->heard->incomplete = true;
         return 0;
     }
-    if (fault->error != ERR_OK) return (int)fault->error; /* what came was no message of this service */
+    if (fault->error != ERR_OK) return (int)fault->error; /* it was not a message of this service */
     *again = e != 0 ? error_retryable((enum error)e) : worth_retrying(call.grpc_status);
     return e != 0 ? no_answer(api, e, fault) : bad_answer(api, &call, fault);
 }

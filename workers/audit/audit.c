@@ -1,14 +1,14 @@
-/* The audit of some accounts; what is compared with what, and why, is in audit.h.
+/* The audit of some accounts; audit.h says what is compared, and why.
  *
  * Live streams first, then two phases, first pages before whole timelines. One look at a set of accounts, in a phase:
- *   1. What SQL says of each.
+ *   1. Read what SQL says of each.
  *   2. Wait until everything committed so far has been delivered.
- *   3. What the API says of each, through every gateway: with sessions that were put in SQL for this.
- *   4. For first pages: 2 and 3 once more.
- *   5. What SQL says of each, again; compare.
- * Those that differ are looked at again after a pause, in the same phase: what was seen on first pages must not be
- * repaired by a deep read before it is looked at again. Statements and calls of several accounts are in flight at once.
- * Failures: anything that cannot be asked ends the audit with a sentence: half an audit proves nothing.
+ *   3. Read what the API says of each, through every gateway, with sessions that were inserted in SQL for this.
+ *   4. For first pages: 2 and 3 again.
+ *   5. Read again what SQL says of each; compare.
+ * Accounts that differ are looked at again after a pause, in the same phase: a deep read must not repair what first
+ * pages lack before they are read again. Statements and calls of several accounts are in flight concurrently.
+ * Failures: if a server cannot be asked, the audit ends with a sentence, since half an audit proves nothing.
  */
 #include "workers/audit/audit.h"
 
@@ -20,7 +20,7 @@
 #include "workers/runtime/backlog.h"
 
 #define LOOKS 3
-/* As long as gateways may show what is deleted. */
+/* How long gateways may still show a deleted post. */
 #define PAUSE_MS 1000
 
 static const int PAGE_SIZES[] = {[AUDIT_PAGE_1] = 1, [AUDIT_PAGE_5] = 5, [AUDIT_PAGE_20] = 20};
@@ -133,7 +133,7 @@ static int see(struct fiber *self, struct look *l, struct fault *fault) {
 
 /* ---- judging it ---------------------------------------------------------------------------------------- */
 
-/* All that was shown before the pages that are read again. */
+/* Collects everything that was shown before the pages that are read again. */
 static void gather_seen(const struct look *l, const struct sight *s, struct audit_view *out) {
     for (size_t g = 0; g < l->audit->n_gateways; g++)
         for (enum audit_place place = AUDIT_PAGE_1; place <= AUDIT_PAGE_20; place++) {
@@ -191,7 +191,7 @@ static int look(struct fiber *self, struct look *l, struct fault *fault) {
 
 /* ---- the whole ----------------------------------------------------------------------------------------- */
 
-/* Up to LOOKS looks; after the first only at those that differed. */
+/* Looks up to LOOKS times; after the first only at accounts that differed. */
 static int look_repeatedly(struct fiber *self, struct look *l, struct sight *sights, size_t n,
                            struct fault *fault) {
     for (int round = 0; round < LOOKS; round++) {

@@ -1,4 +1,4 @@
-/* rookery-worker audit: which accounts, through which gateways. The audit itself is audit.h's. */
+/* rookery-worker audit: chooses accounts and gateways. audit.h describes the audit itself. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +13,8 @@
 #include "workers/operator/console.h"
 #include "workers/operator/named.h"
 
-/* Accounts audited together: enough for the waiting in between to cost little, few enough for their timelines to
- * stay in memory (about 20 MB). */
+/* Accounts audited together: so many that waiting in between costs little, so few that their timelines fit into
+ * memory (about 20 MB). */
 #define TOGETHER 256
 #define SAMPLE_MAX 1000000
 /* Within the life of the sessions that are made for it. */
@@ -41,7 +41,7 @@ static const char HELP[] =
     "  --wait SECONDS       longest to wait for the backlog to empty, 0 to 86400 (60)\n"
     "\n"
     "Of each account, first pages of 1, 5 and 20 entries are judged by themselves, through every\n"
-    "gateway, before any of them is asked for more; then pages of 20 once more, since what one gateway\n"
+    "gateway, before any of them is asked for more; then pages of 20 again, since what one gateway\n"
     "has shown must not be missing at another later; then whole timelines.\n"
     "\n"
     "It may run while people write. SQL is read before and after the API, and only what both readings\n"
@@ -197,7 +197,7 @@ static bool add_gateway(struct words *w, const char *word, struct run *r) {
     return false;
 }
 
-/* -1 to go on, or the exit status. */
+/* Returns -1 to continue, or the exit status. */
 static int parse(struct words *w, struct run *r) {
     for (const char *word; (word = words_next(w));) {
         bool good = true;

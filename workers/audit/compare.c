@@ -1,4 +1,4 @@
-/* Differences between readings of SQL and what was shown; the rules are in compare.h. */
+/* Finds differences between readings of SQL and what was shown; the rules are in compare.h. */
 #include "workers/audit/compare.h"
 
 #include <stdlib.h>
@@ -80,7 +80,7 @@ static void find_gaps(const struct audit_view *before, const struct audit_view *
     }
 }
 
-/* Was it shown further up already? Only asked of what is shown more than once, or out of order. */
+/* Returns true when it was shown further up already. Called only for entries shown more than once, or out of order. */
 static bool shown_above(const struct audit_view *shown, size_t at) {
     for (size_t i = 0; i < at; i++)
         if (shown->v[i].id == shown->v[at].id) return true;
@@ -138,7 +138,7 @@ static bool said_gone(const struct audit_heard *heard, int64_t id) {
     return false;
 }
 
-/* Is it new since the reading, and not one that was too deep for it? */
+/* Returns true when it is new since the reading, not just too old for the reading's depth. */
 static bool came_after(const struct audit_view *begin, size_t depth, const struct audit_entry *e) {
     return !holds(begin, e->id) && (begin->n < depth || e->id > begin->v[begin->n - 1].id);
 }
@@ -171,7 +171,7 @@ static int by_kind_newest_first(const struct audit_difference *a, const struct a
     return (a->entry.id < b->entry.id) - (a->entry.id > b->entry.id);
 }
 
-/* The first that does not stand before d. */
+/* The first that does not sort before d. */
 static size_t place_of(const struct audit_differences *all, const struct audit_difference *d) {
     size_t low = 0, high = all->n;
     while (low < high) {

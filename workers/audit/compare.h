@@ -1,8 +1,8 @@
 /* The pure part of the audit: what differs between SQL's readings and what an account was shown.
  *
  * A reading is SQL's timeline at one moment, newest first, deeper than what is shown. Two readings enclose what was
- * shown between them; only what both agree on is judged. When a difference counts as a fault is audit_counts's to say;
- * why, in audit.h.
+ * shown between them; only what both agree on is judged. audit_counts decides when a difference counts as a fault;
+ * audit.h says why.
  */
 #ifndef ROOKERY_WORKERS_AUDIT_COMPARE_H
 #define ROOKERY_WORKERS_AUDIT_COMPARE_H
@@ -18,10 +18,10 @@
 struct audit_entry {
     int64_t id, author_id;
     int32_t edit_count; /* of the post it shows */
-    bool pulled;        /* not delivered, but merged by the gateways, when they hear of it; SQL says so */
+    bool pulled;        /* not delivered, but merged by the gateways when they hear of it; SQL says so */
 };
 
-/* A timeline in the order told; malloc'ed. */
+/* A timeline, in the order in which it was shown; malloc'ed. */
 struct audit_view {
     struct audit_entry *v;
     size_t n, cap;
@@ -33,7 +33,8 @@ void audit_view_free(struct audit_view *view); /* and makes it empty */
 /* What was shown at one place. */
 struct audit_page {
     struct audit_view shown;
-    /* It must show the newest so many: the size asked for; one more when it says that nothing follows it. */
+    /* The number of newest entries that it must show: the requested size; one more when it says that nothing follows
+     * it. */
     size_t owed;
 };
 
@@ -41,8 +42,8 @@ struct audit_page {
 struct audit_heard {
     struct audit_view items;
     struct ids deleted;
-    bool incomplete; /* it ended, or said that something was missed: then nothing more is owed */
-    size_t judged;   /* the first so many items came before the last reading */
+    bool incomplete; /* it ended, or said that something was missed: it owes nothing more */
+    size_t judged;   /* the number of items that came before the last reading */
 };
 
 /* ---- differences --------------------------------------------------------------------------------------- */
@@ -64,7 +65,7 @@ enum audit_place {
     AUDIT_PAGE_1, /* first pages of so many entries */
     AUDIT_PAGE_5,
     AUDIT_PAGE_20,
-    AUDIT_AGAIN, /* a first page of 20 once more, when what was shown before is delivered everywhere */
+    AUDIT_AGAIN, /* a first page of 20 again, when what was shown before is delivered everywhere */
     AUDIT_WHOLE, /* the whole timeline, page after page */
     AUDIT_LIVE,  /* the live stream */
     AUDIT_PLACES
@@ -93,8 +94,8 @@ struct audit_differences {
 };
 
 /* Appends
- *   gap        both readings have it among the newest owed, and it is not shown although the page reaches further down, or
- *              shows fewer than it owes
+ *   gap        both readings have it among the newest owed, and it is not shown although the page reaches further
+ *              down, or shows fewer than it owes
  *   duplicate  it is shown again
  *   leak       neither reading has it, and it is shown
  *   order      it is shown below an older one
@@ -110,12 +111,12 @@ void audit_compare(const struct audit_view *before, const struct audit_view *aft
 void audit_compare_vanished(const struct audit_view *seen, const struct audit_view *after,
                             const struct audit_page *page, struct audit_differences *out);
 
-/* Of a stream that had begun when the reading `begin` was made. Readings hold `depth` entries at most. Appends
+/* Judges a stream that had begun when the reading `begin` was made. Readings hold `depth` entries at most. Appends
  *   gap        first and second have it, it came after begin, and the stream has not brought it, or has said that it is
  *              gone
  *   duplicate  the stream brought it again
- *   leak       the stream brought it before the second reading, no reading has it, and the stream has not said that it is
- *              gone
+ *   leak       the stream brought it before the second reading, no reading has it, and the stream has not said that it
+ *              is gone
  * Order is not judged: streams bring entries in the order in which they are published. */
 void audit_compare_live(const struct audit_view *begin, const struct audit_view *first,
                         const struct audit_view *second, size_t depth, const struct audit_heard *heard,
@@ -126,13 +127,13 @@ void audit_compare_live(const struct audit_view *begin, const struct audit_view 
 /* Adds those of `found` to a collection, which holds each kind and entry once, sorted by kind, newest first. Places are
  * united, looks and steady looks added up. */
 void audit_differences_collect(struct audit_differences *into, const struct audit_differences *found);
-/* All of these were found there. */
+/* Notes that all of these were found at this place. */
 void audit_differences_found_at(struct audit_differences *d, uint64_t where);
-/* A look is over at which all of these were found. */
+/* Notes that a look is over which found all of these. */
 void audit_differences_looked(struct audit_differences *d, bool steady);
-/* Is it a fault, after so many looks in all? */
+/* Returns true when it is a fault, after this total number of looks. */
 bool audit_counts(const struct audit_difference *d, int looks);
-/* Keeps those that count. */
+/* Keeps the differences that count. */
 void audit_differences_decide(struct audit_differences *d, int looks);
 void audit_differences_free(struct audit_differences *d); /* and makes it empty */
 

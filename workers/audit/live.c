@@ -1,11 +1,11 @@
-/* Live streams against SQL; what is promised and judged is in audit.h.
+/* Compares live streams with SQL; audit.h says what is promised and judged.
  *
  *   1. A listener fiber per account and gateway begins a stream. When all are live:
- *   2. What SQL says of each account: the stream's beginning.
+ *   2. Read what SQL says of each account: the stream's beginning.
  *   3. Wait for live_ms, while listeners note what comes.
- *   4. What SQL says; wait until all of that is delivered; what SQL says again.
+ *   4. Read SQL; wait until all of that is delivered; read SQL again.
  *   5. Wait until nothing differs, AUDIT_LIVE_LIMIT_MS at most: what is published is heard a moment later.
- *   6. What still differs is found. Listeners are cancelled, and end.
+ *   6. Report what still differs. Listeners are cancelled, and end.
  * A stream cannot be looked at again, so one look decides. When the account's relations moved meanwhile, only
  * duplicates are judged.
  */
@@ -106,7 +106,7 @@ static int read_first(struct fiber *self, void *context, size_t i, struct fault 
     return audit_expected(self, l->audit->domain, l->subjects[i].account->id, &l->subjects[i].first, fault);
 }
 
-/* What came before this reading is in it, unless it is gone. */
+/* Entries that came before this reading are in it, unless they are gone. */
 static int read_second(struct fiber *self, void *context, size_t i, struct fault *fault) {
     struct live *l = context;
     struct subject *s = &l->subjects[i];

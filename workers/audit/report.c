@@ -53,7 +53,7 @@ static void print_account(struct audit_report *r, const struct audit_account *ac
     }
 }
 
-/* Names are nice to have: without them numbers are printed. */
+/* Handles are optional: without them ids are printed. */
 static void print_differences(struct fiber *self, struct domain *d, struct audit_report *r,
                               const struct audit_account *accounts, size_t n) {
     struct ids ids;
@@ -87,7 +87,8 @@ static const char *plural(int64_t n) {
     return n == 1 ? "" : "s";
 }
 
-/* "audited 1 account with 9 entries through 1 gateway, by 4 first pages, 1 whole timeline and 0 live streams, in 0.1 s: " */
+/* "audited 1 account with 9 entries through 1 gateway, by 4 first pages, 1 whole timeline and 0 live streams, in
+ * 0.1 s: " */
 static void print_extent(const struct audit_report *r, const struct audit_tally *t, int64_t took_ms) {
     printf("audited %" PRId64 " account%s with %" PRId64 " entries through %zu gateway%s, by %" PRId64
            " first page%s, %" PRId64 " whole timeline%s and %" PRId64 " live stream%s",

@@ -1,4 +1,4 @@
-/* What the audit asks SQL and Redis, and the crew that asks for several accounts at once. */
+/* What the audit asks SQL and Redis, and the crew of fibers that asks for several accounts concurrently. */
 #include <inttypes.h>
 #include <stdio.h>
 

@@ -1,6 +1,7 @@
 -- name: audit_expected read_only
--- The rule of the home timeline once more, as sets, and written without a look at core/domain/timeline/home.c: an audit that
--- shares the code it checks would share its mistakes. One statement, so one snapshot.
+-- The rule of the home timeline again, as sets, and written independently of
+-- core/domain/timeline/home.c: an audit that shared the code it checks would share its mistakes. One statement, so
+-- one snapshot.
 WITH source AS (
     SELECT $1::bigint AS id
     UNION SELECT followee_id FROM follows WHERE follower_id = $1

@@ -1,18 +1,19 @@
 /* Counts.
  *
- * Each event adds fixed amounts to at most one post's and two accounts' counts. A batch is one statement: the
- * ids of its events go into counted_events, and only the amounts of those that were not there yet are added,
- * in the same transaction. An event that is in the batch twice has the same rows twice, of which one is taken.
- * So an event may come any number of times, in any order, to any number of workers at once. Which events are in
- * the counts is forgotten hour by hour: below upkeep.counted_below everything has been counted, and nothing is
- * counted any more (the proof is in upkeep.c). Rows are written in order of their ids, so that two batches
- * cannot wait for each other; if they do after all, the runtime tries again.
+ * Each event adds fixed amounts to at most one post's and two accounts' counts. A batch is one statement: it inserts
+ * the ids of its events into counted_events, and adds, in the same transaction, only the amounts of events that were
+ * not there yet. An event that is in the batch twice has the same rows twice, of which one is used. So an event may
+ * come any number of times, in any order, to any number of workers concurrently. counted_events is dropped hour by
+ * hour: below upkeep.counted_below every event has been counted, and none is counted any more (the proof is in
+ * upkeep.c). Rows are written in order of their ids, so that two batches cannot wait for each other; if they do after
+ * all, the runtime tries again.
  *
- * A database that went back (a restore) has lost changes whose events may still be on a stream. They are not counted: a
- * change that is there was committed with its row in the outbox, which stays for ten minutes at least (upkeep detaches an
- * hour's partition ten minutes after its end at the earliest, and deletes single rows no sooner). So a younger event without
- * a row is of a change that was lost. An older one is counted without being looked up, because its row may be gone; and so is
- * one of the newest epoch, if that was opened since the server was started: whatever went back did so before that (epoch.h).
+ * A database that went back (a restore) has lost changes whose events may still be on a stream. Such events are not
+ * counted. A change that is there was committed with its row in the outbox, and the row stays for ten minutes at
+ * least (upkeep detaches an hour's partition ten minutes after its end at the earliest, and deletes single rows no
+ * sooner). So an event younger than that and without a row belongs to a lost change. An older event is counted
+ * without looking for its row, because the row may be gone. So is an event of the newest epoch, if that epoch was
+ * opened since the server was started: a database that went back did so before that (epoch.h).
  */
 #include "workers/counts/counts.h"
 

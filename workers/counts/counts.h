@@ -1,5 +1,5 @@
-/* Counts: likes, reposts and replies of posts; followers, followed and posts of accounts. Exact after any
- * replay. */
+/* Counts: likes, reposts and replies of posts; followers, followed accounts and posts of accounts. They stay exact
+ * when events are redelivered. */
 #ifndef ROOKERY_WORKERS_COUNTS_COUNTS_H
 #define ROOKERY_WORKERS_COUNTS_COUNTS_H
 

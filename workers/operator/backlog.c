@@ -1,4 +1,4 @@
-/* rookery-worker backlog: how far every role is behind. */
+/* rookery-worker backlog: prints how far each role is behind. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* Words in, lines out. */
+/* Reading words of a command line, printing lines. */
 #include "workers/operator/console.h"
 
 #include <inttypes.h>

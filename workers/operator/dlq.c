@@ -1,14 +1,14 @@
 /* Dead letters, for the operator. What a letter holds is in runtime.h.
  *
  * Replaying one:
- *   1. XADD to the stream of the role that gave it up, addressed to that role ("to"): other roles have had their effect
- *      already, and pass over it.
+ *   1. XADD to the stream of the role that gave it up, addressed to that role ("to"): other roles, which have applied
+ *      it already, skip it.
  *   2. XDEL from the dead letters.
- * Failures: a crash, or a lost Redis, between the two leaves the letter where it is, though the role may have had it: the
- * next replay gives it once more, which changes nothing, since effects are idempotent. The other order could lose
- * it. A role that fails again gives it up again: a new letter, which a replay of many does not meet, because it looks
- * only at those that were there when it began.
- * A letter whose role this program does not have stays, with a sentence.
+ * Failures: after a crash, or a lost Redis, between the two, the letter stays where it is, though the role may have
+ * received it. The next replay sends it again, which changes nothing, since effects are idempotent. The other order
+ * could lose it. A role that fails again gives the entry up again. That makes a new letter, which a replay of many
+ * letters does not meet, because it takes only those that were there when it began. A letter of a role that this
+ * program does not have stays; the command says so.
  */
 #include "workers/operator/dlq.h"
 
@@ -39,8 +39,8 @@ static const char HELP[] =
     "\n"
     "  list      a line a letter\n"
     "  show      everything about some, with the message as JSON\n"
-    "  replay    give them to the role that gave them up, and only to that, once more\n"
-    "  drop      delete them for good; asks for --yes\n"
+    "  replay    send them back to the role that gave them up, and only to that\n"
+    "  drop      delete them permanently; asks for --yes\n"
     "\n"
     "  --role ROLE   all letters of one role\n"
     "  --all         all letters\n"
@@ -59,7 +59,7 @@ struct letter {
 };
 
 struct dlq;
-/* Deals with one letter. 0, or an error that ends the run. */
+/* Applies a verb to one letter. Returns 0, or an error that ends the run. */
 typedef int letter_fn(struct fiber *self, struct dlq *q, const struct letter *l, struct fault *fault);
 
 struct dlq {
@@ -193,7 +193,7 @@ static int remove_letter(struct fiber *self, struct dlq *q, const struct letter 
     struct str name = key_dead(key, l->partition);
     int e = redis_call(self, q->domain->redis, &removed, "XDEL " STR_FMT " %" PRId64 "-%" PRId64,
                        STR_ARG(name), l->id.ms, l->id.sequence);
-    if (e == 0) q->done += removed->integer; /* somebody else may have been faster */
+    if (e == 0) q->done += removed->integer; /* another operator may have been faster */
     return e;
 }
 
@@ -226,7 +226,8 @@ static int replay(struct fiber *self, struct dlq *q, const struct letter *l, str
 
 /* ---- the run ------------------------------------------------------------------------------------------- */
 
-/* XRANGE from..to, at most PAGE; the verb is applied to those asked for. *n: how many there were. */
+/* Reads XRANGE from..to, at most PAGE letters, and applies the verb to those that were asked for. *n: the number
+ * read. */
 static int do_range(struct fiber *self, struct dlq *q, int partition, const char *from, const char *to,
                     char last[static KEY_MAX], size_t *n, struct fault *fault) {
     char key[KEY_MAX];
@@ -247,7 +248,7 @@ static int do_range(struct fiber *self, struct dlq *q, int partition, const char
     return e;
 }
 
-/* Those there are now, oldest first. */
+/* Does it for the letters that are there now, oldest first. */
 static int do_partition(struct fiber *self, struct dlq *q, int partition, struct fault *fault) {
     char key[KEY_MAX], from[KEY_MAX + 1] = "-", to[KEY_MAX], last[KEY_MAX] = "";
     struct stream_info stream;
@@ -329,7 +330,7 @@ static bool parse_word(struct words *w, const char *word, struct dlq *q) {
     return true;
 }
 
-/* Is it said, and said once, which letters are meant? */
+/* Returns true when the options say, in one way only, which letters are meant. */
 static bool check_choice(const struct dlq *q, const char *verb) {
     int ways = (q->n_ids > 0) + (q->role != NULL) + q->all;
     if (q->verb == list) return true;
@@ -339,7 +340,7 @@ static bool check_choice(const struct dlq *q, const char *verb) {
     if (ways != 1)
         return complain("dlq", "%s needs one of: ID..., --role ROLE, --all (see --help)", verb), false;
     if (q->verb == drop && !q->yes)
-        return complain("dlq", "drop deletes dead letters for good: say so with --yes"), false;
+        return complain("dlq", "drop deletes dead letters permanently: confirm with --yes"), false;
     if (q->verb == replay && q->role && !role_find(str_from(q->role)))
         return complain("dlq", "this program has no role \"%s\"", q->role), false;
     return true;

@@ -1,4 +1,5 @@
-/* rookery-worker dlq: what roles have given up, to look at, to try again, or to drop. Its --help says how. */
+/* rookery-worker dlq: shows, replays or drops the dead letters, which are entries that roles gave up. Its --help says
+ * how. */
 #ifndef ROOKERY_WORKERS_OPERATOR_DLQ_H
 #define ROOKERY_WORKERS_OPERATOR_DLQ_H
 

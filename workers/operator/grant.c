@@ -1,4 +1,4 @@
-/* Granting and revoking permissions, by handle. Both say what is so afterwards, also when it was so before. */
+/* Granting and revoking permissions, by handle. Both print the state afterwards, also when it has not changed. */
 #include "workers/operator/grant.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* `rookery-worker grant HANDLE analyst` and `rookery-worker revoke HANDLE analyst`: who may do more than others. */
+/* `rookery-worker grant HANDLE analyst` and `rookery-worker revoke HANDLE analyst`: permissions of accounts. */
 #ifndef ROOKERY_WORKERS_OPERATOR_GRANT_H
 #define ROOKERY_WORKERS_OPERATOR_GRANT_H
 

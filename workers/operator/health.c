@@ -1,4 +1,4 @@
-/* `rookery-worker health [ADDR:PORT]`: core/rpc/probe.h, with the worker's settings. */
+/* `rookery-worker health [ADDR:PORT]`: asks a running worker, by core/rpc/probe.h and the worker's settings. */
 #include "workers/operator/health.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* The command `health`: asks a running worker's ROOKERY_METRICS_LISTEN whether it serves. */
+/* The command `health`: asks a running worker, at its ROOKERY_METRICS_LISTEN, whether it serves. */
 #ifndef ROOKERY_WORKERS_OPERATOR_HEALTH_H
 #define ROOKERY_WORKERS_OPERATOR_HEALTH_H
 

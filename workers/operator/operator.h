@@ -1,8 +1,8 @@
-/* The commands of rookery-worker besides working: `rookery-worker NAME ...`.
+/* The commands of rookery-worker: `rookery-worker NAME ...`. (Without a command it works.)
  *
- * Each has a file of its own; main.c lists them. run gets the words from the command's name on, prints what
- * was asked for on standard output and what is wrong on standard error, and returns the exit status: 0, 1 for
- * trouble with the data or the servers, 2 for a usage error. Every command answers --help.
+ * Each has a file of its own; main.c lists them. `run` gets the words from the command's name on. It prints results
+ * on standard output and complaints on standard error, and returns the exit status: 0; 1 for trouble with the data or
+ * the servers; 2 for a usage error. Every command answers --help.
  */
 #ifndef ROOKERY_WORKERS_OPERATOR_OPERATOR_H
 #define ROOKERY_WORKERS_OPERATOR_OPERATOR_H

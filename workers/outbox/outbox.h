@@ -1,4 +1,5 @@
-/* The outbox's second life: the relay publishes what gateways could not, upkeep removes what nobody needs any more. */
+/* What workers do with the outbox: the relay publishes events that gateways could not, upkeep removes rows that are
+ * no longer needed. */
 #ifndef ROOKERY_WORKERS_OUTBOX_OUTBOX_H
 #define ROOKERY_WORKERS_OUTBOX_OUTBOX_H
 

@@ -1,15 +1,15 @@
 /* The relay.
  *
  * Happy path, by one worker at a time (the leader, by a lease row):
- *   1. Every 300 ms: outbox rows that are unpublished and older than 2 s (whose gateway would have published
- *      them long ago) go on their streams, oldest first, 500 at a time, and are marked.
- *   2. A Redis that is a new server process (redis_epochs has a row not yet republished): everything
- *      published in the window, or not yet processed by every role, is marked unpublished again, so that 1
- *      publishes it once more, saying what the fan-out need not deliver (epoch.h). Only then is the epoch marked.
+ *   1. Every 300 ms it puts outbox rows that are unpublished and older than 2 s (a gateway that lives would have
+ *      published them by then) on their streams, oldest first, 500 at a time, and marks them.
+ *   2. When Redis is a new server process (redis_epochs has a row that is not marked republished), it marks every
+ *      event published in the window, or not yet processed by every role, as unpublished again. So 1 republishes it,
+ *      and says which events the fan-out need not deliver (epoch.h). Only then it marks the epoch.
  * 1 also puts a new post on its author's own timeline, which its gateway did not (core/domain/post/announce.c).
- * Failures: the leader's Redis is not the newest: it does nothing, and the epoch watcher says so (epoch.h). The
- * leader dies: the lease runs out after 5 s and another leads. Redis or PostgreSQL is away: the next round tries
- * again. An event may be published twice: every effect is idempotent by event id.
+ * Failures: when the leader's Redis is not the newest, it does nothing, and the epoch watcher says so (epoch.h). When
+ * the leader dies, the lease runs out after 5 s and another worker leads. When Redis or PostgreSQL is unreachable,
+ * the next round tries again. An event may be published twice: every effect is idempotent by event id.
  */
 #include "workers/outbox/relay.h"
 
@@ -32,13 +32,13 @@
 #define TRIM_EVERY_NS (10 * NS_PER_S)
 #define REOPEN_BATCH 20000
 
-/* What is told again: everything published between those times; what was published before settled_ms is settled in
- * the epoch (epoch.h). */
+/* What to republish: everything published between those times. Events published before settled_ms are settled in the
+ * epoch (epoch.h). */
 struct window {
     int64_t epoch, from_ms, to_ms, settled_ms;
 };
 
-/* Marks it unpublished again, in parts. */
+/* Marks it as unpublished again, in parts. */
 static int reopen(struct fiber *self, struct worker *w, const struct window *t, int64_t *events) {
     int64_t lowest = 0, n = REOPEN_BATCH;
     *events = 0;
@@ -57,7 +57,7 @@ static int reopen(struct fiber *self, struct worker *w, const struct window *t, 
     return 0;
 }
 
-/* A crash before the epoch is marked has all of it done again: events come once more, and change nothing. */
+/* After a crash before the epoch is marked, all of this is repeated: events are published again, and change nothing. */
 static int reopen_window(struct fiber *self, struct worker *w) {
     struct pg_result *r;
     int e = pg_ask(self, w->domain.pg, &RELAY_NEW_EPOCHS, &r, NULL, pg_i64(epoch_now(&w->domain)),
@@ -81,7 +81,8 @@ static int reopen_window(struct fiber *self, struct worker *w) {
     return e;
 }
 
-/* Its writer may have died, or have no Redis, before it put the entry on its author's timeline: before the event, as it would. */
+/* The gateway may have died, or lost Redis, before it put the entry on its author's timeline. As the gateway does,
+ * this puts it there before the event. */
 static void add_own_delivery(struct fiber *self, struct redis_batch *b, const struct event_record *record,
                              int64_t epoch) {
     char key[KEY_MAX];
@@ -120,7 +121,7 @@ static int mark(struct fiber *self, struct worker *w, const int64_t *ids, size_t
     return e == 0 && pg_affected(r) == 0 ? ERR_ABORTED : e;
 }
 
-/* One batch of rows from this id on; *n is how many there were. */
+/* Publishes one batch of rows from this id on. *n: the number of rows. */
 static int relay_some(struct fiber *self, struct worker *w, struct counter *relayed, int64_t from_id,
                       int *n) {
     struct pg_result *rows;
@@ -140,8 +141,8 @@ static int relay_some(struct fiber *self, struct worker *w, struct counter *rela
     return 0;
 }
 
-/* While there are many, as of the window that a new Redis has still to be told, each batch is followed by the rows of the
- * last minute: somebody may wait for them (core/domain/post/announce.c). */
+/* While there are many rows, such as a window that is being republished to a new Redis, each batch is followed by the
+ * rows of the last minute: a gateway may be waiting for these (core/domain/post/announce.c). */
 static void relay_all(struct fiber *self, struct worker *w, struct counter *relayed) {
     for (int n = BATCH, e = 0; e == 0 && n == BATCH && !w->stopping;) {
         e = relay_some(self, w, relayed, 0, &n);
@@ -161,7 +162,7 @@ static void trim(struct fiber *self, struct worker *w, int64_t *next_ns) {
     *next_ns = clock_mono_ns() + TRIM_EVERY_NS;
 }
 
-/* Often enough for the time after which a step is taken for lost. */
+/* Short, compared with the time after which a step counts as lost. */
 static void requeue(struct fiber *self, struct worker *w, int64_t *next_ns) {
     if (clock_mono_ns() < *next_ns) return;
     jobs_requeue_stalled(self, w);

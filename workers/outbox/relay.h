@@ -1,4 +1,4 @@
-/* The relay: publishes what crashed or cut-off gateways left in the outbox. Story: relay.c. */
+/* The relay: publishes events that crashed or cut-off gateways left in the outbox. The story is in relay.c. */
 #ifndef ROOKERY_WORKERS_OUTBOX_RELAY_H
 #define ROOKERY_WORKERS_OUTBOX_RELAY_H
 

@@ -1,33 +1,35 @@
 /* Upkeep.
  *
  * A round, by one worker at a time, every few seconds:
- *   1. The partitions of the next day are made, for outbox and counted_events.
+ *   1. The partitions of the next day are created, for outbox and counted_events.
  *   2. How far all roles have come: the time is noted, then the ends of the streams; once every group is past those,
  *      everything marked published before that time has been processed (an event is put on its stream before it is
- *      marked). Not while Redis is one that has still to be told the window, and not if it changes meanwhile.
- *   3. Outbox partitions that are over, and with nothing in them that is unpublished, in the window or not yet processed,
- *      are detached and then dropped. (A row that came in between goes back first.) Rows that found no partition, and so lie
- *      in the default one, are deleted by the same rule.
+ *      marked). Not while the window must still be republished to this Redis, and not if Redis changes meanwhile.
+ *   3. Outbox partitions that are over, and with nothing in them that is unpublished, in the window or not yet
+ *      processed, are detached and then dropped. (A row that came in between goes back first.) Rows that found no
+ *      partition, and so lie in the default one, are deleted by the same rule.
  *   4. counted_below moves to the lowest id still in the outbox. Partitions of counted_events below it are dropped.
  *   5. Sessions that have expired are deleted.
  * The SQL is in the migration that makes partitions.
- * Failures: whatever fails is logged and left to the next round; each statement stands by itself, and two leaders
- * at once do no harm.
+ * Failures: a statement that fails is logged and left to the next round. Each statement stands by itself, and two
+ * leaders that work concurrently do no harm.
  *
- * Why nothing that is needed is dropped with the outbox. A row is needed while it is unpublished, while a Redis that loses its
- * data must be told it again, or while a role has not processed it. 3 looks for all three before it detaches, and, when
- * nobody can write to the table any more, once more before it drops it.
+ * Why nothing that is needed is dropped with the outbox. A row is needed while it is unpublished, while it must be
+ * republished to a Redis that loses its data, or while a role has not processed it. 3 looks for all three before it
+ * detaches a partition and, when no process can write to the table any more, again before it drops it.
  *
- * Why counts stay exact though counted_events forgets. Claim: an event with id < counted_below has been counted, once, and is
- * never counted again.
- *   Never again: the statement that counts leaves out what is below, and the partition with the event's id is dropped only a
- * minute after the mark has moved, when no statement that began before is still running (they are ended after 30 s). So at
- * each moment either the id is there to be found, or it is below the mark.
- *   Has been: when the mark moves to X, no row with id < X is in the outbox, nor can one come (X is more than an hour in the past;
- * a statement ends after 30 s). They have been dropped, by 3: each was processed by every role: counted, or given up as a
- * dead letter. There is no dead letter when the mark moves; none was added while 2 waited (as many were ever added before
- * as after), and there was none before. So one that existed earlier was replayed before 2 noted the ends of the streams, and has
- * been processed; or an operator dropped it, and it is not to be counted.
+ * Why counts stay exact though counted_events forgets. Claim: an event with id < counted_below has been counted,
+ * once, and is never counted again.
+ *   Never again: the statement that counts leaves out what is below, and the partition with the event's id is dropped
+ *   only a
+ * minute after the mark has moved, when no statement that began before is still running (they are ended after 30 s).
+ * So at each moment either the id is there to be found, or it is below the mark.
+ *   Has been: when the mark moves to X, no row with id < X is in the outbox, nor can one come (X is more than an hour
+ *   in the past;
+ * a statement ends after 30 s). They have been dropped, by 3, after every role had processed them: each was counted,
+ * or given up as a dead letter. There is no dead letter when the mark moves; none was added while 2 waited (as many
+ * were ever added before as after), and there was none before. So one that existed earlier was replayed before 2
+ * noted the ends of the streams, and has been processed; or an operator dropped it, and it is not to be counted.
  */
 #include "workers/outbox/upkeep.h"
 
@@ -39,7 +41,7 @@
 #include "workers/runtime/stream_info.h"
 
 #define ROUND_MS 3000
-#define STEP_MS 200 /* how soon a stop is noticed */
+#define STEP_MS 200 /* how often a stop is checked for */
 #define LEASE_S 5
 #define AWAIT_MS 2000
 #define AHEAD_HOURS 24
@@ -52,7 +54,8 @@ struct upkeep {
 
 /* ---- statements ---------------------------------------------------------------------------------------- */
 
-/* Runs one with the parameters a and b (as many as it has); its number, or -1, logged, when it fails or has none. */
+/* Runs a statement with the parameters a and b (as many as it has). Returns its number, or -1, logged, when it fails
+ * or has none. */
 static int64_t run(struct fiber *self, struct upkeep *u, const struct pg_stmt *stmt, int n, int32_t a,
                    int32_t b) {
     struct pg_args args;
@@ -86,7 +89,7 @@ static int count_letters(struct fiber *self, struct domain *d, struct letters *o
     return 0;
 }
 
-/* The database's clock, Unix ms; -1 while progress cannot be told. */
+/* The database's clock, Unix ms; -1 while progress is not known. */
 static int64_t begin_progress(struct fiber *self, struct domain *d, int64_t epoch) {
     struct pg_result *r;
     bool known = epoch != 0 && pg_ask(self, d->pg, &UPKEEP_BEGIN_PROGRESS, &r, NULL, pg_i64(epoch)) == 0 &&
@@ -94,7 +97,8 @@ static int64_t begin_progress(struct fiber *self, struct domain *d, int64_t epoc
     return known ? pg_only_i64(r) : -1;
 }
 
-/* True when everything published up to now has been processed, and no dead letter is left or was made meanwhile. */
+/* Returns true when everything published up to now has been processed, and no dead letter is left or was added
+ * meanwhile. */
 static bool note_progress(struct fiber *self, struct domain *d) {
     struct letters before, after;
     int64_t epoch = epoch_now(d), until_ms = begin_progress(self, d, epoch);

@@ -1,16 +1,16 @@
-/* The backlog; what it is, is in backlog.h.
+/* The backlog; backlog.h says what it is.
  *
- * Measuring asks one question after the other, some for each partition: it is for people and for scrapes every few
- * seconds. Figures of different questions are of slightly different moments.
+ * Measuring sends one query after the other, some for each partition: it is made for people, and for scrapes every
+ * few seconds. Figures of different queries are from slightly different moments.
  *
  * Settling:
- *   1. The newest outbox row is noted; what was committed before has no greater id.
+ *   1. Note the newest outbox row; changes that were committed before have no greater id.
  *   2. Wait until no row up to there is unpublished: its event is on its stream (rows are marked after that).
- *   3. Every stream that a role which feeds timelines reads: its newest entry is noted; wait until the role's
- *      group has been given everything up to there, and nothing up to there is pending.
- *   4. Again 3: a role may have passed work on to another's stream before it acknowledged its own.
- * Failures: a server that is away, or a group that does not exist yet: looked at again until the time is over. A Redis
- * that has lost its streams lets 3 pass at once, which is right: timelines then are built anew from SQL.
+ *   3. For each stream of a role that feeds timelines: note its newest entry; wait until everything up to there has
+ *      been delivered to the role's group, and nothing up to there is pending.
+ *   4. Do 3 again: a role may have passed work on to another role's stream before it acknowledged its own.
+ * Failures: while a server is unreachable, or a group does not exist yet, look again until the time is over. With a
+ * Redis that has lost its streams 3 ends immediately, which is right: timelines are then rebuilt from SQL.
  */
 #include "workers/runtime/backlog.h"
 
@@ -23,7 +23,7 @@
 #include "workers/runtime/stream_info.h"
 
 #define LOOK_EVERY_MS 20
-/* Outbox rows younger than this are still their gateway's to publish (as the relay has it). */
+/* Outbox rows younger than this are left to their gateway to publish (the relay has the same limit). */
 #define GRACE_MS 2000
 #define COUNT_PAGE 1000
 
@@ -49,7 +49,7 @@ static int measure_outbox(struct fiber *self, struct domain *d, struct unpublish
     return 0;
 }
 
-/* One role's backlog in the making; oldest is INT64_MAX while there is none. */
+/* One role's backlog while it is measured; oldest is INT64_MAX while there is no entry. */
 struct measuring {
     struct domain *domain;
     struct role_backlog *out;
@@ -60,7 +60,7 @@ static void older(struct measuring *m, int64_t ms) {
     if (ms < m->oldest_ms) m->oldest_ms = ms;
 }
 
-/* How many entries follow one, up to BACKLOG_COUNT_MAX; -1 when there are more. */
+/* Returns the number of entries behind this one, up to BACKLOG_COUNT_MAX; -1 when there are more. */
 static int count_after(struct fiber *self, struct redis *r, struct str key, struct stream_id after,
                        int64_t *out) {
     *out = 0;
@@ -77,7 +77,7 @@ static int count_after(struct fiber *self, struct redis *r, struct str key, stru
     return 0;
 }
 
-/* The group stands among the entries that are there. */
+/* The group's place is among the entries that are there. */
 static int lag_between(struct fiber *self, struct measuring *m, struct str key,
                        const struct stream_info *stream, const struct group_info *group, int64_t *lag) {
     struct redis *r = m->domain->redis;
@@ -185,13 +185,13 @@ struct settling {
     int64_t give_up_ns;
     int64_t newest; /* outbox row */
     bool newest_known;
-    /* 3: where the group must have come */
+    /* 3: the place that the group must have reached */
     struct str group, key;
     struct stream_id target;
     bool target_known;
 };
 
-/* Is it so? False also while it cannot be told. */
+/* Returns true when it is so; false also while it is not known. */
 typedef bool settled_fn(struct fiber *self, struct settling *s);
 
 static int wait_for(struct fiber *self, struct settling *s, settled_fn *fn) {
@@ -225,9 +225,9 @@ static bool group_passed(struct fiber *self, struct settling *s) {
     }
     struct group_info group;
     if (group_info_read(self, redis, s->key, s->group, &group) != 0) return false;
-    if (!group.exists) { /* workers have not begun, or Redis has lost it: then the stream is another */
+    if (!group.exists) { /* workers have not started, or Redis has lost it: then it is a new stream */
         s->target_known = false;
-        return s->target.ms == 0; /* nothing was ever in it */
+        return s->target.ms == 0; /* it never had an entry */
     }
     if (stream_id_before(group.last_delivered, s->target)) return false;
     return stream_id_before(s->target, group_info_needs(&group));
@@ -262,7 +262,7 @@ static int wait_for_roles(struct fiber *self, struct settling *s, role_choice *c
     return 0;
 }
 
-/* Those that are no roles of this program among them. */
+/* Also for groups that are not roles of this program. */
 static int wait_for_all_groups(struct fiber *self, struct settling *s, const struct stream *stream) {
     char space[KEY_MAX];
     for (int p = 0; p < (int)s->domain->config->partitions; p++) {

@@ -1,4 +1,4 @@
-/* The backlog on /metrics: measured when somebody asks, by whichever worker is asked. */
+/* The backlog on /metrics: each worker measures it when it is scraped. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* Leaving a group, and clearing away those that did not. Redis runs a script as one step, so nothing becomes
- * pending between looking and deleting. */
+/* Leaving a group, and deleting the names of consumers that died without leaving. Redis runs a script as one step, so
+ * nothing becomes pending between looking and deleting. */
 #include "workers/runtime/consumers.h"
 
 #include "workers/runtime/role_table.h"
@@ -9,7 +9,8 @@
 #define LONG_FORGOTTEN_MS "3600000"
 #define SILENT_TIMES 20
 
-/* ARGV: group, consumer, idle ms. How many entries were handed back; -1: none were there, the name is deleted. */
+/* ARGV: group, consumer, idle ms. Returns the number of entries handed back; -1: there were none, and the name is
+ * deleted. */
 static const struct redis_script LEAVE = {
     .name = "consumers_leave",
     .body = "local from, handed = '-', 0\n"
@@ -44,7 +45,8 @@ int64_t consumers_leave(struct fiber *self, struct worker *w, const struct role 
         const struct redis_reply *reply;
         int e =
             redis_eval(self, w->domain.redis, &LEAVE, stream_key(space, role->stream, p), args, 3, &reply);
-        if (e != 0 && e != ERR_REDIS) return handed; /* a refusal is: there is no such group (any more) */
+        if (e != 0 && e != ERR_REDIS)
+            return handed; /* Redis refuses when there is no such group (any more) */
         if (e == 0 && reply->integer > 0) handed += reply->integer;
     }
     return handed;

@@ -1,21 +1,22 @@
 /* Consumers: the names under which processes read as members of a group.
  *
- * What a consumer has read and not acknowledged is *pending*, and belongs to its name; a name with something
- * pending must never be deleted, or that is lost. So deleting is one atomic step with looking (consumers.c).
+ * Entries that a consumer has read and not acknowledged are *pending*, and belong to its name. A name with pending
+ * entries must never be deleted, or they are lost. So one atomic step looks and deletes (consumers.c).
  */
 #ifndef ROOKERY_WORKERS_RUNTIME_CONSUMERS_H
 #define ROOKERY_WORKERS_RUNTIME_CONSUMERS_H
 
 #include "workers/runtime/runtime.h"
 
-/* This process reads no more for the role: what it has pending on any partition is made to look long forgotten,
- * so that others take it over at their next look; where nothing is pending its name is deleted. Returns how many
- * entries were handed back. Failing (Redis is away), others take them over after ROOKERY_RECLAIM_MS. */
+/* To be called when this process reads no more for the role. Hands back its pending entries on every partition: they
+ * are marked as long idle, so that other lanes reclaim them at their next look. Where nothing is pending the name is
+ * deleted. Returns the number of entries handed back. If this fails (Redis is unreachable), others reclaim the
+ * entries after ROOKERY_RECLAIM_MS. */
 int64_t consumers_leave(struct fiber *self, struct worker *w, const struct role *role);
 
-/* Deletes the names that processes which crashed left behind: nothing pending, and silent for 20 times
- * ROOKERY_RECLAIM_MS. A live one may be among them, since to Redis 7.0 a lane that finds nothing is silent: it gets
- * its name again with the next entry. The relay's leader calls it. */
+/* Deletes the names that crashed processes left behind: those with nothing pending that have been silent for 20 times
+ * ROOKERY_RECLAIM_MS. A live consumer may be among them, since for Redis 7.0 a lane that finds nothing is silent.
+ * Such a lane gets its name back with the next entry. The relay's leader calls this. */
 void consumers_sweep(struct fiber *self, struct worker *w);
 
 #endif

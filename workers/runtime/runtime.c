@@ -4,27 +4,27 @@
  *   1. XREADGROUP ... BLOCK: a batch of new entries; after a full batch the next may be much larger, so that
  *      catching up coalesces.
  *   2. Payloads are decoded; the role handles the whole batch.
- *   3. XACK. Only now is the batch done with.
- *   4. From time to time it takes over (XPENDING, XCLAIM) what consumers that died left pending; then 2 and 3.
+ *   3. XACK. Only now the batch is finished.
+ *   4. From time to time it reclaims (XPENDING, XCLAIM) entries that dead consumers left pending; then 2 and 3.
  * Failures:
- *   - a backend is away (a retryable error), or a role is slow: the same batch is tried again with backoff,
- *     for as long as it takes. The lane's keeper claims it again and again for this consumer, so that it is
- *     not taken for dead.
+ *   - a backend is unreachable (a retryable error), or a role is slow: the same batch is tried again with backoff,
+ *     for as long as it takes. The lane's keeper claims it repeatedly for this consumer, so that the consumer is not
+ *     taken for dead.
  *   - the role refuses the batch (any other error): its items are tried one by one. One that fails
  *     max_deliveries times goes to the dead letters with the reason, and is acknowledged; its neighbours are
  *     unharmed.
- *   - a payload that is no event goes to the dead letters at once.
- *   - an entry of a kind that this program does not know, and may be for the role: it is left pending, for a newer
- *     worker to take over, and acknowledged when none has for unknown_keep_s. Nobody is suspected because of it.
- *   - this process is asked to stop: no more is read, what is in hand is finished; what is not finished when
- *     drain_ms are over is interrupted and handed back, for others to take at once, and the consumer's name
- *     goes when nothing is left under it.
- *   - this process dies before 3: the entries stay pending; another lane takes them over after reclaim_ms.
- *   - the acknowledgement is lost: the entries come again by 4.
+ *   - a payload that is not an event goes to the dead letters immediately.
+ *   - an entry of a kind that this program does not know, and that may be for the role: it is left pending, for a
+ *     newer worker to reclaim. If none has within unknown_keep_s, it is acknowledged. It never becomes a suspect.
+ *   - this process is asked to stop: it reads no more and finishes the batches that it holds. When drain_ms are over,
+ *     it interrupts what is not finished and hands those entries back, for others to reclaim immediately. The
+ *     consumer's name is deleted when nothing is left under it.
+ *   - this process dies before 3: the entries stay pending; another lane reclaims them after reclaim_ms.
+ *   - the acknowledgement is lost: the entries are redelivered by 4.
  *   - an entry kills every process that handles it: the number of its deliveries grows with each death. From
- *     SUSPECT_DELIVERIES on such entries are taken over one at a time, so that only the guilty one's number
- *     goes on growing; past max_deliveries it goes to the dead letters untried. Why no innocent one does: trial.h.
- *   - Redis has lost the stream or the group (NOGROUP): the group is made again from the stream's beginning.
+ *     SUSPECT_DELIVERIES on such entries are reclaimed one at a time, so that only the guilty one's number keeps
+ *     growing. Beyond max_deliveries it goes to the dead letters untried. trial.h says why no innocent one does.
+ *   - Redis has lost the stream or the group (NOGROUP): the group is created again at the stream's beginning.
  */
 #include "workers/runtime/runtime.h"
 
@@ -41,11 +41,12 @@
 
 #define BLOCK_MS 500
 #define FIRST_COUNT 256
-/* A full batch says that there is a backlog, not how long it is; in large ones it goes fastest. */
+/* A full batch shows that there is a backlog, not how long it is; large batches process it fastest. */
 #define GROWTH 16
-/* How often a lane looks for what others left, at least: what a stopping process hands back should not wait. */
+/* The maximum time between looks for entries that others left: entries that a stopping process hands back should not
+ * wait. */
 #define LOOK_BACK_MS 1000
-/* For handing back, once the lanes have left. */
+/* The time for handing back, after the lanes have ended. */
 #define HAND_BACK_MS 3000
 
 struct lane {
@@ -56,10 +57,10 @@ struct lane {
     int64_t count;       /* entries asked for in the next read */
     bool lingers;        /* before it */
     int64_t next_reclaim_ns;
-    const struct item *in_hand; /* what process is at work on; for the keeper */
+    const struct item *in_hand; /* what process() works on; for the keeper */
     size_t n_in_hand;
-    uint64_t batches;   /* that were in hand so far */
-    struct trial trial; /* of a suspect in hand */
+    uint64_t batches;   /* processed so far, and the current one */
+    struct trial trial; /* of the suspect that this lane handles */
     struct fiber *keeper;
     struct latch keeper_left;
     struct counter *handled, *retries, *reclaimed, *dead, *unknown;
@@ -68,7 +69,7 @@ struct lane {
 
 /* ---- Redis commands ------------------------------------------------------------------------------------ */
 
-/* After redis_exchange: does the client have the batch? */
+/* After redis_exchange: true when the client owns the batch. */
 static bool taken(int e) {
     return e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED;
 }
@@ -80,7 +81,7 @@ static struct redis_batch *command(const char *const *words, size_t n) {
     return b;
 }
 
-/* BUSYGROUP is as good as done. */
+/* BUSYGROUP: the group exists already. */
 static void make_group(struct fiber *self, struct lane *l) {
     char key[KEY_MAX];
     const char *words[] = {"XGROUP",      "CREATE", stream_key(key, l->role->stream, l->partition).ptr,
@@ -102,7 +103,8 @@ static int acknowledge(struct fiber *self, struct lane *l, const struct item *it
 
 /* ---- dead letters -------------------------------------------------------------------------------------- */
 
-/* Is there room for one more? Lanes that ask at the same time may overdo it by their number. */
+/* Returns true when there is room for one more. Lanes that ask at the same time may exceed the maximum by their
+ * number. */
 static int check_room(struct fiber *self, struct lane *l) {
     char key[KEY_MAX];
     const struct redis_reply *length;
@@ -114,8 +116,8 @@ static int check_room(struct fiber *self, struct lane *l) {
     return ERR_RESOURCE_EXHAUSTED;
 }
 
-static int bury(struct fiber *self, struct lane *l, const struct item *item, int64_t tries,
-                const char *reason) {
+static int dead_letter(struct fiber *self, struct lane *l, const struct item *item, int64_t tries,
+                       const char *reason) {
     char key[KEY_MAX], count[24];
     snprintf(count, sizeof count, "%" PRId64, tries);
     int e = check_room(self, l);
@@ -142,10 +144,10 @@ static int bury(struct fiber *self, struct lane *l, const struct item *item, int
 static int give_up(struct fiber *self, struct lane *l, const struct item *item, int64_t tries,
                    const char *reason) {
     int e = item->message && l->role->give_up ? l->role->give_up(self, l->worker, item, reason) : 0;
-    return e != 0 ? e : bury(self, l, item, tries, reason);
+    return e != 0 ? e : dead_letter(self, l, item, tries, reason);
 }
 
-/* Until Redis takes it: giving up would lose an event. False when the process is asked to stop first. */
+/* Tries until Redis takes it: giving up would lose an event. Returns false when the process is asked to stop first. */
 static bool bury_surely(struct fiber *self, struct lane *l, const struct item *item, int64_t tries,
                         const char *reason) {
     for (unsigned attempt = 0; give_up(self, l, item, tries, reason) != 0; attempt++)
@@ -155,8 +157,7 @@ static bool bury_surely(struct fiber *self, struct lane *l, const struct item *i
 
 /* ---- handling ------------------------------------------------------------------------------------------ */
 
-/* Tries while the trouble is a backend's. Returns 0, or an error that is the batch's own fault, or
- * ERR_CANCELLED. */
+/* Tries again while the error is a backend's. Returns 0, an error that the batch itself causes, or ERR_CANCELLED. */
 static int handle_patiently(struct fiber *self, struct lane *l, struct batch *b, struct fault *fault) {
     for (unsigned attempt = 0;; attempt++) {
         *fault = (struct fault){0};
@@ -169,8 +170,8 @@ static int handle_patiently(struct fiber *self, struct lane *l, struct batch *b,
     }
 }
 
-/* The batch was refused: which item is guilty? Returns false when the process is asked to stop before all is
- * settled. */
+/* The role refused the batch: tries its items one by one. Returns false when the process is asked to stop before all
+ * are settled. */
 static bool handle_one_by_one(struct fiber *self, struct lane *l, const struct batch *b) {
     for (size_t i = 0; i < b->n; i++) {
         struct batch one = {.items = &b->items[i], .n = 1, .late = true};
@@ -197,14 +198,15 @@ static bool settle(struct fiber *self, struct lane *l, struct batch *b) {
     return e == 0 || handle_one_by_one(self, l, b);
 }
 
-/* Has it waited for a newer worker for so long that there will be none? */
+/* Returns true when it has waited for a newer worker for unknown_keep_s. */
 static bool is_kept_long(const struct lane *l, const struct item *item) {
     struct stream_id id;
     int64_t keep_ms = l->worker->domain.config->unknown_keep_s * 1000;
     return stream_id_parse(item->stream_id, &id) && domain_now_ms(&l->worker->domain) - id.ms > keep_ms;
 }
 
-/* As if it had been delivered to us once, just now: whoever looks for what others left finds it in a while. */
+/* Sets the item's state as if it had been delivered to this consumer once, just now: a lane that looks for abandoned
+ * entries finds it later. */
 static void leave_pending(struct fiber *self, struct lane *l, const struct item *items, size_t n) {
     char key[KEY_MAX];
     if (n == 0) return;
@@ -219,10 +221,10 @@ static void leave_pending(struct fiber *self, struct lane *l, const struct item 
     redis_arg(b, STR("RETRYCOUNT"));
     redis_arg(b, STR("1"));
     redis_arg(b, STR("JUSTID"));
-    domain_send(self, &l->worker->domain, b); /* failing: it counts as delivered once more */
+    domain_send(self, &l->worker->domain, b); /* if it fails, this delivery counts too */
 }
 
-/* Moves what is to be left pending out of the way; returns how many remain. */
+/* Takes out the items that are to be left pending. Returns the number that remain. */
 static size_t set_unknown_aside(struct lane *l, struct item *items, size_t n, struct item *left,
                                 size_t *n_left) {
     size_t kept = 0;
@@ -239,7 +241,7 @@ static size_t set_unknown_aside(struct lane *l, struct item *items, size_t n, st
     return kept;
 }
 
-/* Splits what is no event off to the dead letters, and settles the rest. */
+/* Moves items that are not an event to the dead letters, and settles the rest. */
 static void process(struct fiber *self, struct lane *l, struct item *items, size_t n, bool late) {
     struct item *good = ARENA_ARRAY(fiber_arena(self), struct item, n);
     struct item *left = ARENA_ARRAY(fiber_arena(self), struct item, n);
@@ -263,12 +265,12 @@ static void process(struct fiber *self, struct lane *l, struct item *items, size
     l->n_in_hand = 0;
     if (!settled) return;
     l->handled->value += n;
-    acknowledge(self, l, items, n); /* lost: the entries come again, and change nothing */
+    acknowledge(self, l, items, n); /* if it is lost, the entries are redelivered, and change nothing */
 }
 
 /* ---- keeping ------------------------------------------------------------------------------------------- */
 
-/* Takes over from ourselves what is in hand, which sets its idle time back to nothing. */
+/* Claims the current items for this consumer again, which resets their idle time. */
 static void say_still_at_work(struct fiber *self, struct lane *l) {
     char key[KEY_MAX];
     struct redis_batch *b = redis_batch_new();
@@ -280,7 +282,8 @@ static void say_still_at_work(struct fiber *self, struct lane *l) {
     redis_arg_i64(b, l->worker->domain.config->reclaim_ms / 8);
     for (size_t i = 0; i < l->n_in_hand; i++) redis_arg(b, l->in_hand[i].stream_id);
     redis_arg(b, STR("JUSTID"));
-    domain_send(self, &l->worker->domain, b); /* failing: it may be done twice, which changes nothing */
+    domain_send(self, &l->worker->domain,
+                b); /* if it fails, items may be processed twice, which changes nothing */
 }
 
 static void keep(struct fiber *self, void *arg) {
@@ -307,7 +310,7 @@ static struct str copy(struct arena *a, struct str s) {
     return (struct str){arena_memdup(a, s.ptr ? s.ptr : "", s.len), s.len};
 }
 
-/* Further fields say what else to know of the entry. */
+/* Reads the entry's further fields. */
 static void read_mark(const struct role *role, struct str field, struct str value, struct item *item) {
     if (str_eq(field, STR(OUTBOX_ADDRESSED))) {
         item->skipped = !str_eq(value, str_from(role->name));
@@ -324,7 +327,7 @@ static void read_mark(const struct role *role, struct str field, struct str valu
     }
 }
 
-/* Does it hold a field that our descriptor does not have? */
+/* Returns true when it has a field that our descriptor does not have. */
 static bool is_newer(const struct stream *stream, struct str payload) {
     struct wire_field f;
     while (wire_next(&payload, &f))
@@ -343,8 +346,8 @@ static void decode(const struct role *role, struct item *item, struct arena *a) 
     }
 }
 
-/* entries: [[id, [field, value]], ...]; a trimmed entry that is still pending has nil fields: it is long done
- * with. */
+/* entries: [[id, [field, value]], ...]. A trimmed entry that is still pending has nil fields: it was finished long
+ * ago. */
 static struct item *read_items(const struct role *role, struct arena *a, const struct redis_reply *entries,
                                size_t *n) {
     struct item *items = ARENA_ARRAY(a, struct item, entries->elements);
@@ -364,7 +367,7 @@ static struct item *read_items(const struct role *role, struct arena *a, const s
     return items;
 }
 
-/* What a lane asks for at first, and while there is no backlog. */
+/* The number of entries that a lane requests at first, and while there is no backlog. */
 static int64_t first_count(const struct worker *w, const struct role *role) {
     int64_t first = role->first_count > 0 ? role->first_count : FIRST_COUNT;
     return first < w->domain.config->batch_max ? first : w->domain.config->batch_max;
@@ -397,7 +400,7 @@ static int read_new(struct fiber *self, struct lane *l, struct item **items, siz
     return e;
 }
 
-/* What dead consumers left, oldest first: some of it. */
+/* Reads some of the entries that dead consumers left, oldest first. */
 static int look_for_abandoned(struct fiber *self, struct lane *l, const struct redis_reply **pending) {
     char key[KEY_MAX];
     struct str name = stream_key(key, l->role->stream, l->partition);
@@ -411,7 +414,7 @@ static int64_t deliveries_of(const struct redis_reply *pending) {
     return pending->elements < 4 ? 0 : pending->element[3].integer;
 }
 
-/* Takes over those of these that still are as long idle: another lane may have been quicker. */
+/* Reclaims those of these that are still idle for so long: another lane may have been faster. */
 static int take_over(struct fiber *self, struct lane *l, const struct str *ids, size_t n_ids,
                      struct item **items, size_t *n) {
     char key[KEY_MAX];
@@ -433,7 +436,7 @@ static int take_over(struct fiber *self, struct lane *l, const struct str *ids, 
     return e;
 }
 
-/* The one that has been delivered least: what kills must not keep the others from being settled. */
+/* The suspect with the fewest deliveries: one that kills must not keep the others from being settled. */
 static const struct redis_reply *least_suspect(const struct redis_reply *pending) {
     const struct redis_reply *least = &pending->element[0];
     for (size_t i = 1; i < pending->elements; i++)
@@ -441,7 +444,7 @@ static const struct redis_reply *least_suspect(const struct redis_reply *pending
     return least;
 }
 
-/* A suspect comes alone; *n is 1 when l->trial is open. */
+/* Reclaims one suspect alone; *n is 1 when l->trial is open. */
 static int take_suspect(struct fiber *self, struct lane *l, const struct redis_reply *suspect,
                         struct item **items, size_t *n) {
     if (!trial_open(&l->trial, l->worker)) return 0;
@@ -453,7 +456,7 @@ static int take_suspect(struct fiber *self, struct lane *l, const struct redis_r
     return e;
 }
 
-/* What dead consumers left: at most one batch a time; a suspect when there is nothing else. */
+/* Processes entries that dead consumers left: at most one batch each time; a suspect when there is nothing else. */
 static int read_abandoned(struct fiber *self, struct lane *l, struct item **items, size_t *n) {
     const struct redis_reply *pending;
     *n = 0;
@@ -470,14 +473,14 @@ static int read_abandoned(struct fiber *self, struct lane *l, struct item **item
 
 static void adapt(struct lane *l, size_t got) {
     int64_t most = l->worker->domain.config->batch_max;
-    if (l->role->most_count > 0 && l->role->most_count < most) most = l->role->most_count;
+    if (l->role->max_count > 0 && l->role->max_count < most) most = l->role->max_count;
     if ((int64_t)got < l->count)
         l->count = first_count(l->worker, l->role);
     else
         l->count = GROWTH * l->count < most ? GROWTH * l->count : most;
 }
 
-/* Its handling has ended so many processes that it is not tried once more. */
+/* It has ended so many processes that it is not tried again. */
 static void convict(struct fiber *self, struct lane *l, const struct item *item) {
     char reason[96];
     snprintf(reason, sizeof reason, "%" PRId64 " workers died while processing it", item->deliveries);

@@ -15,7 +15,7 @@ static bool id_of(const struct redis_reply *flat, struct str name, struct stream
     return r && stream_id_parse(r->str, out);
 }
 
-/* Says the error reply that there is no such stream, or no such group? */
+/* Returns true when the error reply says that the stream or the group does not exist. */
 static bool is_missing(int e, const struct redis_reply *r) {
     return e == ERR_REDIS && r &&
            (str_starts_with(r->str, STR("ERR no such key")) || str_starts_with(r->str, STR("NOGROUP")));

@@ -11,7 +11,7 @@ struct stream_info {
     struct stream_id first; /* of the oldest entry still there, when length > 0 */
     struct stream_id last;  /* of the newest entry ever, trimmed or not */
 };
-/* 0, or an error of redis_call; a stream that does not exist is none. */
+/* Returns 0, or an error of redis_call. A stream that does not exist is not an error: out->exists is false. */
 int stream_info_read(struct fiber *self, struct redis *r, struct str key, struct stream_info *out);
 
 struct group_info {
@@ -22,24 +22,25 @@ struct group_info {
     struct stream_id last_delivered;
     struct stream_id oldest_pending; /* when pending > 0 */
 };
-/* The same for a group: of a stream that does not exist, it does not exist either. What is pending is as of a
- * moment no earlier than the rest. */
+/* The same for a group; on a stream that does not exist, it does not exist either. The pending entries are read at
+ * the same moment as the rest, or later. */
 int group_info_read(struct fiber *self, struct redis *r, struct str key, struct str group,
                     struct group_info *out);
 
-/* The names of the groups on a stream, in the fiber's arena; of a stream that does not exist, none. */
+/* Reads the names of the groups on a stream, in the fiber's arena; none when the stream does not exist. */
 int groups_read(struct fiber *self, struct redis *r, struct str key, struct str **out, size_t *n);
 
 struct consumer_info {
     struct str name;
     int64_t pending; /* -1: Redis does not say */
-    int64_t idle_ms; /* since it last asked for anything */
+    int64_t idle_ms; /* since its last command */
 };
-/* The members of a group, in the fiber's arena; of a group that does not exist, none. */
+/* Reads the members of a group, in the fiber's arena; none when the group does not exist. */
 int consumers_info_read(struct fiber *self, struct redis *r, struct str key, struct str group,
                         struct consumer_info **out, size_t *n);
 
-/* From where on the group needs the stream: its oldest pending entry, or what follows the last delivered. */
+/* Returns the first entry of the stream that the group still needs: its oldest pending one, or the one after the last
+ * delivered. */
 struct stream_id group_info_needs(const struct group_info *g);
 
 #endif

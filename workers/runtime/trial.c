@@ -1,5 +1,5 @@
-/* Trials; story and proof: trial.h. Redis runs a script as one step, so an entry's owner does not change between looking and
- * setting its number. */
+/* Trials; story and proof: trial.h. Redis runs a script as one step, so an entry's owner does not change between
+ * looking and setting its number. */
 #include "workers/runtime/trial.h"
 
 #include <inttypes.h>
@@ -8,7 +8,7 @@
 #include "core/base/clock.h"
 
 #define LOOK_MS 100
-/* What has lived so long is in no loop of crashes at its start. */
+/* A process that has lived so long is not in a loop of crashes at its start. */
 #define GROWN_UP_MS 1000
 
 /* ARGV: group, consumer, entry, its number of deliveries. */
@@ -20,7 +20,7 @@ static const struct redis_script SET_DELIVERIES = {
             "return 1\n",
 };
 
-/* ARGV: group, entry. Walks along what was delivered after it, until something is not pending. */
+/* ARGV: group, entry. Walks along the entries that were delivered after it, until one is not pending. */
 static const struct redis_script LATER_IS_SETTLED = {
     .name = "trial_later_is_settled",
     .body = "local last\n"
@@ -64,7 +64,8 @@ static bool set_deliveries(struct fiber *self, struct trial *t, int64_t deliveri
     return redis_eval(self, t->worker->domain.redis, &SET_DELIVERIES, t->key, args, 4, NULL) == 0;
 }
 
-/* In the lane's fiber, after an excused wait. One that was interrupted will not go on: it is handed back. */
+/* Runs in the lane's fiber, after an excused wait. A lane that was interrupted does not continue: its entry is handed
+ * back. */
 static void count_again(struct fiber *self, void *arg) {
     struct trial *t = arg;
     if (fiber_cancelled(self)) return;

@@ -1,14 +1,15 @@
-/* Trimming: what every group has acknowledged may go.
+/* Trimming: removes entries that every group has acknowledged.
  *
- * A group needs everything from its oldest pending entry on, or, with none pending, everything after the last
- * entry it was given. The lowest of these over all groups is where the stream may begin, and nothing of the last
- * KEEP_MS goes. One script looks and trims, so nothing happens in between.
+ * A group needs everything from its oldest pending entry on or, with none pending, everything after the last entry
+ * delivered to it. The lowest of these places over all groups is where the stream may begin, and entries of the last
+ * KEEP_MS stay. One script looks and trims, so nothing happens in between.
  *
- * Whose groups: all that exist on the stream. The table of roles of this program says only which must exist before anything
- * goes; while a newer program's workers run beside an older one's, the leader may be the older.
- * Whose time: Redis's own, from which the ids of the entries are. No clock of ours has a part in it. While
- * Redis's clock stands or steps back, less is trimmed. A step forward by more than KEEP_MS can trim what a gateway has not heard
- * yet, when every group was quicker; the gateway then counts that it missed something (the hub).
+ * Which groups: all that exist on the stream. The table of roles of this program says only which groups must exist
+ * before anything is trimmed. While workers of a newer program run beside those of an older one, the leader may be an
+ * older one. Which clock: Redis's own, from which the ids of entries are made. No clock of ours takes part. While
+ * Redis's clock stands or steps back, less is trimmed. A step forward by more than KEEP_MS can trim entries that a
+ * gateway has not heard yet, if every group was faster; the gateway's hub then finds by its count that entries are
+ * missing.
  * Failures: any error leaves the stream as it is until the next time.
  */
 #include "workers/runtime/trim.h"
@@ -50,7 +51,7 @@ static bool is_role_of(const struct stream *stream, struct str group) {
     return role && role->stream == stream;
 }
 
-/* Once for a process: the operator has to look at all of them anyway. */
+/* Once for each process: the operator has to look at all groups anyway. */
 static void warn_of_foreign_groups(struct worker *w, const struct stream *stream, struct str key,
                                    const struct redis_reply *names) {
     for (size_t i = 0; i < names->elements && !w->warned_of_groups; i++) {

@@ -4,10 +4,10 @@
 
 #include "workers/runtime/runtime.h"
 
-/* Trims every stream's partitions to what some group on it still needs, and to the last minute at least
- * (gateways' hubs read without a group). Does nothing to a stream on which one of the roles' groups does not
- * exist yet. A group that is no role of this program counts as well (a newer worker's); the log has a warning of the first
- * one. The relay's leader calls it. */
+/* Trims every stream's partitions to what some group on it still needs, and keeps at least the last minute (gateways'
+ * hubs read without a group). Does nothing to a stream on which the group of one of its roles does not exist yet. A
+ * group that is not a role of this program counts too (a newer worker's); the first one is logged as a warning. The
+ * relay's leader calls this. */
 void trim_streams(struct fiber *self, struct worker *w);
 
 #endif

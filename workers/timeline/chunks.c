@@ -1,28 +1,28 @@
 /* Chunks.
  *
  * A batch of tasks, on the happy path:
- *   1. Each undivided task is divided: a walk over the author's followers, in the database, tells every
- *      ROOKERY_CHUNK_AUDIENCE-th id; the tasks for the ranges between go out as they are found. If they are more
- *      than ROOKERY_PULL_AUDIENCE, the author is pulled from now on (core/domain/timeline/pull.h).
- *   2. The followers of all ranges of the batch are loaded in one query. It runs after the tasks were read, so
- *      after the posts' commits: whoever followed by then gets the post, whoever follows later finds it in SQL
- *      (their timeline is built anew).
+ *   1. Each undivided task is divided: a walk over the author's followers, in the database, returns every
+ *      ROOKERY_CHUNK_AUDIENCE-th id; the tasks for the ranges between are sent as they are found. If there are more
+ *      followers than ROOKERY_PULL_AUDIENCE, the author is pulled from now on (core/domain/timeline/pull.h).
+ *   2. The followers of all ranges of the batch are loaded in one query. It runs after the tasks were read, so after
+ *      the posts' commits: an account that followed by then gets the post; one that follows later finds it in SQL
+ *      (its timeline is rebuilt).
  *   3. They are delivered like any other entries (deliver.h): by recipient, so that several posts to one
  *      audience share their commands.
- *   Between the tasks, and with every small piece that goes to Redis, the lane gives way: the fan-out's lanes in
- *   this process, and in others at the same Redis, come in between.
+ *   Between the tasks, and after every small piece that is sent to Redis, the lane yields: the fan-out's lanes in
+ *   this process, and in others at the same Redis, get their turn.
  *
- * Ranges divide all ids there are, not the followers of one moment, so it does not matter that some come and go
- * between 1 and 2: nobody is in two ranges, and nobody in none.
+ * Ranges divide all possible ids, not the followers of one moment. So it does not matter that some follow or unfollow
+ * between 1 and 2: each account is in exactly one range.
  *
  * Failures:
- *   - this worker dies or Redis goes away in 1: the undivided task comes again and is divided once more, at worst
- *     along other ids; what is then delivered twice, readers drop.
- *   - the same in 2 and 3: only the tasks of the batch come again.
- *   - a task of an older epoch: dropped. The fan-out's fence (epoch.h) found that epoch behind it, so it was put on the stream
- *     before any list of a newer epoch began; these are built from SQL: they have the post. (If the fence did not, the fan-out
- *     put another task there.)
- *   - a task of a newer epoch than this process knows: it tries again, until it knows.
+ *   - this worker dies or Redis becomes unreachable in 1: the undivided task is redelivered and divided again, at
+ *     worst along other ids. Readers drop what is then delivered twice.
+ *   - the same in 2 and 3: only the tasks of the batch are redelivered.
+ *   - a task of an older epoch: it is dropped. The fan-out's fence (epoch.h) found that epoch behind the task, so the
+ *     task was put on the stream before any list of a newer epoch began. These lists are built from SQL, so they have
+ *     the post. (If the fence did not find it, the fan-out put another task there.)
+ *   - a task of a newer epoch than this process knows: it tries again until it knows the epoch.
  */
 #include "workers/timeline/chunks.h"
 
@@ -76,7 +76,7 @@ static int next_ranges(struct fiber *self, struct domain *d, int64_t author_id, 
                   pg_i64(d->config->chunk_audience), pg_i64(limit));
 }
 
-/* Step by step, each twice as long as the one before: others deliver the first ranges while the next are found. */
+/* In steps, each twice as long as the one before: other workers deliver the first ranges while the next are found. */
 static int divide(struct fiber *self, struct worker *w, const Chunk *whole, struct fault *fault) {
     struct domain *d = &w->domain;
     int partitions = (int)d->config->partitions, found = 0; /* ranges */
@@ -107,11 +107,11 @@ static int divide(struct fiber *self, struct worker *w, const Chunk *whole, stru
 
 /* ---- steps 2 and 3 ---- */
 
-/* The tasks of a batch that are to be delivered: ascending by entry, none twice. */
+/* The tasks of a batch that are to be delivered: sorted by entry, unique. */
 struct tasks {
     const Chunk **v;
     size_t n;
-    struct audience *audiences; /* those they are for, each once */
+    struct audience *audiences; /* the audiences of the tasks, unique */
     size_t n_audiences;
     size_t *audience_of; /* of each task */
 };
@@ -153,7 +153,7 @@ static void arrange(struct tasks *t, struct arena *a) {
     }
 }
 
-/* Others get their turn between two tasks: a round belongs to one lane, whatever runs meanwhile. */
+/* Yields to other fibers between two tasks. This is safe: a round belongs to one lane. */
 static int fill(struct fiber *self, struct round *r, const struct tasks *t) {
     int e = 0;
     for (size_t i = 0; i < t->n && e == 0; i++) {
@@ -165,7 +165,7 @@ static int fill(struct fiber *self, struct round *r, const struct tasks *t) {
     return e;
 }
 
-/* Some at a time, so that no answer is too long to be taken apart in passing. */
+/* Some at a time, so that no answer takes long to parse. */
 static int load_audiences(struct fiber *self, struct worker *w, struct tasks *t, struct fault *fault) {
     int e = 0;
     for (size_t i = 0; i < t->n_audiences && e == 0; i += AUDIENCES_AT_ONCE) {
@@ -206,8 +206,8 @@ static int handle(struct fiber *self, struct worker *w, const struct batch *b, s
     return e == 0 ? deliver(self, w, &t, epoch, fault) : e;
 }
 
-/* Few at a time, since another worker may take the rest; many when there is a backlog, since posts to the same
- * followers then share their commands (a million deliveries at most). */
+/* At first few tasks in a batch, since another worker may take the rest; many when there is a backlog, since posts to
+ * the same followers then share commands (a million deliveries at most). */
 const struct role CHUNKS_ROLE = {
     .name = "chunks",
     .stream = &STREAMS[STREAM_CHUNKS],
@@ -215,5 +215,5 @@ const struct role CHUNKS_ROLE = {
     .state = &DELIVERY,
     .feeds_timelines = true,
     .first_count = 4,
-    .most_count = 256,
+    .max_count = 256,
 };

@@ -1,17 +1,18 @@
 /* Delivering.
  *
- *   1. round_deliver counts, for each recipient, how many entries they get (a hash table), and notes for each
- *      delivery whose it is, entry by entry.
- *   2. round_send turns that over: places are given out by the counts, and the entries, walked in ascending
- *      order, fall into their recipients' places in ascending order. Linear, and nothing is compared.
- *   3. The commands are written as RESP straight into the batch: each entry was turned into text once; a command is a key
- *      and copies of these.
+ *   1. round_deliver counts the entries of each recipient (in a hash table), and notes the recipient of each
+ *      delivery, entry by entry.
+ *   2. round_send regroups that by recipient (a counting sort): the counts give each recipient its places, and a walk
+ *      over the entries in ascending order fills them in ascending order. It takes linear time, and compares nothing.
+ *   3. The commands are written as RESP directly into the batch. Each entry is formatted once; a command is a key and
+ *      copies of such texts.
  *   4. Two pieces are under way at a time, so that Redis works on one while the other is built.
- *   5. From the replies: lists that have grown past LIST_TRIM_AT are trimmed; behind all that, the epoch's fence.
+ *   5. The replies show which lists have grown beyond LIST_TRIM_AT; these are trimmed. The epoch's fence comes last.
  * Failures:
- *   - Redis is away, or refuses a command (it has no memory left): the round fails as a whole, and comes again.
+ *   - Redis is unreachable, or refuses a command (it has no memory left): the round fails as a whole, and is
+ *     delivered again.
  *   - a key is there but holds no list: it is deleted, as a timeline may be at any time.
- *   - a command is executed late, or twice: that is as good (core/domain/timeline/list.h).
+ *   - a command is executed late, or twice: that does no harm (core/domain/timeline/list.h).
  */
 #include "workers/timeline/deliver.h"
 
@@ -24,17 +25,17 @@
 #include "core/event/epoch.h"
 #include "core/event/keys.h"
 
-/* A piece ends here too: ids are many where commands are few. */
+/* A piece also ends at this size: a few commands may have many ids. */
 #define PIECE_BYTES ((size_t)512 * 1024)
 #define PIECES_MAX 2
-/* "$19\r\n", 19 digits and "\r\n"; copies are of a fixed size, which the compiler makes short work of. */
+/* "$19\r\n", 19 digits and "\r\n". The size is fixed, so the compiler makes fast copies. */
 #define ELEMENT_MAX 32
 /* "*4294967295\r\n$6\r\nRPUSHX\r\n$64\r\n" KEY "\r\n", generously. */
 #define COMMAND_MAX (64 + KEY_MAX)
 #define TABLE_MIN ((size_t)1024)
 #define TABLE_SPARE ((size_t)16)
 
-/* An entry as the commands have it. */
+/* An entry as text in commands. */
 struct element {
     uint8_t len;
     char text[ELEMENT_MAX];
@@ -134,7 +135,7 @@ struct round *round_open(struct deliverer *d) {
     return r;
 }
 
-/* A table that is far too big for the rounds of the day costs more to clear than to grow again. */
+/* A table that is far too big for current rounds costs more to clear than to grow again. */
 static void empty(struct round *r) {
     if (r->table_cap > TABLE_MIN && r->table_cap > TABLE_SPARE * r->n_recipients) {
         free(r->table);
@@ -182,7 +183,7 @@ void round_entry(struct round *r, int64_t entry_id) {
     r->element_ends[r->n_elements++] = r->n;
 }
 
-/* The place of a recipient, or the free one where they would go. */
+/* Returns the place of a recipient, or the free place where it belongs. */
 static struct place *find(const struct round *r, int64_t id) {
     uint64_t hash = ((uint64_t)id ^ r->deliverer->seed) * UINT64_C(0x9E3779B97F4A7C15);
     size_t at = (size_t)(hash >> r->table_shift);
@@ -222,7 +223,7 @@ void round_deliver(struct round *r, const int64_t *recipients, size_t n) {
     r->element_ends[r->n_elements - 1] = r->n;
 }
 
-/* From "who gets this entry" to "what does this recipient get". */
+/* Regroups from recipients by entry to entries by recipient. */
 static void turn_over(struct round *r) {
     r->ends = grown(r->ends, &r->ends_cap, r->n_recipients, sizeof *r->ends);
     r->entry_of = grown(r->entry_of, &r->entry_of_cap, r->n, sizeof *r->entry_of);
@@ -300,7 +301,7 @@ static void add_trim(struct redis_batch *b, struct str key) {
     redis_arg(b, STR("-1"));
 }
 
-/* Is what Redis refused in this piece that a key holds no list? */
+/* Returns true when Redis refused a command of this piece because a key does not hold a list. */
 static bool is_no_list(const struct piece *piece) {
     struct fault fault;
     return redis_batch_check(piece->batch, &fault) != 0 &&

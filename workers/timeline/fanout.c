@@ -1,21 +1,22 @@
 /* Fan-out.
  *
  * A batch of events, on the happy path:
- *   0. Posts that are told again to a new Redis, and settled in its epoch (epoch.h), are left out: every list there
- *      can be was built with them. So a new Redis, which is told an hour's events, is up to date soon.
- *   1. The follower lists of every author (and of everybody replied to) are made as new as the database is now
- *      (followers.h). The events were read before that, so their posts are committed: a list is never older
+ *   0. Posts that are republished to a new Redis, and settled in its epoch (epoch.h), are left out: every list there
+ *      was built with them. So a new Redis, to which an hour's events are republished, is up to date soon.
+ *   1. The follower lists of every author (and of every account replied to) are brought to the current state of the
+ *      database (followers.h). The events were read before that, so their posts are committed: a list is never older
  *      than the post.
- *   2. Posts of authors with more than ROOKERY_CHUNK_AUDIENCE followers are handed on to the chunks role, one
- *      small task each (chunks.h), so that nobody waits behind them.
- *   3. The others are delivered (deliver.h), all of the batch together: the more posts it has, the fewer
- *      commands a delivery costs. Recipients of a post: the author's followers and the author; of a reply to
- *      somebody else: only those who also follow the one replied to, that one, and the author. Readers filter
- *      again; this only saves deliveries. A pulled author's post goes to the author alone (gateway/home/pulled.h).
- *   4. Changes of relations that the relay published: tokens move and timelines are deleted here, since the
- *      gateway may have died before it did. One that a gateway published says that it did.
+ *   2. Posts of authors with more than ROOKERY_CHUNK_AUDIENCE followers are passed on to the chunks role, as one
+ *      small task each (chunks.h), so that other posts do not wait behind them.
+ *   3. The others are delivered (deliver.h), all of the batch together: the more posts it has, the fewer commands a
+ *      delivery costs. The recipients of a post are the author's followers and the author. The recipients of a reply
+ *      to another account are that account, the author, and those followers of the author who also follow that
+ *      account. Readers filter again; this only saves deliveries. A pulled author's post goes to the author alone
+ *      (gateway/home/pulled.h).
+ *   4. For changes of relations that the relay published, tokens are moved and timelines deleted here, since the
+ *      gateway may have died before it did so. An event that a gateway published says that this is done.
  * Failures:
- *   - Redis or PostgreSQL is away: a retryable error; the runtime brings the same batch again. Readers drop
+ *   - Redis or PostgreSQL is unreachable: a retryable error; the runtime retries the same batch. Readers drop
  *     duplicates.
  *   - the epoch changed while the deliveries were under way: the same (the fence of round_send).
  */
@@ -29,16 +30,16 @@
 #include "workers/timeline/chunks.h"
 #include "workers/timeline/delivery.h"
 
-/* Two pieces, so that Redis works on one while the other is built; each some milliseconds of Redis. */
+/* Two pieces, so that Redis works on one while the other is built; each takes Redis some milliseconds. */
 static const struct pace PACE = {.commands = 4096, .under_way = 2};
 
 /* ---- posts ---- */
 
-/* Decided once, right after the lists were made new: another lane may load a list again later. */
+/* Decided once, immediately after the lists were brought up to date: another lane may load a list again later. */
 enum way {
-    TO_AUTHOR,    /* alone: a pulled author's, or one that is handed on */
+    TO_AUTHOR,    /* alone: a pulled author's post, or one that is passed on to chunks */
     TO_FOLLOWERS, /* by the lists */
-    TO_ANSWERED,  /* a reply to a big account: to those whom SQL names */
+    TO_ANSWERED,  /* a reply to a big account: to the accounts that SQL returns */
 };
 
 struct posting {
@@ -47,12 +48,12 @@ struct posting {
     size_t answer; /* TO_ANSWERED: which of the answers */
 };
 
-/* The entries of a batch, ascending, none twice. */
+/* The entries of a batch: sorted, unique. */
 struct postings {
     struct posting *v;
     size_t n;
     struct ids accounts;         /* whose lists are needed */
-    struct redis_batch *handing; /* the tasks for posts that are handed on */
+    struct redis_batch *handing; /* the tasks for posts that are passed on */
     struct audience *answers;
     size_t n_answers;
 };
@@ -61,13 +62,13 @@ static bool is_post(const Event *e) {
     return event_kind(e) == EVENT_POST_CREATED;
 }
 
-/* Whom a recipient must hear too; 0 when it is no reply to somebody else. */
+/* The account that a recipient must follow too; 0 when the post is not a reply to another account. */
 static int64_t answered_by(const Event *e) {
     int64_t other = e->post_created->reply_to_account_id;
     return other != e->actor_id ? other : 0;
 }
 
-/* Is the post on every timeline of this epoch without being delivered? */
+/* Returns true when the post is on every timeline of this epoch without being delivered. */
 static bool is_settled(const struct item *item, int64_t epoch) {
     return item->settled_epoch > 0 && item->settled_epoch <= epoch;
 }
@@ -102,7 +103,7 @@ static bool is_big(const struct followers *f, int64_t account_id) {
     return big;
 }
 
-/* Chooses each one's way, and notes what has to be asked or handed on for it. */
+/* Chooses the way of each entry, and notes what has to be asked or passed on for it. */
 static void decide(struct postings *p, struct worker *w, int64_t epoch, struct arena *a) {
     p->answers = ARENA_ARRAY(a, struct audience, p->n);
     for (size_t i = 0; i < p->n; i++) {
@@ -123,7 +124,7 @@ static void decide(struct postings *p, struct worker *w, int64_t epoch, struct a
     }
 }
 
-/* To those of the author's followers who hear the one replied to as well. */
+/* Delivers to those followers of the author who also follow the account replied to. */
 static void deliver_answer(struct round *r, const struct ids *followers, const struct ids *others,
                            int64_t other) {
     for (size_t i = 0; i < followers->len; i++) {
@@ -183,7 +184,7 @@ static int handle_posts(struct fiber *self, struct worker *w, const struct batch
 
 /* ---- relations ---- */
 
-/* Whose tokens move and whose timelines are rebuilt: as core/domain/graph/graph.c does it. */
+/* Moves the same tokens, and deletes the same timelines, as core/domain/graph/graph.c does. */
 static void note_relation(const Event *e, struct ids *accounts, struct ids *rebuild) {
     int64_t actor = e->actor_id, target = e->followed->target_id; /* every Related shares this place */
     switch (event_kind(e)) {

@@ -1,4 +1,4 @@
-/* Fan-out: a post reaches the home timelines of its author's followers. Story: fanout.c. */
+/* Fan-out: delivers a post to the home timelines of its author's followers. The story is in fanout.c. */
 #ifndef ROOKERY_WORKERS_TIMELINE_FANOUT_H
 #define ROOKERY_WORKERS_TIMELINE_FANOUT_H
 

@@ -1,9 +1,9 @@
-/* Follower lists; why they are true is in followers.h.
+/* Follower lists; why they are correct is in followers.h.
  *
- * Lanes of several partitions share the lists and suspend while they use them, so a list is held by whoever
- * uses it, and only lists that nobody holds are let go. Two lanes may load the same list at once: the answer
- * with the newer version stays. One that turns out to be big keeps what it had while others hold it, since they
- * may have decided to use it. An account that has no row (it never existed here) has no followers.
+ * Lanes of several partitions share the lists and suspend while they use them. So a lane holds the lists that it
+ * uses, and only lists that no lane holds are freed. Two lanes may load the same list concurrently; the answer with
+ * the newer version stays. A list that turns out to be big keeps its ids while other lanes hold it, since they may
+ * have decided to use it. An account without a row (it never existed here) has no followers.
  */
 #include "workers/timeline/followers.h"
 
@@ -12,7 +12,7 @@
 #include "core/base/list.h"
 #include "workers/timeline/followers.sql.h"
 
-/* Follower ids kept in all: 256 MiB. */
+/* Follower ids kept in total: 256 MiB. */
 #define CACHED_IDS_MAX (32 * 1024 * 1024)
 
 struct follower_list {
@@ -28,7 +28,7 @@ struct followers {
     struct idmap lists;
     struct list_node used; /* most recent last */
     size_t cached;
-    uint64_t forgotten; /* times: what was asked for before the last is not kept */
+    uint64_t forgotten; /* number of times: answers to earlier queries are not kept */
     struct counter *loads;
 };
 

@@ -1,12 +1,13 @@
-/* Follower lists: cached with the version they had in SQL, and never older than the post they are used for.
+/* Follower lists: cached with their version in SQL, and never older than the post they are used for.
  *
- * account_stats.follower_version moves in the transaction of every change to an account's followers. So one
- * query for the versions of all accounts of a batch, sent after its events were read and thus after their
- * posts' commits, says which cached lists may be used; the others are loaded again. An audience of more than
- * ROOKERY_CHUNK_AUDIENCE is not kept: its list is only known to be *big*.
+ * account_stats.follower_version moves in the transaction of every change to an account's followers. One query, sent
+ * after the events of a batch were read and thus after their posts' commits, asks for the versions of all its
+ * accounts. It says which cached lists may be used; the others are loaded again. A list of more than
+ * ROOKERY_CHUNK_AUDIENCE is not kept; it is only known to be *big*.
  *
- * A PostgreSQL that went back gives the same versions to other lists: so with a new epoch (core/event/epoch.h) all are
- * loaded again. Who uses one meanwhile delivers in an epoch that its fence does not find any more, and does it again.
+ * A PostgreSQL that went back may give the same version to a different list, so with a new epoch (core/event/epoch.h)
+ * all lists are loaded again. A lane that uses an old list meanwhile delivers in an epoch that its fence does not
+ * find any more, and delivers again.
  */
 #ifndef ROOKERY_WORKERS_TIMELINE_FOLLOWERS_H
 #define ROOKERY_WORKERS_TIMELINE_FOLLOWERS_H
@@ -16,26 +17,27 @@
 
 struct followers;
 
-/* NULL without memory. d is borrowed. */
+/* Returns NULL on allocation failure. d is borrowed. */
 struct followers *followers_new(struct domain *d);
 void followers_free(struct followers *f);
-/* No list is as new as anything any more; held ones stay held. */
+/* Marks all lists as out of date; held ones stay held. */
 void followers_forget(struct followers *f);
 
-/* Makes the lists of these accounts as new as the database is now, and keeps them until they are released,
- * also after an error. accounts: ascending, none twice; memory of the caller's until then. */
+/* Brings the lists of these accounts to the current state of the database, and keeps them until they are released,
+ * also after an error. accounts: sorted, unique; borrowed until then. */
 int followers_hold(struct fiber *self, struct followers *f, const struct ids *accounts, struct fault *fault);
 void followers_release(struct followers *f, const struct ids *accounts);
 
-/* Of an account that is held. *big: it now has more than are kept here. Good until the fiber
+/* The list of an account that is held. *big: it has more followers than are kept here. Valid until the fiber
  * suspends. */
 const struct ids *followers_of(const struct followers *f, int64_t account_id, bool *big);
 
-/* Who of an author's followers hears an entry: those from first to last and, when it answers somebody else
- * (hears_too is not 0), only those who follow that account too, or are it. Straight from SQL. */
+/* The followers of an author who get an entry: those from `first` to `last`. When the entry is a reply to another
+ * account (hears_too is not 0), only those of them who also follow that account, or are that account. Read directly
+ * from SQL. */
 struct audience {
     int64_t author_id, hears_too, first, last;
-    const int64_t *ids; /* filled in: ascending, in the fiber's arena */
+    const int64_t *ids; /* out: sorted, in the fiber's arena */
     size_t n;
 };
 int followers_audiences(struct fiber *self, struct followers *f, struct audience *audiences, size_t n,

@@ -102,7 +102,7 @@ int job_service_list_datasets(struct fiber *self, struct rpc_call *call, const P
     return 0;
 }
 
-/* What only the owner is told. */
+/* What only the owner may see. */
 static int describe_to_owner(struct fiber *self, struct rpc_call *call, const struct dataset_record *row,
                              Rookery__V1__DescribeDatasetResponse *reply) {
     reply->query = str_to_cstr(rpc_arena(call), row->query);

@@ -87,13 +87,13 @@ int job_service_list_jobs(struct fiber *self, struct rpc_call *call, const Proto
 
 /* ---- watching ------------------------------------------------------------------------------------------ */
 
-/* What of a job a watcher is told about. */
+/* The parts of a job whose changes a watcher is sent. */
 struct progress {
     Rookery__V1__JobState state;
     int64_t tasks, tasks_done;
 };
 
-/* Sends the job if it is not as *last says. Its memory is let go each time: a stream may be long. */
+/* Sends the job if it differs from *last. Its memory is freed each time: a stream may be long. */
 static int send_if_changed(struct fiber *self, struct rpc_call *call, int64_t id, struct progress *last) {
     Rookery__V1__WatchJobResponse reply = ROOKERY__V1__WATCH_JOB_RESPONSE__INIT;
     struct job_record job;

@@ -11,8 +11,8 @@ struct job_watch;
 
 Rookery__V1__Dataset *job_shape_dataset(struct arena *a, const struct dataset_record *row);
 
-/* Who watches jobs. The hub tells it of JobChanged; and because such an event may be missed, everybody looks again once a
- * second. */
+/* The calls that watch jobs. The hub wakes them at JobChanged. Because such an event may be missed, all of them look
+ * again once a second. */
 struct job_watch *job_watch_new(struct gateway *g); /* NULL on allocation failure; listens to g->hub */
 void job_watch_stop(struct fiber *self, struct job_watch *w); /* and frees; NULL is fine */
 
@@ -23,7 +23,7 @@ struct job_watcher {
     int64_t job_id, account_id;
     bool changed;
 };
-/* RESOURCE_EXHAUSTED when there are too many, of this account or in all. */
+/* Returns ERR_RESOURCE_EXHAUSTED when there are too many watchers, of this account or in total. */
 int job_watch_add(struct job_watch *w, struct job_watcher *watcher, struct fault *fault);
 void job_watch_remove(struct job_watch *w, struct job_watcher *watcher);
 

@@ -1,4 +1,4 @@
-/* Rows of a table: see the header. Cells are ended and freed of their quotes in place: nothing is copied. */
+/* Rows of a table: see rows.h. Cells are terminated and unquoted in place: nothing is copied. */
 #include "gateway/service/job/rows.h"
 
 #include <string.h>
@@ -9,7 +9,7 @@ static size_t count(struct str text, char c) {
     return n;
 }
 
-/* The length of the row that text begins with; 0 when it is not whole yet. */
+/* Returns the length of the row that text begins with; 0 while it is incomplete. */
 static size_t row_length(struct str text) {
     bool quoted = false;
     for (size_t i = 0; i < text.len; i++) {

@@ -1,13 +1,14 @@
 /* Uploading a dataset.
  *
- *   1. The header makes the upload, or finds it by its key; what is stored of it already stays.
+ *   1. The header creates the upload, or finds it by its key; chunks that are already stored stay.
  *   2. Bytes gather until a chunk is full; the chunk is hashed (on the thread pool) and stored, together with the
  *      state of the hash. One chunk is held in memory, and the peer is read no faster than chunks are stored.
  *   3. When the stream ends and all bytes are there, the checksum is compared, and the dataset becomes visible.
  * Failures:
- *   - the connection is cut, or the stream ends early: full chunks stay; the same key goes on behind them.
+ *   - the connection is cut, or the stream ends early: full chunks stay; a call with the same key continues behind
+ *     them.
  *   - the checksum differs: the upload is dropped, so that nothing wrong is kept and the key may be used again.
- *   - two calls with one key: whoever is second at a chunk is answered ABORTED.
+ *   - two calls with one key: the second that stores the same chunk ends with ABORTED.
  */
 #include <sodium.h>
 #include <string.h>
@@ -36,8 +37,8 @@ static struct str state_bytes(const crypto_hash_sha256_state *state) {
     return (struct str){(const char *)state, sizeof *state};
 }
 
-/* Stores the next chunk of pending bytes. What the database answered is let go at once: a call may store
- * thousands. */
+/* Stores the next chunk of pending bytes. The database's answer is freed immediately: a call may store thousands of
+ * chunks. */
 static int store_chunk(struct fiber *self, struct rpc_call *call, struct upload *u, size_t n) {
     struct hashing h = {&u->hash, {u->pending.ptr, n}};
     int e = fiber_offload(self, hash_on_thread, &h);

@@ -1,8 +1,8 @@
 /* Watching jobs.
  *
  * A watcher is on the list from before it looks at its job in SQL until its call ends. A JobChanged event of its job
- * marks it changed and wakes it, so a change between the look and the wait is not lost. Events are best effort:
- * every second all are woken to look for themselves.
+ * marks it changed and wakes it, so a change between the look and the wait is not lost. An event may be missed, so
+ * once a second all watchers are woken and look again.
  */
 #include <stdlib.h>
 

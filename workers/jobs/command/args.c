@@ -1,5 +1,5 @@
 /*
- * jobs_args: see the header. One table of options: whose they are, what they take, how they are taken and what --help
+ * jobs_args: see args.h. One table of options: whose they are, what they take, how they are taken and what --help
  * says of them. An option is --name VALUE or --name=VALUE; FILE arguments may stand anywhere; -- ends the options.
  */
 #include "workers/jobs/command/args.h"
@@ -25,8 +25,7 @@ struct option {
     const char *help;
 };
 
-/* --- values -----------------------------------------------------------------------------------------------
- */
+/* ---- values ------------------------------------------------------------------------------------------ */
 
 static bool bad_value(struct jobs_error *error, const char *value, const char *right) {
     return jobs_fail(error, JOBS_FAULT_USAGE, "\"%.100s\" is %s", value, right);
@@ -152,8 +151,7 @@ static bool take_word(bool *second, const char *value, const char *a, const char
     return jobs_fail(error, JOBS_FAULT_USAGE, "\"%.100s\" is neither %s nor %s", value, a, b);
 }
 
-/* --- options ----------------------------------------------------------------------------------------------
- */
+/* ---- options ----------------------------------------------------------------------------------------- */
 
 #define TAKER(name) static bool name(struct jobs_args *args, const char *value, struct jobs_error *error)
 #define FLAG(name, field)                                                                                    \
@@ -376,8 +374,7 @@ static const struct option OPTIONS[] = {
 };
 #define N_OPTIONS (sizeof OPTIONS / sizeof *OPTIONS)
 
-/* --- parsing ----------------------------------------------------------------------------------------------
- */
+/* ---- parsing ----------------------------------------------------------------------------------------- */
 
 static const struct option *find_option(enum jobs_command command, const char *word, size_t length) {
     for (size_t i = 0; i < N_OPTIONS; i++) {
@@ -462,7 +459,7 @@ static bool check_files(const struct jobs_args *args, struct jobs_error *error) 
     return dashes < 2 || jobs_fail(error, JOBS_FAULT_USAGE, "standard input (-) can be read only once");
 }
 
-/* An option that would do nothing is refused: whoever gives it counts on it. */
+/* Refuses an option that would have no effect: the user who gives it relies on it. */
 static bool check_model(const struct jobs_args *args, struct jobs_error *error) {
     const struct grouped_spec *spec = &args->spec;
     bool logistic = spec->model == MODEL_LOGISTIC;
@@ -524,8 +521,7 @@ void jobs_args_free(struct jobs_args *args) {
     *args = (struct jobs_args){0};
 }
 
-/* --- help -------------------------------------------------------------------------------------------------
- */
+/* ---- help -------------------------------------------------------------------------------------------- */
 
 static const struct {
     enum jobs_command command;

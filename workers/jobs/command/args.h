@@ -1,5 +1,5 @@
 /*
- * jobs_args: the words of `rookery-worker jobs COMMAND ...` as options. Nothing is opened or read here.
+ * jobs_args: parses the words of `rookery-worker jobs COMMAND ...` into options. It opens and reads no file.
  */
 #ifndef ROOKERY_WORKERS_JOBS_COMMAND_ARGS_H
 #define ROOKERY_WORKERS_JOBS_COMMAND_ARGS_H
@@ -9,7 +9,7 @@
 #include "workers/jobs/fit/genomics.h"
 #include "workers/jobs/fit/grouped.h"
 
-/* Flags, so that an option can say whose it is. */
+/* Flags, so that an option can name the commands that take it. */
 enum jobs_command {
     JOBS_FIT = 1,
     JOBS_IMPUTE = 2,
@@ -19,7 +19,7 @@ enum jobs_command {
     JOBS_COMBINE = 32,
 };
 
-/* Texts of a list option; a name that holds a comma stands in quotes, as in CSV. */
+/* Texts of a list option; a name that contains a comma is quoted, as in CSV. */
 struct text_list {
     const char **items; /* owned, as are their texts */
     size_t n;
@@ -52,19 +52,19 @@ struct jobs_args {
     struct genomics_spec genomics; /* but for its format, which is spec's */
     const char *map, *symbols;
 
-    /* The last option given that says what to fit or how to read, or NULL: a part says so itself. */
+    /* The last given option that says what to fit or how to read, or NULL. A part contains that itself. */
     const char *about_model;
 };
 
-/* argv[0] is the command's name. Texts are borrowed from argv. False with *error set (a usage fault); args then
- * needs no freeing. Whether all that a command needs is there is checked too, but for what depends on the file. */
+/* argv[0] is the command's name. Texts are borrowed from argv. Also checks that everything a command needs is there,
+ * except what depends on the file. Returns false with *error set (a usage fault); args then needs no freeing. */
 bool jobs_args_parse(struct jobs_args *args, int argc, char **argv, struct jobs_error *error);
 void jobs_args_free(struct jobs_args *args);
 
 /* The text of --help: of a command, or of jobs as a whole. */
 void jobs_args_help(enum jobs_command command, FILE *out);
 void jobs_args_overview(FILE *out);
-/* 0 when there is no such command. */
+/* Returns 0 when there is no such command. */
 enum jobs_command jobs_command_find(const char *name);
 const char *jobs_command_name(enum jobs_command command);
 

@@ -1,10 +1,9 @@
-/* command: see the header. Which command it is, and what its end means. */
+/* command: see command.h. Finds the command, runs it, and returns its exit status. */
 #include "workers/jobs/command/command.h"
 
 #include <string.h>
 
-/* --- which command ----------------------------------------------------------------------------------------
- */
+/* ---- which command ----------------------------------------------------------------------------------- */
 
 static bool run(const struct jobs_args *args, struct jobs_error *error) {
     switch (args->command) {

@@ -13,8 +13,7 @@
 #include "workers/jobs/command/io.h"
 #include "workers/jobs/fit/steps.h"
 
-/* --- jobs fit ---------------------------------------------------------------------------------------------
- */
+/* ---- jobs fit ---------------------------------------------------------------------------------------- */
 
 static bool fit_part(const struct jobs_args *args, struct input *in, FILE *out, struct jobs_error *error) {
     if (args->about_model) {
@@ -70,8 +69,7 @@ bool command_fit(const struct jobs_args *args, struct jobs_error *error) {
     return good;
 }
 
-/* --- jobs slice -------------------------------------------------------------------------------------------
- */
+/* ---- jobs slice -------------------------------------------------------------------------------------- */
 
 struct parts_dir {
     const char *path;
@@ -139,8 +137,7 @@ bool command_slice(const struct jobs_args *args, struct jobs_error *error) {
     return good;
 }
 
-/* --- jobs combine -----------------------------------------------------------------------------------------
- */
+/* ---- jobs combine ------------------------------------------------------------------------------------ */
 
 bool command_combine(const struct jobs_args *args, struct jobs_error *error) {
     size_t n = args->files.n;

@@ -11,8 +11,7 @@
 #include "core/base/clock.h"
 #include "workers/jobs/report/display.h"
 
-/* --- input ------------------------------------------------------------------------------------------------
- */
+/* ---- input ------------------------------------------------------------------------------------------- */
 
 void input_init(struct input *in, const char *path) {
     *in = (struct input){.path = path, .name = strcmp(path, "-") == 0 ? "standard input" : path, .fd = -1};
@@ -81,8 +80,7 @@ struct csv_source input_source(struct input *in) {
     return (struct csv_source){read_input, in};
 }
 
-/* --- output -----------------------------------------------------------------------------------------------
- */
+/* ---- output ------------------------------------------------------------------------------------------ */
 
 static bool cannot_write(const char *path, struct jobs_error *error) {
     return jobs_fail(error, JOBS_FAULT_DATA, "%s cannot be written: %s", path, strerror(errno));
@@ -139,8 +137,7 @@ bool output_close(struct output *out, bool good, struct jobs_error *error) {
     return good;
 }
 
-/* --- progress ---------------------------------------------------------------------------------------------
- */
+/* ---- progress ---------------------------------------------------------------------------------------- */
 
 #define PROGRESS_EVERY_MS 500
 

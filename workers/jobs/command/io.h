@@ -1,4 +1,4 @@
-/* What the commands read from and write to, and what they say of their progress. */
+/* Input, output and progress of the commands. */
 #ifndef ROOKERY_WORKERS_JOBS_COMMAND_IO_H
 #define ROOKERY_WORKERS_JOBS_COMMAND_IO_H
 
@@ -10,18 +10,18 @@ struct input {
     const char *name; /* what errors call it */
     int fd;           /* -1 until it is opened, by the first read */
     bool ended;
-    bool keep_open; /* at the end: it will be read again */
-    char head[16];  /* bytes that were looked at before they were read */
+    bool keep_open; /* at its end, because it will be read again */
+    char head[16];  /* bytes that input_starts_with took from the file */
     size_t n_head, at_head;
 };
 /* path is borrowed. Nothing is opened yet. */
 void input_init(struct input *in, const char *path);
-/* Opens it and looks at the first n <= 16 bytes. False with *error set. */
+/* Opens it and compares its first n <= 16 bytes. Returns false with *error set. */
 bool input_starts_with(struct input *in, const char *bytes, size_t n, bool *does, struct jobs_error *error);
-/* Opens it, unless that has been done. False with *error set. */
+/* Opens it, unless that has been done. Returns false with *error set. */
 bool input_open(struct input *in, struct jobs_error *error);
 struct csv_source input_source(struct input *in);
-ssize_t input_read(struct input *in, char *at, size_t room); /* what that source does */
+ssize_t input_read(struct input *in, char *at, size_t room); /* the read function of that source */
 void input_close(struct input *in);
 
 /* Where a result goes. */
@@ -29,22 +29,22 @@ struct output {
     const char *path; /* NULL: standard output */
     char *temporary;  /* the file that becomes path */
     FILE *file;
-    bool display; /* a person is looking: file is memory, shown aligned at the end */
+    bool display; /* standard output is a terminal: file is memory, shown aligned at the end */
     char *text;
     size_t length;
 };
 bool output_open(struct output *out, const char *path, struct jobs_error *error);
-/* The output of a command that writes a table: aligned where a terminal reads it and no form was asked for. */
+/* Opens the output of a command that writes a table: aligned when it is a terminal and no --format was given. */
 bool output_open_table(struct output *out, const struct jobs_args *args, struct jobs_error *error);
-/* Puts the result in its place when good, else leaves no trace of it. Returns good, or false with *error set. */
+/* Moves the result to its place when `good`, otherwise removes it. Returns `good`, or false with *error set. */
 bool output_close(struct output *out, bool good, struct jobs_error *error);
 
-/* Says on standard error how many rows have been read, while a person is looking and it takes long. */
+/* Shows on standard error how many rows have been read, if that is a terminal and reading takes long. */
 struct progress {
     bool wanted, shown;
-    int64_t last; /* when it was said, in milliseconds of the monotonic clock */
+    int64_t last; /* when it was shown, in milliseconds of the monotonic clock */
 };
-/* Puts it into a job's go_on. */
+/* Sets the job's go_on to it. */
 void progress_begin(struct progress *p, const struct jobs_args *args, struct grouped_spec *spec);
 void progress_end(struct progress *p);
 

@@ -1,8 +1,8 @@
 /* The models of genes. Both read identifiers, number them, and hand arrays to their models (association.h, log2sum.h);
  * what those say goes out in names again.
  *
- * Identifiers are ordered as numbers when all of them are numbers, else by bytes. A row without a patient is an error:
- * whoever it belongs to would be counted wrongly.
+ * Identifiers are ordered as numbers when all of them are numbers, else by bytes. A row without a patient is an
+ * error: its patient would be counted wrongly.
  */
 #include "workers/jobs/fit/genomics.h"
 
@@ -16,8 +16,7 @@
 #include "workers/jobs/table/decimal.h"
 #include "workers/jobs/table/intern.h"
 
-/* --- arrays and names -------------------------------------------------------------------------------------
- */
+/* ---- arrays and names -------------------------------------------------------------------------------- */
 
 /* Grows an array to hold one item more than n. */
 static bool grow(void *array, size_t item, size_t n, size_t *room) {
@@ -105,8 +104,7 @@ static bool write_rows(struct results_out *out, FILE *file, struct jobs_error *e
     return jobs_fail(error, JOBS_FAULT_DATA, "the table could not be written: %s", strerror(errno));
 }
 
-/* --- associate --------------------------------------------------------------------------------------------
- */
+/* ---- associate --------------------------------------------------------------------------------------- */
 
 static const char *const ASSOCIATION_NAMES[] = {
     "variant_id",        "diseased_frequency", "healthy_frequency", "frequency_difference",
@@ -280,8 +278,7 @@ bool genomics_associate(const struct genomics_spec *spec, const struct genomics_
     return good;
 }
 
-/* --- expression -------------------------------------------------------------------------------------------
- */
+/* ---- expression -------------------------------------------------------------------------------------- */
 
 struct expression {
     struct names patients, transcripts, genes;

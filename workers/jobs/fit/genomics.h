@@ -5,9 +5,9 @@
 #include "workers/jobs/report/results.h"
 #include "workers/jobs/table/dataset.h"
 
-/* A table: where it comes from, and how it is written. */
+/* An input table: its source, and how it is written. */
 struct genomics_file {
-    const char *name; /* what errors call it; NULL: there is none */
+    const char *name; /* its name in errors; NULL: no such table */
     struct csv_source source;
     struct dataset_options options;
 };
@@ -24,11 +24,11 @@ struct genomics_spec {
     bool null_as_zero;
 };
 
-/* Writes the table of `jobs associate`. False with *error set. */
+/* Writes the table of `jobs associate`. Returns false with *error set. */
 bool genomics_associate(const struct genomics_spec *spec, const struct genomics_file *rows, FILE *out,
                         struct jobs_error *error);
-/* Writes the table of `jobs expression`. map and symbols (which may be absent) have two columns, transcript and gene,
- * gene and symbol. What was left out is said in notes (NULL: not). */
+/* Writes the table of `jobs expression`. map has the columns transcript and gene; symbols, which may be absent, has
+ * gene and symbol. Notes say what was left out (NULL: no notes). */
 bool genomics_express(const struct genomics_spec *spec, const struct genomics_file *rows,
                       const struct genomics_file *map, const struct genomics_file *symbols, FILE *out,
                       FILE *notes, struct jobs_error *error);

@@ -20,8 +20,7 @@
 #define LEVELS_MAX 8
 /* Rows between two questions whether to go on. */
 
-/* --- naming columns ---------------------------------------------------------------------------------------
- */
+/* ---- naming columns ---------------------------------------------------------------------------------- */
 
 /* The policy the request names for a column of the model. */
 static enum missing_policy asked_policy(const struct grouped_spec *spec, const char *name) {
@@ -85,8 +84,7 @@ static bool use_columns(struct grouped *job, struct jobs_error *error) {
     return dataset_use(job->dataset, spec->weights, USE_NUMBER, "--weights", error);
 }
 
-/* --- policies ---------------------------------------------------------------------------------------------
- */
+/* ---- policies ---------------------------------------------------------------------------------------- */
 
 static bool in_model(const struct grouped *job, size_t column) {
     bool found = column == job->columns.y || column == job->columns.weights;
@@ -163,8 +161,7 @@ static bool use_predictors(struct grouped *job, struct jobs_error *error) {
     return true;
 }
 
-/* --- life -------------------------------------------------------------------------------------------------
- */
+/* ---- life -------------------------------------------------------------------------------------------- */
 
 bool grouped_shape(struct grouped *job, struct jobs_error *error) {
     const struct grouped_spec *spec = job->spec;
@@ -222,8 +219,7 @@ void grouped_dataset_options(const struct grouped_spec *spec, struct dataset_opt
     options->want_gaps |= spec->missing == MISSING_DROP_ANY;
 }
 
-/* --- state ------------------------------------------------------------------------------------------------
- */
+/* ---- state ------------------------------------------------------------------------------------------- */
 
 bool grouped_state_open(struct grouped_state *state, const struct grouped *job, struct jobs_error *error) {
     *state = (struct grouped_state){.job = job};
@@ -249,8 +245,7 @@ void grouped_state_close(struct grouped_state *state) {
     *state = (struct grouped_state){0};
 }
 
-/* --- a response of two values -----------------------------------------------------------------------------
- */
+/* ---- a response of two values ------------------------------------------------------------------------ */
 
 static void note_level(const struct grouped *job, const struct dataset_cell *cell) {
     if (job->spec->model == MODEL_LINEAR || cell->missing || intern_count(job->levels) == LEVELS_MAX) return;
@@ -329,8 +324,7 @@ static bool decide_positive(struct grouped_state *state, struct jobs_error *erro
         job->spec->y);
 }
 
-/* --- reading ----------------------------------------------------------------------------------------------
- */
+/* ---- reading ----------------------------------------------------------------------------------------- */
 
 struct reading {
     struct grouped_state *state;
@@ -513,8 +507,7 @@ bool grouped_each_batch(struct grouped_state *state, struct grouped_rows *rows, 
     return each(context, &rows->batch, error);
 }
 
-/* --- writing ----------------------------------------------------------------------------------------------
- */
+/* ---- writing ----------------------------------------------------------------------------------------- */
 
 struct table_out {
     struct grouped_state *state;

@@ -1,11 +1,11 @@
 /*
  * grouped_fit: fits the slices of a batch, on one thread or several.
  *
- * Blocks of consecutive slices are the unit of work. A thread takes the next block, gathers and fits its
- * slices and formats their rows; the caller's thread puts finished blocks into the sink in order. At most
- * WINDOW blocks per thread are ahead of the writer, so that results waiting for their turn stay few. A
- * failure (no memory) is kept with its block and reported when its turn comes: the first in order, whoever
- * was first in time.
+ * Blocks of consecutive slices are the unit of work. A thread takes the next block, gathers and fits its slices and
+ * formats their rows; the caller's thread puts finished blocks into the sink in order. At most WINDOW blocks per
+ * thread are ahead of the writer, so that results waiting for their turn stay few. An allocation failure is kept with
+ * its block and reported when the block's turn comes: so the first failure in the order of blocks is reported, not
+ * the first in time.
  */
 #include <math.h>
 #include <pthread.h>
@@ -72,8 +72,7 @@ struct fit_worker {
     uint64_t *imputed;
 };
 
-/* --- a worker ---------------------------------------------------------------------------------------------
- */
+/* ---- a worker ---------------------------------------------------------------------------------------- */
 
 static void worker_free(struct fit_worker *w) {
     for (size_t i = 0; w->inputs && i < w->n_inputs; i++) free(w->inputs[i].values);
@@ -121,8 +120,7 @@ static bool worker_new(struct fit_worker *w, struct fit_run *run) {
     return true;
 }
 
-/* --- gathering one slice ----------------------------------------------------------------------------------
- */
+/* ---- gathering one slice ----------------------------------------------------------------------------- */
 
 /* What fills a gap, when something does. */
 static bool find_fill(const struct input_column *input, const struct missing_result *fills, size_t row,
@@ -212,8 +210,7 @@ static bool gather_slice(struct fit_worker *w, const uint32_t *rows, size_t n, s
     return true;
 }
 
-/* --- fitting one slice ------------------------------------------------------------------------------------
- */
+/* ---- fitting one slice ------------------------------------------------------------------------------- */
 
 struct slice_fit {
     struct linear_result linear;
@@ -272,8 +269,7 @@ static void fit_block(struct fit_worker *w, const struct block *block, struct bl
     }
 }
 
-/* --- handing out and putting in order ---------------------------------------------------------------------
- */
+/* ---- handing out and putting in order ---------------------------------------------------------------- */
 
 static bool put_block(struct fit_run *run, const struct block *block, const struct block_result *result,
                       struct grouped_sink sink, struct jobs_error *error) {
@@ -293,8 +289,7 @@ static bool put_block(struct fit_run *run, const struct block *block, const stru
     return true;
 }
 
-/* Takes the next block's number, waiting while too many are ahead of the writer; n_blocks when there is none.
- */
+/* Takes the next block's number, waiting while too many are ahead of the writer; n_blocks when there is none. */
 static size_t take_block(struct fit_run *run) {
     pthread_mutex_lock(&run->lock);
     while (!run->stop && run->next < run->n_blocks && run->next >= run->written + run->ring_size) {
@@ -357,8 +352,7 @@ static bool fit_together(struct fit_run *run, struct fit_worker *workers, size_t
     return good;
 }
 
-/* --- a batch ----------------------------------------------------------------------------------------------
- */
+/* ---- a batch ----------------------------------------------------------------------------------------- */
 
 static bool plan_blocks(struct fit_run *run) {
     const struct slice_index *index = &run->batch->index;

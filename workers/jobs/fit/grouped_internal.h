@@ -29,14 +29,14 @@ struct grouped_sink {
 
 #define GROUPED_STATUSES (FIT_PARSE_ERROR + 1)
 
-/* What all of a run's threads read, once the rows are known. */
+/* What all threads of a run read, after all rows have been read. */
 struct grouped_state {
     const struct grouped *job;
     struct slice_kinds kinds;
     struct missing_plan plan;
     struct missing_result fills; /* of the whole table; nothing known when filling slice by slice */
     char **fill_texts;           /* per column, owned: the text of fills[column], where batches come and go */
-    bool fills_any;              /* some policy fills cells of the model */
+    bool fills_any;              /* at least one policy fills cells of the model */
     const char *positive;        /* a text response's value for 1; NULL: the response is a number */
     struct grouped_plots *plots; /* NULL: none */
     uint64_t *imputed;           /* so far, over all slices: per x, then the response */
@@ -58,13 +58,14 @@ struct grouped_rows {
     struct grouped_sums sums;
     uint64_t n_rows, n_left_out; /* taken; without a slice key */
 };
-/* Reads the job's dataset to its end, settles what only all rows can tell (types, the response's classes, the
- * predictors of policies) and computes fills over the whole table. False: nothing is owned. */
+/* Reads the job's dataset to its end, determines what depends on all rows (types, the response's classes, the
+ * predictors of policies) and computes fills over the whole table. Returns false with *error set; nothing is owned
+ * then. */
 bool grouped_read(struct grouped_state *state, struct grouped_rows *rows, struct jobs_error *error);
 void grouped_rows_close(struct grouped_rows *rows);
 
-/* Calls each with batches that hold every slice whole, one after the other; their tables are finished and state's
- * fills fit them. A batch is in no order but its own, and gone when each returns. */
+/* Calls `each` with one batch after the other. Every slice is completely in one batch; the batches' tables are
+ * finished, and state's fills fit them. Slices are ordered within a batch only. A batch is freed when `each` returns. */
 typedef bool grouped_batch_fn(void *context, struct grouped_batch *batch, struct jobs_error *error);
 bool grouped_each_batch(struct grouped_state *state, struct grouped_rows *rows, grouped_batch_fn *each,
                         void *context, struct jobs_error *error);
@@ -72,17 +73,17 @@ bool grouped_each_batch(struct grouped_state *state, struct grouped_rows *rows, 
 bool grouped_fit_rows(struct grouped_state *state, struct grouped_rows *rows, FILE *out,
                       struct jobs_error *error);
 
-/* Fits every slice of a batch whose rows are all there (it is indexed here). */
+/* Indexes a complete batch and fits each of its slices. */
 bool grouped_fit_batch(struct grouped_state *state, struct grouped_batch *batch, struct grouped_sink sink,
                        struct jobs_error *error);
 
-/* Asks whether to go on, when rows is a multiple of some thousands. False with *error set. */
+/* Asks go_on whether to continue, when `rows` is a multiple of some thousands. Returns false with *error set. */
 bool grouped_go_on(const struct grouped_spec *spec, uint64_t rows, struct jobs_error *error);
-/* Gives the fills' texts (state->fill_texts) the numbers they have in this batch. False: no memory. */
+/* Sets the numbers of the fills' texts (state->fill_texts) in this batch. Returns false on allocation failure. */
 bool grouped_number_fill_texts(struct grouped_state *state, struct grouped_batch *batch);
 /* Sets the table's shape and names from the job's spec. */
 bool grouped_shape(struct grouped *job, struct jobs_error *error);
-/* Says that the table could not be written, and why (errno). Returns false. */
+/* Sets *error: the table could not be written, and why (errno). Returns false. */
 bool grouped_write_failed(struct jobs_error *error);
 
 /* ---- rows in spill files (grouped_spilled.c) ----------------------------------------------------------- */
@@ -96,7 +97,7 @@ bool grouped_spilled_each(struct grouped_state *state, struct spill *spill, grou
 /* ---- pictures (grouped_plots.c) ------------------------------------------------------------------------ */
 
 struct grouped_plots;
-/* Makes the folder when it is not there. */
+/* Creates the folder if it does not exist. */
 struct grouped_plots *grouped_plots_new(const struct grouped *job, struct jobs_error *error);
 bool grouped_plots_add(struct grouped_plots *plots, struct slice_key key, const struct linear_input *input,
                        const struct fit_term *terms, const struct linear_result *linear,

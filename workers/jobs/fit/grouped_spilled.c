@@ -1,9 +1,8 @@
 /*
  * grouped_spilled: rows that are in spill files.
  *
- * Batches: a partition is read back into memory; when it does not fit it is split by another hash of the slice
- * keys, again and again, until its slices fit. One slice is the least: when one alone does not fit, the job ends
- * with a sentence that says so.
+ * Batches: a partition is read back into memory. When it does not fit, it is split repeatedly by other hashes of the
+ * slice keys, until its slices fit. When a single slice does not fit, the job ends with a sentence that says so.
  *
  * Fills over the whole table: means come from the sums taken while reading, in the same order and precision as in
  * memory. Medians are found digit by digit: each pass over the rows counts the next 16 bits of the numbers that
@@ -29,8 +28,7 @@ static size_t memory_of(const struct grouped_state *state) {
     return state->job->spec->memory ? state->job->spec->memory : GROUPED_MEMORY;
 }
 
-/* --- batches ----------------------------------------------------------------------------------------------
- */
+/* ---- batches ----------------------------------------------------------------------------------------- */
 
 struct each_run {
     struct grouped_state *state;
@@ -140,12 +138,11 @@ bool grouped_spilled_each(struct grouped_state *state, struct spill *spill, grou
     return true;
 }
 
-/* --- passes -----------------------------------------------------------------------------------------------
- */
+/* ---- passes ------------------------------------------------------------------------------------------ */
 
 typedef bool row_fn(void *context, const struct dataset_row *row);
 
-/* Shows every row to fn, partition by partition. fn is false when there is no memory. */
+/* Passes every row to fn, partition by partition. fn returns false on allocation failure. */
 static bool each_row(struct spill *spill, row_fn *fn, void *context, struct jobs_error *error) {
     for (size_t i = 0; i < SPILL_PARTITIONS; i++) {
         struct spill_cursor *cursor = spill_cursor_new(spill, i);
@@ -178,8 +175,7 @@ static double number_of_bits(uint64_t bits) {
     return number;
 }
 
-/* --- medians ----------------------------------------------------------------------------------------------
- */
+/* ---- medians ----------------------------------------------------------------------------------------- */
 
 /* The number of a rank among a column's: the digits known so far, and the rank among those that share them. */
 struct rank_search {
@@ -242,8 +238,7 @@ static bool find_medians(struct median_search *s, struct spill *spill, struct mi
     return good;
 }
 
-/* --- modes ------------------------------------------------------------------------------------------------
- */
+/* ---- modes ------------------------------------------------------------------------------------------- */
 
 /* Counting the values whose hash falls to this pass of several. */
 struct mode_search {
@@ -354,15 +349,14 @@ static bool find_mode(struct grouped_state *state, struct spill *spill, size_t c
     return good;
 }
 
-/* --- fills over the whole table ---------------------------------------------------------------------------
- */
+/* ---- fills over the whole table ---------------------------------------------------------------------- */
 
 static bool needs_fill(const struct grouped_state *state, size_t at) {
     const struct dataset_column *column = &state->job->dataset->columns[at];
     return column->n_missing > 0 && missing_fills(state->job->policy[at], column->type);
 }
 
-/* knn, and logistic of a text, look at all rows at once. */
+/* knn, and logistic of a text, need all rows together. */
 static bool refuse_whole_tables(const struct grouped_state *state, struct jobs_error *error) {
     for (size_t i = 0; i < state->plan.n_columns; i++) {
         const struct dataset_column *column = &state->job->dataset->columns[i];

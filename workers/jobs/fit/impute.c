@@ -1,8 +1,8 @@
 /*
- * impute: see the header. Here: the two passes, and the second of them, which writes.
+ * impute: see impute.h. This file has the order of the two passes, and the second pass, which writes.
  *
- * A cell that is not filled goes out as it was written, in quotes when it stood in quotes. A filled text gets quotes
- * when it would otherwise read as something else.
+ * A cell that is not filled is written as it was read, in quotes if it was quoted. A filled text is quoted when it
+ * would otherwise be read as something else.
  */
 #include "workers/jobs/fit/impute.h"
 
@@ -32,8 +32,7 @@ struct writing {
     FILE *out;
 };
 
-/* --- fields -----------------------------------------------------------------------------------------------
- */
+/* ---- fields ------------------------------------------------------------------------------------------ */
 
 static void put_quoted(struct text_buffer *b, const char *text, size_t length) {
     text_buffer_char(b, '"');
@@ -69,8 +68,7 @@ static void put_as_written(struct text_buffer *b, const struct dataset_cell *cel
     }
 }
 
-/* --- rows -------------------------------------------------------------------------------------------------
- */
+/* ---- rows -------------------------------------------------------------------------------------------- */
 
 /* What fills a gap of this row in this slice. Cells come in the order of rows and columns. */
 static struct impute_value value_of(struct writing *w, struct impute_slice *slice, size_t id, size_t place) {
@@ -171,8 +169,7 @@ static bool put_rows(struct writing *w, struct jobs_error *error) {
     return status == DATASET_END && flush(w, error) && (fflush(w->out) == 0 || grouped_write_failed(error));
 }
 
-/* --- the header -------------------------------------------------------------------------------------------
- */
+/* ---- the header -------------------------------------------------------------------------------------- */
 
 static bool put_header(struct writing *w, struct jobs_error *error) {
     static const struct na_list nothing = {0};
@@ -237,8 +234,7 @@ static void writing_close(struct writing *w) {
     dataset_close(&w->dataset);
 }
 
-/* --- notes ------------------------------------------------------------------------------------------------
- */
+/* ---- notes ------------------------------------------------------------------------------------------- */
 
 static void say_left(const struct writing *w) {
     char title[SLICE_TITLE_ROOM];

@@ -1,22 +1,23 @@
 /*
- * impute: a table with its gaps filled; what was there stays as it was written.
+ * impute: writes a table with its gaps filled; observed cells stay as they were written.
  *
  * Two passes over the same bytes. The first computes fills, in bounded memory as the fits do (grouped.h): rows that
  * outgrow it go to temporary files, and only knn and logistic over the whole table need the table in memory. The
  * second reads the rows again and writes them, filled.
  *
  * Policies are those of missing.h, for every column but the slice columns. DROP for a column leaves out the rows
- * where it is missing, DROP_ANY for all columns the rows with a gap in any column that nothing fills. A policy that
- * says nothing about text leaves text missing. indicator adds its columns at the end. Within slices, a column without
- * an observed value in a slice stays missing there, and the notes say so; over the whole table that is an error.
+ * where it is missing. DROP_ANY for all columns leaves out the rows with a gap in any column that no policy fills. A
+ * policy that does not cover text leaves text missing. indicator adds its columns at the end. Within slices, a column
+ * without an observed value in a slice stays missing there, and the notes say so; over the whole table that is an
+ * error.
  */
 #ifndef ROOKERY_WORKERS_JOBS_FIT_IMPUTE_H
 #define ROOKERY_WORKERS_JOBS_FIT_IMPUTE_H
 
 #include "workers/jobs/fit/grouped.h"
 
-/* spec: what is said of missing values (missing to within_slice), slice_by, memory, scratch_dir, notes and go_on;
- * the rest is not looked at. again gives the same bytes once more, after the first source has been read to its
+/* spec: the fields about missing values (missing to within_slice), slice_by, memory, scratch_dir, notes and go_on are
+ * used; the rest is ignored. `again` returns a source of the same bytes, after the first source has been read to its
  * end. */
 struct impute_input {
     const char *name;

@@ -25,8 +25,7 @@ void impute_fills_free(struct impute_fills *f) {
     *f = (struct impute_fills){0};
 }
 
-/* --- what the request says of columns ---------------------------------------------------------------------
- */
+/* ---- what the request says of columns ---------------------------------------------------------------- */
 
 enum missing_policy impute_policy(const struct grouped_spec *spec, const char *name) {
     for (size_t i = 0; i < spec->n_missing_columns; i++) {
@@ -88,8 +87,7 @@ static bool check_types(const struct grouped *job, struct jobs_error *error) {
     return true;
 }
 
-/* --- keeping fills ----------------------------------------------------------------------------------------
- */
+/* ---- keeping fills ----------------------------------------------------------------------------------- */
 
 static bool keep_columns(struct finding *f) {
     const struct grouped *job = f->state->job;
@@ -124,7 +122,7 @@ static bool grow_slices(struct impute_fills *f) {
     return true;
 }
 
-/* A text of the table, by our own number; INTERN_NONE: no memory. */
+/* Returns our own number of a text of the table; INTERN_NONE on allocation failure. */
 static uint32_t keep_text(struct impute_fills *f, const struct table_column *column, uint32_t id) {
     size_t length;
     const char *text = intern_text(column->spelling, id, &length);
@@ -206,8 +204,7 @@ static bool keep_slice(struct finding *f, const struct table *t, struct slice_ke
     return !result->fills || keep_cells(f, t, result, rows, n_rows, &fills->slices[slice]);
 }
 
-/* --- the pass ---------------------------------------------------------------------------------------------
- */
+/* ---- the pass ---------------------------------------------------------------------------------------- */
 
 /* Fills slice by slice. */
 static bool find_in_batch(void *context, struct grouped_batch *batch, struct jobs_error *error) {

@@ -44,12 +44,12 @@ struct impute_fills {
     struct intern *texts;
 };
 
-/* Reads the dataset (all columns named, none used yet) and finds the fills. */
+/* Reads the dataset (its header has been read, no column is marked yet) and finds the fills. */
 bool impute_find(struct impute_fills *fills, const struct grouped_spec *spec, struct dataset *dataset,
                  struct jobs_error *error);
 void impute_fills_free(struct impute_fills *fills);
 
-/* The policy the request has for a column. */
+/* Returns the policy that the spec has for a column. */
 enum missing_policy impute_policy(const struct grouped_spec *spec, const char *name);
 
 #endif

@@ -1,21 +1,21 @@
 /*
  * steps: a grouped fit (grouped.h) in three steps that may run on different machines.
  *
- *   1. steps_plan reads the dataset, fills missing values over the whole table where the job wants that, and writes
- *      parts: every slice is whole in one of them; tiny slices share a part, a huge one has its own.
+ *   1. steps_plan reads the dataset, fills missing values over the whole table if the job says so, and writes parts.
+ *      Every slice is completely in one part; tiny slices share a part, a huge one has its own.
  *   2. steps_fit reads one part and writes the table of its slices, as CSV. It needs nothing but the part, and a part
  *      always gives the same bytes.
  *   3. steps_combine merges such tables in the order of slice keys.
  *
- * The final table is the one grouped_run writes, byte for byte, whatever the number of parts and the order in which
- * they were fitted and are combined.
+ * The final table is byte for byte the one that grouped_run writes, for any number of parts and any order of fitting
+ * and combining.
  *
- * Nothing here knows a path, except scratch space for what does not fit in memory. Parts go to FILE streams that a
- * sink opens (open_memstream will do); parts and tables are read through sources, a piece at a time.
+ * These functions know no path, except scratch space for what does not fit in memory. Parts go to FILE streams that a
+ * sink opens (open_memstream is enough); parts and tables are read through sources, a piece at a time.
  *
- * A part carries what only all rows can tell, so that no worker has to guess from its own: types, the response's
- * classes, predictors and fills of the missing-value policies, which rows had a gap in a column that is not part of
- * the model, and how slice keys are ordered. Its bytes, with the notation of pack.h:
+ * A part contains what depends on all rows, since a worker cannot derive it from the rows of one part: types, the
+ * response's classes, predictors and fills of the missing-value policies, which rows had a gap in a column that is
+ * not part of the model, and how slice keys are ordered. Its bytes, with the notation of pack.h:
  *
  *   "RKPART1\n"
  *   u32 length, the job (steps_job.c says which fields, in which order)
@@ -26,29 +26,29 @@
  *            a value is an f64 unless the column is text; then the text, when the column's spelling is kept
  *     END    u64 slices, u64 rows, u64 hash of all that came before
  *
- * A part that is cut short or changed is refused with a sentence; any bytes at all may be given.
+ * A part that is cut short or changed is refused with a sentence. Any bytes may be passed.
  */
 #ifndef ROOKERY_WORKERS_JOBS_FIT_STEPS_H
 #define ROOKERY_WORKERS_JOBS_FIT_STEPS_H
 
 #include "workers/jobs/fit/grouped.h"
 
-/* Rows that a part of several slices holds at most: about a tenth of a second of work. */
+/* The maximum number of rows in a part of several slices: about a tenth of a second of work. */
 #define STEPS_PART_ROWS 100000
 #define STEPS_MAGIC "RKPART1\n"
 #define STEPS_MAGIC_LENGTH 8
 
-/* --- 1: plan ----------------------------------------------------------------------------------------------
- */
+/* ---- 1: plan ----------------------------------------------------------------------------------------- */
 
 struct steps_part {
     size_t number; /* from 0 */
     uint64_t slices, rows;
-    const char *name; /* fit for a file: the number and, of a slice alone, its key; borrowed for the call */
+    const char *name; /* usable as a file name: the number and, of a single slice, its key; borrowed */
 };
 
-/* Where parts go. open gives the stream of a new part, or NULL with *error set. close is called once for every
- * stream opened; whole is false when the part could not be finished. False with *error set ends the plan. */
+/* Where parts go. `open` returns the stream of a new part, or NULL with *error set. `close` is called once for every
+ * opened stream; `whole` is false when the part could not be finished. When it returns false, with *error set, the
+ * plan ends. */
 struct steps_sink {
     FILE *(*open)(void *context, const struct steps_part *part, struct jobs_error *error);
     bool (*close)(void *context, const struct steps_part *part, FILE *file, bool whole,
@@ -62,14 +62,13 @@ struct steps_planned {
     uint64_t left_out; /* rows without a slice key, where the job leaves them out */
 };
 
-/* Reads the job's dataset to its end. part_rows: 0 for STEPS_PART_ROWS; SIZE_MAX for as few parts as memory allows;
- * 1 for one slice per part. The same dataset and options give the same parts. Uses the spec's memory, scratch_dir,
- * notes and go_on; its format, plots and threads are the business of the later steps. */
+/* Reads the job's dataset to its end. part_rows: 0 for STEPS_PART_ROWS; SIZE_MAX for as few parts as memory allows; 1
+ * for one slice per part. The same dataset and options give the same parts. Uses the spec's memory, scratch_dir,
+ * notes and go_on; its format, plots and threads belong to the later steps. */
 bool steps_plan(struct grouped *job, size_t part_rows, const struct steps_sink *sink,
                 struct steps_planned *planned, struct jobs_error *error);
 
-/* --- 2: fit -----------------------------------------------------------------------------------------------
- */
+/* ---- 2: fit ------------------------------------------------------------------------------------------ */
 
 /* Zeros are the defaults; as in grouped_spec. */
 struct steps_fit_options {
@@ -81,12 +80,11 @@ struct steps_fit_options {
     enum results_format format; /* steps_combine takes CSV only */
 };
 
-/* name: what errors call the part. Holds the part's rows in memory. */
+/* name: of the part, for errors. Holds the part's rows in memory. */
 bool steps_fit(const char *name, struct csv_source part, const struct steps_fit_options *options, FILE *out,
                struct jobs_error *error);
 
-/* --- 3: combine -------------------------------------------------------------------------------------------
- */
+/* ---- 3: combine -------------------------------------------------------------------------------------- */
 
 /* A table as steps_fit (or grouped_run, as CSV) writes it. */
 struct steps_table {
@@ -100,7 +98,7 @@ struct steps_combine_options {
     const char *scratch_dir; /* as in grouped_spec */
 };
 
-/* Reads the tables one after the other. Tables of different jobs, and a slice that comes twice, are refused. */
+/* Reads the tables one after the other. Refuses tables of different jobs, and a slice that comes twice. */
 bool steps_combine(const struct steps_table *tables, size_t n, const struct steps_combine_options *options,
                    FILE *out, struct jobs_error *error);
 

@@ -2,8 +2,8 @@
  * steps_combine: the third step of steps.h.
  *
  * 1. Each table's header is read; all must be the same. The slice columns are those before the first of the fixed
- *    ones, which no slice column may be called (grouped_open sees to that).
- * 2. Rows of one slice follow one another; their cells are written out again as they were, into the collector.
+ *    ones, whose names no slice column may have (grouped_open checks that).
+ * 2. The rows of one slice are adjacent; their cells are copied unchanged into the collector.
  * 3. The collector gives the slices back in the order of their keys.
  */
 #include <errno.h>
@@ -36,8 +36,7 @@ static bool not_a_table(const struct combining *c, struct jobs_error *error) {
                      c->table->name);
 }
 
-/* --- headers ----------------------------------------------------------------------------------------------
- */
+/* ---- headers ----------------------------------------------------------------------------------------- */
 
 /* The first fixed column ends the slice columns: "status" of a long table, "n" of a wide one. Which columns hold
  * texts follows from it. */
@@ -91,8 +90,7 @@ static bool take_header(struct combining *c, const struct csv_field *fields, siz
                              c->table->name);
 }
 
-/* --- rows -------------------------------------------------------------------------------------------------
- */
+/* ---- rows -------------------------------------------------------------------------------------------- */
 
 static bool put_slice(struct combining *c, struct jobs_error *error) {
     bool twice = false;
@@ -175,8 +173,7 @@ static bool read_table(struct combining *c, struct jobs_error *error) {
     return good && put_slice(c, error);
 }
 
-/* --- writing ----------------------------------------------------------------------------------------------
- */
+/* ---- writing ----------------------------------------------------------------------------------------- */
 
 static bool write_slice(void *context, struct slice_key key, const char *text, size_t length,
                         struct jobs_error *error) {

@@ -1,6 +1,6 @@
 /*
- * steps_fit: the second step of steps.h. The part is read into a batch, which is then fitted as grouped_run fits
- * one. What does not hold together (a record that ends early, a row before a slice, another hash) is refused.
+ * steps_fit: the second step of steps.h. The part is read into a batch, which is then fitted as grouped_run fits one.
+ * An inconsistent part (a record that ends early, a row before a slice, another hash) is refused.
  */
 #include <errno.h>
 #include <math.h>
@@ -30,7 +30,7 @@ struct part_record {
 };
 
 static bool damaged(const struct part_reader *r, const char *why, struct jobs_error *error) {
-    return jobs_fail(error, JOBS_FAULT_DATA, "%s: %s; make the parts anew", r->name, why);
+    return jobs_fail(error, JOBS_FAULT_DATA, "%s: %s; make the parts again", r->name, why);
 }
 
 /* Makes n bytes available at start. */
@@ -77,8 +77,7 @@ static bool read_record(struct part_reader *r, struct part_record *record, struc
     return true;
 }
 
-/* --- the head ---------------------------------------------------------------------------------------------
- */
+/* ---- the head ---------------------------------------------------------------------------------------- */
 
 static bool read_head(struct part_reader *r, struct steps_job *job, const struct steps_fit_options *options,
                       struct jobs_error *error) {
@@ -98,8 +97,7 @@ static bool read_head(struct part_reader *r, struct steps_job *job, const struct
     return steps_job_open(job, r->name, bytes, length, options, error);
 }
 
-/* --- rows -------------------------------------------------------------------------------------------------
- */
+/* ---- rows -------------------------------------------------------------------------------------------- */
 
 struct rows_reader {
     struct part_reader part;

@@ -8,15 +8,16 @@
 
 enum steps_record { STEPS_SLICE = 1, STEPS_ROW = 2, STEPS_END = 3 };
 enum steps_cell { STEPS_OBSERVED = 0, STEPS_MISSING = 1, STEPS_FILLED = 2 };
-/* A job with all the names of a wide table is far smaller, and so is a row (CSV_RECORD_MAX and its overhead). */
+/* Limits far above the size of a job with all the names of a wide table, and of a row (CSV_RECORD_MAX and its
+ * overhead). */
 #define STEPS_JOB_MAX (64u << 20)
 #define STEPS_RECORD_MAX (4 * CSV_RECORD_MAX)
 
-/* Columns of a dataset that rows of a part hold: those that are more than slice keys. */
+/* Returns true for columns that the rows of a part contain: those that are not only slice keys. */
 static inline bool steps_column_travels(const struct dataset_column *column) {
     return (column->use & ~(unsigned)USE_KEY) != 0;
 }
-/* Whether values of a column are numbers, and whether their spelling is kept. */
+/* These say whether a column's values are numbers, and whether their spelling is kept. */
 static inline bool steps_has_number(const struct dataset_column *column) {
     return (column->use & (USE_NUMBER | USE_TYPE)) && column->type != COLUMN_TEXT;
 }
@@ -24,11 +25,11 @@ static inline bool steps_has_text(const struct dataset_column *column) {
     return (column->use & USE_SPELL) != 0;
 }
 
-/* Packs the job of a part. spelling: the columns' spelling where fills name texts by number, or NULL where
+/* Packs the job of a part. spelling: the table whose spelling has the texts that fills name by number; NULL when
  * state->fill_texts has them. */
 void steps_job_pack(struct text_buffer *b, const struct grouped_state *state, const struct table *spelling);
 
-/* A job that came with a part: everything a fit of its rows needs. */
+/* The job at the head of a part: everything that fitting its rows needs. */
 struct steps_job {
     char *bytes; /* the packed job; the texts below point into it */
     struct grouped_spec spec;

@@ -13,8 +13,7 @@
 
 #include "workers/jobs/fit/steps_internal.h"
 
-/* --- packing ----------------------------------------------------------------------------------------------
- */
+/* ---- packing ----------------------------------------------------------------------------------------- */
 
 static void pack_name(struct text_buffer *b, const char *name) {
     pack_text(b, name, strlen(name));
@@ -94,8 +93,7 @@ void steps_job_pack(struct text_buffer *b, const struct grouped_state *state, co
     pack_name(b, d->name);
 }
 
-/* --- unpacking --------------------------------------------------------------------------------------------
- */
+/* ---- unpacking --------------------------------------------------------------------------------------- */
 
 /* An array of a packed count; NULL sets bad, and so does a lack of memory. */
 static void *unpack_array(struct unpack *u, uint32_t n, size_t item) {
@@ -251,7 +249,7 @@ bool steps_job_open(struct steps_job *s, const char *name, char *bytes, size_t l
     s->dataset.name = unpack_name(&u);
     bool good = !u.bad && u.at == u.end && (s->spec.n_x > 0 || !s->spec.linear.no_intercept);
     if (!good)
-        jobs_fail(error, JOBS_FAULT_DATA, "%s: the head of this part is damaged; make the parts anew", name);
+        jobs_fail(error, JOBS_FAULT_DATA, "%s: the head of this part is damaged; make the parts again", name);
     good = good && assemble(s, options, error);
     if (!good) steps_job_close(s);
     return good;

@@ -2,8 +2,8 @@
  * steps_plan: the first step of steps.h.
  *
  * Rows are read as grouped_run reads them, in memory or in spill files. Each batch is indexed by slice; consecutive
- * slices go into one part as long as its rows stay within part_rows. A part that cannot be finished is closed as not
- * whole, and the plan ends.
+ * slices go into one part as long as its rows stay within part_rows. A part that cannot be finished is closed with
+ * `whole` false, and the plan ends.
  */
 #include <endian.h>
 #include <errno.h>
@@ -31,8 +31,7 @@ struct writing {
     uint64_t hash;
 };
 
-/* --- records ----------------------------------------------------------------------------------------------
- */
+/* ---- records ----------------------------------------------------------------------------------------- */
 
 static size_t open_record(struct writing *w, enum steps_record kind) {
     size_t start = w->buffer.length;
@@ -97,8 +96,7 @@ static void write_slice(struct writing *w, size_t at) {
     for (size_t i = index->start[at]; i < index->start[at + 1]; i++) write_row(w, index->rows[i]);
 }
 
-/* --- parts ------------------------------------------------------------------------------------------------
- */
+/* ---- parts ------------------------------------------------------------------------------------------- */
 
 static void write_head(struct writing *w, const struct table *spelling) {
     struct text_buffer *b = &w->buffer;

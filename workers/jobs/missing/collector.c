@@ -1,5 +1,5 @@
 /*
- * collector: see the header.
+ * collector: see collector.h.
  *
  * 1. collector_put numbers the key, notes where its text goes (an offset that counts from the first text of all)
  *    and appends the text to the buffer; a full buffer is written to the temporary file.
@@ -60,8 +60,7 @@ void collector_free(struct collector *c) {
     free(c);
 }
 
-/* --- taking -----------------------------------------------------------------------------------------------
- */
+/* ---- taking ------------------------------------------------------------------------------------------ */
 
 static bool write_buffer(struct collector *c, struct jobs_error *error) {
     if (c->fd < 0 && (c->fd = spill_temporary(c->directory, error)) < 0) return false;
@@ -96,8 +95,7 @@ bool collector_put(struct collector *c, struct slice_key key, const char *text, 
     return c->buffer.length < c->memory || write_buffer(c, error);
 }
 
-/* --- giving back ------------------------------------------------------------------------------------------
- */
+/* ---- giving back ------------------------------------------------------------------------------------- */
 
 static bool read_back(struct collector *c, struct place place, struct jobs_error *error) {
     c->back.length = 0;

@@ -24,8 +24,7 @@ struct donor {
     size_t i; /* in rows: the tie breaker */
 };
 
-/* 1 unless standardising: then the population standard deviation of the observed (1 when they do not vary).
- */
+/* 1 unless standardising: then the population standard deviation of the observed (1 when they do not vary). */
 static double column_scale(const struct knn *knn, const struct table_column *column) {
     double mean;
     if (!knn->plan->options.standardise || !missing_mean(column, knn->rows, knn->n_rows, &mean)) return 1;

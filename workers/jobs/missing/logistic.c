@@ -2,8 +2,8 @@
  * missing_logistic: the logistic policy of missing.h for one text column.
  *
  * Predictors are mean-filled and standardised over the rows at hand with the population standard deviation;
- * those that do not vary say nothing and are left out. The model is logistic.h's penalised fit with C = 1
- * over the rows that have the target, levels in byte order, so that ties go to the smallest.
+ * predictors that do not vary are left out. The model is logistic.h's penalised fit with C = 1 over the rows that
+ * have the target, levels in byte order, so that ties go to the smallest.
  */
 #include <math.h>
 #include <stdlib.h>

@@ -23,8 +23,7 @@ const char *missing_policy_name(enum missing_policy policy) {
     return policy_names[policy];
 }
 
-/* --- the plan ---------------------------------------------------------------------------------------------
- */
+/* ---- the plan ---------------------------------------------------------------------------------------- */
 
 bool missing_plan_open(struct missing_plan *plan, size_t n_columns, const struct missing_options *options) {
     *plan = (struct missing_plan){.n_columns = n_columns, .options = *options};
@@ -72,15 +71,14 @@ bool missing_fills(enum missing_policy policy, enum column_type type) {
     return false;
 }
 
-/* --- one value per column ---------------------------------------------------------------------------------
- */
+/* ---- one value per column ---------------------------------------------------------------------------- */
 
 static int compare_numbers(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
-/* The observed numbers, ascending; malloc'd. NULL: no memory. */
+/* The observed numbers, ascending; malloc'd. NULL on allocation failure. */
 static double *sorted_numbers(const struct table_column *column, const uint32_t *rows, size_t n_rows,
                               size_t *n) {
     double *values = malloc((n_rows + 1) * sizeof *values);
@@ -113,7 +111,7 @@ static double sorted_mode(const double *values, size_t n) {
     return values[best] + 0.0; /* never -0 */
 }
 
-/* The most frequent observed text. INTERN_NONE: nothing observed. False: no memory. */
+/* The most frequent observed text. INTERN_NONE: nothing observed. Returns false on allocation failure. */
 static bool text_mode(const struct table_column *column, const uint32_t *rows, size_t n_rows,
                       uint32_t *mode) {
     uint32_t n_levels = intern_count(column->spelling), best = INTERN_NONE;
@@ -139,7 +137,7 @@ static bool text_mode(const struct table_column *column, const uint32_t *rows, s
     return true;
 }
 
-/* fill->known stays false when nothing is observed. False: no memory. */
+/* fill->known stays false when nothing is observed. Returns false on allocation failure. */
 static bool fill_text(const struct table_column *column, enum missing_policy policy, const uint32_t *rows,
                       size_t n_rows, struct missing_fill *fill) {
     fill->text = INTERN_NONE;
@@ -163,8 +161,7 @@ static bool fill_number(const struct table_column *column, enum missing_policy p
     return true;
 }
 
-/* --- the whole plan ---------------------------------------------------------------------------------------
- */
+/* ---- the whole plan ---------------------------------------------------------------------------------- */
 
 static bool any_missing(const struct table_column *column, const uint32_t *rows, size_t n_rows) {
     if (!rows || column->n_missing == 0) return column->n_missing > 0;

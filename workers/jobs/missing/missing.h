@@ -1,5 +1,5 @@
 /*
- * missing: what is done about missing cells.
+ * missing: the policies for missing cells.
  *
  *   drop       rows where a column of the model is missing are left out (by the fit; nothing is filled here)
  *   drop_any   rows where any column of the table is missing are left out
@@ -10,15 +10,14 @@
  *   logistic   text: the likeliest level by a penalised logistic model of the predictors; numbers: the mean
  *   indicator  numbers: the mean, and a 0/1 column missingindicator_<name>; text: a level __missing__
  *
- * A policy that says nothing about text leaves text missing. A column without an observed value cannot be
- * filled: that is an error, never a silent drop. Everything is computed from the table as it was read, then
- * applied.
+ * A policy that does not mention text leaves text missing. A column without an observed value cannot be filled: that
+ * is an error, never a silent drop. All fills are computed from the table as it was read, then applied.
  *
- * knn measures d(a, b) = sqrt(m / m_common * sum over common coordinates of (a - b)^2) over the m predictors;
- * a row with no coordinate in common is no donor, and where there is no donor the column's mean is taken.
- * Distance weights are 1/d; where some d is 0 only those rows count. Predictors (of knn and logistic) are the
- * numeric columns that have gaps, unless named: ids, years and counters are complete, and would drown the
- * measurements. When no numeric column has gaps they are all the numeric columns.
+ * knn measures d(a, b) = sqrt(m / m_common * sum over common coordinates of (a - b)^2) over the m predictors; a row
+ * with no coordinate in common is not a donor, and if there is no donor, the column's mean is used. Distance weights
+ * are 1/d; where some d is 0 only those rows count. Predictors (of knn and logistic) are the numeric columns that
+ * have gaps, unless named: ids, years and counters are complete, and would drown the measurements. When no numeric
+ * column has gaps they are all the numeric columns.
  */
 #ifndef ROOKERY_WORKERS_JOBS_MISSING_MISSING_H
 #define ROOKERY_WORKERS_JOBS_MISSING_MISSING_H
@@ -51,7 +50,7 @@ struct missing_options {
     bool standardise; /* divide coordinates by their population standard deviation first */
 };
 
-/* What to do with a table, column by column. */
+/* The policies for a table, column by column. */
 struct missing_plan {
     enum missing_policy *policy; /* one per table column; DROP fills nothing */
     size_t n_columns;
@@ -59,13 +58,13 @@ struct missing_plan {
     size_t n_predictors;
     struct missing_options options;
 };
-/* Everything MISSING_DROP, no predictors. False: no memory. */
+/* Sets every policy to MISSING_DROP, without predictors. Returns false on allocation failure. */
 bool missing_plan_open(struct missing_plan *plan, size_t n_columns, const struct missing_options *options);
 void missing_plan_close(struct missing_plan *plan);
 /* The default predictors of a dataset that has been read to its end (see above), leaving out columns that are
  * USE_KEY. */
 void missing_plan_predictors(struct missing_plan *plan, const struct dataset *d);
-/* Whether the policy fills this column's gaps. */
+/* Returns true when the policy fills the gaps of a column of this type. */
 bool missing_fills(enum missing_policy policy, enum column_type type);
 
 /* One value for all of a column's gaps. */
@@ -82,7 +81,7 @@ struct missing_cell {
     uint32_t text;
 };
 
-/* What filling a set of rows comes to. */
+/* The fills of a set of rows. */
 struct missing_result {
     struct missing_fill *fills; /* per table column */
     struct missing_cell *cells; /* by column, then row */
@@ -91,10 +90,10 @@ struct missing_result {
 };
 void missing_result_free(struct missing_result *result);
 
-/* Computes fills for the rows rows[0 .. n_rows) (NULL: rows 0 .. n_rows-1), reading nothing else of the
- * table, which must be finished. Safe for several threads on one table. `where` is added to
- * errors (" of slice a=1", or ""). With lenient, a column that cannot be filled is left alone instead. False
- * with *error set, owning nothing. */
+/* Computes fills for the rows rows[0 .. n_rows) (NULL: rows 0 .. n_rows-1), reading nothing else of the table, which
+ * must be finished. Safe for several threads on one table. `where` is added to errors (" of slice a=1", or ""). With
+ * `lenient`, a column that cannot be filled is left unchanged instead. Returns false with *error set; nothing is
+ * owned then. */
 bool missing_run(const struct table *t, const struct missing_plan *plan, const uint32_t *rows, size_t n_rows,
                  const char *where, bool lenient, struct fit_scratch *scratch, struct missing_result *result,
                  struct jobs_error *error);
@@ -102,10 +101,10 @@ bool missing_run(const struct table *t, const struct missing_plan *plan, const u
 const struct missing_cell *missing_result_cell(const struct missing_result *result, size_t column,
                                                size_t row);
 
-/* Brings the cells of a result that was put together elsewhere into their order. */
+/* Sorts the cells of a result that was assembled elsewhere. */
 void missing_result_sort(struct missing_result *result);
 
-/* Says that a column has no observed value; `where` as above. Returns false. */
+/* Sets *error: the column has no observed value; `where` as above. Returns false. */
 bool missing_unfillable(const char *column, const char *where, enum missing_policy policy,
                         struct jobs_error *error);
 /* The middle of two numbers, in the way medians are formed. */
@@ -116,8 +115,8 @@ double missing_midpoint(double low, double high);
 static inline size_t missing_row(const uint32_t *rows, size_t i) {
     return rows ? rows[i] : i;
 }
-/* The mean of the observed cells of a numeric column, summed in long double in row order; false when none is.
- */
+/* The mean of the observed cells of a numeric column, summed in long double in row order. Returns false when no cell
+ * is observed. */
 bool missing_mean(const struct table_column *column, const uint32_t *rows, size_t n_rows, double *mean);
 bool missing_add_cell(struct missing_result *result, struct missing_cell cell);
 /* The policies with files of their own: they add cells to the result. */

@@ -1,6 +1,5 @@
-/* Counting carriers: rows are sorted by variant (counting sort), and within a variant a patient is counted
- * when met for the first time, which a stamp per patient and status tells. Linear in rows and patients.
- */
+/* Counting carriers: rows are sorted by variant (counting sort). Within a variant a patient is counted at the first
+ * occurrence, which a stamp per patient and status shows. The time is linear in rows and patients. */
 #include "workers/jobs/model/association.h"
 
 #include <stdio.h>
@@ -114,7 +113,7 @@ static void fill_row(struct association_row *row, struct sides s) {
     }
 }
 
-/* --- ranking -------------------------------------------------------------------------------------------- */
+/* ---- ranking ----------------------------------------------------------------------------------------- */
 
 /* What orders rows: the difference over the denominators' product, which all share, is an integer. */
 struct ranked {

@@ -1,4 +1,4 @@
-/* Variant-disease association: for each variant, how often it occurs among the diseased and the healthy.
+/* Variant-disease association: the frequency of each variant among diseased and healthy patients.
  *
  * Frequencies count distinct patients, over all distinct patients of that status (those without a variant
  * included). A patient listed under both statuses counts on both sides. A side with fewer than min_patients
@@ -54,7 +54,7 @@ struct association_result {
     uint32_t diseased, healthy; /* distinct patients: the denominators */
 };
 
-/* False only when there is no memory; *result is then empty. */
+/* Returns false only on allocation failure; *result is then empty. */
 bool association_run(const struct association_input *input, const struct association_options *options,
                      struct association_result *result);
 void association_free(struct association_result *result);

@@ -1,4 +1,4 @@
-/* describe: see the header. */
+/* describe: see describe.h. */
 #include "workers/jobs/model/describe.h"
 
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /*
- * describe: what a person wants to know of a dataset before running a job on it, per column: its type, how many
- * cells are missing, how many slices it would make and the first of them.
+ * describe: what a person wants to know of a dataset before running a job on it. For each column: its type, the
+ * number of missing cells, the number of slices it would make, and the first of these.
  *
- * Distinct values are counted up to DESCRIBE_DISTINCT_MAX per column, which bounds time and memory; a missing cell
- * is a value, as it is a slice.
+ * Distinct values are counted up to DESCRIBE_DISTINCT_MAX per column, which bounds time and memory. "Missing" counts
+ * as a value, since it is a slice.
  */
 #ifndef ROOKERY_WORKERS_JOBS_MODEL_DESCRIBE_H
 #define ROOKERY_WORKERS_JOBS_MODEL_DESCRIBE_H
@@ -13,7 +13,7 @@
 
 #define DESCRIBE_DISTINCT_MAX 1000
 #define DESCRIBE_SLICES 20
-/* A longer value is too long to show, and would make descriptions big. */
+/* Longer values are not shown; they would make descriptions big. */
 #define DESCRIBE_VALUE_MAX 100
 
 struct describe_column {
@@ -27,7 +27,8 @@ struct describe {
     struct describe_column *columns; /* one per column of the dataset */
 };
 
-/* Before the first row is read. The dataset is borrowed. False with *error set, and nothing owned. */
+/* Call it before the first row is read. The dataset is borrowed. Returns false with *error set; nothing is owned
+ * then. */
 bool describe_open(struct describe *d, struct dataset *dataset, struct jobs_error *error);
 void describe_close(struct describe *d);
 
@@ -35,8 +36,8 @@ void describe_close(struct describe *d);
  * the dataset's. DATASET_ERROR with *error set. */
 enum dataset_status describe_rows(struct describe *d, size_t rows, struct jobs_error *error);
 
-/* The first of a column's values, in the order of reports, that are not missing and not too long. Borrowed from d.
- */
+/* Returns the number of cells in `out`: a column's first values, in reporting order, that are neither missing nor too
+ * long. Borrowed from d. */
 size_t describe_slices(const struct describe *d, size_t column, struct slice_cell out[DESCRIBE_SLICES]);
 
 #endif

@@ -41,7 +41,7 @@ static struct probability from_complement(long double scale, long double exponen
     return (struct probability){1 - rest, log1pl(-rest)};
 }
 
-/* --- power factors -------------------------------------------------------------------------------------- */
+/* ---- power factors ----------------------------------------------------------------------------------- */
 
 /* Stirling errors of 1/2, 1, 3/2, ... 31/2, as given by 40-digit arithmetic: half-integers are what degrees
  * of freedom and counts come to. */
@@ -98,7 +98,7 @@ long double log_binomial(int64_t k, int64_t n, long double q) {
            stirling_error(y) - deviance(x, size * q) - deviance(y, size * (1 - q));
 }
 
-/* --- incomplete beta and gamma -------------------------------------------------------------------------- */
+/* ---- incomplete beta and gamma ----------------------------------------------------------------------- */
 
 /* The coefficients d[2m-1] and d[2m] of the continued fraction 1/(1+ d[1]/(1+ d[2]/(1+ ...))) of I_x(a,b)
  * (DLMF 8.17.22). */
@@ -182,7 +182,7 @@ static struct probability gamma_tail(long double a, long double x) {
     return from_product(scale * gamma_fraction(a, x), exponent);
 }
 
-/* --- tails ---------------------------------------------------------------------------------------------- */
+/* ---- tails ------------------------------------------------------------------------------------------- */
 
 static struct probability normal_tail(long double x) {
     if (x < 0.5L) {
@@ -238,7 +238,7 @@ struct tail chi_square_upper(double x, double df) {
     return tail_of(gamma_tail((long double)df / 2, (long double)x / 2));
 }
 
-/* --- quantiles ------------------------------------------------------------------------------------------ */
+/* ---- quantiles --------------------------------------------------------------------------------------- */
 
 /* d log P(|T| >= t) / d log t, given that log P. */
 static long double student_slope(long double t, long double n, long double log_p) {

@@ -1,10 +1,9 @@
 /* Tails and quantiles of the distributions that tests and intervals need, and Fisher's exact test.
  *
- * Tail probabilities are good to about 1e-12 relative, wherever they are representable, and come with their
- * decimal logarithm, which stays finite long after the probability has become 0. The incomplete beta is a
- * continued fraction (modified Lentz), the incomplete gamma a series or a continued fraction, with the power
- * factor formed so that large parameters do not cancel. Beyond 1e5 degrees of freedom Student's t is the
- * normal at a corrected deviate.
+ * The relative error of tail probabilities is about 1e-12, where they are representable. Each comes with its decimal
+ * logarithm, which stays finite long after the probability has become 0. The incomplete beta is a continued fraction
+ * (modified Lentz), the incomplete gamma a series or a continued fraction, with the power factor formed so that large
+ * parameters do not cancel. Beyond 1e5 degrees of freedom Student's t is the normal at a corrected deviate.
  *
  * Sources: NIST Digital Library of Mathematical Functions 8.17, 8.11, 8.9, 26.7; Loader (2000) for the power
  * factors; Hill (1970) for many degrees of freedom; Fisher's test and its conditional interval as defined in

@@ -1,8 +1,8 @@
 /* Fisher's exact test: the hypergeometric distribution of a 2x2 table with fixed margins, its two-sided p
  * value, and the odds ratio with the distribution tilted by it.
  *
- * Probabilities far out are reached without walking there: the observed table's probability comes from
- * Loader's form of the binomial, and the rest of its tail from ratios of neighbours, which fall off at once.
+ * Probabilities far out are reached without walking there: the observed table's probability comes from Loader's form
+ * of the binomial, and the rest of its tail from ratios of neighbours, which decrease quickly.
  */
 #include <math.h>
 #include <stdbool.h>
@@ -89,7 +89,7 @@ static struct tail two_sided(const struct margins *m, int64_t observed) {
     return (struct tail){(double)expl(log_sum), (double)(log_sum / logl(10))};
 }
 
-/* --- the odds ratio ------------------------------------------------------------------------------------- */
+/* ---- the odds ratio ---------------------------------------------------------------------------------- */
 
 /* The table's distribution when the odds ratio is omega. */
 struct tilted {

@@ -57,12 +57,12 @@ struct linear_result {
     double digits_estimate; /* 15 - log10(condition), at least 0 */
 };
 
-/* Every number NAN, and a parse error: what is not known yet. */
+/* A result that is not known yet: every number is NAN, the status a parse error. */
 extern const struct linear_result linear_result_undefined;
 
-/* Fits. terms (the intercept first when there is one, then the columns in order) must have room for p + 1.
- * options may be NULL for the defaults. On bad data status says so and whatever is defined is given. False
- * only when there is no memory. */
+/* Fits. terms (the intercept first when there is one, then the columns in order) must have room for p + 1. options
+ * may be NULL for the defaults. On bad data the status says so, and the numbers that are defined are set. Returns
+ * false only on allocation failure. */
 bool linear_fit(const struct linear_input *input, const struct linear_options *options,
                 struct fit_scratch *scratch, struct linear_result *result, struct fit_term *terms);
 

@@ -1,9 +1,9 @@
 /* Gene expression from transcripts: log2(sum of TPM + 1) per patient and gene.
  *
- * Sum first, logarithm after. A missing TPM is ignored; where all are missing the result is missing (or
- * log2(0 + 1) = 0 on request); a pair without rows gives no output row. A transcript mapped to two genes
- * counts in both; one without a gene is left out and counted. Sums are taken over the sorted values in long
- * double, so they do not depend on the order of the rows, to the last bit.
+ * The sum comes first, then the logarithm. A missing TPM is ignored; if all are missing, the result is missing (or
+ * log2(0 + 1) = 0 on request). A pair without rows gives no output row. A transcript mapped to two genes counts in
+ * both. A transcript without a gene is left out, and the number of these is reported. Sums are taken over the sorted
+ * values in long double, so they do not depend on the order of the rows, to the last bit.
  */
 #ifndef ROOKERY_WORKERS_JOBS_MODEL_LOG2SUM_H
 #define ROOKERY_WORKERS_JOBS_MODEL_LOG2SUM_H
@@ -20,15 +20,15 @@ struct log2sum_map {
     uint32_t n_transcripts, n_genes;
 };
 
-/* Builds the map from pairs in any order; a repeated pair counts once. Ids are interned by the caller:
- * transcripts 0 .. n_transcripts-1 (those without a gene too), genes 0 .. n_genes-1. False when there is no
- * memory; *map is then empty. */
+/* Builds the map from pairs in any order; a repeated pair counts once. Ids are interned by the caller: transcripts 0
+ * .. n_transcripts-1 (those without a gene too), genes 0 .. n_genes-1. Returns false on allocation failure; *map is
+ * then empty. */
 bool log2sum_map_build(struct log2sum_map *map, const uint32_t *transcript, const uint32_t *gene,
                        size_t pairs, uint32_t n_transcripts, uint32_t n_genes);
 void log2sum_map_free(struct log2sum_map *map);
 
-/* Expression rows, borrowed for the call. Output is in the order of patient id, then gene id: intern in the
- * order wanted. */
+/* Expression rows, borrowed for the call. Output is ordered by patient id, then gene id: intern ids in the desired
+ * order. */
 struct log2sum_input {
     const uint32_t *patient; /* 0 .. n_patients-1 */
     const uint32_t *transcript;

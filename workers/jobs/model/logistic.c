@@ -51,7 +51,7 @@ static double row_sign(const struct logistic *l, size_t i) {
     return l->in->y[i] == 1 ? 1 : -1;
 }
 
-/* --- preparation ---------------------------------------------------------------------------------------- */
+/* ---- preparation ------------------------------------------------------------------------------------- */
 
 /* Counts rows and classes; false when something is not a number, a class or a weight. */
 static bool count_rows(struct logistic *l, double total[2]) {
@@ -146,7 +146,7 @@ static bool scale_columns(struct logistic *l, double *columns) {
     return true;
 }
 
-/* --- steps ---------------------------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------------------------------- */
 
 static double deviance_of(const struct logistic *l, const double *predictor) {
     long double sum = 0;
@@ -258,7 +258,7 @@ static enum fit_status iterate(struct logistic *l) {
     return FIT_NOT_CONVERGED;
 }
 
-/* --- results -------------------------------------------------------------------------------------------- */
+/* ---- results ----------------------------------------------------------------------------------------- */
 
 static void fill_term(struct fit_term *t, double estimate, double std_error, double quantile) {
     t->dropped = false;

@@ -1,11 +1,10 @@
 /* Logistic regression: binary by maximum likelihood, and the L2-penalised binary or softmax form that fills
  * gaps in text columns.
  *
- * logistic_fit: Newton steps (iteratively reweighted least squares) on the QR of linear.h, halved when the
- * deviance would rise, until |change of deviance| / (|deviance| + 0.1) < 1e-10, at most 50; one more step is
- * then taken, which both squares the remaining error and tells separated data apart: there the linear
- * predictor still moves by about one. Complete separation is certain (every row is on its side); it is
- * noticed as soon as it happens.
+ * logistic_fit: Newton steps (iteratively reweighted least squares) on the QR of linear.h, halved when the deviance
+ * would rise, until |change of deviance| / (|deviance| + 0.1) < 1e-10, at most 50; one more step is then taken. It
+ * squares the remaining error, and it detects separated data, where the linear predictor still moves by about one.
+ * Complete separation is certain (every row is on its side), and is detected immediately.
  *
  * penalised_fit: minimises 1/2 sum(slope^2) + C sum(-log likelihood), intercepts free, by damped Newton until
  * no coefficient moves by 1e-10; the optimum is unique. With more than two classes each has its own
@@ -23,7 +22,7 @@
 #include "workers/jobs/model/model.h"
 
 #define LOGISTIC_MAX_STEPS 50
-/* The penalised fit solves dense systems of classes * (p + 1) unknowns: beyond this many they are refused. */
+/* The penalised fit solves dense systems of classes * (p + 1) unknowns; it refuses larger systems. */
 #define PENALISED_MAX_UNKNOWNS 512
 
 struct logistic_result {
@@ -36,12 +35,12 @@ struct logistic_result {
     int steps;                         /* Newton steps taken */
 };
 
-/* Every number NAN, and a parse error: what is not known yet. */
+/* A result that is not known yet: every number is NAN, the status a parse error. */
 extern const struct logistic_result logistic_result_undefined;
 
 /* Fits P(y = 1) to y values of 0 and 1 (anything else is a parse_error). Input, options and terms are those
  * of linear_fit; robust and exact are ignored; weights count as repetitions of a row. A response of one class
- * is constant_response when there is an intercept. False only when there is no memory. */
+ * is constant_response when there is an intercept. Returns false only on allocation failure. */
 bool logistic_fit(const struct linear_input *input, const struct linear_options *options,
                   struct fit_scratch *scratch, struct logistic_result *result, struct fit_term *terms);
 
@@ -56,17 +55,17 @@ struct penalised_input {
 enum penalised_status {
     PENALISED_OK,
     PENALISED_TOO_LARGE,     /* classes * (p + 1) > PENALISED_MAX_UNKNOWNS */
-    PENALISED_NOT_CONVERGED, /* not seen: a number in the input is not finite, most likely */
+    PENALISED_NOT_CONVERGED, /* never observed; most likely a number in the input is not finite */
     PENALISED_NO_MEMORY,
 };
 
-/* How many doubles the coefficients are: p + 1 for two classes (slopes, then the intercept, of class 1), else
+/* Returns the number of coefficients: p + 1 for two classes (slopes, then the intercept, of class 1), otherwise
  * classes * (p + 1), class by class. */
 size_t penalised_coefficient_count(size_t p, uint32_t classes);
 enum penalised_status penalised_fit(const struct penalised_input *input, struct fit_scratch *scratch,
                                     double *coefficients);
-/* The class with the largest probability for one row of p values, ties to the smallest class; fills
- * probabilities (of all classes) unless NULL. */
+/* Returns the class with the largest probability for one row of p values; of equal ones the smallest class. Fills
+ * `probabilities` (of all classes) unless it is NULL. */
 uint32_t penalised_predict(const double *coefficients, size_t p, uint32_t classes, const double *x,
                            double *probabilities);
 

@@ -1,10 +1,10 @@
-/* What every model of the jobs lane shares: how a fit ended, what is said of one term, and working memory.
+/* What all models share: the status of a fit, the results of one term, and working memory.
  *
- * A fit is a pure function of its inputs: same numbers in, same bits out, on any thread and in any order. One
- * bad slice never fails a job: whatever is wrong with its data is a status of its row, and a fit function
- * returns false only when the machine has no memory.
+ * A fit is a pure function of its inputs: same numbers in, same bits out, on any thread and in any order. One bad
+ * slice never fails a job: an error in its data becomes the status of its row. A fit function returns false only on
+ * allocation failure.
  *
- * Numbers that are undefined (the standard error of a saturated fit, say) are NAN: print them as empty.
+ * Undefined numbers (such as the standard error of a saturated fit) are NAN: print them as empty.
  */
 #ifndef ROOKERY_WORKERS_JOBS_MODEL_MODEL_H
 #define ROOKERY_WORKERS_JOBS_MODEL_MODEL_H
@@ -49,18 +49,18 @@ extern const struct fit_term fit_term_undefined;
 /* Working memory of fits. It grows to the largest slice and is reused, so that a million small slices
  * allocate once. One per thread: it may not be used by two fits at a time. */
 struct fit_scratch;
-struct fit_scratch *fit_scratch_new(void);            /* NULL when there is no memory */
+struct fit_scratch *fit_scratch_new(void);            /* NULL on allocation failure */
 void fit_scratch_free(struct fit_scratch *s);         /* NULL is fine */
 size_t fit_scratch_size(const struct fit_scratch *s); /* bytes held: for the caller's memory accounting */
 
-/* For the models: forgets what was taken, then hands out 64-byte aligned pieces of one block. reserve makes
- * the block at least that big (and may move it: call it first); false when there is no memory. take never
- * fails within what was reserved; fit_scratch_round gives what a piece really takes. */
+/* For the models: 64-byte aligned pieces of one block. fit_scratch_reserve takes all pieces back and makes the block
+ * at least that big (it may move: call it first); it returns false on allocation failure. fit_scratch_take never
+ * fails within the reserved size. fit_scratch_round returns the size that a piece really takes. */
 bool fit_scratch_reserve(struct fit_scratch *s, size_t bytes);
 void *fit_scratch_take(struct fit_scratch *s, size_t bytes);
 size_t fit_scratch_round(size_t bytes);
 
-/* student_quantile (distributions.h), remembered: slices of a job share few degrees of freedom, and
+/* student_quantile (distributions.h), cached: the slices of a job have few different degrees of freedom, and
  * inverting the distribution costs as much as a small fit. */
 double fit_student_quantile(struct fit_scratch *s, double p, size_t df);
 

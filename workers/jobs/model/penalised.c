@@ -1,8 +1,8 @@
 /* L2-penalised logistic and softmax regression by damped Newton steps.
  *
- * One code serves both: class k has coefficients when k >= first, and the linear predictor 0 otherwise. Two
- * classes: first = 1. More: first = 0, and half the squared sum of the intercepts is added to the objective,
- * which picks the solution whose intercepts sum to 0 and changes nothing else.
+ * The same code serves both: class k has coefficients when k >= first, and the linear predictor 0 otherwise. Two
+ * classes: first = 1. More: first = 0, and half the squared sum of the intercepts is added to the objective, which
+ * picks the solution whose intercepts sum to 0 and changes nothing else.
  */
 #include <assert.h>
 #include <lapacke.h>

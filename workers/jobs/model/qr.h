@@ -1,7 +1,7 @@
 /* Least squares by Householder QR, the kernel below the linear and the logistic model.
  *
- * qr_template.h is the algorithm; qr_long.c compiles it for long double and qr_quad.c for 113 bits; qr_long.c
- * also has a variant that lets LAPACK factor, for many predictors. All give a struct qr_solution.
+ * qr_template.h is the algorithm; qr_long.c compiles it for long double and qr_quad.c for 113 bits. qr_long.c also
+ * has a variant for many predictors, in which LAPACK factors. All of them fill a struct qr_solution.
  *
  * Rows are taken in blocks: the triangle of the blocks so far is stacked on the next one and factored again,
  * so memory depends on the number of columns only and the work stays in the cache.
@@ -24,8 +24,8 @@ struct qr_problem {
     double rank_tolerance;
 };
 
-/* The arrays are the caller's, one entry per column; the rest is filled in. Errors are roots, so that they
- * are in the range of the data. A unit error is the standard error for residuals of standard deviation 1: the
+/* The caller provides the arrays, one entry per column; the kernel fills in everything. Errors are roots, so that
+ * they are in the range of the data. A unit error is the standard error for residuals of standard deviation 1: the
  * root of the diagonal of (X'WX)^-1. Entries of columns that were not kept are 0. */
 struct qr_solution {
     bool *kept;

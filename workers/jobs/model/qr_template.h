@@ -106,7 +106,7 @@ static REAL qr_root(REAL x) {
     return root * scale;
 }
 
-/* --- means ---------------------------------------------------------------------------------------------- */
+/* ---- means ------------------------------------------------------------------------------------------- */
 
 /* The sum in double, in four strands; not finite when a value is not (or when it overflows). */
 static double qr_rough_sum(const double *x, const double *w, size_t n) {
@@ -146,7 +146,7 @@ static bool qr_find_center(struct fit *f, size_t j) {
     const struct qr_problem *in = f->in;
     const double *x = j < in->p ? in->columns[j] : in->y;
     double sum = qr_rough_sum(x, in->weights, in->n);
-    /* A sum that overflows is no error, an infinite value is; weights of 0 do not excuse it. */
+    /* A sum that overflows is not an error. An infinite value is, even with a weight of 0. */
     if (!isfinite(sum) && !qr_all_finite(x, in->n)) return false;
     f->center[j] = (struct center){0};
     if (!in->intercept || !(f->sum_weights > 0)) return true;
@@ -190,7 +190,7 @@ static bool qr_find_centers(struct fit *f) {
     return true;
 }
 
-/* --- loading a block ------------------------------------------------------------------------------------ */
+/* ---- loading a block --------------------------------------------------------------------------------- */
 
 /* Chooses the rows of positive weight from [from, to) and takes the roots of their weights. */
 static size_t qr_choose_rows(struct fit *f, size_t from, size_t to) {
@@ -243,7 +243,7 @@ static size_t qr_load(struct fit *f, size_t from, size_t to, size_t top) {
     return m;
 }
 
-/* --- factoring ------------------------------------------------------------------------------------------ */
+/* ---- factoring --------------------------------------------------------------------------------------- */
 
 static REAL qr_dot(const REAL *restrict a, const REAL *restrict b, size_t from, size_t to) {
     REAL s = 0;
@@ -367,7 +367,7 @@ static void qr_factor_all(struct fit *f) {
     }
 }
 
-/* --- from the triangle to the answers ------------------------------------------------------------------- */
+/* ---- from the triangle to the answers ---------------------------------------------------------------- */
 
 /* Entry of the triangle with its columns scaled to unit length. */
 static REAL qr_r(const struct fit *f, size_t i, size_t k) {
@@ -400,8 +400,7 @@ static REAL qr_invert(struct fit *f) {
     return q ? largest * largest_inverse : 1;
 }
 
-/* f->z := lengths of the kept columns; f->b := coefficients by back substitution, in the scale of the data.
- */
+/* f->z := lengths of the kept columns; f->b := coefficients by back substitution, in the scale of the data. */
 static void qr_solve_triangle(struct fit *f) {
     size_t q = f->rank;
     const REAL *y = f->block + f->in->p * f->stride;
@@ -460,7 +459,7 @@ static void qr_coefficients(struct fit *f) {
     out->intercept_error = (double)qr_root(variance);
 }
 
-/* --- robust variances ----------------------------------------------------------------------------------- */
+/* ---- robust variances -------------------------------------------------------------------------------- */
 
 struct robust_row {
     REAL residual, leverage, root; /* of the weighted row; root of the weight */

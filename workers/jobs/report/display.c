@@ -1,9 +1,10 @@
 /*
- * display: see the header.
+ * display: see display.h.
  *
- * 1. The cells are read into an array, each as what will be shown: a number is rounded, a text has its control
- *    characters taken out.
- * 2. Each group of rows (terms, slices; or all) gets the columns that are its own and not empty, as wide as the widest.
+ * 1. The cells are read into an array in the form in which they are shown: numbers are rounded, control characters
+ *    are removed from texts.
+ * 2. Each group of rows (terms, slices; or all) has its own columns, without empty ones, each as wide as its widest
+ *    cell.
  */
 #include "workers/jobs/report/display.h"
 
@@ -34,8 +35,7 @@ struct display {
 
 enum group { ALL, TERMS, SLICES };
 
-/* --- reading ----------------------------------------------------------------------------------------------
- */
+/* ---- reading ----------------------------------------------------------------------------------------- */
 
 /* Adds a text character by character, without what moves the cursor; returns its width in characters. */
 static uint32_t add_text(struct text_buffer *b, const char *text, size_t length) {
@@ -101,8 +101,7 @@ static bool read_cells(struct display *d, struct csv_reader *reader, const char 
     }
 }
 
-/* --- showing ----------------------------------------------------------------------------------------------
- */
+/* ---- showing ----------------------------------------------------------------------------------------- */
 
 static const struct cell *cell_at(const struct display *d, size_t row, size_t column) {
     return &d->cells[row * d->n_columns + column];

@@ -38,7 +38,7 @@ struct picture {
     enum fit_status status;
 };
 
-/* --- points --------------------------------------------------------------------------------------------- */
+/* ---- points ------------------------------------------------------------------------------------------ */
 
 static enum fit_status slice_status(const struct plot_slice *s) {
     return s->linear ? s->linear->status : s->logistic->status;
@@ -108,7 +108,7 @@ static bool take_points(struct picture *p, const struct plot_slice *s, size_t mo
     return true;
 }
 
-/* --- lines and bands ------------------------------------------------------------------------------------ */
+/* ---- lines and bands --------------------------------------------------------------------------------- */
 
 /* Where the band is narrowest, and the inverse of the weight there: sums over rows of w and w x, with the
  * weights of the last Newton step for a logistic fit. */
@@ -188,7 +188,7 @@ static void picture_free(struct picture *p) {
     free(p->title);
 }
 
-/* False, with nothing owned, when there is no memory. */
+/* Returns false on allocation failure; nothing is owned then. */
 static bool picture_make(struct picture *p, const struct plot_slice *s, size_t most) {
     *p = (struct picture){.status = slice_status(s)};
     p->kind = s->input->p != 1 ? PICTURE_FITTED : s->logistic ? PICTURE_CURVE : PICTURE_LINE;
@@ -209,7 +209,7 @@ static bool picture_make(struct picture *p, const struct plot_slice *s, size_t m
     return true;
 }
 
-/* --- drawing -------------------------------------------------------------------------------------------- */
+/* ---- drawing ----------------------------------------------------------------------------------------- */
 
 static void draw_band(FILE *out, const struct picture *p, const struct svg_frame *f) {
     fputs("<path fill=\"" LINE_COLOR "\" fill-opacity=\"0.16\" d=\"M", out);
@@ -254,7 +254,7 @@ static void draw_picture(FILE *out, const struct picture *p, const struct svg_fr
     svg_frame_leave(out);
 }
 
-/* --- one slice ------------------------------------------------------------------------------------------ */
+/* ---- one slice --------------------------------------------------------------------------------------- */
 
 /* Appends to a text of fixed size, cutting what does not fit. */
 static void append(char text[static 512], const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -355,7 +355,7 @@ bool plot_write_slice(FILE *out, const struct plot_slice *slice) {
     return fflush(out) == 0 && !ferror(out);
 }
 
-/* --- the overview --------------------------------------------------------------------------------------- */
+/* ---- the overview ------------------------------------------------------------------------------------ */
 
 struct plot_overview {
     char *title, *x_name, *y_name;

@@ -1,9 +1,9 @@
 /* Pictures of fits, as SVG files that need nothing else: one per slice, and a small-multiples overview.
  *
- * One predictor: the points, the fitted line and the confidence band of the mean. Several predictors (or
- * none): observed against fitted values with the diagonal, which shows fit, outliers and curvature whatever
- * the number of predictors. A logistic fit of one predictor shows the curve; of several, observed class
- * against fitted probability. A slice without estimates shows its points and says why.
+ * One predictor: the points, the fitted line and the confidence band of the mean. Several predictors (or none):
+ * observed against fitted values with the diagonal, which shows fit, outliers and curvature for any number of
+ * predictors. A logistic fit of one predictor shows the curve; of several, observed class against fitted probability.
+ * A slice without estimates shows its points and says why.
  *
  * Texts from the data (titles, column names) are escaped and cut to fit. Of more than PLOT_MAX_POINTS points
  * an evenly spaced selection is drawn, always the same for the same data, and the picture says so: the size
@@ -18,7 +18,8 @@
 #include "workers/jobs/model/logistic.h"
 
 #define PLOT_MAX_POINTS 4000
-/* A panel of the overview holds fewer, and a sheet no more panels: a browser still scrolls it smoothly. */
+/* The maximum number of points in a panel of the overview, and of panels in a sheet: a browser still scrolls that
+ * smoothly. */
 #define PLOT_PANEL_POINTS 300
 #define PLOT_MAX_PANELS 120
 
@@ -35,15 +36,16 @@ struct plot_slice {
     const struct logistic_result *logistic;
 };
 
-/* Writes one picture. False when writing failed (errno says why). */
+/* Writes one picture. Returns false when writing failed (errno says why). */
 bool plot_write_slice(FILE *out, const struct plot_slice *slice);
 
-/* The overview: add slices in the order they should appear, then write. All panels share the axes, so that
- * slices can be compared. add copies what it needs; slices past PLOT_MAX_PANELS are only counted, and the
- * sheet says how many there were. */
+/* The overview: add slices in the order they should appear, then write. All panels share the axes, so that slices can
+ * be compared. plot_overview_add copies what it needs. Slices beyond PLOT_MAX_PANELS are only counted, and the sheet
+ * says how many there were. */
 struct plot_overview;
-struct plot_overview *plot_overview_new(const char *title); /* NULL when there is no memory */
-bool plot_overview_add(struct plot_overview *o, const struct plot_slice *slice); /* false: no memory */
+struct plot_overview *plot_overview_new(const char *title); /* NULL on allocation failure */
+/* Returns false on allocation failure. */
+bool plot_overview_add(struct plot_overview *o, const struct plot_slice *slice);
 bool plot_overview_write(const struct plot_overview *o, FILE *out); /* false when writing failed */
 void plot_overview_free(struct plot_overview *o);
 

@@ -1,5 +1,5 @@
-/* results: see the header. Cells find their names by position, so the order of names is written once, in
- * results_names and beside it in slice_cells and term_cells. */
+/* results: see results.h. A cell's name is found by its position, so slice_cells and term_cells have the same order
+ * as results_names. */
 #include "workers/jobs/report/results.h"
 
 #include <math.h>
@@ -8,8 +8,7 @@
 
 static const char *const hc_names[FIT_HC_COUNT] = {"se_hc0", "se_hc1", "se_hc2", "se_hc3"};
 
-/* --- cells ------------------------------------------------------------------------------------------------
- */
+/* ---- cells ------------------------------------------------------------------------------------------- */
 
 void results_out_free(struct results_out *out) {
     text_buffer_free(&out->text);
@@ -92,8 +91,7 @@ void results_end(struct results_out *out) {
     if (out->format == RESULTS_JSON) text_buffer_string(&out->text, "\n]\n");
 }
 
-/* --- names ------------------------------------------------------------------------------------------------
- */
+/* ---- names ------------------------------------------------------------------------------------------- */
 
 static const char *const counts_names[] = {"df_residual", "rank", "dropped_terms"};
 static const char *const term_names[] = {"term",    "estimate", "std_error", "statistic",
@@ -169,8 +167,7 @@ const char *results_name_twice(const char *const *names, size_t n) {
     return twice;
 }
 
-/* --- slices -----------------------------------------------------------------------------------------------
- */
+/* ---- slices ------------------------------------------------------------------------------------------ */
 
 /* What linear and logistic results have in common, and what only one has (NAN for the other). */
 struct fit_facts {
@@ -242,8 +239,7 @@ static void dropped_terms(struct results_out *out, const struct results_shape *s
     text_buffer_free(&names);
 }
 
-/* The cells every row of a slice begins with, up to and without the term. imputed: of the slice or the term.
- */
+/* The cells every row of a slice begins with, up to and without the term. imputed: of the slice or the term. */
 static void common_cells(struct results_out *out, const struct results_shape *shape,
                          const struct results_slice *slice, const struct fit_facts *facts,
                          const uint64_t *imputed) {

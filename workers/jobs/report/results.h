@@ -1,10 +1,10 @@
 /*
  * results: the one combined table of a job, as text.
  *
- * Long: for every slice a row about the slice (its term is empty) and then a row per term, in the model's
- * order. Wide: a row per slice with a column per coefficient. As CSV, or as a JSON array of objects. Numbers
- * are the shortest decimals that read back the same; what is undefined is empty (null in JSON), never NaN and
- * never 0. A missing slice key is empty, an empty text "" in quotes.
+ * Long: for every slice a row about the slice (its term is empty) and then a row per term, in the model's order.
+ * Wide: a row per slice with a column per coefficient. As CSV, or as a JSON array of objects. Numbers are the
+ * shortest decimals that read back the same; an undefined number is empty (null in JSON), never NaN and never 0. A
+ * missing slice key is empty; an empty text is "" in quotes.
  */
 #ifndef ROOKERY_WORKERS_JOBS_REPORT_RESULTS_H
 #define ROOKERY_WORKERS_JOBS_REPORT_RESULTS_H
@@ -34,24 +34,24 @@ void results_count(struct results_out *out, uint64_t count);
 void results_text(struct results_out *out, const char *text, size_t length);
 void results_verbatim(struct results_out *out, const char *number,
                       size_t length); /* a number in text already */
-/* What stands before the first row and behind the last. */
+/* Write what comes before the first row and after the last. */
 void results_begin(struct results_out *out);
 void results_end(struct results_out *out);
 
-/* What a job's table looks like; everything is borrowed. */
+/* The shape of a job's table; everything is borrowed. */
 struct results_shape {
     enum results_format format;
     bool wide, robust, logistic, intercept;
-    bool imputed; /* a policy fills cells: the long table says how many */
+    bool imputed; /* a policy fills cells, so the long table says how many */
     const char *const *slice_names;
     size_t n_slice_names;
     const char *const *x_names;
     size_t n_x;
 };
 
-/* The table's column names: malloc'd array of borrowed strings. NULL: no memory. */
+/* The table's column names: malloc'd array of borrowed strings. NULL on allocation failure. */
 const char **results_names(const struct results_shape *shape, size_t *n);
-/* The first name that would occur twice (an x called "n" in a wide table), or NULL. */
+/* Returns the first name that would occur twice (such as an x called "n" in a wide table), or NULL. */
 const char *results_name_twice(const char *const *names, size_t n);
 
 /* One slice, borrowed for the call. Exactly one of linear and logistic is set. */
@@ -63,11 +63,11 @@ struct results_slice {
     const struct logistic_result *logistic;
     const struct fit_term *terms; /* n_terms of the result */
 };
-/* Adds the slice's rows. False: no memory. */
+/* Adds the slice's rows. Returns false on allocation failure. */
 bool results_add_slice(struct results_out *out, const struct results_shape *shape,
                        const struct results_slice *slice);
 
-/* A number's results before a fit: every number NAN, and the status. */
+/* Sets the results of a slice that was not fitted: every number is NAN, with this status. */
 void results_undefined(enum fit_status status, size_t n_terms, struct linear_result *linear,
                        struct logistic_result *logistic, struct fit_term *terms);
 

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* --- axes ----------------------------------------------------------------------------------------------- */
+/* ---- axes -------------------------------------------------------------------------------------------- */
 
 /* The next round number (1, 2 or 5 times a power of ten) not below x > 0. */
 static long double round_up(long double x) {
@@ -64,7 +64,7 @@ double svg_frame_y(const struct svg_frame *f, double y) {
     return f->height - place(&f->y, y, f->height);
 }
 
-/* --- text ----------------------------------------------------------------------------------------------- */
+/* ---- text -------------------------------------------------------------------------------------------- */
 
 /* Bytes of the well-formed character at s (at most 4), or 0. */
 static size_t character_length(const unsigned char *s) {
@@ -152,7 +152,7 @@ void svg_name_y(FILE *out, const struct svg_frame *f, double away, const char *n
     put_name(out, at, f->height, name, f->y.exponent);
 }
 
-/* --- page and frames ------------------------------------------------------------------------------------ */
+/* ---- page and frames --------------------------------------------------------------------------------- */
 
 void svg_open(FILE *out, double width, double height, const char *title) {
     fprintf(out,

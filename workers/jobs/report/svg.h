@@ -1,6 +1,5 @@
-/* Drawing with SVG: escaped text, axes with round ticks, and frames that map data to pixels. What plot.c
- * needs and no more. Writing errors are left to ferror() of the file.
- */
+/* Drawing with SVG: escaped text, axes with round ticks, and frames that map data to pixels; only what plot.c needs.
+ * Callers find writing errors with ferror(). */
 #ifndef ROOKERY_WORKERS_JOBS_REPORT_SVG_H
 #define ROOKERY_WORKERS_JOBS_REPORT_SVG_H
 
@@ -8,7 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* More never fit a label; a guard against data whose range is a rounding error. */
+/* More labels would not fit. Also a guard against data whose range is a rounding error. */
 #define SVG_MAX_TICKS 16
 #define SVG_LABEL_SIZE 48
 

@@ -2,8 +2,9 @@
  *
  *   1. The dataset, if it still waits to be described, is fetched into a file.
  *   2. describe.h reads all of it, some tens of milliseconds at a time, on the thread pool.
- *   3. What was found is stored and the dataset is ready.
- * Failures: it is no CSV: failed, with the sentence that says where. The dataset was deleted: nothing is left to do.
+ *   3. The description is stored, and the dataset is ready.
+ * Failures: when it is not a CSV, the dataset has failed, with the sentence that says where. When the dataset was
+ * deleted, nothing is left to do.
  */
 #include <unistd.h>
 

@@ -1,4 +1,5 @@
-/* The computing of a job's steps. The three of them are steps.h's; here are their files and limits. */
+/* The computations of a job's steps. workers/jobs/fit/steps.h has the steps themselves; this file has their files and
+ * limits. */
 #include "workers/jobs/role/fit.h"
 
 #include <errno.h>

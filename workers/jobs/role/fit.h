@@ -1,15 +1,15 @@
-/* The computing of a job's steps: what runs on a thread. Each function blocks, touches nothing but its struct, and
- * leaves either its outcome or *error. Files are nameless temporary ones, owned by the caller. */
+/* The computations of a job's steps, which run on a thread. Each function blocks, touches only its struct, and sets
+ * either its outcome or *error. Files are nameless temporary ones, owned by the caller. */
 #ifndef ROOKERY_WORKERS_JOBS_ROLE_FIT_H
 #define ROOKERY_WORKERS_JOBS_ROLE_FIT_H
 
 #include "workers/jobs/role/files.h"
 #include "workers/jobs/role/spec.h"
 
-/* What a job may say, beside its table. */
+/* The maximum size of a job's notes, which go beside its table. */
 #define ROLE_NOTES_MAX 4096
 
-/* What every step has. Zeroed, with `out` and what is said of it set. */
+/* What every step has. All zeros except `out` and the limit on its size. */
 struct role_run {
     _Atomic bool stop;
     struct jobs_error error; /* JOBS_FAULT_STOPPED after a stop */
@@ -17,7 +17,7 @@ struct role_run {
     int64_t out_bytes, most_bytes;
 };
 
-/* ---- planning: a dataset becomes parts, one behind the other in `out` ---- */
+/* ---- planning: a dataset becomes parts, one after the other in `out` ---- */
 struct role_planning {
     struct role_run run;
     const char *name; /* of the dataset */
@@ -50,10 +50,10 @@ struct role_combining {
 };
 bool role_combine_on_thread(void *combining);
 
-/* ---- association and log2_sum: datasets become a table in `out`, at once ---- */
+/* ---- association and log2_sum: datasets become a table in `out`, in one step ---- */
 struct role_table_file {
     const char *name; /* what errors call it */
-    int fd;           /* read from where it stands; -1: none */
+    int fd;           /* read from its current offset; -1: none */
     struct dataset_options options;
 };
 struct role_genomics {

@@ -1,12 +1,13 @@
 /* Filling a dataset from its query.
  *
- *   1. The attempt is counted, and what an earlier one left is dropped. The count is a fence: only the latest attempt
- *      can append and complete, so two of them never mix, though a query may give other rows each time.
- *   2. Our own role lets the analysts' role read the views of the schema `analytics`, where it cannot yet.
+ *   1. The attempt is counted, and the chunks of an earlier one are deleted. The count is a fence: only the latest
+ *      attempt can append and complete, so two of them never mix, even if the query returns other rows each time.
+ *   2. Our own database role lets the analysts' role read those views of the schema `analytics` that it cannot read
+ *      yet.
  *   3. On a thread, the query runs (core/store/pg/reader.h) and its rows become a CSV in a file, within the limits.
- *   4. The file is stored chunk by chunk, and the dataset is complete: about to be described.
- * Failures: the query is wrong, forbidden, too slow or too big: the dataset has failed, with PostgreSQL's sentence or
- * ours. The dataset was deleted: its row is gone, and what is at work on it stops.
+ *   4. The file is stored chunk by chunk. The dataset is then complete, and is described next.
+ * Failures: when the query is wrong, forbidden, too slow or too big, the dataset has failed, with PostgreSQL's
+ * sentence or ours. When the dataset was deleted, its row is gone, and the attempt stops.
  */
 #include <errno.h>
 #include <math.h>
@@ -62,7 +63,7 @@ static void put_text(struct text_buffer *b, struct str s) {
     text_buffer_char(b, '"');
 }
 
-/* NaN and the infinities are no numbers to a model: missing. */
+/* NaN and the infinities are not numbers for a model: they count as missing. */
 static bool is_finite(struct str s) {
     char first = s.len > 0 ? s.ptr[s.ptr[0] == '-' && s.len > 1] : 'N';
     return first >= '0' && first <= '9';

@@ -1,4 +1,4 @@
-/* Telling lost steps again. The messages have no outbox rows: if they are lost too, the next time tells them again. */
+/* Requeueing lost steps. The messages have no outbox rows: if they are lost too, the next run requeues them. */
 #include "workers/jobs/role/requeue.h"
 
 #include "core/event/outbox.h"

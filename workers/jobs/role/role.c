@@ -1,4 +1,4 @@
-/* The jobs role: which message is for which step. Story: role.h. */
+/* The jobs role: passes each message to its step. The story is in role.h. */
 #include "workers/jobs/role/role.h"
 
 /* ---- steps --------------------------------------------------------------------------------------------- */
@@ -32,7 +32,7 @@ static int handle(struct fiber *self, struct worker *w, const struct batch *b, s
     return e;
 }
 
-/* Whoever waits for it is told, and waits no longer. */
+/* Ends the job or dataset of the message, so that clients that wait for it learn of it. */
 static int give_up(struct fiber *self, struct worker *w, const struct item *item, const char *reason) {
     const JobMessage *m = message_of(item);
     switch (m->what_case) {
@@ -56,6 +56,6 @@ const struct role JOBS_ROLE = {
     .handle = handle,
     .state = &JOBS_PLACES,
     .first_count = 1,
-    .most_count = 1,
+    .max_count = 1,
     .give_up = give_up,
 };

@@ -7,10 +7,11 @@
 #include "rookery/v1/job.pb-c.h"
 #include "workers/jobs/fit/grouped.h"
 
-/* NULL when the bytes are no spec, which they are: they were checked before they were stored. */
+/* Returns NULL when the bytes are not a spec. That does not happen: they were checked before they were stored. */
 const Rookery__V1__JobSpec *role_spec_decode(struct arena *a, struct str encoded);
 
-/* A linear or logistic model; memory is the arena's and the spec's. Also sets what the job asks of the dataset. */
+/* A linear or logistic model; memory is the arena's and the spec's. Also sets the options with which the job reads
+ * the dataset. */
 void role_spec_grouped(struct arena *a, const Rookery__V1__JobSpec *spec, struct grouped_spec *out,
                        struct dataset_options *dataset);
 

@@ -1,17 +1,18 @@
 /* The steps of a job.
  *
  *   1. Planning: the dataset becomes parts (steps.h), each with whole slices; tiny slices share one. They are stored,
- *      and the first tasks go out. When there is but one part it is fitted at once, and the job has ended: a small job
- *      is one message.
- *   2. A task: its part becomes a table, which is stored. The next task goes out; after the last, the combining.
+ *      and the first tasks are published. If there is only one part, it is fitted immediately, and the job ends: a
+ *      small job is one message.
+ *   2. A task: its part becomes a table, which is stored. Then the next task is published; after the last, the
+ *      combining.
  *   3. Combining: the tasks' tables become one, in the order of slice keys.
- * Association and log2_sum need all rows at once: their planning is the whole job.
+ * Association and log2_sum need all rows together: their planning is the whole job.
  * Failures:
- *   - the worker is killed: the message comes again, to somebody. What was stored stays; the same bytes are not stored
- *     twice, and the state moves once.
- *   - the data or the spec are wrong: the job has failed, with the sentence that says where.
- *   - the job is cancelled, or fails elsewhere: a long computation is told to stop; what comes of it is not stored.
- *   - a step is begun again and again and never ends: the job has failed.
+ *   - the worker is killed: the message is redelivered to another one. What was stored stays; the same bytes are not
+ *     stored twice, and the state changes once.
+ *   - the data or the spec is wrong: the job has failed, with the sentence that says where.
+ *   - the job is cancelled, or fails elsewhere: a long computation is told to stop; its result is not stored.
+ *   - a step is begun ROLE_ATTEMPTS times and never ends: the job has failed.
  */
 #include <stdio.h>
 #include <unistd.h>
@@ -100,7 +101,7 @@ static int combine_tables(struct fiber *self, const struct step *s, struct role_
     return e;
 }
 
-/* The only part is in file `out` of the planning: fitted and combined at once. */
+/* The only part is in file `out` of the planning: fits and combines it immediately. */
 static int finish_small(struct fiber *self, const struct step *planned, const struct role_planning *p,
                         const Rookery__V1__JobSpec *spec) {
     struct role_fitting f = {.name = "the part",

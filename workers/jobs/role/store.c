@@ -1,5 +1,6 @@
-/* The SQL of jobs' steps. Every statement that changes a job names the state it is in, so that what comes late or twice
- * changes nothing; messages go into the outbox in the same statement, and out after the commit. */
+/* The SQL of jobs' steps. Every statement that changes a job names the state it is in, so that a message that comes
+ * late or twice changes nothing. Messages go into the outbox in the same statement, and are published after the
+ * commit. */
 #include "workers/jobs/role/store.h"
 
 #include "core/domain/job/job.h"

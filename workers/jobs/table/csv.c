@@ -1,15 +1,14 @@
 /*
- * csv: see the header. How a record is found:
+ * csv: see csv.h. How a record is found:
  *
- * 1. The buffer is looked at in blocks of 64 bytes; each gives a bit mask of the bytes that can end a field
- *    (delimiter, LF, CR, quote), and a flag when it holds a NUL or a byte above 127.
- * 2. next_mark walks the set bits. Ordinary fields are the spans between them. Inside quotes all marks but
- * quotes are passed over.
- * 3. At the end of the buffer before the end of a record, the answer is CSV_MORE: the record's bytes are
- * moved to the front, more are read behind them, and the record is scanned again from its start. Nothing in
- * the buffer is changed before a record is complete, so that this is safe; doubled quotes are undoubled last.
- * A record longer than the buffer doubles it, so rescanning costs a constant factor.
- * 4. NUL and UTF-8 are checked once per record, and only when a block under it was flagged.
+ * 1. The buffer is scanned in blocks of 64 bytes. Each block yields a bit mask of the bytes that can end a field
+ *    (delimiter, LF, CR, quote), and a flag when it contains a NUL or a byte above 127.
+ * 2. next_mark walks the set bits. Ordinary fields are the spans between them. Inside quotes only quotes count.
+ * 3. When the buffer ends before the record does, the result is CSV_MORE. The record's bytes are moved to the front,
+ *    more are read behind them, and the record is scanned again from its start. That is safe, because nothing in the
+ *    buffer is changed before a record is complete; doubled quotes are undoubled last. For a record longer than the
+ *    buffer the buffer is doubled, so scanning again costs a constant factor.
+ * 4. NUL and UTF-8 are checked once per record, and only if one of its blocks was flagged.
  */
 #include "workers/jobs/table/csv.h"
 
@@ -51,8 +50,7 @@ struct csv_reader {
     struct csv_error error;
 };
 
-/* --- life -------------------------------------------------------------------------------------------------
- */
+/* ---- life -------------------------------------------------------------------------------------------- */
 
 struct csv_reader *csv_reader_new(char delimiter) {
     struct csv_reader *r = calloc(1, sizeof *r);
@@ -89,8 +87,7 @@ const struct csv_error *csv_reader_error(const struct csv_reader *r) {
     return &r->error;
 }
 
-/* --- errors -----------------------------------------------------------------------------------------------
- */
+/* ---- errors ------------------------------------------------------------------------------------------ */
 
 /* Records an error at a byte of the buffer; the position is counted from the record's start. */
 __attribute__((format(printf, 3, 4))) static enum csv_status fail(struct csv_reader *r, size_t at,
@@ -112,8 +109,7 @@ __attribute__((format(printf, 3, 4))) static enum csv_status fail(struct csv_rea
     return CSV_ERROR;
 }
 
-/* --- input ------------------------------------------------------------------------------------------------
- */
+/* ---- input ------------------------------------------------------------------------------------------- */
 
 static void rewind_scan(struct csv_reader *r) {
     r->mask = 0;
@@ -156,8 +152,7 @@ void csv_reader_commit(struct csv_reader *r, size_t n) {
     if (n == 0) r->ended = true;
 }
 
-/* --- scanning ---------------------------------------------------------------------------------------------
- */
+/* ---- scanning ---------------------------------------------------------------------------------------- */
 
 struct block_marks {
     uint64_t marks;
@@ -339,8 +334,7 @@ static enum stop scan_record(struct csv_reader *r, size_t *next) {
     }
 }
 
-/* --- checks -----------------------------------------------------------------------------------------------
- */
+/* ---- checks ------------------------------------------------------------------------------------------ */
 
 /* The length of the well-formed UTF-8 sequence at s (n > 0 bytes are there), or 0. Unicode 15, table 3-7. */
 static size_t utf8_sequence(const unsigned char *s, size_t n) {
@@ -449,8 +443,7 @@ static bool check_header(struct csv_reader *r) {
     return good;
 }
 
-/* --- records ----------------------------------------------------------------------------------------------
- */
+/* ---- records ----------------------------------------------------------------------------------------- */
 
 /* Skips a byte order mark; false when too little is there to tell. */
 static bool begin(struct csv_reader *r) {
@@ -464,8 +457,7 @@ static bool begin(struct csv_reader *r) {
     return true;
 }
 
-/* The record at start is complete and ends at next: checks it and makes its fields what the caller may see.
- */
+/* The record at start is complete and ends at next: checks it and makes its fields what the caller may see. */
 static bool finish_record(struct csv_reader *r, size_t next) {
     if (r->suspicious && !check_bytes(r, next)) return false;
     if (r->header && !check_width(r, next)) return false;

@@ -5,13 +5,12 @@
  * (csv_reader_read); records come out one at a time. A record may be cut anywhere between two reads, inside
  * quotes too. Memory is one buffer that holds at least one record, whatever the size of the input.
  *
- * The dialect: fields are separated by the delimiter (a comma unless told otherwise) and records by LF or
- * CRLF; the last newline may be missing; a leading UTF-8 byte order mark is skipped; spaces belong to the
- * field; a field that starts with a quote ends with one, quotes inside are doubled, and it may hold
- * delimiters and newlines. The first record is the header. Everything else is an error that names line and
- * column and says what would be right, never a guess: a row of another length than the header, an empty or
- * repeated name, NUL, bad UTF-8, a quote inside an unquoted field, text behind a closing quote, a quote that
- * is never closed, a lone carriage return.
+ * The dialect: fields are separated by the delimiter (by default a comma) and records by LF or CRLF; the last newline
+ * may be missing; a leading UTF-8 byte order mark is skipped; spaces belong to the field; a field that starts with a
+ * quote ends with one, quotes inside are doubled, and it may hold delimiters and newlines. The first record is the
+ * header. Everything else is an error that names line and column and says what would be right, never a guess: a row
+ * of another length than the header, an empty or repeated name, NUL, bad UTF-8, a quote inside an unquoted field,
+ * text behind a closing quote, a quote that is never closed, a lone carriage return.
  */
 #ifndef ROOKERY_WORKERS_JOBS_TABLE_CSV_H
 #define ROOKERY_WORKERS_JOBS_TABLE_CSV_H
@@ -21,23 +20,22 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* A record longer than this is refused: an opening quote that nothing closes would otherwise take in the
- * file. */
+/* A longer record is refused: otherwise a quote that is never closed would read the whole file into memory. */
 #define CSV_RECORD_MAX (16u << 20)
-/* Fields in a record. Wide genomics tables have twenty thousand or so. */
+/* The maximum number of fields in a record. Wide genomics tables have about twenty thousand. */
 #define CSV_COLUMNS_MAX 65536
-/* How much is read at a time, and the buffer to begin with. */
+/* The size of a read, and of the buffer at first. */
 #define CSV_BUFFER (256u << 10)
 
 /* One cell, unquoted and undoubled: bytes, not a string. Valid until the next call on the reader. */
 struct csv_field {
     const char *at;
     uint32_t length;
-    bool quoted;  /* stood in quotes, so it is text whatever it says ("NA" is Namibia) */
+    bool quoted;  /* it was quoted, so it is text whatever it says ("NA" is Namibia) */
     bool doubled; /* private: quotes inside are still doubled */
 };
 
-/* What was wrong, and where: line and column count from 1, columns in bytes from the start of the line. */
+/* The error and its place: line and column count from 1, columns in bytes from the start of the line. */
 struct csv_error {
     uint64_t line, column;
     char text[240];
@@ -52,21 +50,21 @@ enum csv_status {
 
 struct csv_reader;
 
-/* delimiter: one ASCII byte that is no quote, CR or LF; 0 means a comma. NULL when there is no memory. */
+/* delimiter: one ASCII byte other than a quote, CR or LF; 0 means a comma. Returns NULL on allocation failure. */
 struct csv_reader *csv_reader_new(char delimiter);
 void csv_reader_free(struct csv_reader *reader);
 
-/* Where the next input goes: *room bytes (at least 1) at the address returned, then commit what was written
- * there. NULL (and CSV_ERROR from then on) when the record would pass CSV_RECORD_MAX or there is no memory.
- * Invalidates the fields of the last record. Committing 0 bytes says that the input has ended. */
+/* Returns the address where the next input goes, with room for *room bytes (at least 1); then commit what was written
+ * there. Returns NULL (and later calls CSV_ERROR) when the record would exceed CSV_RECORD_MAX, or on allocation
+ * failure. Invalidates the fields of the last record. Committing 0 bytes says that the input has ended. */
 char *csv_reader_room(struct csv_reader *reader, size_t *room);
 void csv_reader_commit(struct csv_reader *reader, size_t n);
 
-/* The next record of what was committed. The header comes first and has been checked. */
+/* Finds the next record of the committed bytes. The header comes first and has been checked. */
 enum csv_status csv_reader_next(struct csv_reader *reader, const struct csv_field **fields, size_t *n);
 
-/* Where input comes from: fills at most room bytes (at least 1) and returns how many, 0 at the end, -1 with
- * errno. */
+/* Where input comes from. `read` fills at most `room` bytes (at least 1) and returns their number, 0 at the end, or
+ * -1 with errno set. */
 struct csv_source {
     ssize_t (*read)(void *context, char *at, size_t room);
     void *context;
@@ -74,19 +72,19 @@ struct csv_source {
 /* The source that reads *fd (blocking). fd is borrowed as long as the source is used. */
 struct csv_source csv_source_fd(const int *fd);
 
-/* The same over a source, reading as needed: never CSV_MORE. A read error is CSV_ERROR. */
+/* The same, reading from a source as needed: never returns CSV_MORE. A read error is CSV_ERROR. */
 enum csv_status csv_reader_read(struct csv_reader *reader, const struct csv_source *source,
                                 const struct csv_field **fields, size_t *n);
 
 /* The line on which the last record began, counting from 1. */
 uint64_t csv_reader_line(const struct csv_reader *reader);
-/* Bytes taken in so far. */
+/* The number of bytes read so far. */
 uint64_t csv_reader_bytes(const struct csv_reader *reader);
 /* Meaningful after CSV_ERROR. Borrowed; lives as long as the reader. */
 const struct csv_error *csv_reader_error(const struct csv_reader *reader);
 
-/* Whether bytes are well-formed UTF-8 (no surrogates, no overlong forms); *bad is the offset of the first
- * that are not. */
+/* Returns true when the bytes are well-formed UTF-8 (no surrogates, no overlong forms); otherwise *bad is the offset
+ * of the first malformed ones. */
 bool csv_utf8_valid(const char *bytes, size_t length, size_t *bad);
 
 #endif

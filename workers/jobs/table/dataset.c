@@ -1,4 +1,4 @@
-/* dataset: see the header. The hot path is read_number: a missing cell and a short decimal are told first. */
+/* dataset: see dataset.h. The hot path is read_number, which recognises a missing cell and a short decimal first. */
 #include "workers/jobs/table/dataset.h"
 
 #include <math.h>
@@ -16,8 +16,7 @@ const char *column_type_name(enum column_type type) {
     return names[type];
 }
 
-/* --- missing tokens ---------------------------------------------------------------------------------------
- */
+/* ---- missing tokens ---------------------------------------------------------------------------------- */
 
 static bool na_list_add(struct na_list *list, const char *text, size_t length) {
     char **tokens = realloc(list->tokens, (list->n + 1) * sizeof *tokens);
@@ -62,8 +61,7 @@ bool na_list_has(const struct na_list *list, const char *text, size_t length) {
     return false;
 }
 
-/* --- life -------------------------------------------------------------------------------------------------
- */
+/* ---- life -------------------------------------------------------------------------------------------- */
 
 static bool csv_failed(const struct dataset *d, struct jobs_error *error) {
     const struct csv_error *e = csv_reader_error(d->csv);
@@ -141,8 +139,7 @@ void dataset_close(struct dataset *d) {
     *d = (struct dataset){0};
 }
 
-/* --- columns ----------------------------------------------------------------------------------------------
- */
+/* ---- columns ----------------------------------------------------------------------------------------- */
 
 size_t dataset_find(const struct dataset *d, const char *name) {
     for (size_t i = 0; i < d->n_columns; i++) {
@@ -168,8 +165,7 @@ void dataset_use_all(struct dataset *d, unsigned use) {
     for (size_t i = 0; i < d->n_columns; i++) use_column(d, i, use);
 }
 
-/* --- rows -------------------------------------------------------------------------------------------------
- */
+/* ---- rows -------------------------------------------------------------------------------------------- */
 
 static bool text_where_number(const struct dataset *d, const struct dataset_column *column,
                               const struct csv_field *field, struct jobs_error *error) {

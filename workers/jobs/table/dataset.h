@@ -1,10 +1,9 @@
 /*
  * dataset: the rows of a CSV as typed cells, one row at a time, so that a file of any size passes through.
  *
- * Types come from all rows: a column is INTEGER until a cell has a point or an exponent, DOUBLE until a cell
- * is no number, then TEXT. A cell is missing when it stands unquoted and says one of the column's missing
- * tokens (the empty cell and NA unless told otherwise). A quoted cell is text whatever it says, unless
- * quoted_numbers.
+ * Types come from all rows: a column is INTEGER until a cell has a point or an exponent, DOUBLE until a cell is not a
+ * number, then TEXT. A cell is missing when it is unquoted and equals one of the column's missing tokens (by default
+ * the empty cell and NA). A quoted cell is text, whatever it says, unless quoted_numbers is set.
  */
 #ifndef ROOKERY_WORKERS_JOBS_TABLE_DATASET_H
 #define ROOKERY_WORKERS_JOBS_TABLE_DATASET_H
@@ -16,15 +15,15 @@
 enum column_type { COLUMN_INTEGER, COLUMN_DOUBLE, COLUMN_TEXT };
 const char *column_type_name(enum column_type type);
 
-/* What a column is wanted for; the flags may be combined, 0 skips it. */
+/* What a column is used for. The flags may be combined; a column with 0 is skipped. */
 enum column_use {
     USE_NUMBER = 1, /* every cell must be a number or missing */
-    USE_TYPE = 2,   /* a number where it is one: the column's type is found out */
+    USE_TYPE = 2,   /* numbers where cells are numbers: the column's type is determined */
     USE_SPELL = 4,  /* the text as it was written is kept by a table (table.h) */
     USE_KEY = 8,    /* the text is part of the slice key */
 };
 
-/* What to do with text where USE_NUMBER wants a number. */
+/* What to do with text where USE_NUMBER requires a number. */
 enum dataset_text {
     TEXT_IS_ERROR,   /* stop, naming line, column and value */
     TEXT_IS_MISSING, /* as if the cell said NA */
@@ -38,11 +37,11 @@ struct na_list {
     bool empty;   /* the empty cell is one of them */
     bool numeric; /* one of them is a number, as -999 */
 };
-/* Splits a comma-separated list: "" is the empty list, "," is the empty cell alone, ",NA" the default. False
- * when there is no memory. */
+/* Splits a comma-separated list: "" is the empty list, "," is the empty cell alone, ",NA" the default. Returns false
+ * on allocation failure. */
 bool na_list_parse(struct na_list *list, const char *text);
 void na_list_free(struct na_list *list);
-/* Whether an unquoted cell of this text is missing. */
+/* Returns true when an unquoted cell with this text is missing. */
 bool na_list_has(const struct na_list *list, const char *text, size_t length);
 #define NA_DEFAULT ",NA"
 
@@ -60,11 +59,11 @@ struct dataset_options {
 struct dataset_column {
     char *name;
     unsigned use; /* enum column_use flags; set by dataset_use before the first row */
-    bool no_gap;  /* its missing cells make no gap of a row (dataset_row.gap): something fills them */
+    bool no_gap;  /* a policy fills its missing cells: they do not count in dataset_row.gap */
     struct na_list na;
     enum column_type type; /* so far; meaningful with USE_NUMBER or USE_TYPE */
     uint64_t n_missing;    /* so far; of used columns */
-    uint64_t big_line;     /* the first line with an integer past 2^53, which was rounded; 0: none */
+    uint64_t big_line;     /* the first line with an integer beyond 2^53, which was rounded; 0: none */
 };
 
 struct dataset_cell {
@@ -80,12 +79,12 @@ struct dataset_cell {
 struct dataset_row {
     const struct dataset_cell *cells;
     uint64_t line;
-    bool gap; /* some cell of the row is missing, unused columns included, those with no_gap not */
-    bool bad; /* some cell is bad */
+    bool gap; /* a cell of the row is missing, in any column without no_gap, used or not */
+    bool bad; /* a cell is bad */
 };
 
 struct dataset {
-    const char *name; /* borrowed: what errors call it */
+    const char *name; /* its name in errors; borrowed */
     struct dataset_column *columns;
     size_t n_columns;
     uint64_t n_rows; /* so far */
@@ -99,14 +98,14 @@ struct dataset {
 };
 
 /* Opens a dataset over a source and reads its header. The name, the source's context and the options' strings
- * are borrowed until dataset_close. False with *error set; *d then needs no closing. */
+ * are borrowed until dataset_close. Returns false with *error set; *d then needs no closing. */
 bool dataset_open(struct dataset *d, const char *name, struct csv_source source,
                   const struct dataset_options *options, struct jobs_error *error);
 void dataset_close(struct dataset *d);
 
 #define DATASET_NO_COLUMN SIZE_MAX
 size_t dataset_find(const struct dataset *d, const char *name);
-/* Adds flags to a column's use, by name; an unknown name is the user's fault and lists what there is.
+/* Adds flags to a column's use, by name. An unknown name is the user's fault; the error lists the columns.
  * `wanted_by` names the option ("--x"). */
 bool dataset_use(struct dataset *d, const char *name, unsigned use, const char *wanted_by,
                  struct jobs_error *error);

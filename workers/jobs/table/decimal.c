@@ -1,10 +1,10 @@
 /*
- * decimal: see the header. Reading takes the first of three ways that is provably exact:
+ * decimal: see decimal.h. Reading uses the first of three methods that is provably exact:
  *
- * 1. a mantissa below 2^53 and a power of ten up to 10^22 are both doubles, so one multiplication or division
- *    rounds once (Clinger 1990);
- * 2. with an 80-bit long double the same holds for 19 digits and 10^27, at 64 bits; rounding that to a double
- * is right unless it lies within one unit of a midpoint, which the low eleven bits tell;
+ * 1. A mantissa below 2^53 and a power of ten up to 10^22 are both exact doubles, so one multiplication or division
+ *    rounds once (Clinger 1990).
+ * 2. An 80-bit long double has 64 bits, so with it the same holds for 19 digits and 10^27. Rounding the result to a
+ *    double is right unless it lies within one unit of a midpoint between two doubles; the low eleven bits show that.
  * 3. strtod_l in the C locale.
  */
 #include "workers/jobs/table/decimal.h"
@@ -90,8 +90,7 @@ static void decimal_prepare(void) {
     c_locale = newlocale(LC_ALL_MASK, "C", NULL);
 }
 
-/* --- reading ----------------------------------------------------------------------------------------------
- */
+/* ---- reading ----------------------------------------------------------------------------------------- */
 
 static const double exact_pow10[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                      1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
@@ -168,7 +167,7 @@ static enum decimal_kind long_parse(const char *text, size_t length, double *val
     bool negative = at < end && *at == '-';
     if (at < end && (*at == '-' || *at == '+')) at++;
     while (end - at > 1 && *at == '0' && (unsigned char)(at[1] - '0') < 10)
-        at++; /* a zero more is no digit */
+        at++; /* leading zeros do not count as digits */
     at = scan_digits(at, end, &scan);
     if (at < end && *at == '.') {
         const char *point = at;
@@ -216,9 +215,9 @@ static inline uint64_t load_upto_8(const char *text, size_t n) {
 }
 
 /*
- * The commonest case without a loop: at most 8 characters after the sign, digits and at most one point, all
- * in one word. The point is squeezed out, the digits moved to the top (zeros come in below) and added up in
- * three multiplications. A second point is no digit and fails the test.
+ * The commonest case without a loop: at most 8 characters after the sign, digits and at most one point, all in one
+ * word. The point is squeezed out, the digits moved to the top (zeros come in below) and added up in three
+ * multiplications. A second point is not a digit and fails the test.
  */
 static bool short_parse(const char *text, size_t n, double *value, bool *real) {
     uint64_t word = load_upto_8(text, n), points = word ^ BYTES('.');
@@ -261,8 +260,7 @@ enum decimal_kind decimal_parse(const char *text, size_t length, double *value) 
     return long_parse(text, length, value);
 }
 
-/* --- printing ---------------------------------------------------------------------------------------------
- */
+/* ---- printing ---------------------------------------------------------------------------------------- */
 
 static int32_t floor_log2_pow10(int32_t e) {
     return (int32_t)((int64_t)e * 1741647 >> 19);

@@ -11,10 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a cell's text turned out to be. The order is the order of type widening. */
+/* The kind of number that a cell's text is, in the order of type widening. */
 enum decimal_kind {
     DECIMAL_INTEGER,     /* [+-]digits, within ±2^53: exact */
-    DECIMAL_BIG_INTEGER, /* [+-]digits past 2^53: the value was rounded, a caller should warn */
+    DECIMAL_BIG_INTEGER, /* [+-]digits beyond 2^53: the value was rounded, a caller should warn */
     DECIMAL_REAL,        /* a decimal point or an exponent */
     DECIMAL_NOT          /* anything else, and what overflows a double: "inf", "0x1p3", " 1", "1e999" */
 };
@@ -23,9 +23,9 @@ enum decimal_kind {
 #define DECIMAL_PRINT_ROOM 32
 
 /*
- * Reads the whole of text[0..length) as one number: sign, digits with at most one point, exponent. No spaces,
- * no grouping, no hexadecimal, no infinities. *value is written unless the answer is DECIMAL_NOT. What
- * underflows is zero or subnormal, as strtod has it. Never reads past length; text needs no terminator.
+ * Reads the whole of text[0..length) as one number: sign, digits with at most one point, exponent. No spaces, no
+ * grouping, no hexadecimal, no infinities. Sets *value unless it returns DECIMAL_NOT. A number that underflows
+ * becomes zero or subnormal, as with strtod. Never reads beyond length; text needs no terminator.
  */
 enum decimal_kind decimal_parse(const char *text, size_t length, double *value);
 

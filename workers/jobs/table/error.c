@@ -1,4 +1,4 @@
-/* jobs_error: see the header. */
+/* jobs_error: see error.h. */
 #include "workers/jobs/table/error.h"
 
 #include <stdarg.h>

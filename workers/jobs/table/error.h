@@ -7,12 +7,12 @@
 
 #include <stdbool.h>
 
-/* Whose fault it is decides the exit status of the command line. */
+/* The kind of fault decides the exit status of the command line. */
 enum jobs_fault {
     JOBS_FAULT_NONE = 0,
     JOBS_FAULT_DATA = 1,    /* the data, or the machine: no memory, disk full */
     JOBS_FAULT_USAGE = 2,   /* the request: an unknown column, a bad option */
-    JOBS_FAULT_STOPPED = 3, /* nobody's: the caller asked to stop */
+    JOBS_FAULT_STOPPED = 3, /* not an error: the caller asked to stop */
 };
 
 struct jobs_error {
@@ -20,10 +20,10 @@ struct jobs_error {
     char text[640];
 };
 
-/* Records the sentence unless one is there already (the first cause counts) and returns false. */
+/* Records the sentence, unless there is one already (the first cause counts). Returns false. */
 __attribute__((format(printf, 3, 4))) bool jobs_fail(struct jobs_error *error, enum jobs_fault fault,
                                                      const char *format, ...);
-/* The same for a lack of memory while doing `what` ("reading the table"). */
+/* The same for an allocation failure while doing `what` ("reading the table"). */
 bool jobs_fail_memory(struct jobs_error *error, const char *what);
 
 #endif

@@ -1,7 +1,6 @@
 /*
- * intern: see the header. An open-addressing table of (hash, number) pairs over an array of pointers into an
- * arena of blocks, at most half full. The hash is seeded per table, so that nobody can prepare a file of
- * colliding keys.
+ * intern: see intern.h. An open-addressing table of (hash, number) pairs over an array of pointers into an arena of
+ * blocks, at most half full. The hash is seeded per table, so that a file of colliding keys cannot be prepared.
  */
 #include "workers/jobs/table/intern.h"
 

@@ -1,4 +1,4 @@
-/* pack: see the header. */
+/* pack: see pack.h. */
 #include "workers/jobs/table/pack.h"
 
 #include <endian.h>

@@ -1,4 +1,4 @@
-/* slices: see the header. A key is encoded cell by cell: a flag byte, four bytes of length, the text. */
+/* slices: see slices.h. A key is encoded cell by cell: a flag byte, four bytes of length, the text. */
 #include "workers/jobs/table/slices.h"
 
 #include <stdio.h>
@@ -19,8 +19,7 @@ struct slice_keys {
     struct slice_key last_key;
 };
 
-/* --- kinds ------------------------------------------------------------------------------------------------
- */
+/* ---- kinds ------------------------------------------------------------------------------------------- */
 
 bool slice_kinds_open(struct slice_kinds *kinds, size_t n_columns) {
     kinds->n_columns = n_columns;
@@ -43,8 +42,7 @@ void slice_kinds_note(struct slice_kinds *kinds, const struct slice_cell *cells)
     for (size_t i = 0; i < kinds->n_columns; i++) note_cell(kinds, i, &cells[i]);
 }
 
-/* --- one key ----------------------------------------------------------------------------------------------
- */
+/* ---- one key ----------------------------------------------------------------------------------------- */
 
 bool slice_key_encode(const struct slice_cell *cells, size_t n_columns, char **room, size_t *size,
                       struct slice_key *key) {
@@ -152,8 +150,7 @@ char *slice_key_title(struct slice_key key, const char *const *names, size_t n_c
     return title;
 }
 
-/* --- numbered keys ----------------------------------------------------------------------------------------
- */
+/* ---- numbered keys ----------------------------------------------------------------------------------- */
 
 struct slice_keys *slice_keys_new(size_t n_columns) {
     struct slice_keys *k = calloc(1, sizeof *k);
@@ -203,8 +200,7 @@ size_t slice_keys_size(const struct slice_keys *k) {
     return intern_size(k->keys);
 }
 
-/* --- the queue --------------------------------------------------------------------------------------------
- */
+/* ---- the queue --------------------------------------------------------------------------------------- */
 
 static void note_new_key(struct slice_kinds *kinds, struct slice_key key) {
     const char *at = key.bytes;
@@ -268,8 +264,7 @@ bool slice_queue_push(struct slice_queue *q, const struct slice_cell *cells, siz
            slice_queue_push_encoded(q, key, row);
 }
 
-/* --- the index --------------------------------------------------------------------------------------------
- */
+/* ---- the index --------------------------------------------------------------------------------------- */
 
 /* A key to sort: prefix orders as the first cell does as far as 64 bits can tell. */
 struct sort_item {

@@ -1,5 +1,5 @@
 /*
- * spill: see the header. A record is
+ * spill: see spill.h. A record is
  *
  *   u32 bytes that follow · u8 marks · u32 key length · key · per column: u8 missing · [f64 number] · [u32
  * length · text]
@@ -44,8 +44,7 @@ struct spill_cursor {
     struct dataset_cell *cells;
 };
 
-/* --- files ------------------------------------------------------------------------------------------------
- */
+/* ---- files ------------------------------------------------------------------------------------------- */
 
 static const char *spill_directory(const char *directory) {
     if (directory) return directory;
@@ -131,8 +130,7 @@ uint64_t spill_bytes(const struct spill *s, size_t partition) {
     return s->partitions[partition].bytes;
 }
 
-/* --- writing ----------------------------------------------------------------------------------------------
- */
+/* ---- writing ----------------------------------------------------------------------------------------- */
 
 static bool flush_partition(struct partition *p, struct jobs_error *error) {
     if (!spill_write(p->fd, p->buffer.at, p->buffer.length, error)) return false;
@@ -185,8 +183,7 @@ bool spill_flush(struct spill *s, struct jobs_error *error) {
     return true;
 }
 
-/* --- reading ----------------------------------------------------------------------------------------------
- */
+/* ---- reading ----------------------------------------------------------------------------------------- */
 
 struct spill_cursor *spill_cursor_new(struct spill *s, size_t partition) {
     struct spill_cursor *c = calloc(1, sizeof *c);

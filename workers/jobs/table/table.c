@@ -1,4 +1,4 @@
-/* table: see the header. Arrays grow by half, all at once; what was not touched is not resident. */
+/* table: see table.h. All arrays grow together, by half; memory that was not touched is not resident. */
 #include "workers/jobs/table/table.h"
 
 #include <math.h>
@@ -15,8 +15,7 @@ static size_t bitmap_words(size_t rows) {
     return (rows + 63) / 64;
 }
 
-/* --- life -------------------------------------------------------------------------------------------------
- */
+/* ---- life -------------------------------------------------------------------------------------------- */
 
 bool table_open(struct table *t, const struct dataset *d) {
     *t = (struct table){.n_columns = d->n_columns};
@@ -56,8 +55,7 @@ void table_close(struct table *t) {
     *t = (struct table){0};
 }
 
-/* --- room -------------------------------------------------------------------------------------------------
- */
+/* ---- room -------------------------------------------------------------------------------------------- */
 
 static bool grow_array(void *array, size_t item, size_t rows) {
     void **slot = array, *bigger = realloc(*slot, item * rows);
@@ -126,8 +124,7 @@ size_t table_size(const struct table *t) {
     return size;
 }
 
-/* --- rows -------------------------------------------------------------------------------------------------
- */
+/* ---- rows -------------------------------------------------------------------------------------------- */
 
 static bool set_missing(struct table *t, struct table_column *column, size_t row) {
     if (!column->missing && !grow_bitmap(&column->missing, 0, t->rows_room)) return false;

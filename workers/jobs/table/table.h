@@ -1,11 +1,10 @@
 /*
- * table: rows of a dataset held in memory, with what the jobs lane needs to know about each cell: its number, the text
- * it was written as (where that is kept), and whether it is missing. The numbers of a row stand side by side, because
- * rows of a slice are gathered from all over a table: a visit to memory brings all of a row's. The rest is arrays of
- * columns.
+ * table: rows of a dataset in memory. Of each cell a table has the number, the text as written (where that is kept),
+ * and whether it is missing. The numbers of a row are adjacent, because the rows of a slice are spread over the whole
+ * table: one memory access then fetches all numbers of a row. The rest is stored by column.
  *
- * A table is filled by one thread, finished, and may then be read by many. Columns keep the positions they
- * have in the dataset; those that are not used have no cells.
+ * A table is filled by one thread, finished, and may then be read by many. Columns keep their positions in the
+ * dataset; columns that are not used have no cells.
  */
 #ifndef ROOKERY_WORKERS_JOBS_TABLE_TABLE_H
 #define ROOKERY_WORKERS_JOBS_TABLE_TABLE_H
@@ -25,8 +24,8 @@ struct table_column {
     enum column_type type;
     double *number; /* of row 0: see table_number; NULL when the column is not used for numbers or is text */
     size_t stride;  /* from there to the number of row 1 */
-    uint32_t
-        *text; /* each cell as it was written, missing ones too: numbers in spelling; NULL unless USE_SPELL */
+    /* Each cell as it was written, missing ones too: numbers in spelling; NULL unless USE_SPELL. */
+    uint32_t *text;
     struct intern *spelling;
     uint64_t *missing; /* a bit per row; NULL: nothing is missing */
     size_t n_missing;
@@ -44,24 +43,24 @@ struct table {
     size_t n_numbers;
 };
 
-/* An empty table with the dataset's columns and uses. False when there is no memory; nothing is owned then.
- */
+/* Opens an empty table with the dataset's columns and uses. Returns false on allocation failure; nothing is owned
+ * then. */
 bool table_open(struct table *t, const struct dataset *d);
 void table_close(struct table *t);
 
-/* Appends a row. False when there is no memory or no row number left. */
+/* Appends a row. Returns false on allocation failure, or when no row number is left. */
 bool table_append(struct table *t, const struct dataset_row *row);
-/* A row's cells as the dataset gave them, into cells[n_columns]; text is borrowed from the table. Of what was
- * not kept (quotes, the line) nothing is said. */
+/* Sets cells[n_columns] to a row's cells as the dataset returned them; texts are borrowed from the table. Quotes and
+ * the line number are not kept. */
 void table_row_cells(const struct table *t, size_t row, struct dataset_cell *cells, struct dataset_row *out);
 /* Takes the types the dataset has found and drops the numbers of text columns. Call it after the last row. */
 void table_finish(struct table *t, const struct dataset *d);
-/* Bytes held, as far as rows have touched them. */
+/* The number of bytes in memory, as far as rows have touched them. */
 size_t table_size(const struct table *t);
-/* What one more row would take, texts not counted: for planning. */
+/* The number of bytes that one more row would take, without texts. */
 size_t table_row_size(const struct table *t);
 
-/* A cell's number, NAN where it is missing; of a column whose number is not NULL. */
+/* Returns a cell's number, NAN when it is missing. The column's `number` must not be NULL. */
 static inline double table_number(const struct table_column *column, size_t row) {
     return column->number[row * column->stride];
 }

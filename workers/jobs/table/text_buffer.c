@@ -1,4 +1,4 @@
-/* text_buffer: see the header. */
+/* text_buffer: see text_buffer.h. */
 #include "workers/jobs/table/text_buffer.h"
 
 #include <stdio.h>

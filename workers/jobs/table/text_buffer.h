@@ -11,7 +11,7 @@
 struct text_buffer {
     char *at;
     size_t length, room;
-    bool failed; /* there was no memory: something is lacking */
+    bool failed; /* an allocation failed: the text is incomplete */
 };
 
 /* Room for n more bytes, where they go; NULL (and failed) when there is none. The caller adds to length. */

@@ -200,7 +200,7 @@ def parts_and_tables():
     wrong = []
     for n in range(8, len(part), 7):
         run = jobs("fit", "-", stdin=part[:n])
-        if run.status != 1 or run.bytes or "make the parts anew" not in run.said:
+        if run.status != 1 or run.bytes or "make the parts again" not in run.said:
             wrong.append((n, run))
     check("a part cut short anywhere is refused", not wrong, wrong[:2])
     damaged = []

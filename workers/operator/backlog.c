@@ -11,13 +11,13 @@
 static const char HELP[] =
     "Usage: rookery-worker backlog [--json]\n"
     "\n"
-    "Says how far every role is behind, over all partitions:\n"
-    "  LAG          entries that no worker has been given yet\n"
-    "  PENDING      entries that a worker has in hand, or had when it died\n"
-    "  UNPUBLISHED  events that are committed and on no stream yet, older than two seconds\n"
+    "Shows how far each role is behind, over all partitions:\n"
+    "  LAG          entries that have not been delivered to a worker yet\n"
+    "  PENDING      entries that a worker is processing, or was processing when it died\n"
+    "  UNPUBLISHED  committed events older than two seconds that are not on a stream yet\n"
     "  BACKLOG      the three together\n"
     "  OLDEST       the age of the oldest of them\n"
-    "A \"~\" marks a figure that is an upper bound. --json prints one JSON object a role and line.\n";
+    "A \"~\" marks a figure that is an upper bound. --json prints a line with a JSON object for each role.\n";
 
 static void print_json(const struct backlog *b) {
     for (size_t i = 0; i < b->n; i++) {

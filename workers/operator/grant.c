@@ -17,7 +17,7 @@ static void usage(FILE *out, const char *command) {
     fprintf(out,
             "Usage: rookery-worker %s HANDLE PERMISSION\n\n"
             "Permissions:\n"
-            "  analyst    may make datasets by queries on the schema analytics, and of engagement\n",
+            "  analyst    may make datasets from queries on the schema analytics, and from engagement\n",
             command);
 }
 

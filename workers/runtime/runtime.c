@@ -148,8 +148,8 @@ static int give_up(struct fiber *self, struct lane *l, const struct item *item, 
 }
 
 /* Tries until Redis takes it: giving up would lose an event. Returns false when the process is asked to stop first. */
-static bool bury_surely(struct fiber *self, struct lane *l, const struct item *item, int64_t tries,
-                        const char *reason) {
+static bool give_up_or_stop(struct fiber *self, struct lane *l, const struct item *item, int64_t tries,
+                            const char *reason) {
     for (unsigned attempt = 0; give_up(self, l, item, tries, reason) != 0; attempt++)
         if (l->worker->stopping || fiber_sleep_ms(self, backoff_ms(attempt, 50, 2000)) != 0) return false;
     return true;
@@ -177,15 +177,16 @@ static bool handle_one_by_one(struct fiber *self, struct lane *l, const struct b
         struct batch one = {.items = &b->items[i], .n = 1, .late = true};
         struct fault fault;
         int e = ERR_UNKNOWN;
-        int64_t most = l->worker->domain.config->max_deliveries;
-        for (int64_t tries = 0; e != 0 && tries < most; tries++) {
+        int64_t max = l->worker->domain.config->max_deliveries;
+        for (int64_t tries = 0; e != 0 && tries < max; tries++) {
             if (tries > 0 && fiber_sleep_ms(self, backoff_ms((unsigned)tries, 20, 1000)) != 0) return false;
             e = handle_patiently(self, l, &one, &fault);
             if (e == ERR_CANCELLED) return false;
         }
         if (e == 0) continue;
         const char *reason = fault.text[0] ? fault.text : error_text((enum error)e);
-        if (!bury_surely(self, l, &b->items[i], most, arena_strdup(fiber_arena(self), reason))) return false;
+        if (!give_up_or_stop(self, l, &b->items[i], max, arena_strdup(fiber_arena(self), reason)))
+            return false;
     }
     return true;
 }
@@ -254,7 +255,7 @@ static void process(struct fiber *self, struct lane *l, struct item *items, size
         if (items[i].skipped) continue;
         if (items[i].message)
             good[b.n++] = items[i];
-        else if (!bury_surely(self, l, &items[i], 1, "the payload is not a message of this stream"))
+        else if (!give_up_or_stop(self, l, &items[i], 1, "the payload is not a message of this stream"))
             return;
     }
     histogram_observe(l->sizes, (double)n, l->worker->domain.metrics);
@@ -472,19 +473,19 @@ static int read_abandoned(struct fiber *self, struct lane *l, struct item **item
 }
 
 static void adapt(struct lane *l, size_t got) {
-    int64_t most = l->worker->domain.config->batch_max;
-    if (l->role->max_count > 0 && l->role->max_count < most) most = l->role->max_count;
+    int64_t max = l->worker->domain.config->batch_max;
+    if (l->role->max_count > 0 && l->role->max_count < max) max = l->role->max_count;
     if ((int64_t)got < l->count)
         l->count = first_count(l->worker, l->role);
     else
-        l->count = GROWTH * l->count < most ? GROWTH * l->count : most;
+        l->count = GROWTH * l->count < max ? GROWTH * l->count : max;
 }
 
 /* It has ended so many processes that it is not tried again. */
 static void convict(struct fiber *self, struct lane *l, const struct item *item) {
     char reason[96];
     snprintf(reason, sizeof reason, "%" PRId64 " workers died while processing it", item->deliveries);
-    if (bury_surely(self, l, item, item->deliveries, reason)) acknowledge(self, l, item, 1);
+    if (give_up_or_stop(self, l, item, item->deliveries, reason)) acknowledge(self, l, item, 1);
 }
 
 /* l->trial is open. */

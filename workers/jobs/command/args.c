@@ -19,7 +19,7 @@
 struct option {
     const char *name;
     unsigned commands;
-    bool model;        /* says what to fit, or how the data is read: a part says so itself */
+    bool model;        /* says what to fit, or how to read the data: a part contains that itself */
     const char *value; /* what it takes, for --help; NULL: nothing */
     bool (*take)(struct jobs_args *args, const char *value, struct jobs_error *error);
     const char *help;
@@ -52,7 +52,7 @@ static void list_free(struct text_list *list) {
     *list = (struct text_list){0};
 }
 
-/* One item of a list, quotes taken off; NULL with *error set. *rest goes behind it and its comma. */
+/* Returns the next item of a list, without quotes; NULL with *error set. Moves *rest behind it and its comma. */
 static char *cut_item(const char **rest, struct jobs_error *error) {
     const char *at = *rest;
     char *item = malloc(strlen(at) + 1), *to = item;
@@ -125,7 +125,7 @@ static bool take_size(size_t *out, const char *value, struct jobs_error *error) 
     return bad_value(error, value, "not a size of at least 1M, such as 512M or 4G");
 }
 
-/* "COL=VALUE", cut at the last "=": policies and lists hold none. */
+/* "COL=VALUE", cut at the last "=": policies and lists contain no "=". */
 static char *cut_column(const char *value, const char **rest, struct jobs_error *error) {
     const char *equals = strrchr(value, '=');
     if (!equals || equals == value) {
@@ -314,20 +314,20 @@ static const struct option OPTIONS[] = {
     {"--rank-tolerance", FITTING, true, "NUMBER", take_rank_tolerance,
      "when a predictor counts as dependent (1e-10)"},
     {"--missing", FILLING, true, "POLICY", take_missing,
-     "what is done about missing values (default drop): see below"},
+     "the policy for missing values (default drop): see below"},
     {"--missing-column", FILLING, true, "COL=POLICY", take_missing_column,
      "another policy for a column; may be repeated"},
     {"--impute-scope", FILLING, true, "SCOPE", take_scope,
      "fill from the whole table (default) or the slice: table, slice"},
     {"--impute-response", FITTING, true, NULL, take_impute_response,
-     "let --missing fill --y too: it biases the fit"},
+     "let --missing fill --y too; this biases the fit"},
     {"--k", FILLING, true, "N", take_k, "neighbours of knn (default 5)"},
     {"--weights", JOBS_IMPUTE, true, "WEIGHTS", take_knn_weights, "of knn: uniform (default) or distance"},
     {"--knn-weights", FITTING, true, "WEIGHTS", take_knn_weights, "of knn: uniform (default) or distance"},
     {"--standardise", FILLING, true, NULL, take_standardise,
      "knn: divide columns by their standard deviation first"},
     {"--predictors", FILLING, true, "A,B,…", take_predictors,
-     "what knn and logistic go by (default: numbers with gaps)"},
+     "what knn and logistic use (default: numbers with gaps)"},
     {"--drop-missing-keys", FITTING, true, NULL, take_drop_missing_keys,
      "leave out rows without a slice key"},
     {"--variant", JOBS_ASSOCIATE, false, "COLUMN", take_variant, "(default variant_id)"},
@@ -353,7 +353,7 @@ static const struct option OPTIONS[] = {
     {"--delimiter", READING, true, "C", take_delimiter,
      "between fields (default a comma); tab for a tabulator"},
     {"--bad-text", FITTING, true, "WHAT", take_bad_text,
-     "text where a number is wanted: error (default), missing, mark"},
+     "text where a number is needed: error (default), missing, mark"},
     {"--quoted-numbers", READING, true, NULL, take_quoted_numbers, "a cell in quotes may be a number"},
     {"--long", FITTING, true, NULL, take_long, "a row per slice and one per term (default)"},
     {"--wide", FITTING, true, NULL, take_wide, "a row per slice, a column per coefficient"},
@@ -367,7 +367,7 @@ static const struct option OPTIONS[] = {
     {"--plot", JOBS_FIT, false, "DIR", take_plot, "draw each slice, and an overview, as SVG files there"},
     {"--threads", JOBS_FIT, false, "N", take_threads, "(default one per core)"},
     {"--memory", FILLING | JOBS_COMBINE, false, "SIZE", take_memory,
-     "for rows (default 1G); what is more goes to temporary files"},
+     "for rows (default 1G); more rows go to temporary files"},
     {"--scratch-dir", FILLING | JOBS_COMBINE, false, "DIR", take_scratch_dir,
      "for those (default $TMPDIR, or /var/tmp)"},
     {"--quiet", READING | JOBS_COMBINE, false, NULL, take_quiet, "say nothing on standard error but errors"},
@@ -533,7 +533,7 @@ static const struct {
      "itself\n"
      "what to fit. Prints a table with a row per slice and one per term; --wide has one row per slice.\n"},
     {JOBS_IMPUTE, "impute", "FILE --missing POLICY [OPTION…]", "fill missing values",
-     "Prints the table with its gaps filled; whatever was there stays as it was written. A policy that says "
+     "Prints the table with its gaps filled; observed values stay as they were written. A policy that says "
      "nothing\n"
      "about text (mean, median, knn) leaves text as it is. drop leaves out rows with a gap in a column that "
      "--missing-\n"

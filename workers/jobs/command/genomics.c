@@ -9,7 +9,7 @@ static struct genomics_spec spec_of(const struct jobs_args *args) {
     return spec;
 }
 
-/* Opened, so that a file that is not there is found out before anything is read. */
+/* Opens it, so that a missing file is noticed before anything is read. */
 static bool open_file(struct input *in, struct genomics_file *file, const struct dataset_options *options,
                       struct jobs_error *error) {
     *file = (struct genomics_file){in->name, input_source(in), *options};

@@ -96,7 +96,7 @@ static bool no_memory(struct jobs_error *error) {
     return jobs_fail_memory(error, "the rows");
 }
 
-/* Writes what has been put together and empties it. */
+/* Writes the buffered rows and empties the buffer. */
 static bool write_rows(struct results_out *out, FILE *file, struct jobs_error *error) {
     if (out->text.failed) return no_memory(error);
     text_buffer_write(&out->text, file);
@@ -161,7 +161,7 @@ static bool add_carrier(struct carriers *c, const struct dataset_row *row, struc
     return true;
 }
 
-/* A side that no row belongs to is a misspelling, most likely. */
+/* A status that no row has is most likely a misspelling. */
 static bool check_sides(const struct carriers *c, struct jobs_error *error) {
     bool diseased = false, healthy = false;
     for (size_t i = 0; i < c->rows; i++) {
@@ -305,7 +305,7 @@ static void expression_free(struct expression *e) {
     free(e->tpm);
 }
 
-/* Reads a file of two columns, by position. A row where either is missing says nothing and is left out. */
+/* Reads a file of two columns, by position. A row where either is missing is left out. */
 static bool read_pairs(const struct genomics_file *file, const char *option,
                        bool (*take)(struct expression *e, const struct dataset *d,
                                     const struct dataset_row *row, struct jobs_error *error),
@@ -340,7 +340,7 @@ static bool take_map(struct expression *e, const struct dataset *d, const struct
     return true;
 }
 
-/* Symbols of genes that no transcript has are of no use. */
+/* Symbols of genes without a transcript are not needed. */
 static bool take_symbol(struct expression *e, const struct dataset *d, const struct dataset_row *row,
                         struct jobs_error *error) {
     uint32_t gene = intern_find(e->genes.intern, row->cells[0].text, row->cells[0].length);

@@ -14,15 +14,15 @@
 #include "workers/jobs/missing/collector.h"
 #include "workers/jobs/table/decimal.h"
 
-/* How many rows are added between two looks at the memory they take. */
+/* The number of rows between two checks of the memory in use. */
 #define LOOK_EVERY 256
-/* Values of a response that are remembered: two are right, the others are for the sentence. */
+/* The number of a response's values that are kept: two are right, more are for the error. */
 #define LEVELS_MAX 8
-/* Rows between two questions whether to go on. */
+/* Rows between two calls of go_on. */
 
 /* ---- naming columns ---------------------------------------------------------------------------------- */
 
-/* The policy the request names for a column of the model. */
+/* Returns the policy that the spec names for a column of the model. */
 static enum missing_policy asked_policy(const struct grouped_spec *spec, const char *name) {
     for (size_t i = 0; i < spec->n_missing_columns; i++) {
         if (strcmp(spec->missing_columns[i], name) == 0) return spec->missing_of[i];
@@ -147,7 +147,7 @@ static bool fills(enum missing_policy policy) {
     return policy != MISSING_DROP && policy != MISSING_DROP_ANY;
 }
 
-/* What knn and logistic measure with: the columns named, or all numbers. */
+/* The predictors of knn and logistic: the named columns, or all numeric ones. */
 static bool use_predictors(struct grouped *job, struct jobs_error *error) {
     const struct grouped_spec *spec = job->spec;
     if (!any_policy(job, has_predictors)) return true;
@@ -329,7 +329,7 @@ static bool decide_positive(struct grouped_state *state, struct jobs_error *erro
 struct reading {
     struct grouped_state *state;
     struct grouped_rows *rows;
-    struct slice_cell *cells; /* of the key at hand */
+    struct slice_cell *cells; /* of the current key */
     struct slice_queue queue; /* numbers them, in memory */
     struct slice_key key;     /* encoded, when spilling */
     char *room;
@@ -388,7 +388,7 @@ static bool read_key(struct reading *r, const struct dataset_row *row) {
     return !missing || !job->spec->drop_missing_keys;
 }
 
-/* For means of what does not stay in memory, in row order as missing_mean takes them. */
+/* For means of rows that do not stay in memory, added in row order as in missing_mean. */
 static void add_sums(struct reading *r, const struct dataset_row *row) {
     const struct dataset *d = r->state->job->dataset;
     for (size_t u = 0; u < d->n_used; u++) {
@@ -455,7 +455,7 @@ static void say_big_integers(const struct grouped *job) {
     }
 }
 
-/* What only all rows can tell. */
+/* Determines what depends on all rows. */
 static bool settle(struct grouped_state *state, struct grouped_rows *rows, struct jobs_error *error) {
     const struct grouped *job = state->job;
     if (!decide_positive(state, error)) return false;
@@ -472,7 +472,7 @@ static bool settle(struct grouped_state *state, struct grouped_rows *rows, struc
     return true;
 }
 
-/* Fills over the whole table, when the job wants any. */
+/* Computes fills over the whole table, if the job has any. */
 static bool fill_table(struct grouped_state *state, struct grouped_rows *rows, struct jobs_error *error) {
     if (!state->fills_any || state->job->spec->within_slice) return true;
     if (rows->spill || state->job->sums_only)

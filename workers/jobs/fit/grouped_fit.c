@@ -15,8 +15,8 @@
 
 #include "workers/jobs/fit/grouped_internal.h"
 
-/* A block ends when it has this many rows or slices: big enough to make handing it out free, small enough to
- * share. */
+/* A block ends when it has this many rows or slices: so big that handing it out costs nothing, so small that threads
+ * share the work evenly. */
 #define BLOCK_ROWS 16384
 #define BLOCK_SLICES 256
 #define WINDOW 4
@@ -122,7 +122,7 @@ static bool worker_new(struct fit_worker *w, struct fit_run *run) {
 
 /* ---- gathering one slice ----------------------------------------------------------------------------- */
 
-/* What fills a gap, when something does. */
+/* Finds the value that fills a gap, if there is one. */
 static bool find_fill(const struct input_column *input, const struct missing_result *fills, size_t row,
                       struct missing_fill *fill) {
     if (!input->fill || !fills->fills) return false;
@@ -260,7 +260,7 @@ static bool fit_slice(struct fit_worker *w, size_t at, struct block_result *resu
 
 static void fit_block(struct fit_worker *w, const struct block *block, struct block_result *result) {
     result->out.text.length = 0;
-    result->out.continued = true; /* the sink's owner takes the first comma away */
+    result->out.continued = true; /* the sink's owner removes the first comma */
     memset(result->statuses, 0, sizeof result->statuses);
     memset(result->imputed, 0, (w->run->state->job->spec->n_x + 1) * sizeof *result->imputed);
     for (size_t i = 0; i < block->count; i++) {
@@ -341,7 +341,7 @@ static bool fit_alone(struct fit_run *run, struct fit_worker *w, struct grouped_
     return true;
 }
 
-/* Runs on the workers' threads; as many as could be started are enough, and with none it is done here. */
+/* Runs on the workers' threads. If no thread could be started, it runs on the caller's. */
 static bool fit_together(struct fit_run *run, struct fit_worker *workers, size_t n, struct grouped_sink sink,
                          struct jobs_error *error) {
     pthread_t threads[GROUPED_THREADS_MAX];

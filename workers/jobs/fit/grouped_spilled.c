@@ -15,10 +15,10 @@
 
 #include "workers/jobs/fit/grouped_internal.h"
 
-/* Splitting by 64 each time: more depth than any disk has rows. */
+/* Each split is by 64: no disk has enough rows for a greater depth. */
 #define DEPTH_MAX 8
 #define LOOK_EVERY 256
-/* Columns whose medians are looked for in the same passes; each takes a megabyte. */
+/* The number of columns whose medians are found in the same passes; each takes a megabyte. */
 #define MEDIANS_AT_ONCE 16
 #define DIGIT_BITS 16
 #define DIGITS (1u << DIGIT_BITS)
@@ -46,7 +46,7 @@ static bool too_large(const struct each_run *run, const struct grouped_batch *ba
                      title, memory_of(run->state) >> 20);
 }
 
-/* Reads a partition into a batch. *full: it does not fit, and the batch holds what does. */
+/* Reads a partition into a batch. *full: it does not fit, and the batch has the rows that do. */
 static bool load(const struct each_run *run, struct spill *spill, size_t partition,
                  struct grouped_batch *batch, bool *full, struct jobs_error *error) {
     struct spill_cursor *cursor = spill_cursor_new(spill, partition);
@@ -94,7 +94,7 @@ static bool copy_rows(struct spill *from, size_t partition, struct spill *to, st
     return status == DATASET_END && spill_flush(to, error);
 }
 
-/* Parts a partition by another hash, and goes through those. */
+/* Splits a partition by another hash, and processes the pieces. */
 static bool split(const struct each_run *run, struct spill *spill, size_t partition, unsigned depth,
                   struct jobs_error *error) {
     const struct grouped *job = run->state->job;
@@ -305,7 +305,7 @@ static bool take_best(const struct mode_search *s, struct mode_best *best) {
     return true;
 }
 
-/* All passes; *full when even so many are not enough. */
+/* Runs all passes. Sets *full when even so many are not enough. */
 static bool count_passes(struct mode_search *s, struct spill *spill, struct mode_best *best,
                          struct jobs_error *error) {
     bool good = true;

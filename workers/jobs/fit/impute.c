@@ -25,7 +25,7 @@ struct writing {
     const struct impute_column **filled; /* per dataset column; NULL: not filled */
     bool *drops, drops_any;              /* per dataset column: a gap leaves the row out */
     uint64_t *counts;                    /* cells filled, per filled column */
-    uint64_t n_left, n_dropped;          /* gaps that nothing could fill; rows left out */
+    uint64_t n_left, n_dropped;          /* gaps that no policy could fill; rows left out */
     uint32_t first_slice;                /* where the first such gap was */
     size_t first_column;
     struct text_buffer text;
@@ -43,7 +43,7 @@ static void put_quoted(struct text_buffer *b, const char *text, size_t length) {
     text_buffer_char(b, '"');
 }
 
-/* Whether a text has to stand in quotes to be read as that text. */
+/* Returns true when a text must be quoted to be read as that text. */
 static bool needs_quotes(const struct writing *w, const struct na_list *na, const char *text, size_t length) {
     double number;
     for (size_t i = 0; i < length; i++) {
@@ -70,7 +70,7 @@ static void put_as_written(struct text_buffer *b, const struct dataset_cell *cel
 
 /* ---- rows -------------------------------------------------------------------------------------------- */
 
-/* What fills a gap of this row in this slice. Cells come in the order of rows and columns. */
+/* Finds the value that fills a gap of this row in this slice. Cells come in the order of rows and columns. */
 static struct impute_value value_of(struct writing *w, struct impute_slice *slice, size_t id, size_t place) {
     const struct impute_cell *cell = &w->fills->cells[slice->next_cell];
     if (slice->next_cell < slice->end_cell && cell->row == slice->rows && cell->column == place) {
@@ -269,7 +269,7 @@ bool impute_run(const struct grouped_spec *spec, const struct impute_input *inpu
     struct dataset first;
     if (!dataset_open(&first, input->name, input->source, options, error)) return false;
     struct grouped_spec find = *spec;
-    find.notes = NULL; /* what a fit would note about numbers does not touch cells that stay as they are */
+    find.notes = NULL; /* notes of a fit about numbers do not concern cells that stay as they are */
     bool good = impute_find(&fills, &find, &first, error);
     uint64_t rows = first.n_rows;
     dataset_close(&first);

@@ -71,7 +71,7 @@ static bool use_columns(struct grouped *job, struct jobs_error *error) {
     return true;
 }
 
-/* A policy for numbers that was asked for by name, of a column that holds text, would do nothing. */
+/* Refuses a policy for numbers that was named for a column of text, since it would have no effect. */
 static bool check_types(const struct grouped *job, struct jobs_error *error) {
     for (size_t i = 0; i < job->spec->n_missing_columns; i++) {
         const char *name = job->spec->missing_columns[i];
@@ -189,7 +189,7 @@ static bool keep_cells(struct finding *f, const struct table *t, const struct mi
     return true;
 }
 
-/* Keeps what a slice's gaps are filled with. result has nothing when there is nothing to fill. */
+/* Keeps the fills of a slice's gaps. `result` is empty when there are no gaps. */
 static bool keep_slice(struct finding *f, const struct table *t, struct slice_key key,
                        const struct missing_result *result, const uint32_t *rows, size_t n_rows) {
     struct impute_fills *fills = f->fills;

@@ -16,16 +16,16 @@
 
 struct combining {
     const struct steps_combine_options *options;
-    const struct steps_table *table; /* at hand */
+    const struct steps_table *table; /* the current one */
     char **names;                    /* of the first table's columns */
     size_t n_names, n_keys;
     bool *is_text; /* per column: in JSON a string */
     struct slice_kinds kinds;
     struct collector *collector;
-    struct slice_cell *cells; /* of the key at hand */
+    struct slice_cell *cells; /* of the current key */
     char *room, *last;
     size_t room_size, last_size, last_length;
-    bool open; /* a slice is being put together: its key is in last */
+    bool open; /* a slice is being assembled: its key is in `last` */
     struct results_out out;
     FILE *file;
     bool any;
@@ -131,7 +131,7 @@ static bool take_key(struct combining *c, const struct csv_field *fields, struct
     return true;
 }
 
-/* A cell goes out as it came. */
+/* Copies a cell unchanged. */
 static bool take_cell(struct combining *c, size_t at, const struct csv_field *field) {
     double value;
     if (field->length == 0 && !field->quoted) {

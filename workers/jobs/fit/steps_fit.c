@@ -108,7 +108,7 @@ struct rows_reader {
     uint64_t slices;
 };
 
-/* Whether bytes are an encoded key of n cells. */
+/* Returns true when the bytes are an encoded key of n cells. */
 static bool key_is_whole(const char *at, size_t length, size_t n) {
     struct unpack u = {at, at + length, false};
     for (size_t i = 0; i < n && !u.bad; i++) {

@@ -59,7 +59,7 @@ static void pack_fill(struct text_buffer *b, const struct grouped_state *state, 
     }
 }
 
-/* A dataset column's place among those that travel. */
+/* A dataset column's position among those that a part contains. */
 static uint32_t place_of(const struct dataset *d, size_t at) {
     uint32_t place = 0;
     for (size_t i = 0; i < at; i++) place += steps_column_travels(&d->columns[i]);
@@ -95,7 +95,7 @@ void steps_job_pack(struct text_buffer *b, const struct grouped_state *state, co
 
 /* ---- unpacking --------------------------------------------------------------------------------------- */
 
-/* An array of a packed count; NULL sets bad, and so does a lack of memory. */
+/* An array of a packed count. Sets `bad` when it is NULL, also on allocation failure. */
 static void *unpack_array(struct unpack *u, uint32_t n, size_t item) {
     void *array = calloc((size_t)n + 1, item);
     u->bad |= !array;
@@ -212,7 +212,7 @@ static void unpack_predictors(struct unpack *u, struct steps_job *s) {
     }
 }
 
-/* Puts the pieces together as grouped_open and grouped_read would have. */
+/* Assembles the job as grouped_open and grouped_read would have. */
 static bool assemble(struct steps_job *s, const struct steps_fit_options *options, struct jobs_error *error) {
     struct grouped_spec *spec = &s->spec;
     spec->y = s->dataset.columns[s->job.columns.y].name;
@@ -256,7 +256,7 @@ bool steps_job_open(struct steps_job *s, const char *name, char *bytes, size_t l
 }
 
 void steps_job_close(struct steps_job *s) {
-    /* state owns kinds, once it has been put together. */
+    /* state owns kinds, once it has been assembled. */
     if (!s->state.job) slice_kinds_close(&s->kinds);
     s->state.plan.n_columns = s->dataset.n_columns;
     grouped_state_close(&s->state);

@@ -12,7 +12,7 @@
 
 #include "workers/jobs/fit/steps_internal.h"
 
-/* Records are put together here before they go to the stream. */
+/* Records are assembled here before they go to the stream. */
 #define BUFFER (64u << 10)
 
 struct planning {

@@ -15,7 +15,7 @@ struct knn {
     const uint32_t *rows;
     size_t n_rows, m;
     double *points;   /* n_rows x m, NAN where missing */
-    double *distance; /* from the row at hand; NAN: nothing in common */
+    double *distance; /* from the current row; NAN: no coordinate in common */
     struct donor *best;
 };
 
@@ -105,7 +105,7 @@ static bool fill_row(struct knn *knn, size_t i, struct missing_result *result) {
         measured = true;
         const struct table_column *column = &knn->t->columns[at];
         size_t n = nearest_donors(knn, column);
-        if (n == 0) continue; /* the column's mean, which fills says */
+        if (n == 0) continue; /* no donor: the column's mean, which is in `fills` */
         struct missing_cell cell = {(uint32_t)at, (uint32_t)row, donors_mean(knn, column, n), 0};
         if (!missing_add_cell(result, cell)) return false;
     }

@@ -93,7 +93,8 @@ static double *sorted_numbers(const struct table_column *column, const uint32_t 
 }
 
 double missing_midpoint(double low, double high) {
-    if (low == high) return low + 0.0; /* never -0: which of the two zeros came first would show */
+    /* Never -0: otherwise the result would depend on which of the two zeros came first. */
+    if (low == high) return low + 0.0;
     return isfinite(low + high) ? (low + high) / 2 : low / 2 + high / 2;
 }
 
@@ -192,7 +193,7 @@ bool missing_unfillable(const char *column, const char *where, enum missing_poli
                      column, where, missing_policy_name(policy));
 }
 
-/* Whether knn has to run; its columns need their means too, where there is no donor. */
+/* Returns true when knn must run; its columns need their means too, for rows without a donor. */
 static bool run_columns(const struct table *t, const struct missing_plan *plan, const uint32_t *rows,
                         size_t n_rows, const char *where, bool lenient, struct fit_scratch *scratch,
                         struct missing_result *result, struct jobs_error *error) {

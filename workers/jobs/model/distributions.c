@@ -43,8 +43,8 @@ static struct probability from_complement(long double scale, long double exponen
 
 /* ---- power factors ----------------------------------------------------------------------------------- */
 
-/* Stirling errors of 1/2, 1, 3/2, ... 31/2, as given by 40-digit arithmetic: half-integers are what degrees
- * of freedom and counts come to. */
+/* Stirling errors of 1/2, 1, 3/2, ... 31/2, as given by 40-digit arithmetic: degrees of freedom and counts lead to
+ * half-integers. */
 static const long double half_integer_errors[] = {
     0.1534264097200273452913839L,   0.08106146679532725821967026L,  0.0548141210519176538961387L,
     0.04134069595540929409382208L,  0.03316287351993628748511051L,  0.02767792568499833914878929L,

@@ -230,7 +230,7 @@ static double move(struct logistic *l) {
     return most;
 }
 
-/* Is every row on the side of its class? Then multiplying the coefficients raises the likelihood forever. */
+/* Returns true when every row is on the side of its class: then larger coefficients always raise the likelihood. */
 static bool separated(const struct logistic *l) {
     for (size_t i = 0; i < l->in->n; i++) {
         if (row_weight(l, i) > 0 && !(row_sign(l, i) * l->predictor[i] > 0)) return false;
@@ -326,7 +326,7 @@ static void clear_result(struct logistic_result *r, size_t n_terms, struct fit_t
     }
 }
 
-/* After the steps: which terms are in, and how it went. */
+/* After the steps: sets the terms in the model and the status. */
 static void note_rank(struct logistic *l, struct fit_term *terms) {
     struct logistic_result *r = l->result;
     r->rank = l->p + l->intercept;

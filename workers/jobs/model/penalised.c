@@ -12,7 +12,7 @@
 #include "workers/jobs/model/logistic.h"
 
 #define STEP_SETTLED 1e-10
-/* Steps this small are taken without looking: the objective no longer shows the difference. */
+/* Steps this small are taken without a check: the objective no longer shows the difference. */
 #define STEP_TRUSTED 1e-6
 #define MAX_STEPS 200
 

@@ -27,7 +27,7 @@
 #define QR_BLOCK_VALUES 8192
 
 struct center {
-    double near; /* exact: a value less this loses nothing */
+    double near; /* exact: subtracting it from a value loses nothing */
     REAL shift;
 };
 
@@ -46,7 +46,7 @@ struct fit {
     size_t rank;
     REAL sum_weights;
     REAL rss, mss;
-    /* the small triangular world, rank x rank, by columns */
+    /* the small triangular matrices, rank x rank, by columns */
     REAL *inverse;
     REAL *z; /* max(p, 1): work */
     REAL *b; /* coefficients */
@@ -303,7 +303,7 @@ static void qr_fresh_dots(struct fit *f, size_t c, size_t r, size_t m) {
     }
 }
 
-/* Too short to be told from a combination of the columns left of it? */
+/* Returns true when the column is too short to be distinguished from a combination of the columns left of it. */
 static bool qr_dependent(const struct fit *f, size_t c, REAL left2) {
     REAL tolerance = f->in->rank_tolerance;
     /* A column that varies by less than the spacing of doubles around its mean is constant. */

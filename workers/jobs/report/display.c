@@ -37,7 +37,7 @@ enum group { ALL, TERMS, SLICES };
 
 /* ---- reading ----------------------------------------------------------------------------------------- */
 
-/* Adds a text character by character, without what moves the cursor; returns its width in characters. */
+/* Adds a text without characters that move the cursor. Returns its width in characters. */
 static uint32_t add_text(struct text_buffer *b, const char *text, size_t length) {
     uint32_t width = 0;
     for (size_t i = 0; i < length; i++) {
@@ -117,7 +117,7 @@ static bool in_group(const struct display *d, size_t row, enum group group) {
     return (cell_at(d, row, d->term)->bytes > 0) == (group == TERMS);
 }
 
-/* What the terms say of their slice stands with the slices; the slice columns come before the status. */
+/* Cells of terms that describe the slice are shown with the slices; the slice columns come before the status. */
 static bool shows(const struct display *d, size_t column, enum group group, bool *of_slice) {
     *of_slice &= !is_named(d, column, "status");
     return group != TERMS || *of_slice || column >= d->term || is_named(d, column, "n_imputed");
@@ -134,7 +134,7 @@ static uint32_t width_of(const struct display *d, size_t rows, size_t column, en
     return cell_at(d, 0, column)->width > width ? cell_at(d, 0, column)->width : width;
 }
 
-/* Numbers to the right; a header as the cell below it. */
+/* Numbers are aligned to the right; a header like the cell below it. */
 static void show_cell(const struct display *d, const struct cell *cell, bool right, uint32_t width,
                       bool last) {
     int pad = (int)(width - cell->width);

@@ -31,7 +31,7 @@ struct picture {
     enum picture_kind kind;
     char *title;
     double *points;                      /* x, y in turn */
-    size_t count, of;                    /* drawn, of so many */
+    size_t count, of;                    /* points drawn, and all points */
     double x_low, x_high, y_low, y_high; /* of the points (all of them) and the line */
     bool has_line, has_band;
     double x[SAMPLES], middle[SAMPLES], low[SAMPLES], high[SAMPLES];
@@ -293,7 +293,7 @@ static void describe(const struct plot_slice *s, const struct picture *p, char t
     describe_model(s, p, text);
 }
 
-/* The line below that, when there is something to say: what went wrong, what is not drawn. */
+/* The line below that, if needed: errors, and what is not drawn. */
 static void remark(const struct plot_slice *s, const struct picture *p, char text[static 512]) {
     text[0] = '\0';
     if (p->status != FIT_OK) append(text, "%s", fit_status_name(p->status));
@@ -430,7 +430,7 @@ static size_t sheet_columns(size_t panels) {
     return columns < 1 ? 1 : columns > 8 ? 8 : columns;
 }
 
-/* The ranges of all panels that show something. */
+/* The union of the ranges of all panels that are not empty. */
 static void share_axes(const struct plot_overview *o, struct svg_frame *f) {
     double x_low = INFINITY, x_high = -INFINITY, y_low = INFINITY, y_high = -INFINITY;
     for (size_t k = 0; k < o->panels; k++) {

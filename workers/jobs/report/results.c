@@ -14,7 +14,7 @@ void results_out_free(struct results_out *out) {
     text_buffer_free(&out->text);
 }
 
-/* What stands before a cell. */
+/* Writes what comes before a cell. */
 static void open_cell(struct results_out *out) {
     struct text_buffer *text = &out->text;
     if (out->format == RESULTS_CSV) {
@@ -169,7 +169,7 @@ const char *results_name_twice(const char *const *names, size_t n) {
 
 /* ---- slices ------------------------------------------------------------------------------------------ */
 
-/* What linear and logistic results have in common, and what only one has (NAN for the other). */
+/* The numbers that linear and logistic results share, and those that only one has (NAN for the other). */
 struct fit_facts {
     enum fit_status status;
     size_t n, n_terms, rank, df_residual;

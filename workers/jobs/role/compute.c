@@ -8,11 +8,11 @@
 #include "workers/jobs/role/compute.sql.h"
 #include "workers/jobs/role/role.h"
 
-/* Behind the event loop and behind other processes: what people wait for goes first. */
+/* A lower priority than the event loop and other processes: people wait for those. */
 #define COMPUTE_NICE 5
 #define WATCH_MS 250
 
-/* One per core, and never all of the pool's threads (four): connecting looks names up on it. */
+/* One for each core, but never all of the pool's threads (four): connecting looks up names on it. */
 static int64_t count_places(void) {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     return cores < 1 ? 1 : cores > 3 ? 3 : cores;
@@ -60,7 +60,7 @@ int jobs_wait_child(struct fiber *self, struct fiber *child, struct latch *done)
     return e;
 }
 
-/* Looks whether the computation is still wanted. */
+/* Checks whether the computation is still wanted. */
 struct watch {
     struct worker *worker;
     struct jobs_wanted wanted;
@@ -105,7 +105,7 @@ int jobs_compute_long(struct fiber *self, struct worker *w, struct jobs_wanted w
     int e = fiber_spawn(w->domain.loop, &options, watch_job, &watch, &watcher);
     if (e != 0) return e;
     e = fiber_offload(self, on_thread, &p);
-    if (!*stop) fiber_cancel(watcher); /* else it ends, or has ended, by itself */
+    if (!*stop) fiber_cancel(watcher); /* otherwise it ends, or has ended, by itself */
     watch.left.waiter = self;
     while (watch.left.left > 0) fiber_park_uninterruptible(self);
     return e != 0 ? e : *stop && w->stopping ? ERR_UNAVAILABLE : 0;

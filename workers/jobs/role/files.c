@@ -48,7 +48,7 @@ static bool read_chunk(void *arg) {
         if (n > 0)
             done += (size_t)n;
         else if (n == 0 || errno != EINTR)
-            d->error = n == 0 ? EIO : errno; /* the length is known: an early end is trouble */
+            d->error = n == 0 ? EIO : errno; /* the length is known, so an early end is an error */
     }
     return false;
 }

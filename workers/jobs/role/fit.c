@@ -12,7 +12,7 @@
 #include "workers/jobs/fit/genomics.h"
 #include "workers/jobs/fit/steps.h"
 
-/* Rows in memory of one step: a process has a few steps at work. */
+/* Memory for the rows of one step; a process runs a few steps concurrently. */
 #define STEP_MEMORY ((size_t)512 << 20)
 
 static bool go_on(void *context, uint64_t rows) {
@@ -21,7 +21,7 @@ static bool go_on(void *context, uint64_t rows) {
     return !run->stop;
 }
 
-/* A stream of its own on the file, so that closing it leaves the file open. */
+/* Opens a separate stream on the file, so that closing the stream leaves the file open. */
 static FILE *open_out(struct role_run *run) {
     int copy = dup(run->out);
     FILE *file = copy >= 0 ? fdopen(copy, "wb") : NULL;
@@ -31,7 +31,7 @@ static FILE *open_out(struct role_run *run) {
     return file;
 }
 
-/* Everything is on the file, and not too much of it. */
+/* Checks that everything was written to the file, and not more than is allowed. */
 static bool close_out(struct role_run *run, FILE *file, const char *what) {
     run->out_bytes = (int64_t)ftello(file);
     bool good = !ferror(file);
@@ -39,10 +39,10 @@ static bool close_out(struct role_run *run, FILE *file, const char *what) {
     if (!good)
         return jobs_fail(&run->error, JOBS_FAULT_DATA, "a temporary file cannot be written: %s",
                          strerror(errno));
-    if (run->out_bytes > run->most_bytes)
+    if (run->out_bytes > run->max_bytes)
         return jobs_fail(&run->error, JOBS_FAULT_DATA,
                          "%s of %lld bytes is larger than the %lld that are allowed here", what,
-                         (long long)run->out_bytes, (long long)run->most_bytes);
+                         (long long)run->out_bytes, (long long)run->max_bytes);
     return true;
 }
 
@@ -50,9 +50,9 @@ static bool close_out(struct role_run *run, FILE *file, const char *what) {
 
 static FILE *open_part(void *context, const struct steps_part *part, struct jobs_error *error) {
     struct role_planning *p = context;
-    if (part->number >= p->most_parts) {
+    if (part->number >= p->max_parts) {
         jobs_fail(error, JOBS_FAULT_USAGE, "the job would have more than %zu tasks, which are allowed here",
-                  p->most_parts);
+                  p->max_parts);
         return NULL;
     }
     FILE *file = open_out(&p->run);
@@ -98,7 +98,7 @@ static bool plan_dataset(struct role_planning *p, struct dataset *dataset) {
     return good;
 }
 
-/* Closes the stream of notes; at most so much of it is kept, ending at a character. */
+/* Closes the stream of notes. Keeps ROLE_NOTES_MAX bytes at most, cut between two characters. */
 static void take_notes(FILE *notes, char **text, const size_t *length, char out[ROLE_NOTES_MAX]) {
     if (!notes || fclose(notes) != 0) return;
     size_t n = *length < ROLE_NOTES_MAX ? *length : ROLE_NOTES_MAX - 1;

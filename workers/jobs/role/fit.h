@@ -14,7 +14,7 @@ struct role_run {
     _Atomic bool stop;
     struct jobs_error error; /* JOBS_FAULT_STOPPED after a stop */
     int out;                 /* a file: parts, or a table */
-    int64_t out_bytes, most_bytes;
+    int64_t out_bytes, max_bytes;
 };
 
 /* ---- planning: a dataset becomes parts, one after the other in `out` ---- */
@@ -24,7 +24,7 @@ struct role_planning {
     struct role_range dataset;
     struct dataset_options options;
     struct grouped_spec spec;
-    size_t part_rows, most_parts;
+    size_t part_rows, max_parts;
     /* the outcome; the array is malloc'ed: role_plan_free */
     int64_t *part_ends;
     size_t n_parts, parts_room;

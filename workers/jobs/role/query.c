@@ -53,7 +53,7 @@ static bool flush_text(struct querying *q) {
     return true;
 }
 
-/* A text in quotes is a text, whatever it says. */
+/* A quoted text is a text, whatever it says. */
 static void put_text(struct text_buffer *b, struct str s) {
     text_buffer_char(b, '"');
     for (size_t i = 0; i < s.len; i++) {
@@ -129,7 +129,7 @@ static int begin_query(struct fiber *self, struct worker *w, int64_t id, struct 
     return e;
 }
 
-/* A sentence of the user's, in *why, or a backend's error. */
+/* Sets *why, a sentence for the user, or returns a backend's error. */
 static int let_read(struct fiber *self, struct worker *w, const char **why, struct fault *fault) {
     const char *url = w->domain.config->analyst_url;
     char role[128];
@@ -171,16 +171,16 @@ static int run_query(struct fiber *self, struct worker *w, int64_t id, struct qu
     return role_dataset_fail(self, w, id, q->sentence, fault);
 }
 
-/* The file's bytes become the dataset's. */
+/* Stores the file's bytes as the dataset. */
 static int store(struct fiber *self, struct worker *w, int64_t id, int64_t attempt, struct querying *q,
                  struct fault *fault) {
     struct role_bytes to = {.kind = ROLE_DATASET, .id = id, .attempt = attempt};
     int e = role_store(self, w, to, q->fd, 0, q->bytes, fault);
-    if (e == ERR_ABORTED) return 0; /* a later attempt is at it, or it was deleted */
+    if (e == ERR_ABORTED) return 0; /* a later attempt is filling it, or it was deleted */
     return e == 0 ? dataset_complete(self, &w->domain, id, attempt, fault) : e;
 }
 
-/* What an account may still have. */
+/* The number of bytes that an account may still store. */
 static int64_t room_for(const struct config *c, int64_t others) {
     int64_t left = c->account_dataset_bytes - others;
     return left < c->dataset_bytes ? left : c->dataset_bytes;

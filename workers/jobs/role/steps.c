@@ -26,7 +26,7 @@
 #define RUNNING ROOKERY__V1__JOB_STATE__JOB_STATE_RUNNING
 #define COMBINING ROOKERY__V1__JOB_STATE__JOB_STATE_COMBINING
 
-/* Two files and what computes between them. */
+/* Two files, and the computation from one to the other. */
 struct step {
     struct worker *worker;
     int64_t job_id;
@@ -48,12 +48,11 @@ static void close_files(struct step *s) {
     close(s->out);
 }
 
-/* Runs fn on a thread. *good: it came to an end; else the job has been told what was wrong, or nobody waits for it
- * any more. */
+/* Runs fn on a thread. *good: it succeeded. Otherwise the job has failed with a sentence, or is no longer wanted. */
 static int compute(struct fiber *self, const struct step *s, jobs_piece *fn, struct role_run *run,
                    bool *good) {
     run->out = s->out;
-    run->most_bytes = s->worker->domain.config->job_result_bytes;
+    run->max_bytes = s->worker->domain.config->job_result_bytes;
     *good = false;
     int e = jobs_compute_long(self, s->worker, (struct jobs_wanted){.job_id = s->job_id, .state = s->state},
                               fn, run, &run->stop);
@@ -89,7 +88,7 @@ static enum results_format format_of(const Rookery__V1__JobSpec *spec) {
     return spec->format == ROOKERY__V1__RESULT_FORMAT__RESULT_FORMAT_JSON ? RESULTS_JSON : RESULTS_CSV;
 }
 
-/* The table of the tables in file `in`, into `out`; then the job has ended. */
+/* Combines the tables in file `in` into one in `out`, and ends the job. */
 static int combine_tables(struct fiber *self, const struct step *s, struct role_range *tables, size_t n,
                           enum results_format format, const char *notes) {
     struct role_combining c = {.tables = tables, .n_tables = n, .format = format};
@@ -114,7 +113,7 @@ static int finish_small(struct fiber *self, const struct step *planned, const st
     e = compute(self, &s, role_fit_on_thread, &f.run, &good);
     if (e == 0 && good) {
         struct role_range range = {.fd = table, .end = f.run.out_bytes};
-        s.out = s.in; /* the other file is empty yet */
+        s.out = s.in; /* the other file is still empty */
         e = combine_tables(self, &s, &range, 1, format_of(spec), p->notes);
         s.out = table;
     }
@@ -129,7 +128,7 @@ static int plan_file(struct fiber *self, const struct step *s, const struct role
     struct role_planning p = {.name = str_to_cstr(a, job->dataset_name),
                               .dataset = {.fd = s->in, .end = length},
                               .part_rows = (size_t)config->job_part_rows,
-                              .most_parts = (size_t)config->job_tasks};
+                              .max_parts = (size_t)config->job_tasks};
     bool good;
     role_dialect(a, job->dialect, &p.options);
     role_spec_grouped(a, spec, &p.spec, &p.options);

@@ -160,7 +160,7 @@ int role_end_task(struct fiber *self, struct worker *w, int64_t job_id, int32_t 
     return 0;
 }
 
-/* The statement ends the job; then what it leaves behind goes. */
+/* The statement ends the job; then its parts and results of tasks are deleted. */
 static int end_job(struct fiber *self, struct worker *w, int64_t job_id, const struct pg_stmt *stmt,
                    const struct pg_args *args, struct fault *fault) {
     struct pg_args drop = args_of(self, job_id);

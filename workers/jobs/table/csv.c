@@ -31,13 +31,13 @@ struct csv_reader {
     size_t end;    /* of the bytes committed */
     size_t block;  /* offset of the block that mask describes; BLOCK-aligned from where scanning last began */
     uint64_t mask; /* marks of that block not yet visited */
-    bool loaded;   /* mask is that of block; when not, mask is 0 and scanning begins at start */
+    bool loaded;   /* mask belongs to block; if false, mask is 0 and scanning begins at start */
     bool block_suspicious; /* that block holds a NUL or a byte above 127 */
     bool suspicious;       /* a block under this record does */
     bool any_doubled;      /* a field of this record holds doubled quotes */
     bool ended;            /* no more input */
     bool failed;
-    bool begun;  /* the byte order mark has been dealt with */
+    bool begun;  /* the byte order mark has been skipped */
     bool header; /* the header has been read: width holds */
     char delimiter;
     uint64_t inner_lines; /* newlines inside this record's quotes */
@@ -194,7 +194,7 @@ static void load_block(struct csv_reader *r, size_t offset) {
     size_t left = r->end - offset;
     if (left < BLOCK) {
         found.marks &= (1ull << left) - 1;
-        found.suspicious = true; /* what lies behind the end may have been counted, or not: look closely */
+        found.suspicious = true; /* bytes behind the end may have been counted: check the record */
     }
     r->block = offset;
     r->mask = found.marks;
@@ -234,8 +234,8 @@ static inline bool add_field(struct csv_reader *r, size_t from, size_t to, bool 
     return true;
 }
 
-/* The offset of the quote that closes the field whose opening quote is at open; SIZE_MAX when it is not in
- * the buffer yet (or ever). *doubled tells whether quotes inside are doubled. */
+/* The offset of the quote that closes the field whose opening quote is at open; SIZE_MAX when it is not in the buffer
+ * yet (or ever). *doubled is set when quotes inside are doubled. */
 static size_t find_closing_quote(struct csv_reader *r, bool *doubled) {
     for (;;) {
         size_t at = next_mark(r);
@@ -266,7 +266,7 @@ static void undouble(struct csv_field *field) {
 /* How a field ended. */
 enum stop { STOP_FIELD, STOP_RECORD, STOP_MORE, STOP_ERROR };
 
-/* The mark at `at` follows a field's last byte: says what it ends. *next is where scanning goes on. */
+/* The mark at `at` follows a field's last byte: returns what it ends. *next is where scanning continues. */
 static inline enum stop classify(struct csv_reader *r, size_t at, size_t *next) {
     *next = at + 1;
     if (r->buffer[at] == r->delimiter) return STOP_FIELD;
@@ -445,7 +445,7 @@ static bool check_header(struct csv_reader *r) {
 
 /* ---- records ----------------------------------------------------------------------------------------- */
 
-/* Skips a byte order mark; false when too little is there to tell. */
+/* Skips a byte order mark. Returns false when there are too few bytes to decide. */
 static bool begin(struct csv_reader *r) {
     static const char mark[3] = "\xEF\xBB\xBF";
     size_t have = r->end - r->start;
@@ -457,7 +457,7 @@ static bool begin(struct csv_reader *r) {
     return true;
 }
 
-/* The record at start is complete and ends at next: checks it and makes its fields what the caller may see. */
+/* The record at start is complete and ends at next: checks it, and prepares its fields for the caller. */
 static bool finish_record(struct csv_reader *r, size_t next) {
     if (r->suspicious && !check_bytes(r, next)) return false;
     if (r->header && !check_width(r, next)) return false;

@@ -7,7 +7,7 @@
 
 #include "workers/jobs/table/decimal.h"
 
-/* How much of a value or of a list of names a sentence shows. */
+/* The maximum length of a value or of a list of names in a sentence. */
 #define SHOWN 60
 #define SHOWN_NAMES 400
 
@@ -190,7 +190,7 @@ static void note_kind(struct dataset *d, struct dataset_column *column, enum dec
     if (type > column->type) column->type = type;
 }
 
-/* Fills the number of a cell whose column wants one. */
+/* Sets the number of a cell whose column needs one. */
 static bool read_number(struct dataset *d, struct dataset_column *column, const struct csv_field *field,
                         struct dataset_cell *cell, struct jobs_error *error) {
     bool may_miss = !field->quoted, may_parse = !field->quoted || d->options.quoted_numbers;

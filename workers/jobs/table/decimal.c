@@ -147,7 +147,7 @@ static const char *scan_digits(const char *at, const char *end, struct scan *sca
     return at;
 }
 
-/* An exponent so large that its size no longer matters is held there, so that it cannot overflow. */
+/* Reads an exponent. Beyond a limit its size no longer matters, and it is held there so that it cannot overflow. */
 static const char *scan_exponent(const char *at, const char *end, struct scan *scan) {
     bool negative = at < end && *at == '-';
     if (at < end && (*at == '-' || *at == '+')) at++;

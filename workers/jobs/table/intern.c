@@ -42,7 +42,7 @@ static uint64_t mix(uint64_t a, uint64_t b) {
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-/* Words multiplied into one another; the constants are fractions of pi, any odd random numbers would do. */
+/* Words multiplied into one another; the constants are fractions of pi; any odd random numbers would be as good. */
 uint64_t intern_hash(const char *bytes, size_t length, uint64_t seed) {
     const uint64_t k1 = 0x243F6A8885A308D3ull, k2 = 0x13198A2E03707345ull;
     uint64_t hash = seed ^ mix(length ^ k1, k2), word;
@@ -100,7 +100,7 @@ void intern_free(struct intern *in) {
     free(in);
 }
 
-/* Where the bytes are, or the empty slot where they would go. */
+/* Returns the slot of the bytes, or the empty slot where they belong. */
 static struct slot *find_slot(const struct intern *in, const char *bytes, size_t length, uint32_t hash) {
     for (size_t at = hash & (in->n_slots - 1);; at = (at + 1) & (in->n_slots - 1)) {
         struct slot *slot = &in->slots[at];
@@ -164,7 +164,7 @@ void intern_fetch_slot(const struct intern *in, uint32_t hash) {
     __builtin_prefetch(&in->slots[hash & (in->n_slots - 1)]);
 }
 
-/* The first slot's entry: nearly always the right one, and else nothing is lost. */
+/* The first slot's entry: nearly always the right one; otherwise nothing is lost. */
 void intern_fetch_entry(const struct intern *in, uint32_t hash) {
     const struct slot *slot = &in->slots[hash & (in->n_slots - 1)];
     if (slot->id != INTERN_NONE) __builtin_prefetch(&in->entries[slot->id]);

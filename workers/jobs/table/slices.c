@@ -100,7 +100,7 @@ static bool plain_in_name(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
 }
 
-/* Adds a cell's bytes as they may stand in a name; false when there is no room. */
+/* Adds a cell's bytes as they are written in a file name. Returns false when there is no room. */
 static bool name_cell(const struct slice_cell *cell, char *name, size_t *used, size_t room) {
     if (cell->missing) name[(*used)++] = '%';
     for (size_t i = 0; i < cell->length && !cell->missing; i++) {
@@ -233,7 +233,7 @@ bool slice_queue_settle(struct slice_queue *q) {
     return true;
 }
 
-/* A key that has waited a third of its time, or two thirds: what it needs next is asked for. */
+/* A key has waited a third of its time, or two thirds: prefetches the memory that it needs next. */
 static void fetch_for(const struct slice_queue *q) {
     const size_t third = SLICE_QUEUE_KEYS / 3;
     const struct intern *keys = q->keys->keys;
@@ -266,7 +266,7 @@ bool slice_queue_push(struct slice_queue *q, const struct slice_cell *cells, siz
 
 /* ---- the index --------------------------------------------------------------------------------------- */
 
-/* A key to sort: prefix orders as the first cell does as far as 64 bits can tell. */
+/* A key to sort: `prefix` has the order of the first cell, as far as 64 bits can show it. */
 struct sort_item {
     uint64_t prefix;
     struct slice_key key;

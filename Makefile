@@ -248,6 +248,7 @@ lint: daemons
 	scripts/check-includes
 	scripts/check-circles $(BUILD)
 	scripts/check-sql
+	scripts/check-words
 	scripts/check-protos
 	scripts/check-migrations
 	scripts/generate/docs --check $(BUILD)

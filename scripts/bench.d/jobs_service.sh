@@ -1,4 +1,5 @@
-# shellcheck shell=bash The service's part of B7, called by it: what a job costs beyond its computation, and what a
+# shellcheck shell=bash
+# The service's part of B7, called by it: what a job costs beyond its computation, and what a
 # second worker brings. A small job is mostly queueing: an event, one step, an answer. For several larger concurrent
 # ones each worker is bound to a core of its own, so that one worker does not use both.
 

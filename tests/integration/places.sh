@@ -21,5 +21,5 @@ check "one with pages two more" places_are 8 "${product[@]}" ListBookmarks read_
 check "a worker role costs three" places_are 3 --in workers counts_role
 check "an event kind costs three" places_are 3 --in proto --in core/event PostEdited
 check "what is nowhere has no place" [ "$("$root/scripts/places" --in core NoSuchFeature | tail -n 1)" = "0 places" ]
-check "without a name it says how it is used" bash -c '! "$1/scripts/places" 2>&1' _ "$root"
+check_not "it needs a name" "$root/scripts/places"
 done_testing

@@ -75,8 +75,8 @@ void outbox_add_own_delivery(struct redis_batch *b, struct str timeline_key, int
 /* Adds the XADD of one event to a batch. An event that is not relayed is new, so not settled. */
 void outbox_add_command(struct redis_batch *b, const struct event_record *e, bool relayed);
 
-/* The outbox row's values (id, partition, payload) in that order, for pg_ask and pg_args_add; the stream is the statement's to
- * say, and STREAM_EVENTS by default. */
+/* The outbox row's values (id, partition, payload) in that order, for pg_ask and pg_args_add. The stream is in the
+ * statement; by default it is STREAM_EVENTS. */
 #define OUTBOX_ROW(event) pg_i64((event)->id), pg_i32((event)->partition), pg_bytes((event)->payload)
 
 #endif

@@ -128,8 +128,8 @@ size_t rpc_open_envelope(struct rpc_call *call, struct buf *out);
 void rpc_close_envelope(struct rpc_call *call, struct buf *out, size_t at);
 /* Appends one framed message to the response. */
 void rpc_append_message(struct rpc_call *call, const ProtobufCMessage *m);
-/* Decodes bytes to a message in the arena, of which it may take RPC_DECODE_LIMIT, with its texts in their normal forms. Returns NULL
- * and fills *fault when it is not a message, or a text is not what its field's rule asks for. */
+/* Decodes bytes to a message in the arena, of which it may take RPC_DECODE_LIMIT, with its texts in their normal
+ * forms. Returns NULL and fills *fault when it is not a message, or a text is not what its field's rule asks for. */
 const ProtobufCMessage *rpc_decode(struct rpc_call *call, struct str bytes, struct arena *a,
                                    struct fault *fault);
 /* Maximum bytes of a message of this call: the method's own limit, or the server's. */

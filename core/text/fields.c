@@ -1,5 +1,5 @@
-/* Rules by field. For each message type that was added there is a plan: its fields that are texts with a rule, and those that
- * are messages with a plan of their own. Types without either have none. */
+/* Rules by field. For each message type that was added there is a plan: its fields that are texts with a rule, and
+ * those that are messages with a plan of their own. Types without either have none. */
 #include "core/text/fields.h"
 
 #include <assert.h>

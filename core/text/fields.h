@@ -1,5 +1,5 @@
-/* The rules for the texts of messages from strangers, by field: applied once, right behind decoding, before any handler. What
- * a handler is given is in its normal form, and nothing further in checks or normalises it again. */
+/* The rules for the texts of messages from strangers, by field: applied once, right behind decoding, before any
+ * handler. What a handler is given is in its normal form, and nothing further in checks or normalises it again. */
 #ifndef ROOKERY_CORE_TEXT_FIELDS_H
 #define ROOKERY_CORE_TEXT_FIELDS_H
 
@@ -28,11 +28,11 @@ void text_fields_free(struct text_fields *f);
 /* From here on messages of this type are looked at. No type may contain itself. */
 void text_fields_add(struct text_fields *f, const ProtobufCMessageDescriptor *message);
 
-/* Puts the texts of the message, and of those it holds, in their normal forms; new ones are in the arena. A field that is not
- * there (a oneof's, a message's) is left alone; an empty text that is in no oneof is held against its rule. A message whose
- * type was not added, or has no text in the table, costs a look-up.
- * 0, or ERR_INVALID_ARGUMENT or ERR_RESOURCE_EXHAUSTED about the first text that is wrong, by its path ("header.name"); the
- * message is then not to be used. */
+/* Puts the texts of the message, and of those it holds, in their normal forms; new ones are in the arena. A field
+ * that is not there (a oneof's, a message's) is left alone; an empty text that is in no oneof is held against its
+ * rule. A message whose type was not added, or has no text in the table, costs a look-up. 0, or ERR_INVALID_ARGUMENT
+ * or ERR_RESOURCE_EXHAUSTED about the first text that is wrong, by its path ("header.name"); the message is then not
+ * to be used. */
 int text_fields_apply(const struct text_fields *f, ProtobufCMessage *m, struct arena *a, struct fault *fault);
 
 #endif

@@ -1,5 +1,5 @@
-/* What a text of a request must be. The .proto files say it for each field (rookery/v1/options.proto); here one rule is held
- * against one text, which is put in its normal form. */
+/* What a text of a request must be. The .proto files say it for each field (rookery/v1/options.proto); here one rule
+ * is held against one text, which is put in its normal form. */
 #ifndef ROOKERY_CORE_TEXT_RULE_H
 #define ROOKERY_CORE_TEXT_RULE_H
 
@@ -7,9 +7,9 @@
 #include "core/base/error.h"
 #include "core/base/str.h"
 
-/* The most bytes of one character (extended grapheme cluster), in NFC. A family of six with skin tones has 63, a letter with
- * the 30 marks of the Stream-Safe Text Format (UAX #15) 62. Without such a bound a character could have marks without end; and
- * a page of 100 posts of 500 characters must stay below the 4 MiB that gRPC clients take. */
+/* The most bytes of one character (extended grapheme cluster), in NFC. A family of six with skin tones has 63, a
+ * letter with the 30 marks of the Stream-Safe Text Format (UAX #15) 62. Without such a bound a character could have
+ * marks without end; and a page of 100 posts of 500 characters must stay below the 4 MiB that gRPC clients take. */
 #define TEXT_CHARACTER_BYTES 64
 /* The same for a text as it is sent, on average: composing takes no more than a few bytes off a character. */
 #define TEXT_SENT_CHARACTER_BYTES (2 * TEXT_CHARACTER_BYTES)
@@ -24,10 +24,10 @@ struct text_rule {
     bool may_be_empty;                       /* whatever the least is */
 };
 
-/* 0, and *out is the text in its normal form: raw itself (TEXT_AS_IS, and what is empty), or in the arena and NUL-terminated.
- * ERR_INVALID_ARGUMENT, and *why says what would be right, to stand behind the field's name: "must be 1 to 50 characters, this
- * has 51". ERR_RESOURCE_EXHAUSTED when the arena's limit would be passed. Time and memory are linear in what the rule allows,
- * not in raw. */
+/* 0, and *out is the text in its normal form: raw itself (TEXT_AS_IS, and what is empty), or in the arena and
+ * NUL-terminated. ERR_INVALID_ARGUMENT, and *why says what would be right, to stand behind the field's name: "must be
+ * 1 to 50 characters, this has 51". ERR_RESOURCE_EXHAUSTED when the arena's limit would be passed. Time and memory
+ * are linear in what the rule allows, not in raw. */
 enum error text_rule_apply(const struct text_rule *rule, struct arena *a, struct str raw, struct str *out,
                            const char **why);
 

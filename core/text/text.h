@@ -11,11 +11,11 @@
 
 #define TEXT_HANDLE_MAX 30
 
-/* NFC of raw in *out, NUL-terminated. False when raw is not UTF-8 or holds U+0000, or the arena's limit would
- * be passed. What a text must be beyond that is a rule's to say (rule.h). */
+/* Writes NFC of raw to *out, NUL-terminated. Returns false when raw is not UTF-8 or holds U+0000, or the arena's
+ * limit would be passed. Further demands on a text are rules (rule.h). */
 bool text_normalize(struct arena *a, struct str raw, struct str *out);
 
-/* In extended grapheme clusters (UAX #29): what a person counts. Valid UTF-8 assumed. */
+/* In extended grapheme clusters (UAX #29), which people count as characters. Valid UTF-8 assumed. */
 struct text_size {
     size_t characters;
     size_t longest_bytes; /* of the longest character */

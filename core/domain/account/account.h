@@ -30,8 +30,8 @@ struct account_registration {
     struct str handle, password, display_name, idempotency_key, user_agent;
 };
 
-/* Texts are in the normal forms that account.proto has for them, here and below; display_name may be empty: the handle.
- * INVALID_ARGUMENT (a reserved handle), ALREADY_EXISTS (handle). Hashes off the loop. */
+/* Texts are in the normal forms that account.proto has for them, here and below. An empty display_name means the
+ * handle. INVALID_ARGUMENT (a reserved handle), ALREADY_EXISTS (handle). Hashes on the thread pool. */
 int account_register(struct fiber *self, struct domain *d, const struct account_registration *in,
                      struct account *out, struct new_session *session, struct fault *fault);
 /* UNAUTHENTICATED, in the same words and about the same time for an unknown handle and a wrong password. */

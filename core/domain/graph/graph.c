@@ -102,7 +102,7 @@ static int announce(struct fiber *self, struct domain *d, const struct change *c
     const int64_t accounts[] = {c->actor, c->target};
     int e = tokens_relations_changed(self, d, accounts, whose == BOTH ? 2 : 1, accounts, rebuild);
     if (e == 0) {
-        if (changed) outbox_publish(self, d, record, 1); /* failing: the relay does */
+        if (changed) outbox_publish(self, d, record, 1); /* if it fails, the relay publishes it */
         return 0;
     }
     return fault_set(fault, ERR_UNAVAILABLE,

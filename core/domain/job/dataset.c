@@ -79,13 +79,13 @@ static int check_dialect(const Rookery__V1__CsvDialect *dialect, struct fault *f
 }
 
 static int check_upload(const struct domain *d, const struct dataset_draft *draft, struct fault *fault) {
-    int64_t most = d->config->dataset_bytes;
+    int64_t max = d->config->dataset_bytes;
     if (draft->size_bytes <= 0)
         return fault_field(fault, ERR_INVALID_ARGUMENT, "header.size_bytes",
                            "header.size_bytes must be the content's size, at least 1");
-    if (draft->size_bytes > most)
+    if (draft->size_bytes > max)
         return fault_field(fault, ERR_RESOURCE_EXHAUSTED, "header.size_bytes",
-                           "a dataset may have at most %lld bytes here, not %lld", (long long)most,
+                           "a dataset may have at most %lld bytes here, not %lld", (long long)max,
                            (long long)draft->size_bytes);
     return 0;
 }

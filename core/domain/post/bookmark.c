@@ -1,8 +1,8 @@
 /* Bookmarks: posts that an account has marked for itself.
  *
- * Nobody else sees them, so there is no event: one statement stores the bookmark, then the account's engagement token moves
- * (core/event/tokens.h), so that every gateway shows the mark at the next read (P6). Both are idempotent; a token that cannot
- * be moved is UNAVAILABLE, and the same request again moves it.
+ * Nobody else sees them, so there is no event: one statement stores the bookmark, then the account's engagement token
+ * moves (core/event/tokens.h), so that every gateway shows the mark at the next read (P6). Both are idempotent; a
+ * token that cannot be moved is UNAVAILABLE, and the same request again moves it.
  */
 #include "core/domain/post/bookmark.sql.h"
 #include "core/domain/post/post_internal.h"

@@ -183,7 +183,7 @@ int post_actors(struct fiber *self, struct domain *d, enum post_list which, int6
 /* Enough for all that a home timeline can show to a viewer who likes most of it. */
 #define ENGAGEMENTS_KEPT 2000
 
-/* A list that is full says nothing below its lowest id. */
+/* A full list is incomplete below its lowest id. */
 static int64_t take_ids(struct ids *out, struct pg_row *row, struct arena *a) {
     int64_t *v;
     size_t n = pg_take_i64_array(row, a, &v);

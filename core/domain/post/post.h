@@ -22,13 +22,13 @@ struct post_draft {
     bool author_pulled;         /* is the author's audience pulled (account.pulled)? */
 };
 
-/* Commits in a batch with others' posts, publishes, and puts the entry on the author's own home timeline
- * (P6). NOT_FOUND (reply_to_id), PERMISSION_DENIED (blocked by the
- * one replied to), FAILED_PRECONDITION (the key was used for another text). */
+/* Commits in a batch with other callers' posts, publishes, and puts the entry on the author's own home timeline (P6).
+ * NOT_FOUND (reply_to_id), PERMISSION_DENIED (the author of the parent has blocked the author), FAILED_PRECONDITION
+ * (the key was used for another text). */
 int post_create(struct fiber *self, struct domain *d, const struct post_draft *draft, struct post *out,
                 struct fault *fault);
-/* text: in its normal form. PERMISSION_DENIED for another's post; NOT_FOUND. The same text again changes nothing.
- * Acknowledged when published (P3). */
+/* text: in its normal form. PERMISSION_DENIED for another account's post; NOT_FOUND. The same text again changes
+ * nothing. Acknowledged when published (P3). */
 int post_edit(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct str text,
               struct post *out, struct fault *fault);
 int post_delete(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct fault *fault);
@@ -115,7 +115,8 @@ static inline bool engagements_may_have(const struct engagements *e, int64_t id)
     uint64_t bit = engagements_bit(id);
     return e->any[bit / 64] >> bit % 64 & 1;
 }
-/* For posts below the floors: those of ids that the viewer has engaged with, of each kind; the caller frees the lists. */
+/* For posts below the floors: those of ids that the viewer has engaged with, of each kind; the caller frees the
+ * lists. */
 int post_engaged_in(struct fiber *self, struct domain *d, int64_t viewer_id, const int64_t *ids, size_t n,
                     struct ids out[static ENGAGEMENT_KINDS], struct fault *fault);
 /* Empty lists; and their end. */

@@ -5,8 +5,8 @@
 #include "core/domain/post/post.h"
 #include "core/event/outbox.h"
 
-/* After a commit: every gateway shows what the account has done with posts from the next read on (P6). 0, or UNAVAILABLE
- * with a sentence. */
+/* After a commit: every gateway shows what the account has done with posts from the next read on (P6). 0, or
+ * UNAVAILABLE with a sentence. */
 int post_move_engagement_token(struct fiber *self, struct domain *d, int64_t account_id, struct fault *fault);
 
 /* The places of a list: runs a statement of ($1 owner, $2 from, $3 limit) that selects a post's id and its place. */

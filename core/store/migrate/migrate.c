@@ -3,14 +3,14 @@
  *   1. Connect; take the session's advisory lock, so that one process migrates and the others wait.
  *   2. Make schema_migrations and settings if they are not there.
  *   3. Compare what is recorded with the table: same number, name and checksum, no gap.
- *   4. Each migration that is missing, and the row that records it: one transaction.
+ *   4. Apply each missing migration, and insert the row that records it, in one transaction.
  *
  * What is recorded behind the table's last migration is a newer release's. The older release runs beside it, also after
  * the newer one was taken back, so its programs start on that schema: migrations add, until one removes what an older
  * release uses. That one names, in the setting required_migration, the migration that a program must know from then on.
  *
- * Any failure ends the run with one sentence; the transaction it happened in is undone, earlier ones stand.
- * The lock ends with the connection. The SQL is here, not in statements beside it (core/store/pg/pg.h): it makes the schema
+ * Any failure ends the run with one sentence; the transaction it happened in is undone, earlier ones stand. The lock
+ * ends with the connection. The SQL is here, not in statements beside it (core/store/pg/pg.h): it makes the schema
  * that statements need, on a connection of its own.
  */
 #include "core/store/migrate/migrate.h"

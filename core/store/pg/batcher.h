@@ -9,7 +9,8 @@
  * NOTHING).
  *
  *   WITH input AS (SELECT * FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS t (id, body, place)),
- *        added AS (INSERT INTO posts (id, body) SELECT id, body FROM input ON CONFLICT DO NOTHING RETURNING id)
+ *        added AS (INSERT INTO posts (id, body) SELECT id, body FROM input
+ *                  ON CONFLICT DO NOTHING RETURNING id)
  *   SELECT place, added.id IS NOT NULL FROM input LEFT JOIN added USING (id)
  *
  * Failures: when the database refuses a batch (ERR_SQL, ERR_SQL_CONFLICT, a constraint), each of its rows is retried
@@ -36,8 +37,8 @@ struct pg_batch_kind {
      * (pg.h), and the statement may outlive the row that holds it. May not suspend. */
     void (*build)(const void *const *rows, size_t n, struct pg_args *args);
     /* Reads the answer of one row, behind its ordinal, to its last column; row NULL when the statement gave it none.
-     * Runs in the fiber that submitted; what it keeps of the row it copies into arena (that fiber's). Writes *out. Returns 0
-     * or an ERR_* of its own, which pg_batcher_submit returns. NULL: answers are not looked at. */
+     * Runs in the fiber that submitted; copies what it keeps of the row into arena (that fiber's). Writes *out.
+     * Returns 0 or an ERR_* of its own, which pg_batcher_submit returns. NULL: answers are ignored. */
     int (*take)(struct pg_row *row, struct arena *arena, void *out);
 };
 

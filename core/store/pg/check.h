@@ -8,8 +8,8 @@
 
 #include "core/store/pg/pg.h"
 
-/* For PQsendQuery; pg_facts_read takes its one row. It also makes commits of the session durable when the server's default
- * is that they are not. */
+/* For PQsendQuery; pg_facts_read takes its one row. If the server's default for synchronous_commit is off, it also
+ * makes the session's commits durable. */
 extern const struct pg_stmt PG_CHECK;
 
 struct pg_facts {

@@ -95,7 +95,7 @@ static int take_node(struct fiber *self, struct lease *l) {
     return e;
 }
 
-/* ERR_NOT_FOUND: somebody else has the node. */
+/* ERR_NOT_FOUND: another process has the node. */
 static int renew_node(struct fiber *self, struct lease *l) {
     struct pg_result *r;
     int64_t asked_ns = clock_mono_ns();

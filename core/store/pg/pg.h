@@ -125,8 +125,8 @@ static inline struct pg_value pg_bytes_array(const struct str *v, size_t n) {
     return (struct pg_value){.kind = PG_VALUE_BYTES_ARRAY, .ptr = v, .n = n};
 }
 
-/* Parameters, in order, as they are sent: for batches, and for statements that share a transaction. Numbers and arrays are
- * copied into the arena by pg_args_add; texts are borrowed until the statement's call returns. */
+/* Parameters, in order, as they are sent: for batches, and for statements that share a transaction. Numbers and
+ * arrays are copied into the arena by pg_args_add; texts are borrowed until the statement's call returns. */
 #define PG_MAX_PARAMS 32
 struct pg_args {
     struct arena *arena;
@@ -147,8 +147,7 @@ struct pg_result;
 int pg_rows(const struct pg_result *r);
 int64_t pg_affected(const struct pg_result *r); /* rows changed by INSERT, UPDATE, DELETE */
 
-/* A reader of rows. Columns are taken in the order of the SELECT, and all of them: a row that was not taken whole trips an
- * assertion in pg_next and pg_end.
+/* A reader of rows. All columns must be taken, in the order of the SELECT: pg_next and pg_end assert it.
  *
  *   struct pg_row row = pg_read(r);
  *   while (pg_next(&row)) {
@@ -156,8 +155,8 @@ int64_t pg_affected(const struct pg_result *r); /* rows changed by INSERT, UPDAT
  *       out[n++].name = pg_take_str(&row);
  *   }
  *
- * Where one row is read, pg_end follows its last column. Never take two columns in one expression, in a call's arguments or
- * in an initialiser with braces: C does not say which is taken first. */
+ * Where one row is read, pg_end follows its last column. Never take two columns in one expression, in a call's
+ * arguments or in an initialiser with braces: C does not say which is taken first. */
 struct pg_row {
     const struct pg_result *result;
     int row, column; /* the next column to be taken */
@@ -171,7 +170,7 @@ int64_t pg_take_i64(struct pg_row *row);
 int32_t pg_take_i32(struct pg_row *row); /* asserts that it fits */
 bool pg_take_bool(struct pg_row *row);
 double pg_take_f64(struct pg_row *row);
-struct str pg_take_str(struct pg_row *row);         /* text, bytea, jsonb-free types */
+struct str pg_take_str(struct pg_row *row);         /* text, bytea and the like, not jsonb */
 struct str pg_take_str_or_null(struct pg_row *row); /* the same; SQL NULL reads as ptr NULL */
 int64_t pg_take_time_ms(struct pg_row *row);        /* timestamptz -> Unix ms */
 /* bigint[] -> array in the arena; returns its length. */
@@ -202,8 +201,8 @@ int pg_exec(struct fiber *self, struct pg *pg, const struct pg_stmt *stmt, const
 int pg_ask_values(struct fiber *self, struct pg *pg, const struct pg_stmt *stmt, struct pg_result **out,
                   struct fault *fault, const struct pg_value *values, size_t n);
 
-/* Several statements in one transaction and one round trip: all or nothing. results (may be NULL) has n
- * places. */
+/* Runs several statements in one transaction and one round trip: all or nothing. results (may be NULL) has room for
+ * n. */
 struct pg_call {
     const struct pg_stmt *stmt;
     const struct pg_args *args;

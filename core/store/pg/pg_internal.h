@@ -59,9 +59,9 @@ PGconn *pg_target_connect(const struct pg_target *t, const char *addresses);
 
 /* ---- result.c ------------------------------------------------------------------------------------------
  */
-/* Stands at a row that is there, before its first column. */
+/* A reader of this row, before its first column. The row must exist. */
 struct pg_row pg_row_at(const struct pg_result *r, int row);
-/* The error of a result that is one, and *f as pg_exec documents it. */
+/* The error of a failed result, and *f as pg_exec documents it. */
 enum error pg_result_error(const PGresult *r, struct fault *f);
 /* Whether the connection ended with it: severity FATAL or PANIC, or libpq's own error. */
 bool pg_result_is_fatal(const PGresult *r);

@@ -53,7 +53,7 @@ static void retire(struct fiber *f) {
 static void run_fiber(struct loop *l, struct fiber *f) {
     assert(!l->current);
     l->current = f;
-    f->state = FIBER_RUNNING;
+    fiber_enter(f, FIBER_RUNNING);
     bool ended = coroutine_enter(f->coroutine);
     l->current = NULL;
     if (ended) retire(f);

@@ -5,6 +5,7 @@
 #include "core/async/fiber.h"
 #include "core/async/loop.h"
 #include "core/base/clock.h"
+#include "core/base/moves.h"
 
 /* RUNNING: it is the current fiber. READY: on loop.ready. YIELDED: on loop.yielded. PARKED: some callback or fiber
  * holds a pointer to it and will wake it. */
@@ -62,6 +63,19 @@ struct loop {
     uv_idle_t idle;
     uv_timer_t sweep_timer, sleep_timer;
 };
+
+static const moves FIBER_MOVES[] = {
+    [FIBER_READY] = MOVE_TO(FIBER_RUNNING),
+    [FIBER_RUNNING] = MOVE_TO(FIBER_PARKED) | MOVE_TO(FIBER_YIELDED),
+    [FIBER_PARKED] = MOVE_TO(FIBER_READY),
+    [FIBER_YIELDED] = MOVE_TO(FIBER_RUNNING),
+};
+
+/* Changes its state. */
+static inline void fiber_enter(struct fiber *f, enum fiber_state state) {
+    MOVES_CHECK(FIBER_MOVES, f->state, state);
+    f->state = state;
+}
 
 /* What a park would return immediately: ERR_CANCELLED, ERR_DEADLINE_EXCEEDED or 0. */
 int fiber_interrupted(const struct fiber *f);

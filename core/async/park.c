@@ -99,7 +99,7 @@ int fiber_interrupted(const struct fiber *f) {
 
 /* Suspends until f is woken; returns why it resumed. */
 static int suspend(struct fiber *self, bool uninterruptible) {
-    self->state = FIBER_PARKED;
+    fiber_enter(self, FIBER_PARKED);
     self->uninterruptible = uninterruptible;
     self->parks++;
     if (!uninterruptible && self->deadline_ns != 0) deadline_watch(self);
@@ -140,10 +140,9 @@ void fiber_on_resume(struct fiber *f, fiber_fn *fn, void *arg) {
 }
 
 void fiber_unpark(struct fiber *f, int result) {
-    assert(f->state == FIBER_PARKED);
+    fiber_enter(f, FIBER_READY);
     deadline_unwatch(f);
     f->park_result = result;
-    f->state = FIBER_READY;
     list_push_back(&f->loop->ready, &f->ready);
 }
 

@@ -74,7 +74,7 @@ static int give_way(struct fiber *self) {
     struct loop *l = self->loop;
     int err = fiber_interrupted(self);
     if (err) return err;
-    self->state = FIBER_YIELDED;
+    fiber_enter(self, FIBER_YIELDED);
     list_push_back(&l->yielded, &self->ready);
     coroutine_yield(self->coroutine);
     return 0;

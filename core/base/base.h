@@ -5,7 +5,7 @@
  *   list.h     linked lists                       map.h      hash maps, sets of ids
  *   error.h    the errors of the whole program    log.h      lines of JSON
  *   clock.h    times                              metrics.h  counters, gauges, histograms
- *   server_check.h  what must hold of a server
+ *   moves.h    which states may follow which      server_check.h  what must hold of a server
  */
 #ifndef ROOKERY_CORE_BASE_BASE_H
 #define ROOKERY_CORE_BASE_BASE_H
@@ -17,6 +17,7 @@
 #include "core/base/log.h"
 #include "core/base/map.h"
 #include "core/base/metrics.h"
+#include "core/base/moves.h"
 #include "core/base/server_check.h"
 #include "core/base/str.h"
 

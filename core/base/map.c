@@ -229,6 +229,7 @@ void ids_append(struct ids *s, const int64_t *v, size_t n) {
 }
 
 void ids_bounds(const int64_t *v, size_t n, int64_t *lowest, int64_t *highest) {
+    assert(n > 0);
     *lowest = *highest = v[0];
     for (size_t i = 1; i < n; i++) {
         if (v[i] < *lowest) *lowest = v[i];
@@ -241,15 +242,15 @@ static int compare_ids(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static bool ascends(const struct ids *s) {
-    for (size_t i = 1; i < s->len; i++) {
-        if (s->v[i - 1] >= s->v[i]) return false;
+bool ids_are_sorted_unique(const int64_t *v, size_t n) {
+    for (size_t i = 1; i < n; i++) {
+        if (v[i - 1] >= v[i]) return false;
     }
     return true;
 }
 
 void ids_sort_unique(struct ids *s) {
-    if (ascends(s)) return;
+    if (ids_are_sorted_unique(s->v, s->len)) return;
     qsort(s->v, s->len, sizeof(*s->v), compare_ids);
     size_t kept = 1;
     for (size_t i = 1; i < s->len; i++) {

@@ -67,6 +67,7 @@ void ids_reserve(struct ids *s, size_t cap);
 /* Of n > 0 ids, in any order. */
 void ids_bounds(const int64_t *v, size_t n, int64_t *lowest, int64_t *highest);
 void ids_sort_unique(struct ids *s); /* sorted, unique */
+bool ids_are_sorted_unique(const int64_t *v, size_t n);
 /* Binary search in a sorted array. */
 bool ids_contains(const int64_t *v, size_t len, int64_t id);
 

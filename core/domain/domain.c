@@ -1,12 +1,15 @@
 /* What all domain functions share. */
 #include "core/domain/domain.h"
 
+#include <assert.h>
+
 int64_t domain_now_ms(const struct domain *d) {
     return lease_now_ms(d->lease);
 }
 
 int domain_next_id(struct domain *d, int64_t *id, struct fault *fault) {
     *id = lease_next_id(d->lease);
+    assert(*id >= 0);
     if (*id != 0) return 0;
     return fault_set(fault, ERR_UNAVAILABLE, "this process holds no node number at the moment: try again");
 }

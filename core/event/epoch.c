@@ -18,6 +18,7 @@
  */
 #include "core/event/epoch.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -219,6 +220,7 @@ static void be_superseded(struct domain *d, const struct look *l) {
 static void adopt(struct domain *d, int64_t epoch, uint64_t generation, uint64_t pg_generation,
                   int64_t sent_ns) {
     struct epoch_watch *w = d->epoch_watch;
+    assert(epoch != 0 && generation != 0);
     bool other = epoch != d->epoch;
     if (other)
         log_info(d->log, "timeline epoch adopted", LOG_I("epoch", epoch),
@@ -335,6 +337,7 @@ static void watch(struct fiber *self, void *arg) {
 }
 
 void epoch_watch_start(struct domain *d) {
+    assert(!d->epoch_watch);
     struct epoch_watch *w = calloc(1, sizeof *w);
     if (!w) abort(); /* at start: out of memory */
     latch_init(&w->stopped, 1);
@@ -381,6 +384,7 @@ void epoch_add_fence(struct redis_batch *b) {
 }
 
 bool epoch_check_fence(struct domain *d, const struct redis_batch *b, int64_t epoch) {
+    assert(epoch != 0);
     const struct redis_reply *reply = redis_batch_reply(b, redis_batch_commands(b) - 1);
     int64_t found;
     if (epoch_now(d) != epoch) return false; /* another connection, perhaps */
@@ -391,6 +395,7 @@ bool epoch_check_fence(struct domain *d, const struct redis_batch *b, int64_t ep
 }
 
 int epoch_send(struct fiber *self, struct domain *d, struct redis_batch *b, int64_t epoch) {
+    assert(epoch != 0);
     epoch_add_fence(b);
     int e = redis_exchange(self, d->redis, b);
     if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e; /* the client has taken the batch */
@@ -405,6 +410,7 @@ uint64_t epoch_ask(struct domain *d) {
 }
 
 int epoch_confirm(struct fiber *self, struct domain *d, uint64_t question, int64_t epoch) {
+    assert(epoch != 0);
     struct newest_epoch newest;
     int e = newest_wait(self, d->epoch_watch->newest, question, &newest);
     if (e != 0) return e;

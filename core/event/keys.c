@@ -16,11 +16,13 @@ static struct str key(char *out, struct str name, const int64_t *epoch, int64_t 
     *p++ = '{';
     p += format_i64(p, id);
     *p++ = '}';
+    assert(p - out < KEY_MAX);
     *p = '\0';
     return (struct str){out, (size_t)(p - out)};
 }
 
 struct str key_timeline(char out[static KEY_MAX], int64_t epoch, int64_t account_id) {
+    assert(epoch != 0); /* 0: not known */
     return key(out, STR("tl:"), &epoch, account_id);
 }
 
@@ -40,7 +42,7 @@ int64_t key_account(struct str key) {
 
 struct str key_of_partition(char out[static KEY_MAX], const char *name, int partition) {
     size_t n = strlen(name);
-    assert(n < KEY_MAX / 2);
+    assert(n < KEY_MAX / 2 && partition >= 0);
     memcpy(out, name, n);
     return (struct str){out, n + key(out + n, STR(":"), NULL, partition).len};
 }

@@ -1,6 +1,7 @@
 /* Asking SQL for the newest epoch; the story is in newest.h. */
 #include "core/event/newest.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "core/base/clock.h"
@@ -46,8 +47,10 @@ static void run(struct fiber *self, void *arg) {
             continue;
         }
         n->sent++;
+        assert(n->sent == n->wanted);
         n->error = ask(self, n);
         n->answered = n->sent;
+        assert(n->answered <= n->wanted && n->wanted <= n->sent + 1);
         arena_reset(fiber_arena(self));
         condition_broadcast(&n->answer_changed);
     }
@@ -84,6 +87,7 @@ uint64_t newest_ask(struct newest *n) {
 }
 
 int newest_wait(struct fiber *self, struct newest *n, uint64_t question, struct newest_epoch *out) {
+    assert(question > 0 && question <= n->wanted); /* else no answer may ever come */
     while (n->answered < question) {
         if (n->stopping) return ERR_UNAVAILABLE;
         int e = condition_wait(self, &n->answer_changed);

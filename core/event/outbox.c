@@ -1,6 +1,8 @@
 /* The outbox's publishing side; the story is in outbox.h. The relay role is in workers/. */
 #include "core/event/outbox.h"
 
+#include <assert.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "core/base/map.h"
@@ -27,12 +29,14 @@ struct outbox {
 };
 
 int event_partition(int64_t actor_id, int64_t partitions) {
+    assert(partitions > 0 && partitions <= INT_MAX);
     uint64_t h = (uint64_t)actor_id *
                  UINT64_C(0x9E3779B97F4A7C15); /* Fibonacci hashing: the high bits are well mixed */
     return (int)((h >> 32) % (uint64_t)partitions);
 }
 
 struct event_record event_encode(struct arena *a, const Event *e, int64_t partitions) {
+    assert(e->id != 0 && e->actor_id != 0 && e->what_case != ROOKERY__EVENTS__V1__EVENT__WHAT__NOT_SET);
     size_t size = rookery__events__v1__event__get_packed_size(e);
     uint8_t *bytes = arena_alloc(a, size);
     rookery__events__v1__event__pack(e, bytes);
@@ -45,6 +49,7 @@ struct event_record event_encode(struct arena *a, const Event *e, int64_t partit
 }
 
 struct event_record job_message_encode(struct arena *a, const JobMessage *m, int64_t partitions) {
+    assert(m->id != 0 && m->what_case != ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT__NOT_SET);
     return (struct event_record){
         .id = m->id,
         .partition = event_partition(m->id, partitions),
@@ -55,6 +60,7 @@ struct event_record job_message_encode(struct arena *a, const JobMessage *m, int
 
 void outbox_add_command(struct redis_batch *b, const struct event_record *e, bool relayed) {
     char key[KEY_MAX];
+    assert(relayed || e->settled_epoch == 0); /* a new event is not settled */
     bool settled = relayed && e->settled_epoch > 0;
     uint32_t interests = event_interests((enum event_kind)e->kind);
     redis_cmd(b, 5 + 2 * (interests != 0) + 2 * relayed + 2 * settled);
@@ -77,14 +83,20 @@ void outbox_add_command(struct redis_batch *b, const struct event_record *e, boo
 
 /* ---- the marker ---------------------------------------------------------------------------------------- */
 
+static bool is_sound(const struct outbox *o) {
+    return o->published.len == o->epochs.len && o->published.len <= MARK_CAP;
+}
+
 /* How many of the oldest ids are of one epoch; they are marked together. */
 static size_t next_to_mark(const struct outbox *o) {
     size_t n = 0;
+    assert(is_sound(o));
     while (n < o->published.len && n < MARK_BATCH && o->epochs.v[n] == o->epochs.v[0]) n++;
     return n;
 }
 
 static void forget_first(struct ids *ids, size_t n) {
+    assert(n <= ids->len);
     ids->len -= n;
     for (size_t i = 0; i < ids->len; i++) ids->v[i] = ids->v[i + n];
 }
@@ -100,6 +112,7 @@ static bool mark_some(struct fiber *self, struct outbox *o) {
         return false;
     forget_first(&o->published, n);
     forget_first(&o->epochs, n);
+    assert(is_sound(o));
     return true;
 }
 
@@ -140,6 +153,7 @@ int outbox_open(struct domain *d, struct outbox **out) {
 
 void outbox_close(struct fiber *self, struct outbox *o) {
     if (!o) return;
+    assert(!o->stopping);
     o->stopping = true;
     latch_wait(self, &o->stopped);
     ids_free(&o->published);
@@ -150,11 +164,13 @@ void outbox_close(struct fiber *self, struct outbox *o) {
 /* ---- publishing ---------------------------------------------------------------------------------------- */
 
 static void published(struct outbox *o, const struct event_record *events, size_t n, int64_t epoch) {
+    assert(epoch != 0);
     o->n_published->value += n;
     for (size_t i = 0; i < n && o->published.len < MARK_CAP; i++) {
         ids_push(&o->published, events[i].id);
         ids_push(&o->epochs, epoch);
     }
+    assert(is_sound(o));
 }
 
 void outbox_add_own_delivery(struct redis_batch *b, struct str timeline_key, int64_t entry_id) {
@@ -166,7 +182,10 @@ void outbox_add_own_delivery(struct redis_batch *b, struct str timeline_key, int
 
 int outbox_publish_in(struct fiber *self, struct domain *d, struct redis_batch *b, int64_t epoch,
                       const struct event_record *events, size_t n) {
-    for (size_t i = 0; i < n; i++) outbox_add_command(b, &events[i], false);
+    for (size_t i = 0; i < n; i++) {
+        assert(events[i].id != 0 && events[i].partition < d->config->partitions);
+        outbox_add_command(b, &events[i], false);
+    }
     int e = epoch_send(self, d, b, epoch);
     if (e == 0)
         published(d->outbox, events, n, epoch);

@@ -1,6 +1,7 @@
 /* Version tokens; the argument is in tokens.h. */
 #include "core/event/tokens.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <sodium.h>
 
@@ -43,6 +44,7 @@ static int announce_once(struct fiber *self, struct domain *d, const struct chan
     int64_t epoch;
     int e = epoch_wait(self, d, &epoch);
     if (e != 0) return e;
+    assert(epoch != 0);
     struct redis_batch *b = redis_batch_new();
     char key[KEY_MAX];
     /* Lists first: a reader with the new token then finds no list that was built with the old relations. */
@@ -61,11 +63,13 @@ static int announce(struct fiber *self, struct domain *d, const struct change *c
 
 int tokens_relations_changed(struct fiber *self, struct domain *d, const int64_t *accounts, size_t n,
                              const int64_t *rebuild, size_t n_rebuild) {
+    assert(n > 0 && (n_rebuild == 0 || rebuild));
     const struct change change = {key_relations_token, accounts, rebuild, n, n_rebuild};
     return announce(self, d, &change);
 }
 
 int tokens_likes_changed(struct fiber *self, struct domain *d, int64_t account) {
+    assert(account != 0);
     const struct change change = {.key = key_likes_token, .accounts = &account, .n_accounts = 1};
     return announce(self, d, &change);
 }

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/base/moves.h"
 #include "core/http/conn.h"
 #include "core/http/http1_parse.h"
 
@@ -31,6 +32,17 @@ enum {
 
 enum state { HEAD, BODY, CHUNK_SIZE, CHUNK_DATA, CHUNK_END, TRAILERS, WAITING, BROKEN };
 
+static const moves MOVES[] = {
+    [HEAD] = MOVE_TO(BODY) | MOVE_TO(CHUNK_SIZE) | MOVE_TO(BROKEN),
+    [BODY] = MOVE_TO(WAITING),
+    [CHUNK_SIZE] = MOVE_TO(CHUNK_DATA) | MOVE_TO(TRAILERS) | MOVE_TO(BROKEN),
+    [CHUNK_DATA] = MOVE_TO(CHUNK_END),
+    [CHUNK_END] = MOVE_TO(CHUNK_SIZE) | MOVE_TO(BROKEN),
+    [TRAILERS] = MOVE_TO(WAITING) | MOVE_TO(BROKEN),
+    [WAITING] = MOVE_TO(HEAD),
+    [BROKEN] = 0,
+};
+
 struct h1 {
     struct http_conn *conn;
     struct http_stream *stream; /* the exchange under way */
@@ -45,6 +57,11 @@ struct h1 {
     struct buf out_head; /* the response's head, up to but without its last line */
     bool head_written, by_length, in_chunks, owe_continue, must_close;
 };
+
+static void enter(struct h1 *h, enum state state) {
+    MOVES_CHECK(MOVES, h->state, state);
+    h->state = state;
+}
 
 static const char *reason_phrase(int status) {
     static const struct {
@@ -80,7 +97,7 @@ static const char *reason_phrase(int status) {
 /* Answers a request that cannot be read, and ends the connection. */
 static void refuse(struct h1 *h, int status) {
     if (h->state == BROKEN) return;
-    h->state = BROKEN;
+    enter(h, BROKEN);
     count_drop(h->conn->server, "http1_refused");
     socket_flush_later(&h->conn->socket);
     struct http_stream *s = h->stream;
@@ -97,7 +114,7 @@ static void refuse(struct h1 *h, int status) {
 }
 
 static void request_ended(struct h1 *h) {
-    h->state = WAITING;
+    enter(h, WAITING);
     h->stream->request_ended = true;
     h->stream->progress_ns = loop_now_ns(h->conn->server->loop);
     h->conn->server->app.end(h->stream);
@@ -120,7 +137,7 @@ static void begin_exchange(struct h1 *h, struct str head) {
     h->left = h->head.content_length > 0 ? (uint64_t)h->head.content_length : 0;
     s->method = h->head.method;
     http_fields_set(&s->request, 0, h->head.target);
-    h->state = h->head.chunked ? CHUNK_SIZE : BODY;
+    enter(h, h->head.chunked ? CHUNK_SIZE : BODY);
     conn_request_complete(s);
     if (!h->head.chunked && h->left == 0) request_ended(h);
 }
@@ -161,7 +178,7 @@ static size_t step_data(struct h1 *h, const char *p, size_t n) {
     bool last = h->left == 0;
     if (take) give_data(h, p, take);
     if (last && h->state == BODY) request_ended(h);
-    if (last && h->state == CHUNK_DATA) h->state = CHUNK_END;
+    if (last && h->state == CHUNK_DATA) enter(h, CHUNK_END);
     return take;
 }
 
@@ -183,7 +200,7 @@ static size_t step_chunk_size(struct h1 *h, const char *p, size_t n) {
         refuse(h, 400);
         return 0;
     }
-    h->state = h->left ? CHUNK_DATA : TRAILERS;
+    enter(h, h->left ? CHUNK_DATA : TRAILERS);
     return line.len + 2;
 }
 
@@ -193,7 +210,7 @@ static size_t step_chunk_end(struct h1 *h, const char *p, size_t n) {
         refuse(h, 400);
         return 0;
     }
-    h->state = CHUNK_SIZE;
+    enter(h, CHUNK_SIZE);
     return 2;
 }
 
@@ -320,7 +337,7 @@ static void exchange_done(struct h1 *h) {
         conn_finish(c);
         return;
     }
-    h->state = HEAD;
+    enter(h, HEAD);
     h->scanned = 0;
     socket_resume(&c->socket);
     if (h->in.len) parse_waiting(h);

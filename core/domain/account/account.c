@@ -5,6 +5,7 @@
  */
 #include "core/domain/account/account.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "core/base/clock.h"
@@ -129,6 +130,7 @@ int account_summaries(struct fiber *self, struct domain *d, const int64_t *ids, 
         summary->handle = pg_take_str(&row);
         summary->display_name = pg_take_str(&row);
     }
+    assert(*n_out <= n);
     return 0;
 }
 

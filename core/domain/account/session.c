@@ -3,6 +3,8 @@
  * Revoking deletes rows and publishes SessionsRevoked with the outbox row, so that gateways discard what they have
  * cached (within their hub's freshness, as for deleted posts). Acknowledged when published.
  */
+#include <assert.h>
+
 #include "core/base/clock.h"
 #include "core/domain/account/account_internal.h"
 #include "core/domain/account/session.sql.h"
@@ -22,11 +24,13 @@ static struct str shortened(struct str s, size_t max) {
 
 int session_open(struct fiber *self, struct domain *d, int64_t account_id, struct str user_agent,
                  struct new_session *out, struct fault *fault) {
+    assert(account_id != 0);
     unsigned char hash[TOKEN_HASH_BYTES];
     *out = (struct new_session){.token = token_new(fiber_arena(self))};
     out->session.account_id = account_id;
     out->session.expires_ms = domain_now_ms(d) + d->config->session_days * MS_PER_DAY;
     out->session.user_agent = shortened(user_agent, USER_AGENT_MAX);
+    assert(out->session.user_agent.len <= USER_AGENT_MAX);
     token_hash(hash, out->token);
     int e = domain_next_id(d, &out->session.id, fault);
     if (e != 0) return e;
@@ -60,12 +64,14 @@ int session_authenticate(struct fiber *self, struct domain *d, struct str token,
 
 int session_list(struct fiber *self, struct domain *d, int64_t account_id, int64_t before, int limit,
                  struct session **out, size_t *n, struct fault *fault) {
+    assert(limit > 0);
     struct pg_result *r;
     int e = pg_ask(self, d->pg, &SESSION_LIST, &r, fault, pg_i64(account_id), pg_i64(before), pg_i64(limit));
     if (e != 0) return e;
     struct pg_row row = pg_read(r);
     *out = ARENA_ARRAY(fiber_arena(self), struct session, (size_t)pg_rows(r));
     for (*n = 0; pg_next(&row); ++*n) read_session(&row, &(*out)[*n]);
+    assert(*n <= (size_t)limit);
     return 0;
 }
 
@@ -78,6 +84,7 @@ int session_filter_valid(struct fiber *self, struct domain *d, const int64_t *id
     size_t n_found = pg_only_i64_array(r, fiber_arena(self), &found);
     ids_init(valid);
     for (size_t i = 0; i < n_found; i++) ids_push(valid, found[i]);
+    assert(valid->len <= n && ids_are_sorted_unique(valid->v, valid->len));
     return 0;
 }
 
@@ -85,6 +92,7 @@ int session_filter_valid(struct fiber *self, struct domain *d, const int64_t *id
 
 static int revoke_all(struct fiber *self, struct domain *d, int64_t account_id, int64_t *ids, size_t n,
                       struct fault *fault) {
+    assert(n > 0);
     Rookery__Events__V1__SessionsRevoked revoked = ROOKERY__EVENTS__V1__SESSIONS_REVOKED__INIT;
     Event event = ROOKERY__EVENTS__V1__EVENT__INIT;
     int e = domain_next_id(d, &event.id, fault);

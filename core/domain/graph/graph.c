@@ -12,6 +12,8 @@
  */
 #include "core/domain/graph/graph.h"
 
+#include <assert.h>
+
 #include "core/domain/graph/graph.sql.h"
 #include "core/domain/graph/relations.h"
 #include "core/event/outbox.h"
@@ -35,6 +37,7 @@ static struct event_record encode(struct fiber *self, struct domain *d, struct c
 }
 
 static int check_target(struct change *c, struct fault *fault) {
+    assert(c->actor != 0);
     rookery__events__v1__related__init(&c->related);
     c->related.target_id = c->target;
     if (c->target <= 0)
@@ -69,6 +72,7 @@ static void read_outcome(const struct pg_stmt *stmt, const struct pg_result *r, 
     }
     if (stmt == &GRAPH_BLOCK) out->ended = pg_take_i64(&row);
     pg_end(&row);
+    assert(!(out->changed && (out->blocked || out->full)) && out->ended >= 0 && out->ended <= 3);
 }
 
 /* Locks, then the statement, in one transaction. */
@@ -100,7 +104,9 @@ static int announce(struct fiber *self, struct domain *d, const struct change *c
                     const struct event_record *record, bool changed, enum seen_by whose, size_t rebuild,
                     struct fault *fault) {
     const int64_t accounts[] = {c->actor, c->target};
-    int e = tokens_relations_changed(self, d, accounts, whose == BOTH ? 2 : 1, accounts, rebuild);
+    size_t n = whose == BOTH ? 2 : 1;
+    assert(rebuild <= n); /* a list that is rebuilt is seen by its owner */
+    int e = tokens_relations_changed(self, d, accounts, n, accounts, rebuild);
     if (e == 0) {
         if (changed) outbox_publish(self, d, record, 1); /* if it fails, the relay publishes it */
         return 0;
@@ -174,7 +180,7 @@ int graph_block(struct fiber *self, struct domain *d, int64_t actor, int64_t tar
     struct outcome done;
     e = transact(self, d, &c, &GRAPH_BLOCK, &args, &done, fault);
     if (e != 0) return e;
-    return announce(self, d, &c, &variants[done.ended & 3], done.changed, BOTH, 0, fault);
+    return announce(self, d, &c, &variants[done.ended], done.changed, BOTH, 0, fault);
 }
 
 int graph_unblock(struct fiber *self, struct domain *d, int64_t actor, int64_t target, struct fault *fault) {
@@ -197,6 +203,7 @@ int graph_unmute(struct fiber *self, struct domain *d, int64_t actor, int64_t ta
 int graph_list(struct fiber *self, struct domain *d, enum graph_list which, int64_t account_id,
                int64_t viewer_id, int64_t before, int limit, struct graph_edge **out, size_t *n,
                struct fault *fault) {
+    assert(limit > 0);
     struct pg_result *r;
     int e = pg_ask(self, d->pg, which == GRAPH_FOLLOWERS ? &GRAPH_LIST_FOLLOWERS : &GRAPH_LIST_FOLLOWING, &r,
                    fault, pg_i64(account_id), pg_i64(before), pg_i64(viewer_id), pg_i64(limit));
@@ -210,6 +217,7 @@ int graph_list(struct fiber *self, struct domain *d, enum graph_list which, int6
         edge->account.display_name = pg_take_str(&row);
         edge->id = pg_take_i64(&row);
     }
+    assert(*n <= (size_t)limit);
     return 0;
 }
 

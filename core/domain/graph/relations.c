@@ -1,5 +1,8 @@
 /* The relations of a viewer, and the rule of the home timeline. */
 #include "core/domain/graph/relations.h"
+
+#include <assert.h>
+
 #include "core/domain/graph/relations.sql.h"
 
 static void take(struct ids *out, struct pg_row *row, struct arena *a) {
@@ -7,10 +10,12 @@ static void take(struct ids *out, struct pg_row *row, struct arena *a) {
     size_t n = pg_take_i64_array(row, a, &v);
     ids_reserve(out, n);
     for (size_t i = 0; i < n; i++) ids_push(out, v[i]);
+    assert(ids_are_sorted_unique(out->v, out->len)); /* the statement sorts */
 }
 
 int relations_load(struct fiber *self, struct domain *d, int64_t viewer_id, struct relations *out,
                    struct fault *fault) {
+    assert(viewer_id != 0);
     struct pg_result *r;
     int e = pg_ask(self, d->pg, &RELATIONS_LOAD, &r, fault, pg_i64(viewer_id));
     if (e != 0) return e;
@@ -40,6 +45,7 @@ static void copy_ids(struct ids *to, const struct ids *from) {
 }
 
 void relations_copy(struct relations *to, const struct relations *from) {
+    assert(to != from);
     to->viewer_id = from->viewer_id;
     copy_ids(&to->followed, &from->followed);
     copy_ids(&to->blocked, &from->blocked);

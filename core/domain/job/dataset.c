@@ -15,6 +15,8 @@
  */
 #include "core/domain/job/dataset.h"
 
+#include <assert.h>
+
 #include "core/base/clock.h"
 #include "core/codec/codec.h"
 #include "core/domain/graph/graph.h"
@@ -223,6 +225,7 @@ int dataset_upload_find(struct fiber *self, struct domain *d, int64_t owner_id, 
 
 int dataset_append(struct fiber *self, struct domain *d, int64_t id, int64_t attempt, int64_t offset,
                    struct str bytes, struct str hash_state, struct fault *fault) {
+    assert(bytes.len <= DATASET_CHUNK_BYTES);
     struct pg_result *r;
     int e = pg_ask(self, d->pg, &DATASET_APPEND, &r, fault, pg_i64(id), pg_i64(offset),
                    pg_i32((int32_t)(offset / (int64_t)DATASET_CHUNK_BYTES)), pg_bytes(bytes),
@@ -260,17 +263,20 @@ int dataset_get(struct fiber *self, struct domain *d, int64_t viewer_id, int64_t
 
 int dataset_list(struct fiber *self, struct domain *d, int64_t viewer_id, int64_t before, int limit,
                  struct dataset_record **out, size_t *n, struct fault *fault) {
+    assert(limit > 0);
     struct pg_result *r;
     int e = pg_ask(self, d->pg, &DATASET_LIST, &r, fault, pg_i64(viewer_id), pg_i64(before), pg_i64(limit));
     if (e != 0) return e;
     struct pg_row row = pg_read(r);
     *out = ARENA_ARRAY(fiber_arena(self), struct dataset_record, (size_t)pg_rows(r));
     for (*n = 0; pg_next(&row); ++*n) read_brief(&row, &(*out)[*n]);
+    assert(*n <= (size_t)limit);
     return 0;
 }
 
 int dataset_chunk(struct fiber *self, struct domain *d, int64_t id, int64_t seq, struct str *out,
                   struct fault *fault) {
+    assert(seq >= 0);
     struct pg_result *r;
     int e = pg_ask(self, d->pg, &DATASET_CHUNK, &r, fault, pg_i64(id), pg_i64(seq));
     if (e != 0) return e;
@@ -284,8 +290,10 @@ int dataset_shares(struct fiber *self, struct domain *d, int64_t id, int64_t **o
                    struct fault *fault) {
     struct pg_result *r;
     int e = pg_ask(self, d->pg, &DATASET_SHARES, &r, fault, pg_i64(id), pg_i64(0));
-    if (e == 0) *n = pg_only_i64_array(r, fiber_arena(self), out);
-    return e;
+    if (e != 0) return e;
+    *n = pg_only_i64_array(r, fiber_arena(self), out);
+    assert(ids_are_sorted_unique(*out, *n)); /* the statement sorts */
+    return 0;
 }
 
 /* Another account's dataset counts as unknown. */

@@ -6,6 +6,8 @@
  */
 #include "core/domain/job/job.h"
 
+#include <assert.h>
+
 #include "core/codec/codec.h"
 #include "core/domain/job/job.sql.h"
 #include "core/domain/job/spec.h"
@@ -48,12 +50,14 @@ int job_get(struct fiber *self, struct domain *d, int64_t owner_id, int64_t id, 
 
 int job_list(struct fiber *self, struct domain *d, int64_t owner_id, int64_t before, int limit,
              struct job_record **out, size_t *n, struct fault *fault) {
+    assert(limit > 0);
     struct pg_result *r;
     int e = pg_ask(self, d->pg, &JOB_LIST, &r, fault, pg_i64(owner_id), pg_i64(before), pg_i64(limit));
     if (e != 0) return e;
     struct pg_row row = pg_read(r);
     *out = ARENA_ARRAY(fiber_arena(self), struct job_record, (size_t)pg_rows(r));
     for (*n = 0; pg_next(&row); ++*n) read_job(&row, &(*out)[*n]);
+    assert(*n <= (size_t)limit);
     return 0;
 }
 

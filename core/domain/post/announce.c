@@ -13,6 +13,8 @@
  *   - neither happens within ANNOUNCE_LIMIT_MS: UNAVAILABLE. The entry exists nevertheless, and a retry with the same
  *     key finds it.
  */
+#include <assert.h>
+
 #include "core/base/clock.h"
 #include "core/domain/post/announce.sql.h"
 #include "core/domain/post/post_internal.h"
@@ -43,6 +45,7 @@ static bool is_visible(struct fiber *self, struct domain *d, int64_t entry_id) {
 
 int post_announce(struct fiber *self, struct domain *d, const struct event_record *event, int64_t author_id,
                   int64_t entry_id, struct fault *fault) {
+    assert(author_id != 0 && entry_id != 0 && (!event || event->id == entry_id));
     int64_t give_up = clock_mono_ns() + ANNOUNCE_LIMIT_MS * NS_PER_MS;
     for (unsigned attempt = 0;; attempt++) {
         if (announce_once(self, d, event, author_id, entry_id) == 0) return 0;

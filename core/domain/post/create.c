@@ -13,6 +13,8 @@
  *     so.
  *   - 3 cannot be done: an error, and the retry finds the post.
  */
+#include <assert.h>
+
 #include "core/domain/post/create.sql.h"
 #include "core/domain/post/post_internal.h"
 #include "core/event/outbox.h"
@@ -40,6 +42,8 @@ static void build(const void *const *rows, size_t n, struct pg_args *args) {
     struct str *keys = ARENA_ARRAY(a, struct str, n), *payloads = ARENA_ARRAY(a, struct str, n);
     for (size_t i = 0; i < n; i++) {
         const struct create_row *row = rows[i];
+        assert(row->id != 0 && row->event.id == row->id && row->event.payload.len > 0);
+        assert(row->reply_to_id != 0 || row->thread_id == row->id);
         ids[i] = row->id;
         authors[i] = row->author_id;
         texts[i] = row->text;
@@ -173,6 +177,7 @@ static void describe(const struct create_row *row, struct post *out) {
 
 int post_create(struct fiber *self, struct domain *d, const struct post_draft *draft, struct post *out,
                 struct fault *fault) {
+    assert(draft->author_id != 0);
     struct arena *a = fiber_arena(self);
     struct create_row row = {
         .author_id = draft->author_id, .text = draft->text, .reply_to_id = draft->reply_to_id};

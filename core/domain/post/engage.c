@@ -5,6 +5,7 @@
  * entry of its own and travels like a post: the fan-out delivers it. Each is idempotent: a call that changes nothing
  * writes and publishes nothing, and only moves the token again.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "core/domain/post/engage.sql.h"
@@ -151,20 +152,23 @@ int post_unrepost(struct fiber *self, struct domain *d, int64_t actor, int64_t p
 /* ---- accounts that liked or reposted ------------------------------------------------------------------- */
 
 /* Rows of an account and an id. */
-static void read_actors(const struct pg_result *r, struct arena *a, struct post_actor **out, size_t *n) {
+static void read_actors(const struct pg_result *r, int limit, struct arena *a, struct post_actor **out,
+                        size_t *n) {
+    assert(limit > 0);
     struct pg_row row = pg_read(r);
     *out = ARENA_ARRAY(a, struct post_actor, (size_t)pg_rows(r));
     for (*n = 0; pg_next(&row); ++*n) {
         (*out)[*n].account_id = pg_take_i64(&row);
         (*out)[*n].id = pg_take_i64(&row);
     }
+    assert(*n <= (size_t)limit);
 }
 
 int post_reposts(struct fiber *self, struct domain *d, int64_t post_id, int64_t after, int limit,
                  struct post_actor **out, size_t *n, struct fault *fault) {
     struct pg_result *r;
     int e = pg_ask(self, d->pg, &POST_REPOSTS, &r, fault, pg_i64(post_id), pg_i64(after), pg_i64(limit));
-    if (e == 0) read_actors(r, fiber_arena(self), out, n);
+    if (e == 0) read_actors(r, limit, fiber_arena(self), out, n);
     return e;
 }
 
@@ -174,7 +178,7 @@ int post_actors(struct fiber *self, struct domain *d, enum post_list which, int6
     struct pg_result *r;
     int e = pg_ask(self, d->pg, which == POST_LIST_LIKES ? &POST_LIKERS : &POST_REPOSTERS, &r, fault,
                    pg_i64(post_id), pg_i64(viewer_id), pg_i64(before), pg_i64(limit));
-    if (e == 0) read_actors(r, fiber_arena(self), out, n);
+    if (e == 0) read_actors(r, limit, fiber_arena(self), out, n);
     return e;
 }
 
@@ -203,11 +207,13 @@ void engaged_free(struct ids of[static ENGAGEMENT_KINDS]) {
 
 void engagements_index(struct engagements *e) {
     memset(e->any, 0, sizeof e->any);
-    for (int kind = 0; kind < ENGAGEMENT_KINDS; kind++)
+    for (int kind = 0; kind < ENGAGEMENT_KINDS; kind++) {
+        assert(ids_are_sorted_unique(e->of[kind].v, e->of[kind].len));
         for (size_t i = 0; i < e->of[kind].len; i++) {
             uint64_t bit = engagements_bit(e->of[kind].v[i]);
             e->any[bit / 64] |= UINT64_C(1) << bit % 64;
         }
+    }
 }
 
 int post_engagements(struct fiber *self, struct domain *d, int64_t viewer_id, struct engagements *out,
@@ -217,8 +223,10 @@ int post_engagements(struct fiber *self, struct domain *d, int64_t viewer_id, st
     if (e != 0) return e;
     struct pg_row row = pg_read(r);
     pg_next(&row);
-    for (int kind = 0; kind < ENGAGEMENT_KINDS; kind++)
+    for (int kind = 0; kind < ENGAGEMENT_KINDS; kind++) {
         out->floor[kind] = take_ids(&out->of[kind], &row, fiber_arena(self));
+        assert(out->of[kind].len <= ENGAGEMENTS_KEPT);
+    }
     pg_end(&row);
     engagements_index(out);
     return 0;
@@ -235,7 +243,10 @@ int post_engaged_in(struct fiber *self, struct domain *d, int64_t viewer_id, con
     if (e != 0) return e;
     struct pg_row row = pg_read(r);
     pg_next(&row);
-    for (int kind = 0; kind < ENGAGEMENT_KINDS; kind++) take_ids(&out[kind], &row, fiber_arena(self));
+    for (int kind = 0; kind < ENGAGEMENT_KINDS; kind++) {
+        take_ids(&out[kind], &row, fiber_arena(self));
+        assert(out[kind].len <= n);
+    }
     pg_end(&row);
     return 0;
 }

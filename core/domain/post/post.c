@@ -1,6 +1,8 @@
 /* Posts: reading, editing, deleting. Creating is in create.c, likes and reposts in engage.c. */
 #include "core/domain/post/post.h"
 
+#include <assert.h>
+
 #include "core/domain/post/post.sql.h"
 #include "core/domain/post/post_internal.h"
 #include "core/text/text.h"
@@ -32,6 +34,7 @@ int post_load(struct fiber *self, struct domain *d, const int64_t *ids, size_t n
     struct pg_row row = pg_read(r);
     *out = ARENA_ARRAY(fiber_arena(self), struct post, (size_t)pg_rows(r));
     for (*n_out = 0; pg_next(&row); ++*n_out) read_post(&row, &(*out)[*n_out]);
+    assert(*n_out <= n);
     return 0;
 }
 
@@ -51,21 +54,25 @@ int post_load_one(struct fiber *self, struct domain *d, int64_t id, struct post 
 /* Runs a statement whose only column is an id. */
 static int id_list(struct fiber *self, struct domain *d, const struct pg_stmt *stmt, int64_t of,
                    int64_t position, int limit, int64_t **out, size_t *n, struct fault *fault) {
+    assert(limit > 0);
     struct pg_result *r;
     int e = pg_ask(self, d->pg, stmt, &r, fault, pg_i64(of), pg_i64(position), pg_i64(limit));
     if (e != 0) return e;
     struct pg_row row = pg_read(r);
     *out = ARENA_ARRAY(fiber_arena(self), int64_t, (size_t)pg_rows(r));
     for (*n = 0; pg_next(&row); ++*n) (*out)[*n] = pg_take_i64(&row);
+    assert(*n <= (size_t)limit);
     return 0;
 }
 
 int post_list_places(struct fiber *self, struct domain *d, const struct pg_stmt *stmt, int64_t owner_id,
                      int64_t from, int limit, struct post_place **out, size_t *n, struct fault *fault) {
+    assert(limit > 0);
     struct pg_result *r;
     int e = pg_ask(self, d->pg, stmt, &r, fault, pg_i64(owner_id), pg_i64(from), pg_i64(limit));
     if (e != 0) return e;
     *n = (size_t)pg_rows(r);
+    assert(*n <= (size_t)limit);
     struct post_place *place = *out = ARENA_ARRAY(fiber_arena(self), struct post_place, *n);
     for (struct pg_row row = pg_read(r); pg_next(&row); place++) {
         place->post_id = pg_take_i64(&row);
@@ -86,11 +93,14 @@ int post_ancestors(struct fiber *self, struct domain *d, int64_t post_id, int li
 
 int post_by_author(struct fiber *self, struct domain *d, int64_t author_id, int64_t before, int limit,
                    int64_t **out, size_t *n, struct fault *fault) {
-    return id_list(self, d, &POST_BY_AUTHOR, author_id, before, limit, out, n, fault);
+    int e = id_list(self, d, &POST_BY_AUTHOR, author_id, before, limit, out, n, fault);
+    assert(e != 0 || *n == 0 || ((*out)[0] < before && (*out)[*n - 1] <= (*out)[0]));
+    return e;
 }
 
 int post_edits(struct fiber *self, struct domain *d, int64_t post_id, int32_t before, int limit,
                struct post_edit_row **out, size_t *n, struct fault *fault) {
+    assert(limit > 0);
     struct pg_result *r;
     int e = pg_ask(self, d->pg, &POST_EDITS, &r, fault, pg_i64(post_id), pg_i64(before), pg_i64(limit));
     if (e != 0) return e;
@@ -102,6 +112,7 @@ int post_edits(struct fiber *self, struct domain *d, int64_t post_id, int32_t be
         edit->text = pg_take_str(&row);
         edit->edited_ms = pg_take_time_ms(&row);
     }
+    assert(*n <= (size_t)limit);
     return 0;
 }
 

@@ -1,8 +1,10 @@
 /* Home timelines from SQL; the method is in home.h. */
 #include "core/domain/timeline/home.h"
-#include "core/domain/timeline/home.sql.h"
 
+#include <assert.h>
 #include <stdlib.h>
+
+#include "core/domain/timeline/home.sql.h"
 
 /* The first round takes this many entries of each source; every further one takes WIDEN times more of the sources
  * that need it. */
@@ -47,10 +49,12 @@ static bool muted_or_blocked(const struct relations *r, int64_t author_id) {
 
 static void add_source(struct merge *m, int64_t author_id, int64_t before) {
     if (muted_or_blocked(m->relations, author_id)) return;
+    assert(m->n_sources <= m->relations->followed.len); /* one more for the viewer */
     m->sources[m->n_sources++] = (struct source){.author_id = author_id, .lowest = before};
 }
 
 static void merge_init(struct merge *m, const struct relations *r, int64_t before, struct arena *a) {
+    assert(ids_are_sorted_unique(r->followed.v, r->followed.len)); /* no source twice */
     *m = (struct merge){.relations = r, .arena = a};
     m->sources = ARENA_ARRAY(a, struct source, r->followed.len + 1);
     add_source(m, r->viewer_id, before);
@@ -78,6 +82,7 @@ static void take_rows(struct merge *m, const struct pg_result *r, const size_t *
     struct pg_row row = pg_read(r);
     while (pg_next(&row)) {
         size_t place = (size_t)pg_take_i64(&row) - 1;
+        assert(place < n_asked);
         struct source *s = &m->sources[asked[place]];
         struct entry e = {0};
         e.id = pg_take_i64(&row);
@@ -87,6 +92,7 @@ static void take_rows(struct merge *m, const struct pg_result *r, const size_t *
         e.original_author_id = pg_take_i64(&row);
         bool original_deleted = pg_take_bool(&row);
         taken[place]++;
+        assert(e.author_id == s->author_id);
         if (e.id < s->lowest) s->lowest = e.id;
         if (!original_deleted && relations_shows_at_home(m->relations, &e)) merge_add(m, &e);
     }
@@ -108,8 +114,15 @@ static int look(struct fiber *self, struct domain *d, struct merge *m, const siz
     return e;
 }
 
+static bool are_newest_first(const struct entry *entries, size_t n, int64_t before) {
+    for (size_t i = 0; i < n; i++)
+        if (entries[i].id >= before || (i > 0 && entries[i].id > entries[i - 1].id)) return false;
+    return true;
+}
+
 int home_from_sql(struct fiber *self, struct domain *d, const struct relations *r, int64_t before,
                   size_t limit, struct entry **out, size_t *n, struct fault *fault) {
+    assert(limit > 0);
     struct merge m;
     merge_init(&m, r, before, fiber_arena(self));
     size_t *asked = ARENA_ARRAY(m.arena, size_t, m.n_sources);
@@ -123,5 +136,6 @@ int home_from_sql(struct fiber *self, struct domain *d, const struct relations *
     }
     *out = m.entries;
     *n = m.n < limit ? m.n : limit;
+    assert(are_newest_first(*out, *n, before));
     return 0;
 }

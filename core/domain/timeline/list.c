@@ -1,6 +1,7 @@
 /* The materialised home timeline; the format, the lemma and the rebuild's story are in list.h. */
 #include "core/domain/timeline/list.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -34,6 +35,12 @@ static int descending(const void *a, const void *b) {
     return (x < y) - (x > y);
 }
 
+static bool descends(const int64_t *v, size_t n) {
+    for (size_t i = 1; i < n; i++)
+        if (v[i - 1] <= v[i]) return false;
+    return true;
+}
+
 /* The input is nearly always sorted, since deliveries come in time order: one backward pass checks that, and only
  * other input is sorted. */
 static void sort_unique_descending(int64_t *v, size_t *n) {
@@ -42,14 +49,13 @@ static void sort_unique_descending(int64_t *v, size_t *n) {
         v[i] = v[*n - 1 - i];
         v[*n - 1 - i] = swapped;
     }
-    bool sorted = true;
-    for (size_t i = 1; i < *n && sorted; i++) sorted = v[i - 1] > v[i];
-    if (sorted) return;
+    if (descends(v, *n)) return;
     qsort(v, *n, sizeof *v, descending);
     size_t kept = *n > 0;
     for (size_t i = 1; i < *n; i++)
         if (v[i] != v[kept - 1]) v[kept++] = v[i];
     *n = kept;
+    assert(descends(v, *n));
 }
 
 void timeline_add_range(struct redis_batch *b, struct str key, size_t asked) {
@@ -68,6 +74,9 @@ void timeline_parse(const struct redis_reply *range, size_t asked, bool whole, s
     for (size_t i = 0; i < range->elements; i++) good &= parse_element(out, range->element[i].str, i == 0);
     if (!good || out->building) out->bound = INT64_MAX;
     sort_unique_descending(out->ids, &out->n);
+    assert(out->n + out->building <= range->elements && out->unbound <= range->elements);
+    assert(out->bound >= 0 && (!out->building || out->bound == INT64_MAX));
+    assert(out->n == 0 || out->ids[out->n - 1] > 0);
 }
 
 /* ---- rebuilding ---------------------------------------------------------------------------------------- */
@@ -125,7 +134,9 @@ static struct str decimal(struct arena *a, const char *prefix, int64_t v) {
  * and the lowest at the end. */
 static size_t list_elements(struct arena *a, const struct entry *entries, size_t n, struct str *out) {
     size_t at = 0;
+    assert(n <= HOME_LENGTH);
     for (size_t i = 0; i < n; i++) {
+        assert(i == 0 || entries[i].id <= entries[i - 1].id);
         if (i % FLOOR_EVERY == FLOOR_EVERY / 2) out[at++] = decimal(a, "f", entries[i].id);
         out[at++] = decimal(a, "", entries[i].id);
     }
@@ -140,6 +151,7 @@ static void fill(struct fiber *self, struct domain *d, struct str key, struct st
     args[0] = mark;
     args[1] = decimal(a, "", d->config->timeline_ttl_s);
     size_t n_args = 2 + list_elements(a, entries, n, args + 2);
+    assert(n_args <= 2 + n + n / FLOOR_EVERY + 2);
     const struct redis_reply *reply;
     *written = redis_eval(self, d->redis, &FILL, key, args, n_args, &reply) == 0 && reply->integer == 1;
 }
@@ -152,6 +164,7 @@ int timeline_rebuild(struct fiber *self, struct domain *d, int64_t epoch, int64_
     const struct str claim[] = {str_from(arena_printf(a, "%016" PRIx64, random_u64())),
                                 decimal(a, "", BUILD_STALE_MS), decimal(a, "", d->config->timeline_ttl_s)};
     const struct redis_reply *mark;
+    assert(viewer_id != 0);
     *written = false;
     /* A failure of Redis only means that no list is kept: the page comes from SQL anyway. */
     bool claimed =

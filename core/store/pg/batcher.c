@@ -19,6 +19,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "core/base/moves.h"
 #include "core/store/pg/pg_internal.h"
 
 /* As many as the client's own queue of calls holds: more would only wait until they time out. */
@@ -74,13 +75,26 @@ struct pg_batcher {
     struct counter *alone;
 };
 
+static const moves REQUEST_MOVES[] = {
+    [REQUEST_PENDING] = MOVE_TO(REQUEST_SENT),
+    [REQUEST_SENT] = MOVE_TO(REQUEST_ANSWERED) | MOVE_TO(REQUEST_ALONE) | MOVE_TO(REQUEST_REFUSED),
+    [REQUEST_ANSWERED] = 0,
+    [REQUEST_ALONE] = 0,
+    [REQUEST_REFUSED] = 0,
+};
+
+static void request_enter(struct request *q, enum request_state state) {
+    MOVES_CHECK(REQUEST_MOVES, q->state, state);
+    q->state = state;
+}
+
 /* ---- a batch, from its fiber ---- */
 
 static void wake_all(struct batch *t, enum request_state state) {
     for (size_t i = 0; i < t->n; i++) {
         struct request *q = t->requests[i];
         if (!q) continue;
-        q->state = state;
+        request_enter(q, state);
         fiber_wake(q->fiber);
     }
 }
@@ -131,7 +145,7 @@ static void fill(struct batch *t, struct pg_batcher *b) {
     for (size_t i = 0; i < t->n; i++) {
         struct request *q = list_entry(list_pop_front(&b->pending), struct request, node);
         b->n_pending--;
-        q->state = REQUEST_SENT;
+        request_enter(q, REQUEST_SENT);
         q->batch = t;
         q->place = i;
         t->requests[i] = q;

@@ -37,7 +37,7 @@ static void become_ready(struct pg_link *k) {
         return;
     }
     uv_timer_stop(&k->timer);
-    k->state = LINK_READY;
+    pg_link_enter(k, LINK_READY);
     k->step = pg_link_step;
     k->attempt = 0;
     if (k->was_ready) k->pg->m.reconnects->value++;
@@ -62,7 +62,7 @@ static bool flush_check(struct pg_link *k) {
 }
 
 static void begin_check(struct pg_link *k) {
-    k->state = LINK_CHECKING;
+    pg_link_enter(k, LINK_CHECKING);
     k->asked_ms = clock_wall_ms();
     k->checked = false;
     if (PQsetnonblocking(k->conn, 1) != 0 || PQsendQuery(k->conn, PG_CHECK.sql) != 1)
@@ -124,7 +124,7 @@ static void step(struct pg_link *k, int status, int events) {
 }
 
 static void begin_connect(struct pg_link *k, const char *addresses) {
-    k->state = LINK_CONNECTING;
+    pg_link_enter(k, LINK_CONNECTING);
     k->conn = pg_target_connect(&k->pg->target, addresses);
     if (!k->conn || PQstatus(k->conn) == CONNECTION_BAD) {
         pg_link_fail(k, k->conn ? PQerrorMessage(k->conn) : "no memory for a connection");
@@ -168,7 +168,7 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
 
 static void begin_resolve(struct pg_link *k) {
     static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    k->state = LINK_RESOLVING;
+    pg_link_enter(k, LINK_RESOLVING);
     struct pg_resolve *r = calloc(1, sizeof *r);
     if (!r || uv_getaddrinfo(loop_uv(k->pg->loop), &r->request, on_resolved, k->pg->target.resolve, NULL,
                              &hints) != 0) {

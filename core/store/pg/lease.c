@@ -12,6 +12,7 @@
  */
 #include "core/store/pg/lease.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -97,6 +98,7 @@ static int take_node(struct fiber *self, struct lease *l) {
 
 /* ERR_NOT_FOUND: another process has the node. */
 static int renew_node(struct fiber *self, struct lease *l) {
+    assert(l->node >= 0);
     struct pg_result *r;
     int64_t asked_ns = clock_mono_ns();
     int e = pg_ask(self, l->pg, &LEASE_RENEW, &r, NULL, pg_i32(l->node), pg_text(str_from(l->holder)),
@@ -201,6 +203,7 @@ static void return_node(struct fiber *self, struct lease *l) {
 }
 
 void lease_stop(struct fiber *self, struct lease *l) {
+    assert(!l->stopper);
     l->stopper = self;
     if (l->keeper) fiber_cancel(l->keeper);
     while (l->keeper) fiber_park_uninterruptible(self);
@@ -212,7 +215,9 @@ void lease_stop(struct fiber *self, struct lease *l) {
 /* ---- ids ---- */
 
 int64_t lease_next_id(struct lease *l) {
-    return clock_mono_ns() < l->until_ns ? snowflake_next(&l->ids, lease_now_ms(l)) : 0;
+    if (clock_mono_ns() >= l->until_ns) return 0;
+    assert(l->node >= 0 && l->ids.node == l->node);
+    return snowflake_next(&l->ids, lease_now_ms(l));
 }
 
 int lease_node(const struct lease *l) {

@@ -5,7 +5,24 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/base/moves.h"
 #include "core/store/pg/pg_internal.h"
+
+#define ENDS (MOVE_TO(LINK_WAITING) | MOVE_TO(LINK_CLOSED))
+
+static const moves LINK_MOVES[] = {
+    [LINK_WAITING] = MOVE_TO(LINK_RESOLVING) | MOVE_TO(LINK_CONNECTING) | MOVE_TO(LINK_CLOSED),
+    [LINK_RESOLVING] = MOVE_TO(LINK_CONNECTING) | ENDS,
+    [LINK_CONNECTING] = MOVE_TO(LINK_CHECKING) | ENDS,
+    [LINK_CHECKING] = MOVE_TO(LINK_READY) | ENDS,
+    [LINK_READY] = ENDS,
+    [LINK_CLOSED] = 0,
+};
+
+void pg_link_enter(struct pg_link *k, enum pg_link_state state) {
+    MOVES_CHECK(LINK_MOVES, k->state, state);
+    k->state = state;
+}
 
 /* libuv's handle outlives the socket until its close callback. */
 struct pg_socket {
@@ -112,7 +129,7 @@ void pg_link_fail(struct pg_link *k, const char *reason) {
     memcpy(text, first.ptr, len);
 
     disconnect(k);
-    k->state = LINK_WAITING;
+    pg_link_enter(k, LINK_WAITING);
     int64_t wait_ms = backoff_ms(k->attempt++, PG_BACKOFF_BASE_MS, PG_BACKOFF_CAP_MS);
     uv_timer_start(&k->timer, k->restart, (uint64_t)wait_ms, 0);
     log_warn(k->pg->log, "database connection lost", LOG_STR("reason", ((struct str){text, len})),
@@ -127,7 +144,7 @@ static void on_timer_closed(uv_handle_t *h) {
 
 void pg_link_close(struct pg_link *k) {
     disconnect(k);
-    k->state = LINK_CLOSED;
+    pg_link_enter(k, LINK_CLOSED);
     answer_in_flight(k);
     idmap_free(&k->statements);
     uv_close((uv_handle_t *)&k->timer, on_timer_closed);

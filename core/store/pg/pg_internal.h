@@ -143,6 +143,8 @@ struct pg_link {
     int64_t progress_ns;        /* when the server last sent something, or was asked when idle */
 };
 
+/* Changes its state. */
+void pg_link_enter(struct pg_link *k, enum pg_link_state state);
 /* Watches the socket for UV_READABLE, UV_WRITABLE or both. Returns false on failure. */
 bool pg_link_watch(struct pg_link *k, int events);
 void pg_link_unwatch(struct pg_link *k);

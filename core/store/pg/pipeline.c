@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/moves.h"
 #include "core/store/pg/pg_internal.h"
 
 static const struct pg_args no_args;
@@ -31,6 +32,17 @@ static const struct pg_args *args_of(const struct pg_call *call) {
 }
 
 /* ---- prepared statements ---- */
+
+static const moves PREPARED_MOVES[] = {
+    [PREPARED_NOT] = MOVE_TO(PREPARED_ASKED),
+    [PREPARED_ASKED] = MOVE_TO(PREPARED_READY) | MOVE_TO(PREPARED_NOT),
+    [PREPARED_READY] = 0,
+};
+
+static void prepared_enter(struct pg_prepared *p, enum prepared_state state) {
+    MOVES_CHECK(PREPARED_MOVES, p->state, state);
+    p->state = state;
+}
 
 static int64_t key_of(const struct pg_stmt *stmt) {
     return (int64_t)(uintptr_t)stmt;
@@ -89,7 +101,7 @@ static bool send_parse(struct pg_link *k, struct pg_op *op, const struct pg_call
     if (PQsendPrepare(k->conn, p->name, call->stmt->sql, p->n, p->type) != 1 || !send_sync(k->conn)) {
         return false;
     }
-    p->state = PREPARED_ASKED;
+    prepared_enter(p, PREPARED_ASKED);
     list_push_back(&k->preparing, &p->pending);
     op->prepares++;
     return true;
@@ -145,11 +157,11 @@ static bool take_parsed(struct pg_link *k, const PGresult *r) {
     if (!n) return false;
     struct pg_prepared *p = list_entry(n, struct pg_prepared, pending);
     if (PQresultStatus(r) == PGRES_COMMAND_OK) {
-        p->state = PREPARED_READY;
+        prepared_enter(p, PREPARED_READY);
         p->fault.error = ERR_OK;
         return true;
     }
-    p->state = PREPARED_NOT;
+    prepared_enter(p, PREPARED_NOT);
     pg_result_error(r, &p->fault);
     return PQresultStatus(r) == PGRES_FATAL_ERROR;
 }

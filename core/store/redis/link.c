@@ -178,7 +178,7 @@ static struct redis_batch *begin_next(struct redis *r) {
     struct list_node *first = list_pop_front(&r->queued);
     list_push_back(&r->in_flight, first);
     b = list_entry(first, struct redis_batch, node);
-    b->state = BATCH_IN_FLIGHT;
+    redis_batch_enter(b, BATCH_IN_FLIGHT);
     return b;
 }
 

@@ -1,6 +1,20 @@
-/* The end of batches, and the count of bytes that wait. */
+/* The states of batches, their end, and the count of bytes that wait. */
 #include "core/base/clock.h"
+#include "core/base/moves.h"
 #include "core/store/redis/redis_internal.h"
+
+static const moves BATCH_MOVES[] = {
+    /* An empty batch is done immediately; our greeting is sent before all that is queued. */
+    [BATCH_BUILDING] = MOVE_TO(BATCH_QUEUED) | MOVE_TO(BATCH_IN_FLIGHT) | MOVE_TO(BATCH_DONE),
+    [BATCH_QUEUED] = MOVE_TO(BATCH_IN_FLIGHT) | MOVE_TO(BATCH_DONE),
+    [BATCH_IN_FLIGHT] = MOVE_TO(BATCH_DONE),
+    [BATCH_DONE] = 0, /* redis_batch_reset makes it a new one */
+};
+
+void redis_batch_enter(struct redis_batch *b, enum batch_state state) {
+    MOVES_CHECK(BATCH_MOVES, b->state, state);
+    b->state = state;
+}
 
 void redis_set_unsent(struct redis *r, size_t bytes) {
     r->unsent = bytes;
@@ -13,7 +27,7 @@ bool redis_is_idle(const struct redis *r) {
 
 void redis_finish(struct redis *r, struct redis_batch *b, int result) {
     list_remove(&b->node);
-    b->state = BATCH_DONE;
+    redis_batch_enter(b, BATCH_DONE);
     b->result = result;
     if (result == 0)
         r->commands->value += b->commands;

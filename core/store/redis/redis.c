@@ -27,6 +27,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/base/moves.h"
 #include "core/store/redis/check.h"
 #include "core/store/redis/redis_internal.h"
 
@@ -46,7 +47,15 @@ static void connect_now(struct redis *r);
 
 /* ---- small things ------------------------------------------------------------------------------------ */
 
+static const moves CLIENT_MOVES[] = {
+    [CLIENT_WAITING] = MOVE_TO(CLIENT_CONNECTING) | MOVE_TO(CLIENT_WAITING), /* closed while it waits */
+    [CLIENT_CONNECTING] = MOVE_TO(CLIENT_GREETING) | MOVE_TO(CLIENT_WAITING),
+    [CLIENT_GREETING] = MOVE_TO(CLIENT_READY) | MOVE_TO(CLIENT_WAITING),
+    [CLIENT_READY] = MOVE_TO(CLIENT_WAITING),
+};
+
 static void enter(struct redis *r, enum client_state state) {
+    MOVES_CHECK(CLIENT_MOVES, r->state, state);
     r->state = state;
     r->ticks = 0;
 }
@@ -235,7 +244,7 @@ static void on_opened(struct redis *r) {
     build_greeting(g, r);
     g->on_done = on_greeted;
     g->submitted_ns = clock_mono_ns();
-    g->state = BATCH_IN_FLIGHT;
+    redis_batch_enter(g, BATCH_IN_FLIGHT);
     list_push_back(&r->in_flight, &g->node);
     redis_set_unsent(r, r->unsent + g->out.len);
     if (redis_batch_prepare(g))
@@ -261,7 +270,7 @@ int redis_submit(struct redis *r, struct redis_batch *b) {
         redis_finish(r, b, 0);
         return 0;
     }
-    b->state = BATCH_QUEUED;
+    redis_batch_enter(b, BATCH_QUEUED);
     list_push_back(&r->queued, &b->node);
     redis_set_unsent(r, r->unsent + b->out.len);
     watch(r);

@@ -1,7 +1,7 @@
 /* What the files of the Redis client share. No other room includes this.
  *
  *   redis.c  the client: its life, reconnecting
- *   queue.c  the end of batches
+ *   queue.c  the states of batches, and their end
  *   link.c   one connection: socket, writing, reading
  *   batch.c  a batch: its commands, its replies
  *   resp3.c  replies and pushes of tracking connections
@@ -172,6 +172,8 @@ bool redis_target_parse(struct redis_target *t, const char *url);
 void redis_lost(struct redis *r, const char *reason);
 
 /* ---- queue.c ---- */
+/* Changes its state. */
+void redis_batch_enter(struct redis_batch *b, enum batch_state state);
 void redis_set_unsent(struct redis *r, size_t bytes);
 bool redis_is_idle(const struct redis *r);
 /* Takes b off its list and hands it to the fiber or callback that waits for it. */

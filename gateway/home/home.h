@@ -30,7 +30,8 @@ struct home_page {
      */
     const struct cached_post **entries, **shown;
     size_t n;
-    bool more; /* there is at least one entry behind the last, within HOME_LENGTH */
+    uint64_t suspensions; /* the fiber's, when they were chosen */
+    bool more;            /* there is at least one entry behind the last, within HOME_LENGTH */
 };
 
 /* 0 and a page whose viewer the caller releases; or ERR_* and nothing to release. */

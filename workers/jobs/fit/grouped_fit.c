@@ -7,6 +7,7 @@
  * failure (no memory) is kept with its block and reported when its turn comes: the first in order, whoever
  * was first in time.
  */
+#include <assert.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -149,6 +150,7 @@ static void keep_rows(struct fit_worker *w, const struct missing_result *fills, 
     const struct table *t = &w->run->batch->table;
     bool drop_any = w->run->state->job->spec->missing == MISSING_DROP_ANY, gaps = drop_any && t->marks;
     for (size_t i = 0; i < w->n_inputs; i++) gaps |= w->inputs[i].column->missing != NULL;
+    assert(n <= w->run->largest);
     w->n_kept = n;
     memcpy(w->kept, rows, n * sizeof *rows);
     if (!gaps) return;
@@ -266,6 +268,7 @@ static void fit_block(struct fit_worker *w, const struct block *block, struct bl
     result->out.continued = true; /* the sink's owner takes the first comma away */
     memset(result->statuses, 0, sizeof result->statuses);
     memset(result->imputed, 0, (w->run->state->job->spec->n_x + 1) * sizeof *result->imputed);
+    assert(block->count > 0 && block->count <= BLOCK_SLICES);
     for (size_t i = 0; i < block->count; i++) {
         if (!fit_slice(w, block->first + i, result)) return;
         result->ends[i] = result->out.text.length;
@@ -282,6 +285,7 @@ static bool put_block(struct fit_run *run, const struct block *block, const stru
         *error = result->error;
         return false;
     }
+    assert(result->ends[block->count - 1] == result->out.text.length);
     for (size_t i = 0, start = 0; i < block->count; start = result->ends[i++]) {
         struct slice_key key = slice_keys_key(batch->keys, batch->index.ids[block->first + i]);
         if (!sink.put(sink.context, key, result->out.text.at + start, result->ends[i] - start, error))
@@ -297,6 +301,7 @@ static bool put_block(struct fit_run *run, const struct block *block, const stru
  */
 static size_t take_block(struct fit_run *run) {
     pthread_mutex_lock(&run->lock);
+    assert(run->written <= run->next && run->next <= run->n_blocks);
     while (!run->stop && run->next < run->n_blocks && run->next >= run->written + run->ring_size) {
         pthread_cond_wait(&run->change, &run->lock);
     }

@@ -2,6 +2,7 @@
  * results_names and beside it in slice_cells and term_cells. */
 #include "workers/jobs/report/results.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@ void results_out_free(struct results_out *out) {
 
 /* What stands before a cell. */
 static void open_cell(struct results_out *out) {
+    assert(out->at < out->n_names);
     struct text_buffer *text = &out->text;
     if (out->format == RESULTS_CSV) {
         if (out->at > 0) text_buffer_char(text, ',');
@@ -149,6 +151,7 @@ const char **results_names(const struct results_shape *shape, size_t *n) {
     } else {
         long_names(shape, &list);
     }
+    assert(list.n <= shape->n_slice_names + shape->n_x + 64);
     *n = list.n;
     return list.names;
 }
@@ -303,12 +306,14 @@ static void wide_row(struct results_out *out, const struct results_shape *shape,
 bool results_add_slice(struct results_out *out, const struct results_shape *shape,
                        const struct results_slice *slice) {
     struct fit_facts facts = facts_of(slice);
+    assert(out->at == 0 && facts.n <= slice->n_rows && facts.n_terms == shape->n_x + shape->intercept);
     if (shape->wide) {
         wide_row(out, shape, slice, &facts);
     } else {
         slice_row(out, shape, slice, &facts);
         for (size_t i = 0; i < facts.n_terms; i++) term_row(out, shape, slice, &facts, i);
     }
+    assert(out->at == 0); /* as many cells as names, in each row */
     return !out->text.failed;
 }
 

@@ -99,6 +99,8 @@ bool fiber_cancelled(const struct fiber *self);
  * the thread pool to compute for it (fiber_offload). If two calls return the same number, f has waited for others all
  * the time between them. */
 uint64_t fiber_wait_number(const struct fiber *f);
+/* How often f has suspended: while it stays the same, what is good until f suspends still is. */
+uint64_t fiber_suspensions(const struct fiber *f);
 /* Runs fn(f, arg) in f as soon as f's current wait has ended, before anything else in f. fn may suspend. Once: of
  * several requests before that, only the last fn runs. */
 void fiber_on_resume(struct fiber *f, fiber_fn *fn, void *arg);

@@ -133,6 +133,10 @@ uint64_t fiber_wait_number(const struct fiber *f) {
     return f->state == FIBER_PARKED && !f->offloaded ? f->parks : 0;
 }
 
+uint64_t fiber_suspensions(const struct fiber *f) {
+    return f->parks;
+}
+
 void fiber_on_resume(struct fiber *f, fiber_fn *fn, void *arg) {
     assert(f->state == FIBER_PARKED);
     f->on_resume = fn;

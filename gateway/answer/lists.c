@@ -1,6 +1,8 @@
 /* Paginated answers. */
 #include "gateway/answer/lists.h"
 
+#include <assert.h>
+
 #include "core/codec/codec.h"
 #include "gateway/answer/shape.h"
 #include "gateway/cache/account.h"
@@ -25,6 +27,7 @@ int lists_page(struct rpc_call *call, enum list_kind kind, int64_t object_id, in
 
 char *lists_next(struct rpc_call *call, const struct page_request *page, bool more, int64_t a, int64_t b) {
     if (!more) return "";
+    assert(page->size > 0);
     struct page_position p = {.list = page->list, .a = a, .b = b};
     return page_token_encode(rpc_arena(call), gateway_of(call)->page_key, &p);
 }
@@ -57,7 +60,10 @@ int lists_accounts_in_order(struct fiber *self, struct gateway *g, const int64_t
     *n_out = 0;
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < n_found; k++)
-            if (found[k]->id == ids[i]) (*out)[(*n_out)++] = found[k];
+            if (found[k]->id == ids[i]) {
+                assert(*n_out <= i);
+                (*out)[(*n_out)++] = found[k];
+            }
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /* Shaping answers. */
 #include "gateway/answer/shape.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "core/codec/codec.h"
@@ -31,12 +32,14 @@ static size_t encode_time(char out[static 2 * WIRE_FIELD_MAX], int64_t ms) {
 static char *put_post(char *p, uint32_t field, const struct cached_post *post, size_t size,
                       struct engaged by) {
     p = wire_put_length(p, field, size);
+    const char *body = p;
     memcpy(p, post->encoded, post->encoded_len);
     p = wire_put_number(p + post->encoded_len, FIELD_LIKES, post->likes);
     p = wire_put_number(p, FIELD_REPOSTS, post->reposts);
     p = wire_put_number(p, FIELD_REPLIES, post->replies);
     for (int kind = 0; kind < ENGAGEMENT_KINDS; kind++)
         p = wire_put_number(p, ENGAGED_FIELDS[kind], by.is[kind]);
+    assert((size_t)(p - body) == size);
     return p;
 }
 
@@ -55,18 +58,20 @@ void shape_append_item(struct buf *out, uint32_t field, const struct cached_post
     char time[2 * WIRE_FIELD_MAX];
     size_t time_len = 0;
     bool is_repost = entry != shown;
+    assert(entry->entry.repost_of_id == (is_repost ? shown->lru.id : 0));
     if (is_repost) {
         time_len = encode_time(time, snowflake_time_ms(entry->lru.id));
         size += wire_number_size(ITEM_REPOSTED_BY, entry->entry.author_id) +
                 wire_bytes_size(ITEM_REPOST_TIME, time_len);
     }
     char *start = buf_reserve(out, size + WIRE_FIELD_MAX);
-    char *p = wire_put_number(wire_put_length(start, field, size), ITEM_ID, entry->lru.id);
+    char *body = wire_put_length(start, field, size), *p = wire_put_number(body, ITEM_ID, entry->lru.id);
     p = put_post(p, ITEM_POST, shown, shown_size, by);
     if (is_repost) {
         p = wire_put_number(p, ITEM_REPOSTED_BY, entry->entry.author_id);
         p = wire_put_bytes(p, ITEM_REPOST_TIME, (struct str){time, time_len});
     }
+    assert((size_t)(p - body) == size);
     out->len += (size_t)(p - start);
 }
 

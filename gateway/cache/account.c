@@ -1,6 +1,7 @@
 /* Account summaries, encoded. */
 #include "gateway/cache/account.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,6 +64,7 @@ int account_cache_append(struct fiber *self, struct gateway *g, const int64_t *i
     bool is_fresh = hub_fresh(g->hub);
     int64_t *missing = ARENA_ARRAY(fiber_arena(self), int64_t, n);
     size_t n_missing = append_known(cache, is_fresh, ids, n, field, out, missing);
+    assert(n_missing <= n);
     if (n_missing == 0) return 0;
     uint64_t begun = fill_guard_begin(&cache->guard);
     int64_t asked_ns = clock_mono_ns();

@@ -8,6 +8,7 @@
 #ifndef ROOKERY_GATEWAY_CACHE_FILL_GUARD_H
 #define ROOKERY_GATEWAY_CACHE_FILL_GUARD_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -32,6 +33,7 @@ static inline void fill_guard_invalidated_all(struct fill_guard *g) {
 }
 
 static inline bool fill_guard_may_store(const struct fill_guard *g, uint64_t begun, int64_t id) {
+    assert(begun <= g->n && g->n_all <= g->n);
     if (g->n_all > begun || g->n - begun > FILL_GUARD_RING) return false;
     for (uint64_t i = begun; i < g->n; i++)
         if (g->recent[i % FILL_GUARD_RING] == id) return false;

@@ -1,7 +1,10 @@
 /* A bounded map that evicts the least recently used. */
 #include "gateway/cache/lru.h"
 
+#include <assert.h>
+
 void lru_init(struct lru *l, size_t cap, void (*drop)(struct lru_item *item)) {
+    assert(cap > 0 && drop);
     idmap_init(&l->map);
     list_init(&l->used);
     l->cap = cap;
@@ -10,6 +13,7 @@ void lru_init(struct lru *l, size_t cap, void (*drop)(struct lru_item *item)) {
 }
 
 static void forget(struct lru *l, struct lru_item *item) {
+    assert(idmap_get(&l->map, item->id) == item);
     idmap_remove(&l->map, item->id);
     list_remove(&item->node);
     l->drop(item);
@@ -17,6 +21,7 @@ static void forget(struct lru *l, struct lru_item *item) {
 
 void lru_clear(struct lru *l) {
     while (!list_empty(&l->used)) forget(l, list_entry(l->used.next, struct lru_item, node));
+    assert(l->map.len == 0);
 }
 
 void lru_free(struct lru *l) {
@@ -27,6 +32,7 @@ void lru_free(struct lru *l) {
 struct lru_item *lru_get(struct lru *l, int64_t id) {
     struct lru_item *item = idmap_get(&l->map, id);
     if (!item) return NULL;
+    assert(item->id == id && item->moved <= l->clock);
     if (l->clock - item->moved < l->cap / 8) return item;
     list_remove(&item->node);
     list_push_back(&l->used, &item->node);
@@ -38,6 +44,7 @@ void lru_put(struct lru *l, struct lru_item *item) {
     lru_remove(l, item->id);
     if (l->map.len >= l->cap) forget(l, list_entry(l->used.next, struct lru_item, node));
     idmap_put(&l->map, item->id, item);
+    assert(l->map.len <= l->cap);
     list_push_back(&l->used, &item->node);
     item->moved = ++l->clock;
 }

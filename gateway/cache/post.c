@@ -1,6 +1,7 @@
 /* Encoded posts; the story is in post.h. */
 #include "gateway/cache/post.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,7 @@ static size_t entry_size(size_t encoded_len) {
 }
 
 static void fill_entry(struct cached_post *c, const struct post *p, struct str encoded, int64_t asked_ns) {
+    assert(p->entry.repost_of_id == 0 || encoded.len == 0);
     *c = (struct cached_post){
         .lru = {.id = p->entry.id},
         .entry = p->entry,
@@ -76,6 +78,7 @@ void post_cache_copy_shown(struct arena *a, const struct cached_post **entries,
 }
 
 static void store(struct post_cache *cache, const struct cached_post *c) {
+    assert(idmap_get(&cache->lru.map, c->lru.id) != c);
     struct cached_post *copy = malloc(entry_size(c->encoded_len));
     if (!copy) return;
     memcpy(copy, c, entry_size(c->encoded_len));
@@ -138,6 +141,7 @@ static int get(struct fiber *self, struct gateway *g, const int64_t *ids, size_t
     size_t n_missing = 0;
     for (size_t i = 0; i < n; i++)
         if (!out[i]) missing[n_missing++] = ids[i];
+    assert(n_missing > 0);
     int e = load(self, g, missing, n_missing, loaded, fault);
     if (e != 0) return e;
     int64_t now = loop_now_ns(g->domain.loop);
@@ -187,6 +191,7 @@ static void refresh_some(struct fiber *self, struct post_cache *cache) {
     if (cache->refresh.len == 0) return;
     struct arena *a = fiber_arena(self);
     size_t n = cache->refresh.len;
+    assert(n <= REFRESH_CAP);
     int64_t *ids = arena_memdup(a, cache->refresh.v, n * sizeof *ids);
     cache->refresh.len = 0;
     int64_t asked_ns = clock_mono_ns();

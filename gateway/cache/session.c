@@ -1,6 +1,7 @@
 /* Sessions by token; the story is in session.h. */
 #include "gateway/cache/session.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "core/base/clock.h"
@@ -68,6 +69,7 @@ struct session_cache *session_cache_new(struct gateway *g) {
 void session_cache_free(struct session_cache *c) {
     if (!c) return;
     lru_free(&c->lru);
+    assert(c->by_token.len == 0);
     strmap_free(&c->by_token);
     free(c);
 }
@@ -101,4 +103,5 @@ void session_cache_store(struct session_cache *c, const struct session_fill *fil
     for (size_t i = 0; i < token.len; i++) kept->token[i] = token.ptr[i];
     lru_put(&c->lru, &kept->lru);
     strmap_put(&c->by_token, token, kept);
+    assert(c->by_token.len == c->lru.map.len);
 }

@@ -1,6 +1,7 @@
 /* Viewers and their relations; why they are correct is in viewer.h and core/event/tokens.h. */
 #include "gateway/cache/viewer.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@ struct viewer_slot {
 };
 
 void viewer_release(struct viewer *v) {
+    assert(!v || v->refs > 0);
     if (!v || --v->refs > 0) return;
     relations_free(&v->relations);
     engagements_free(&v->engagements);
@@ -139,6 +141,7 @@ static bool valid_under(const struct viewer *v, const struct viewer_tokens *t) {
 
 static int load(struct fiber *self, struct gateway *g, int64_t viewer_id, const struct viewer_tokens *t,
                 struct viewer **out, struct fault *fault) {
+    assert(t->relations.len < VIEWER_TOKEN_MAX && t->likes.len < VIEWER_TOKEN_MAX);
     struct viewer *v = calloc(1, sizeof *v);
     if (!v) return fault_set(fault, ERR_OVERLOADED, "no memory");
     int e = relations_load(self, &g->domain, viewer_id, &v->relations, fault);
@@ -159,6 +162,7 @@ static int load(struct fiber *self, struct gateway *g, int64_t viewer_id, const 
 }
 
 static void keep(struct gateway *g, struct viewer *v) {
+    assert(v->refs == 1 && v->generation != 0);
     struct viewer_slot *slot = calloc(1, sizeof *slot);
     if (!slot) return;
     slot->lru.id = v->relations.viewer_id;
@@ -173,6 +177,7 @@ int viewer_acquire(struct fiber *self, struct gateway *g, int64_t viewer_id, str
     struct viewer_slot *slot = (struct viewer_slot *)(void *)lru_get(&g->viewers->lru, viewer_id);
     if (slot && complete(&tokens) && valid_under(slot->viewer, &tokens)) {
         g->viewers->hits->value++;
+        assert(slot->viewer->refs > 0 && slot->viewer->relations.viewer_id == viewer_id);
         slot->viewer->refs++;
         *out = slot->viewer;
         return 0;

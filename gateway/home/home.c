@@ -1,6 +1,7 @@
 /* Reading home timelines; the story is in home.h. */
 #include "gateway/home/home.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,12 +29,15 @@ struct filling {
     /* The chosen entries: in the post cache, so valid until the fiber suspends; the first n_kept are copies. */
     const struct cached_post **entries, **shown;
     size_t n, n_kept;
+    uint64_t suspensions; /* the fiber's, when the last was chosen */
     struct fault *fault;
 };
 
 /* Call it before anything that may suspend. Chosen entries stay chosen, even if they are deleted meanwhile: so a page
  * that was full stays full. */
 static void keep_chosen(struct fiber *self, struct filling *f) {
+    assert(f->n_kept <= f->n);
+    assert(f->n_kept == f->n || f->suspensions == fiber_suspensions(self));
     post_cache_copy_shown(fiber_arena(self), f->entries + f->n_kept, f->shown + f->n_kept, f->n - f->n_kept);
     f->n_kept = f->n;
 }
@@ -112,14 +116,18 @@ static int consider(struct fiber *self, struct filling *f, const int64_t *ids, s
             ARENA_ARRAY(fiber_arena(self), const struct cached_post *, chunk);
         const struct cached_post **originals =
             ARENA_ARRAY(fiber_arena(self), const struct cached_post *, chunk);
+        assert(ids[at] < f->cursor);
         int e = look_up(self, f, ids + at, chunk, entries, originals);
         if (e != 0) return e;
         for (size_t i = 0; i < chunk; i++) {
             const struct cached_post *shown = shown_by(f, entries[i], originals[i]);
             if (!shown) continue;
+            assert(f->n < f->wanted);
+            assert(f->n == 0 || entries[i]->lru.id < f->entries[f->n - 1]->lru.id);
             f->entries[f->n] = entries[i];
             f->shown[f->n++] = shown;
         }
+        f->suspensions = fiber_suspensions(self);
         at += chunk;
         f->cursor = ids[at - 1];
     }
@@ -274,6 +282,8 @@ static void finish(struct filling *f, struct home_page *out) {
     out->n = f->n < f->request->limit ? f->n : f->request->limit;
     out->more = f->n > f->request->limit && f->request->served + out->n < HOME_LENGTH;
     out->viewer = f->viewer;
+    out->suspensions = f->suspensions;
+    assert(out->n <= f->request->limit && f->n <= f->wanted);
 }
 
 int home_read(struct fiber *self, struct gateway *g, const struct home_request *asked, struct home_page *out,

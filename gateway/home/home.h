@@ -28,7 +28,8 @@ struct home_page {
     /* Valid until the fiber suspends. entries[i] is shown as shown[i] (itself, or the original of a repost). */
     const struct cached_post **entries, **shown;
     size_t n;
-    bool more; /* there is at least one older entry, within HOME_LENGTH */
+    uint64_t suspensions; /* the fiber's, when they were chosen */
+    bool more;            /* there is at least one older entry, within HOME_LENGTH */
 };
 
 /* Returns 0 and a page, whose viewer the caller releases; or ERR_*, with nothing to release. May suspend. */

@@ -1,6 +1,7 @@
 /* Pulled authors; the story is in pulled.h. */
 #include "gateway/home/pulled.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "core/base/clock.h"
@@ -94,6 +95,7 @@ static void heard(void *context, const struct hub_heard *h) {
     if (!posted) return;
     ids_push(&r->entries, e->post_created->post_id);
     if (r->entries.len >= RING_CAP) shorten(r);
+    assert(r->entries.len < RING_CAP);
 }
 
 struct pulled *pulled_new(struct gateway *g) {
@@ -202,6 +204,7 @@ int pulled_collect(struct fiber *self, struct gateway *g, const struct relations
     /* No suspension from here on: every ring is as it is now. */
     for (size_t i = 0; i < n; i++) {
         const struct ring *ring = ring_of(g->pulled, authors[i]);
+        assert(ring->loaded);
         if (ring->floor > *lowest) *lowest = ring->floor;
     }
     for (size_t i = 0; i < n; i++) {

@@ -1,6 +1,7 @@
 /* First looks, kept until Redis invalidates them; why they are correct is in tail.h. */
 #include "gateway/home/tail.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,6 +115,7 @@ static bool answer_from_kept(struct fiber *self, struct gateway *g, int64_t view
     if (!find(g, viewer_id, epoch, asked) || redis_fence(self, g->tails->redis) != 0) return false;
     const struct kept_tail *k = find(g, viewer_id, epoch, asked);
     if (!k) return false;
+    assert(k->lru.id == viewer_id && k->tail.asked >= asked && !k->tail.part.building);
     copy_out(fiber_arena(self), &k->tail, out);
     g->tails->hits->value++;
     return true;
@@ -125,6 +127,7 @@ static void keep(struct home_tails *t, struct kept_tail about, const struct home
     if (!whole) return;
     struct kept_tail *k = malloc(sizeof *k + tail->part.n * sizeof *k->ids);
     if (!k) return;
+    assert(tail->tokens.relations.len < sizeof k->relations && tail->tokens.likes.len < sizeof k->likes);
     *k = about;
     k->tail = *tail;
     memcpy(k->relations, tail->tokens.relations.ptr, tail->tokens.relations.len);
@@ -204,6 +207,7 @@ static void push_floor(struct fiber *self, void *arg) {
     free(arg);
     fiber_set_deadline_ns(self, clock_mono_ns() + NS_PER_S);
     timeline_push_floor(self, &p.tails->gateway->domain, p.epoch, p.viewer_id);
+    assert(p.tails->pushing > 0 && p.tails->pushing <= PUSHING_MAX);
     p.tails->pushing--;
     if (p.tails->closer) fiber_wake(p.tails->closer);
 }

@@ -1,6 +1,7 @@
 /* The hub; the story is in hub.h. */
 #include "gateway/hub/hub.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,7 @@ bool hub_fresh(const struct hub *h) {
 /* ---- listeners ----------------------------------------------------------------------------------------- */
 
 void hub_listen(struct hub *h, struct hub_listener *listener) {
+    assert(!h->ears[0].fiber && listener->context);
     list_push_back(&h->listeners, &listener->node);
     if (listener->memory > h->memory) h->memory = listener->memory;
 }
@@ -90,6 +92,7 @@ void hub_forget(struct hub *h) {
 static void heard(struct ear *ear, const struct redis_reply *fields) {
     struct hub *h = ear->hub;
     struct hub_heard heard = {.partition = ear->partition, .place = &ear->at};
+    assert(ear->at.epoch != 0);
     h->events->value++;
     if (!hub_entry_read(fields, ear->at.epoch, &h->scratch, &heard)) h->bad_events->value++;
     tell_heard(h, &heard);
@@ -107,6 +110,7 @@ static void note_missed(struct ear *ear) {
 
 /* Everything that is there up to the end that was looked at has been heard. */
 static void settle_look(struct ear *ear) {
+    assert(ear->looking && ear->looked_ns >= ear->proved_ns);
     ear->looking = false;
     if (ear->at.count == ear->end.count)
         ear->proved_ns = ear->looked_ns;
@@ -227,6 +231,7 @@ static void remember(struct ear *ear, const struct redis_reply *newest) {
 
 static void begin_at(struct ear *ear, const struct hub_place *end, const struct redis_reply *newest,
                      int64_t sent_ns) {
+    assert(end->epoch != 0 && ear->confirmed_ns == 0);
     ear->at = *end;
     ear->looking = ear->missed = false;
     ear->proved_ns = sent_ns;
@@ -313,6 +318,7 @@ struct hub *hub_new(struct domain *d) {
 void hub_start(struct hub *h) {
     for (int i = 0; i < h->n; i++) {
         struct ear *ear = &h->ears[i];
+        assert(!ear->fiber);
         ear->hub = h;
         ear->partition = i;
         ear->redis = redis_open_blocking(h->domain->redis, "hub", BLOCK_MS);

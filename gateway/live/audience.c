@@ -1,4 +1,5 @@
 /* The index of live feeds, author -> local subscribers, and pushing to them. */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "gateway/live/live_internal.h"
@@ -22,12 +23,11 @@ static void add(struct idmap *map, int64_t id, struct subscriber *s) {
  * it is at. */
 static void drop(struct idmap *map, int64_t id, struct subscriber *s) {
     struct audience *a = idmap_get(map, id);
-    if (!a) return;
-    for (size_t i = 0; i < a->len; i++) {
-        if (a->v[i] != s) continue;
-        a->v[i] = a->v[--a->len];
-        break;
-    }
+    size_t i = 0;
+    assert(a);
+    while (i < a->len && a->v[i] != s) i++;
+    assert(i < a->len);
+    a->v[i] = a->v[--a->len];
     if (a->len > 0) return;
     idmap_remove(map, id);
     free(a->v);
@@ -76,6 +76,7 @@ void audience_index(struct subscriber *s, struct relations *r) {
 }
 
 void audience_unsubscribe(struct subscriber *s) {
+    assert(s->live->n_all > 0 && (s->pending || s->n_pending == 0));
     for (size_t i = 0; i < s->n_pending; i++) rpc_shared_unref(s->pending[i]);
     free(s->pending);
     unindex(s);
@@ -89,6 +90,7 @@ void audience_unsubscribe(struct subscriber *s) {
 
 /* A subscriber that is still catching up keeps it for later. */
 static void hold(struct subscriber *s, struct rpc_shared *message) {
+    assert(s->pending && s->n_pending <= LIVE_PENDING_CAP);
     if (s->n_pending == LIVE_PENDING_CAP) {
         s->overflowed = true;
         return;
@@ -121,6 +123,7 @@ void audience_push_all(struct live *l, struct rpc_shared *message) {
 static void push_to_replay(struct replay *r, int64_t author_id, const struct tell *t,
                            struct rpc_shared *message, audience_wants *wants) {
     struct subscriber *s = r->subscriber;
+    assert(!s->stream && s->indexed);
     bool hears = author_id == s->account_id ||
                  ids_contains(s->relations.followed.v, s->relations.followed.len, author_id);
     if (!hears || s->told == t->round || !wants(s, t)) return;
@@ -136,6 +139,7 @@ static void push_to_replay(struct replay *r, int64_t author_id, const struct tel
 
 void audience_push_to(struct live *l, int64_t author_id, const struct tell *t, struct rpc_shared *message,
                       audience_wants *wants) {
+    assert(t->round > 0 && t->round <= l->round);
     if (t->replay) {
         push_to_replay(t->replay, author_id, t, message, wants);
         return;

@@ -7,6 +7,8 @@
  *
  * The heart sends a heartbeat to every stream, and ends streams whose session was revoked or has expired.
  */
+#include <assert.h>
+
 #include "core/base/clock.h"
 #include "core/domain/account/account.h"
 #include "gateway/live/live_internal.h"
@@ -208,6 +210,7 @@ void live_load_ahead(struct fiber *self, struct live *l, const struct tell *batc
     int64_t ids[2 * LIVE_BATCH];
     const struct cached_post *posts[2 * LIVE_BATCH];
     size_t n_ids = 0;
+    assert(n <= LIVE_BATCH);
     for (size_t i = 0; i < n; i++) {
         if (batch[i].kind != TELL_ITEM && batch[i].kind != TELL_EDITED) continue;
         ids[n_ids++] = batch[i].post_id;
@@ -218,12 +221,14 @@ void live_load_ahead(struct fiber *self, struct live *l, const struct tell *batc
 
 static void feed_batch(struct fiber *self, struct live *l) {
     size_t n = l->queue_len < LIVE_BATCH ? l->queue_len : LIVE_BATCH;
+    assert(l->queue_len <= LIVE_QUEUE_CAP && !l->reset_due);
     struct tell *batch = arena_memdup(fiber_arena(self), l->queue, n * sizeof *batch);
     l->queue_len -= n;
     for (size_t i = 0; i < l->queue_len; i++) l->queue[i] = l->queue[i + n];
     live_load_ahead(self, l, batch, n);
     for (size_t i = 0; i < n && !l->reset_due; i++) {
         /* The events between concern no subscriber here. */
+        assert(batch[i].number >= l->places.n_told);
         places_tell(&l->places, batch[i].number - 1);
         live_tell(self, l, &batch[i]);
         if (!l->reset_due) places_tell(&l->places, batch[i].number);
@@ -233,6 +238,7 @@ static void feed_batch(struct fiber *self, struct live *l) {
 
 /* Relations first: a client that reads again because of the reset then misses nothing that the new relations bring. */
 static void reset_all(struct fiber *self, struct live *l) {
+    assert(l->reset_due && l->feeding);
     l->reset_due = false;
     l->resets->value++;
     reload_all_relations(self, l);

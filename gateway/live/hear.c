@@ -1,4 +1,6 @@
 /* Live feeds: queues for the feeder what the hub hears; the story is in live.h. */
+#include <assert.h>
+
 #include "core/base/clock.h"
 #include "gateway/live/live_internal.h"
 
@@ -18,6 +20,7 @@ static void enqueue(struct live *l, const struct tell *t) {
         reset_all(l);
         return;
     }
+    assert(l->queue_len == 0 || l->queue[l->queue_len - 1].number <= t->number);
     l->queue[l->queue_len++] = *t;
     condition_signal(&l->wake);
 }

@@ -1,6 +1,7 @@
 /* Live feeds: subscribing, beginning and end; the story is in live.h. */
 #include "gateway/live/live.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "gateway/live/live_internal.h"
@@ -25,6 +26,7 @@ static void go_live(struct fiber *self, struct subscriber *s, struct rpc_call *c
                     const struct beginning *b) {
     struct live *l = s->live;
     struct arena *a = fiber_arena(self);
+    assert(!s->stream && s->pending && s->joined != UINT64_MAX);
     char *token = live_position_token(l, a, b->joined);
     s->stream = rpc_detach(call, on_end, s);
     size_t n = s->n_pending;
@@ -59,6 +61,7 @@ static int learn_relations(struct fiber *self, struct subscriber *s, struct faul
 /* From now on everything that is heard is pushed to it. */
 static void join(struct fiber *self, struct subscriber *s, struct beginning *b) {
     const struct live_places *p = &s->live->places;
+    assert(s->joined == UINT64_MAX && s->indexed);
     b->joined = arena_memdup(fiber_arena(self), p->heard, p->partitions * sizeof *p->heard);
     s->joined = p->n_heard;
 }

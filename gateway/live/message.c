@@ -1,4 +1,5 @@
 /* The messages of live feeds. */
+#include <assert.h>
 #include <string.h>
 
 #include "core/id/snowflake.h"
@@ -14,6 +15,7 @@ char *live_position_token(struct live *l, struct arena *a, const struct hub_plac
 char *live_tell_token(struct live *l, struct arena *a, const struct tell *t, bool with_own) {
     const struct hub_place *told = t->replay ? t->replay->told : l->places.told;
     if (!with_own) return live_position_token(l, a, told);
+    assert(t->partition >= 0 && (size_t)t->partition < l->places.partitions);
     struct hub_place *places = arena_memdup(a, told, l->places.partitions * sizeof *places);
     places[t->partition] = t->place;
     return live_position_token(l, a, places);

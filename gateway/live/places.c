@@ -1,6 +1,7 @@
 /* Where live feeds stand in the event streams; the story is in places.h. */
 #include "gateway/live/places.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,7 @@ void places_free(struct live_places *p) {
 }
 
 static void forget(struct live_places *p, const struct place_heard *old) {
+    assert(old->event_id == 0 || idmap_get(&p->first, old->event_id) == old);
     if (old->event_id != 0) idmap_remove(&p->first, old->event_id);
 }
 
@@ -39,10 +41,12 @@ static bool keep(struct live_places *p, int partition, const struct hub_place *p
     bool known = event_id != 0 && idmap_get(&p->first, event_id);
     *k = (struct place_heard){known ? 0 : event_id, partition, *place};
     if (k->event_id != 0) idmap_put(&p->first, event_id, k);
+    assert(p->first.len <= PLACES_KEPT);
     return !known;
 }
 
 bool places_hear(struct live_places *p, int partition, const struct hub_place *place, int64_t event_id) {
+    assert(partition >= 0 && (size_t)partition < p->partitions);
     p->heard[partition] = *place;
     return keep(p, partition, place, event_id);
 }
@@ -57,6 +61,8 @@ bool places_is_first(const struct live_places *p, int64_t event_id, const struct
 }
 
 void places_tell(struct live_places *p, uint64_t number) {
+    assert(number <= p->n_heard);
+    assert(number <= p->n_told || p->n_heard - p->n_told <= PLACES_KEPT);
     while (p->n_told < number) {
         const struct place_heard *k = &p->kept[++p->n_told % PLACES_KEPT];
         p->told[k->partition] = k->place;
@@ -69,6 +75,7 @@ void places_note_reset(struct live_places *p) {
 }
 
 void places_tell_reset(struct live_places *p) {
+    assert(p->n_told <= p->n_reset && p->n_reset <= p->n_heard);
     memcpy(p->told, p->reset, p->partitions * sizeof *p->told);
     p->n_told = p->n_reset;
 }

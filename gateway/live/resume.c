@@ -1,4 +1,5 @@
 /* What a resuming stream missed: read from the event streams, and sent. The story and the lemma are in live.h. */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -70,6 +71,7 @@ static int keep(struct reading *r, const struct tell *t) {
         r->tells = realloc(r->tells, r->cap * sizeof *r->tells);
         if (!r->tells) abort();
     }
+    assert(r->n_items <= r->n && r->n <= REPLAY_TELL_MAX + REPLAY_CHANGE_MAX);
     r->n_items += t->kind == TELL_ITEM;
     r->tells[r->n++] = *t;
     return 0;
@@ -109,6 +111,7 @@ static void ask_page(struct reading *r, struct redis_batch *b) {
     for (size_t i = 0; i < r->live->places.partitions; i++) {
         r->asked[i] = missing(r, i) < room ? missing(r, i) : room;
         room -= r->asked[i];
+        assert(r->asked[i] >= 0 && room >= 0);
         if (r->asked[i] == 0) continue;
         redis_cmd(b, 6);
         redis_arg(b, STR("XRANGE"));
@@ -214,6 +217,7 @@ int live_send_missed(struct fiber *self, struct rpc_call *call, struct subscribe
                      const struct live_token *from, struct tell *tells, size_t n) {
     struct live *l = s->live;
     struct replay r = {.subscriber = s};
+    assert(from->places && !s->stream);
     r.told = arena_memdup(fiber_arena(self), from->places, l->places.partitions * sizeof *r.told);
     engaged_init(r.engaged);
     qsort(tells, n, sizeof *tells, by_place);

@@ -2,6 +2,7 @@
  * its sequence and its count, all in varints; MAC. The version differs from page tokens', which have the same key. */
 #include "gateway/live/token.h"
 
+#include <assert.h>
 #include <sodium.h>
 #include <string.h>
 
@@ -42,6 +43,7 @@ char *live_token_encode(struct arena *a, const unsigned char key[static PAGE_TOK
         end = put(end, places[i].count);
     }
     size_t len = (size_t)(end - bytes);
+    assert(len <= 1 + 3 * VARINT_MAX + partitions * 3 * VARINT_MAX);
     crypto_shorthash(end, bytes, len, key);
     return (char *)(uintptr_t)base64_encode(a, (struct str){(const char *)bytes, len + MAC_BYTES}, true).ptr;
 }

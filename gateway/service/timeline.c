@@ -1,4 +1,6 @@
 /* TimelineService. Replies are assembled from encoded parts, not built as messages. */
+#include <assert.h>
+
 #include "core/codec/wire.h"
 #include "gateway/answer/lists.h"
 #include "gateway/answer/shape.h"
@@ -28,6 +30,7 @@ static int reply_items(struct fiber *self, struct rpc_call *call, const struct v
     struct ids accounts = {.v = ARENA_ARRAY(a, int64_t, 3 * n),
                            .cap = 3 * n}; /* an item notes three at most */
     for (size_t i = 0; i < n; i++) {
+        assert(accounts.len + 3 <= accounts.cap);
         shape_append_item(out, RESPONSE_ITEMS, entries[i], shown[i], by[i]);
         shape_note_post_accounts(&accounts, entries[i], shown[i]);
     }
@@ -55,6 +58,7 @@ int timeline_service_get_home_timeline(struct fiber *self, struct rpc_call *call
     impressions_note(gateway_of(call)->impressions, caller_of(call), found.shown, found.n);
     int64_t last = found.n > 0 ? found.entries[found.n - 1]->lru.id : 0;
     char *next = lists_next(call, &page, found.more && found.n > 0, last, page.position.b + (int64_t)found.n);
+    assert(found.n == 0 || found.suspensions == fiber_suspensions(self));
     e = reply_items(self, call, found.viewer, found.entries, found.shown, found.n, next);
     viewer_release(found.viewer);
     return e;
@@ -87,6 +91,7 @@ static int add_entries(struct fiber *self, struct gateway *g, const struct viewe
             page->more = true;
             return 0;
         }
+        assert(page->n < limit && (page->n == 0 || ids[i] < page->last));
         page->entries[page->n] = entry;
         page->shown[page->n++] = shown == entry ? entry : post_cache_copy(a, shown);
         page->last = ids[i];

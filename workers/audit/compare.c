@@ -1,6 +1,7 @@
 /* Finds differences between readings of SQL and what was shown; the rules are in compare.h. */
 #include "workers/audit/compare.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 const char *const AUDIT_KIND_NAMES[AUDIT_KINDS] = {"gap", "vanished", "duplicate", "leak", "order", "stale"};
@@ -68,6 +69,7 @@ static struct audit_view sorted(const struct audit_view *view) {
 
 /* shown: sorted. */
 static bool lacks(const struct audit_view *shown, size_t owed, const struct audit_entry *e) {
+    assert(owed > 0);
     bool reaches_further = shown->n < owed || shown->v[shown->n - 1].id < e->id;
     return reaches_further && !holds(shown, e->id);
 }
@@ -186,6 +188,7 @@ static size_t place_of(const struct audit_differences *all, const struct audit_d
 
 static void collect(struct audit_differences *into, const struct audit_difference *d) {
     size_t at = place_of(into, d);
+    assert(at == 0 || by_kind_newest_first(&into->v[at - 1], d) < 0);
     if (at == into->n || by_kind_newest_first(&into->v[at], d) != 0) {
         into->v = grown(into->v, &into->cap, into->n, sizeof *into->v);
         for (size_t i = into->n++; i > at; i--) into->v[i] = into->v[i - 1];

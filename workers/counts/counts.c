@@ -17,6 +17,8 @@
  */
 #include "workers/counts/counts.h"
 
+#include <assert.h>
+
 #include "core/base/map.h"
 #include "core/event/epoch.h"
 #include "workers/counts/counts.sql.h"
@@ -25,10 +27,11 @@
 struct rows {
     int64_t *event, *post, *account;
     int32_t *likes, *reposts, *replies, *posts, *following, *followers;
-    size_t n;
+    size_t n, cap;
 };
 
 static size_t next_row(struct rows *r, int64_t event_id) {
+    assert(r->n < r->cap);
     r->event[r->n] = event_id;
     return r->n++;
 }
@@ -93,6 +96,7 @@ static void rows_init(struct rows *r, struct arena *a, size_t n) {
         .posts = ARENA_ARRAY(a, int32_t, n),
         .following = ARENA_ARRAY(a, int32_t, n),
         .followers = ARENA_ARRAY(a, int32_t, n),
+        .cap = n,
     };
 }
 

@@ -12,6 +12,7 @@
  */
 #include "workers/operator/dlq.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -204,6 +205,7 @@ static int drop(struct fiber *self, struct dlq *q, const struct letter *l, struc
 
 static int replay(struct fiber *self, struct dlq *q, const struct letter *l, struct fault *fault) {
     char key[KEY_MAX];
+    assert(q->seen > 0 && q->done <= q->seen);
     if (!l->known) {
         complain("dlq", "%s stays: this program has no role \"" STR_FMT "\"", id_text(fiber_arena(self), l),
                  STR_ARG(l->role));
@@ -232,6 +234,7 @@ static int do_range(struct fiber *self, struct dlq *q, int partition, const char
                     char last[static KEY_MAX], size_t *n, struct fault *fault) {
     char key[KEY_MAX];
     const struct redis_reply *entries;
+    assert(q->verb && partition >= 0 && partition < (int)q->domain->config->partitions);
     struct str name = key_dead(key, partition);
     int e = redis_call(self, q->domain->redis, &entries, "XRANGE " STR_FMT " %s %s COUNT %d", STR_ARG(name),
                        from, to, PAGE);

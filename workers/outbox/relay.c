@@ -13,6 +13,8 @@
  */
 #include "workers/outbox/relay.h"
 
+#include <assert.h>
+
 #include "core/base/clock.h"
 #include "core/codec/codec.h"
 #include "core/event/epoch.h"
@@ -98,6 +100,7 @@ static void add_own_delivery(struct fiber *self, struct redis_batch *b, const st
 static int publish(struct fiber *self, struct worker *w, const struct pg_result *rows, int64_t epoch,
                    int64_t *ids) {
     struct redis_batch *b = redis_batch_new();
+    assert(epoch != 0);
     struct pg_row row = pg_read(rows);
     while (pg_next(&row)) {
         struct event_record e = {0};
@@ -116,6 +119,7 @@ static int publish(struct fiber *self, struct worker *w, const struct pg_result 
 /* Not when a newer Redis has come meanwhile: it has not been told. */
 static int mark(struct fiber *self, struct worker *w, const int64_t *ids, size_t n, int64_t epoch) {
     struct pg_result *r;
+    assert(n > 0 && epoch != 0);
     int e = pg_ask(self, w->domain.pg, &RELAY_MARK, &r, NULL, pg_i64_array(ids, n), pg_i64(ids[0]),
                    pg_i64(ids[n - 1]), pg_i64(epoch));
     return e == 0 && pg_affected(r) == 0 ? ERR_ABORTED : e;

@@ -14,6 +14,7 @@
  */
 #include "workers/runtime/backlog.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -122,6 +123,7 @@ static int measure_partition(struct fiber *self, struct measuring *m, int partit
     e = group_info_read(self, r, key, str_from(m->out->role->name), &group);
     if (e == 0) e = lag_of(self, m, key, &stream, &group, &lag);
     if (e != 0) return e;
+    assert(lag >= 0 && lag <= stream.length);
     m->out->lag += lag;
     m->out->pending += group.pending;
     if (group.pending > 0) older(m, group.oldest_pending.ms);
@@ -139,6 +141,7 @@ static int measure_role(struct fiber *self, struct domain *d, const struct unpub
     out->unpublished = waiting->rows;
     older(&m, waiting->oldest_ms);
     out->entries = out->lag + out->pending + out->unpublished;
+    assert(waiting >= outbox && waiting < outbox + N_STREAMS);
     int64_t age_ms = m.oldest_ms == INT64_MAX ? 0 : domain_now_ms(d) - m.oldest_ms;
     out->oldest_age_ms = age_ms > 0 ? age_ms : 0;
     return 0;
@@ -244,6 +247,7 @@ static bool is_fed_by_outbox(const struct role *role) {
 }
 
 static int wait_for_group(struct fiber *self, struct settling *s, struct str group, struct str key) {
+    assert(key.len > 0);
     s->group = group;
     s->key = key;
     s->target_known = false;

@@ -2,6 +2,8 @@
  * nothing becomes pending between looking and deleting. */
 #include "workers/runtime/consumers.h"
 
+#include <assert.h>
+
 #include "workers/runtime/role_table.h"
 #include "workers/runtime/stream_info.h"
 
@@ -41,6 +43,7 @@ int64_t consumers_leave(struct fiber *self, struct worker *w, const struct role 
     const struct str args[] = {str_from(role->name), str_from(w->consumer), STR(LONG_FORGOTTEN_MS)};
     char space[KEY_MAX];
     int64_t handed = 0;
+    assert(w->stopping && w->lanes_left.left == 0);
     for (int p = 0; p < (int)w->domain.config->partitions; p++) {
         const struct redis_reply *reply;
         int e =

@@ -1,10 +1,13 @@
 /* The table of roles, given by the program. */
 #include "workers/runtime/role_table.h"
 
+#include <assert.h>
+
 static const struct role *const NO_ROLES[] = {NULL};
 static const struct role *const *the_table = NO_ROLES;
 
 void role_table_set(const struct role *const *table) {
+    assert(table);
     the_table = table;
 }
 

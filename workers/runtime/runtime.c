@@ -28,6 +28,7 @@
  */
 #include "workers/runtime/runtime.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -230,6 +231,7 @@ static size_t set_unknown_aside(struct lane *l, struct item *items, size_t n, st
                                 size_t *n_left) {
     size_t kept = 0;
     *n_left = 0;
+    assert(l->n_in_hand == 0);
     for (size_t i = 0; i < n; i++) {
         if (items[i].unknown && !is_kept_long(l, &items[i])) {
             left[(*n_left)++] = items[i];
@@ -239,6 +241,7 @@ static size_t set_unknown_aside(struct lane *l, struct item *items, size_t n, st
         items[i].skipped |= items[i].unknown;
         items[kept++] = items[i];
     }
+    assert(kept + *n_left == n);
     return kept;
 }
 
@@ -258,11 +261,13 @@ static void process(struct fiber *self, struct lane *l, struct item *items, size
         else if (!give_up_or_stop(self, l, &items[i], 1, "the payload is not a message of this stream"))
             return;
     }
+    assert(b.n <= n && l->n_in_hand == 0);
     histogram_observe(l->sizes, (double)n, l->worker->domain.metrics);
     l->in_hand = items;
     l->n_in_hand = n;
     l->batches++;
     bool settled = settle(self, l, &b);
+    assert(l->in_hand == items && l->n_in_hand == n);
     l->n_in_hand = 0;
     if (!settled) return;
     l->handled->value += n;
@@ -274,6 +279,7 @@ static void process(struct fiber *self, struct lane *l, struct item *items, size
 /* Claims the current items for this consumer again, which resets their idle time. */
 static void say_still_at_work(struct fiber *self, struct lane *l) {
     char key[KEY_MAX];
+    assert(l->n_in_hand > 0 && l->batches > 0);
     struct redis_batch *b = redis_batch_new();
     redis_cmd(b, (int)l->n_in_hand + 6);
     redis_arg(b, STR("XCLAIM"));
@@ -292,6 +298,7 @@ static void keep(struct fiber *self, void *arg) {
     uint64_t seen = 0;
     while (fiber_sleep_ms(self, l->worker->domain.config->reclaim_ms / 4) == 0) {
         if (l->n_in_hand > 0 && l->batches == seen) say_still_at_work(self, l);
+        assert(seen <= l->batches);
         seen = l->batches;
         arena_reset(fiber_arena(self));
     }
@@ -300,6 +307,7 @@ static void keep(struct fiber *self, void *arg) {
 
 /* Also by a lane that was interrupted: the keeper must not outlive it. */
 static void end_keeper(struct fiber *self, struct lane *l) {
+    assert(l->n_in_hand == 0 && !l->keeper_left.waiter);
     fiber_cancel(l->keeper);
     l->keeper_left.waiter = self;
     while (l->keeper_left.left > 0) fiber_park_uninterruptible(self);
@@ -365,6 +373,7 @@ static struct item *read_items(const struct role *role, struct arena *a, const s
             read_mark(role, fields->element[f].str, fields->element[f + 1].str, item);
         if (!item->skipped) decode(role, item, a);
     }
+    assert(*n <= entries->elements);
     return items;
 }
 
@@ -448,6 +457,7 @@ static const struct redis_reply *least_suspect(const struct redis_reply *pending
 /* Reclaims one suspect alone; *n is 1 when l->trial is open. */
 static int take_suspect(struct fiber *self, struct lane *l, const struct redis_reply *suspect,
                         struct item **items, size_t *n) {
+    assert(*n == 0);
     if (!trial_open(&l->trial, l->worker)) return 0;
     int e = take_over(self, l, &suspect->element[0].str, 1, items, n);
     if (*n == 1)
@@ -479,6 +489,7 @@ static void adapt(struct lane *l, size_t got) {
         l->count = first_count(l->worker, l->role);
     else
         l->count = GROWTH * l->count < max ? GROWTH * l->count : max;
+    assert(l->count > 0 && l->count <= l->worker->domain.config->batch_max);
 }
 
 /* It has ended so many processes that it is not tried again. */
@@ -494,6 +505,7 @@ static void try_suspect(struct fiber *self, struct lane *l, struct item *item) {
     char space[KEY_MAX];
     struct str key = stream_key(space, l->role->stream, l->partition);
     bool over = trial_is_over(w, item);
+    assert(w->trial == &l->trial && item->deliveries >= SUSPECT_DELIVERIES);
     if (over && trial_has_evidence(self, w, key, l->role->name, item)) {
         convict(self, l, item);
     } else {
@@ -551,7 +563,9 @@ static void run_lane(struct fiber *self, void *arg) {
         if (failures > 1 && fiber_sleep_ms(self, backoff_ms(failures, 10, 500)) != 0) break;
     }
     struct worker *w = l->worker;
+    assert(w->trial != &l->trial);
     end_keeper(self, l);
+    assert(l->keeper_left.left == 0 && w->lanes_left.left > 0);
     redis_close(self, l->redis);
     free(l);
     list_remove(&running.node);
@@ -603,7 +617,9 @@ static struct open_state *find_state(const struct worker *w, const struct role_s
 }
 
 void *runtime_state(const struct worker *w, const struct role_state *state) {
-    return find_state(w, state)->opened;
+    const struct open_state *found = find_state(w, state);
+    assert(found);
+    return found->opened;
 }
 
 static void forget_states(struct domain *d) {
@@ -613,6 +629,7 @@ static void forget_states(struct domain *d) {
 }
 
 static int open_states(struct worker *w) {
+    assert(!w->states && w->n_states == 0);
     w->states = calloc(w->n_roles + 1, sizeof *w->states);
     if (!w->states) return ERR_OVERLOADED;
     for (size_t i = 0; i < w->n_roles; i++) {
@@ -620,6 +637,7 @@ static int open_states(struct worker *w) {
         if (!state || find_state(w, state)) continue;
         void *opened = state->open(&w->domain);
         if (!opened) return ERR_OVERLOADED;
+        assert(w->n_states < w->n_roles);
         w->states[w->n_states++] = (struct open_state){state, opened};
     }
     w->domain.on_new_epoch = forget_states;
@@ -627,6 +645,7 @@ static int open_states(struct worker *w) {
 }
 
 static void close_states(struct worker *w) {
+    assert(list_empty(&w->lanes));
     w->domain.on_new_epoch = NULL;
     while (w->n_states > 0) {
         const struct open_state *last = &w->states[--w->n_states];
@@ -675,6 +694,7 @@ void runtime_stop(struct fiber *self, struct worker *w) {
     int e = latch_wait(self, &w->lanes_left);
     fiber_set_deadline_ns(self, 0);
     if (e != 0) interrupt_lanes(self, w);
+    assert(w->lanes_left.left == 0);
     hand_back(self, w);
     close_states(w);
 }

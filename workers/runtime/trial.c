@@ -2,6 +2,7 @@
  * looking and setting its number. */
 #include "workers/runtime/trial.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -51,6 +52,7 @@ bool trial_open(struct trial *t, struct worker *w) {
 }
 
 static void give_turn_back(struct trial *t) {
+    assert(t->worker);
     if (t->worker->trial == t) t->worker->trial = NULL;
 }
 
@@ -68,6 +70,7 @@ static bool set_deliveries(struct fiber *self, struct trial *t, int64_t deliveri
  * back. */
 static void count_again(struct fiber *self, void *arg) {
     struct trial *t = arg;
+    assert(t->lane == self && t->worker->trial != t);
     if (fiber_cancelled(self)) return;
     if (!t->worker->trial) t->worker->trial = t;
     set_deliveries(self, t, t->item->deliveries + 1);
@@ -76,6 +79,7 @@ static void count_again(struct fiber *self, void *arg) {
 static bool excuse(struct fiber *self, struct trial *t) {
     fiber_on_resume(t->lane, count_again, t);
     give_turn_back(t);
+    assert(t->worker->trial != t);
     return set_deliveries(self, t, t->item->deliveries);
 }
 
@@ -94,6 +98,7 @@ static void advocate(struct fiber *self, void *arg) {
 void trial_watch(struct fiber *self, struct trial *t, struct str key, const char *group,
                  const struct item *item) {
     struct fiber_options options = {.name = "advocate"};
+    assert(t->worker->trial == t && !t->item && !t->advocate);
     t->key = key;
     t->group = group;
     t->item = item;

@@ -14,6 +14,8 @@
  */
 #include "workers/runtime/trim.h"
 
+#include <assert.h>
+
 #include "workers/runtime/role_table.h"
 
 #define KEEP_MS "60000"
@@ -69,8 +71,10 @@ static void trim_partition(struct fiber *self, struct worker *w, const struct st
     struct str key = stream_key(space, stream, partition), args[GROUPS_MAX] = {STR(KEEP_MS)};
     const struct redis_reply *names;
     size_t n = 1;
+    assert(partition >= 0 && partition < (int)w->domain.config->partitions);
     for (const struct role *const *r = role_table(); *r && n < GROUPS_MAX; r++)
         if ((*r)->stream == stream) args[n++] = str_from((*r)->name);
+    assert(n < GROUPS_MAX);
     if (redis_eval(self, w->domain.redis, &TRIM, key, args, n, &names) == 0)
         warn_of_foreign_groups(w, stream, key, names);
 }

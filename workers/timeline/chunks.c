@@ -26,6 +26,7 @@
  */
 #include "workers/timeline/chunks.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "core/domain/timeline/pull.h"
@@ -47,6 +48,7 @@ static const struct pace PACE = {.commands = 1024, .under_way = 1};
 static void add_task(struct redis_batch *b, int partition, const Chunk *c) {
     char key[KEY_MAX];
     uint8_t bytes[128]; /* seven numbers of at most 11 bytes */
+    assert(rookery__events__v1__chunk__get_packed_size(c) <= sizeof bytes);
     size_t n = rookery__events__v1__chunk__pack(c, bytes);
     redis_cmd(b, 5);
     redis_arg(b, STR("XADD"));
@@ -97,6 +99,7 @@ static int divide(struct fiber *self, struct worker *w, const Chunk *whole, stru
             part.first_follower_id = part.last_follower_id + 1;
         }
         part.last_follower_id = whole->last_follower_id;
+        assert(part.entry_id == whole->entry_id && !part.undivided);
         if (!more) add_task(b, (first_partition + found) % partitions, &part);
         e = domain_send(self, d, b);
         if (e != 0) return e;
@@ -158,6 +161,7 @@ static int fill(struct fiber *self, struct round *r, const struct tasks *t) {
     int e = 0;
     for (size_t i = 0; i < t->n && e == 0; i++) {
         const struct audience *a = &t->audiences[t->audience_of[i]];
+        assert(is_audience(a, t->v[i]) && (i == 0 || by_entry(&t->v[i - 1], &t->v[i]) < 0));
         if (i == 0 || t->v[i - 1]->entry_id != t->v[i]->entry_id) round_entry(r, t->v[i]->entry_id);
         round_deliver(r, a->ids, a->n);
         e = fiber_sleep_ms(self, 0);
@@ -179,6 +183,7 @@ static int deliver(struct fiber *self, struct worker *w, struct tasks *t, int64_
                    struct fault *fault) {
     if (t->n == 0) return 0;
     arrange(t, fiber_arena(self));
+    assert(t->n > 0 && t->n_audiences > 0 && t->n_audiences <= t->n);
     int e = load_audiences(self, w, t, fault);
     if (e != 0) return e;
     struct round *r = round_open(delivery_of(w)->deliverer);

@@ -85,6 +85,7 @@ static void *grown(void *v, size_t *cap, size_t need, size_t size) {
     if (need <= *cap) return v;
     size_t want = *cap ? *cap : 1024;
     while (want < need) want *= 2;
+    assert(want >= need && want > *cap);
     v = realloc(v, want * size);
     if (!v) abort();
     *cap = want;
@@ -127,7 +128,11 @@ void deliverer_free(struct deliverer *d) {
 }
 
 struct round *round_open(struct deliverer *d) {
-    if (!list_empty(&d->spare)) return list_entry(list_pop_front(&d->spare), struct round, spare);
+    if (!list_empty(&d->spare)) {
+        struct round *old = list_entry(list_pop_front(&d->spare), struct round, spare);
+        assert(old->n_elements == 0 && old->n == 0 && old->n_recipients == 0);
+        return old;
+    }
     struct round *r = calloc(1, sizeof *r);
     if (!r) abort();
     r->deliverer = d;
@@ -180,6 +185,8 @@ void round_entry(struct round *r, int64_t entry_id) {
     r->element_ends = grown(r->element_ends, &cap, r->n_elements + 1, sizeof *r->element_ends);
     struct element *e = &r->elements[r->n_elements];
     e->len = encode(e->text, entry_id);
+    assert(e->len <= ELEMENT_MAX);
+    assert(r->n_elements == 0 || r->element_ends[r->n_elements - 1] == r->n);
     r->element_ends[r->n_elements++] = r->n;
 }
 
@@ -201,6 +208,7 @@ static void widen(struct round *r) {
     if (!r->table) abort();
     for (size_t i = 0; i < old_cap; i++)
         if (old[i].id != 0) *find(r, old[i].id) = old[i];
+    assert(2 * r->n_recipients < r->table_cap);
     free(old);
 }
 
@@ -235,9 +243,11 @@ static void turn_over(struct round *r) {
         r->ends[s] = begin; /* the next free place; at the end of the walk, where the part ends */
         begin += count;
     }
+    assert(begin == r->n); /* each delivery has one place */
     size_t at = 0;
     for (size_t e = 0; e < r->n_elements; e++)
         for (; at < r->element_ends[e]; at++) r->entry_of[r->ends[r->slot_of[at]]++] = (uint32_t)e;
+    assert(at == r->n && (at == 0 || r->ends[r->n_recipients - 1] == at));
 }
 
 static size_t begin_of(const struct round *r, size_t slot) {
@@ -282,6 +292,7 @@ static void build(struct round *r, struct piece *piece, size_t at, int64_t epoch
         size_t k = r->ends[at] - begin_of(r, at);
         char *room = redis_batch_room(b, COMMAND_MAX + (k + 1) * ELEMENT_MAX);
         char *end = put_elements(put_command(room, epoch, r->recipients[at], k), r, at);
+        assert(k > 0 && (size_t)(end - room) <= COMMAND_MAX + k * ELEMENT_MAX);
         redis_batch_wrote(b, (size_t)(end - room), 1);
         piece->n++;
     }
@@ -314,6 +325,7 @@ static int look_at_replies(const struct round *r, const struct piece *piece, int
     struct deliverer *d = r->deliverer;
     const int64_t *length = redis_batch_integers(piece->batch);
     char key[KEY_MAX];
+    assert(piece->first + piece->n <= r->n_recipients);
     for (size_t i = 0; i < piece->n; i++) {
         size_t slot = piece->first + i, k = r->ends[slot] - begin_of(r, slot);
         if (length[i] == INT64_MIN) {
@@ -358,6 +370,7 @@ static int send_pieces(struct fiber *self, struct round *r, int64_t epoch, const
         if (e == 0 && at < r->n_recipients && out - back < pace->under_way) {
             struct piece *piece = &r->pieces[out % PIECES_MAX];
             e = submit(r, piece, at, epoch, pace);
+            assert(piece->first == at && piece->n > 0);
             at += piece->n;
             out += e == 0;
         } else {
@@ -365,6 +378,7 @@ static int send_pieces(struct fiber *self, struct round *r, int64_t epoch, const
             if (e == 0) e = failed;
         }
     }
+    assert(back == out && (e != 0 || at == r->n_recipients));
     return e;
 }
 

@@ -22,6 +22,7 @@
  */
 #include "workers/timeline/fanout.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "core/base/clock.h"
@@ -109,6 +110,7 @@ static void decide(struct postings *p, struct worker *w, int64_t epoch, struct a
     for (size_t i = 0; i < p->n; i++) {
         struct posting *v = &p->v[i];
         int64_t author = v->event->actor_id, other = answered_by(v->event);
+        assert(i == 0 || by_post(v - 1, v) < 0);
         v->way = TO_FOLLOWERS;
         if (v->event->post_created->pulled) {
             v->way = TO_AUTHOR;
@@ -118,6 +120,7 @@ static void decide(struct postings *p, struct worker *w, int64_t epoch, struct a
         } else if (other != 0 && is_big(delivery_of(w)->followers, other)) {
             v->way = TO_ANSWERED;
             v->answer = p->n_answers++;
+            assert(v->answer < p->n);
             p->answers[v->answer] =
                 (struct audience){.author_id = author, .hears_too = other, .last = INT64_MAX};
         }
@@ -137,6 +140,7 @@ static void deliver_post(struct worker *w, struct round *r, const struct posting
                          const struct audience *answers) {
     const Event *e = v->event;
     bool big;
+    assert(is_post(e));
     round_entry(r, e->post_created->post_id);
     round_deliver(r, &e->actor_id, 1);
     if (v->way == TO_ANSWERED) round_deliver(r, answers[v->answer].ids, answers[v->answer].n);

@@ -7,6 +7,7 @@
  */
 #include "workers/timeline/followers.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "core/base/list.h"
@@ -44,11 +45,13 @@ struct followers *followers_new(struct domain *d) {
 }
 
 static void forget_ids(struct followers *f, struct follower_list *l) {
+    assert(f->cached >= l->ids.len);
     f->cached -= l->ids.len;
     ids_free(&l->ids);
 }
 
 static void let_go(struct followers *f, struct follower_list *l) {
+    assert(l->holders == 0);
     idmap_remove(&f->lists, l->account_id);
     list_remove(&l->used);
     forget_ids(f, l);
@@ -58,6 +61,7 @@ static void let_go(struct followers *f, struct follower_list *l) {
 void followers_free(struct followers *f) {
     if (!f) return;
     while (!list_empty(&f->used)) let_go(f, list_entry(f->used.next, struct follower_list, used));
+    assert(f->cached == 0 && f->lists.len == 0);
     idmap_free(&f->lists);
     free(f);
 }
@@ -82,6 +86,7 @@ static struct follower_list *list_new(struct followers *f, int64_t account_id) {
 
 static void hold_all(struct followers *f, const struct ids *accounts) {
     for (size_t i = 0; i < accounts->len; i++) {
+        assert(i == 0 || accounts->v[i - 1] < accounts->v[i]);
         struct follower_list *l = idmap_get(&f->lists, accounts->v[i]);
         if (!l) l = list_new(f, accounts->v[i]);
         list_remove(&l->used);
@@ -101,6 +106,7 @@ static void shrink(struct followers *f) {
 void followers_release(struct followers *f, const struct ids *accounts) {
     for (size_t i = 0; i < accounts->len; i++) {
         struct follower_list *l = idmap_get(&f->lists, accounts->v[i]);
+        assert(l && l->holders > 0);
         if (--l->holders > 0) continue;
         if (l->big) forget_ids(f, l);
         if (l->version < 0) let_go(f, l);
@@ -110,6 +116,7 @@ void followers_release(struct followers *f, const struct ids *accounts) {
 
 const struct ids *followers_of(const struct followers *f, int64_t account_id, bool *big) {
     const struct follower_list *l = idmap_get(&f->lists, account_id);
+    assert(l && l->holders > 0);
     *big = l->big;
     return &l->ids;
 }

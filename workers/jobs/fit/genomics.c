@@ -6,6 +6,7 @@
  */
 #include "workers/jobs/fit/genomics.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 /* Grows an array to hold one item more than n. */
 static bool grow(void *array, size_t item, size_t n, size_t *room) {
     void **slot = array;
+    assert(n <= *room);
     if (n < *room) return true;
     size_t bigger = *room ? *room * 2 : 1024;
     void *moved = realloc(*slot, item * bigger);
@@ -81,6 +83,7 @@ static bool names_sort(struct names *names) {
 
 static void put_name(struct results_out *out, const struct names *names, uint32_t place) {
     size_t length;
+    assert(place < intern_count(names->intern));
     const char *text = intern_text(names->intern, names->sorted[place], &length);
     results_text(out, text, length);
 }
@@ -220,6 +223,7 @@ static void put_association(struct results_out *out, const struct carriers *c,
     results_number(out, row->fisher.conf_low);
     results_number(out, row->fisher.conf_high);
     results_number(out, row->fisher.p.p);
+    assert(out->at == 0);
 }
 
 static bool write_association(const struct genomics_spec *spec, const struct carriers *c, FILE *file,

@@ -1,4 +1,5 @@
 /* grouped_batch: rows in memory with the number of each row's slice. See grouped_internal.h. */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "workers/jobs/fit/grouped_internal.h"
@@ -47,6 +48,7 @@ bool grouped_batch_add(struct grouped_batch *batch, const struct dataset_row *ro
     }
     if (n == batch->rows_room && !grow(batch)) return jobs_fail_memory(error, "the rows; lower --memory");
     if (!table_append(&batch->table, row)) return jobs_fail_memory(error, "the rows; lower --memory");
+    assert(n < batch->rows_room && batch->table.n_rows == n + 1);
     batch->row_slice[n] = slice;
     return true;
 }

@@ -7,6 +7,7 @@
  * its block and reported when the block's turn comes: so the first failure in the order of blocks is reported, not
  * the first in time.
  */
+#include <assert.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -147,6 +148,7 @@ static void keep_rows(struct fit_worker *w, const struct missing_result *fills, 
     const struct table *t = &w->run->batch->table;
     bool drop_any = w->run->state->job->spec->missing == MISSING_DROP_ANY, gaps = drop_any && t->marks;
     for (size_t i = 0; i < w->n_inputs; i++) gaps |= w->inputs[i].column->missing != NULL;
+    assert(n <= w->run->largest);
     w->n_kept = n;
     memcpy(w->kept, rows, n * sizeof *rows);
     if (!gaps) return;
@@ -263,6 +265,7 @@ static void fit_block(struct fit_worker *w, const struct block *block, struct bl
     result->out.continued = true; /* the sink's owner removes the first comma */
     memset(result->statuses, 0, sizeof result->statuses);
     memset(result->imputed, 0, (w->run->state->job->spec->n_x + 1) * sizeof *result->imputed);
+    assert(block->count > 0 && block->count <= BLOCK_SLICES);
     for (size_t i = 0; i < block->count; i++) {
         if (!fit_slice(w, block->first + i, result)) return;
         result->ends[i] = result->out.text.length;
@@ -278,6 +281,7 @@ static bool put_block(struct fit_run *run, const struct block *block, const stru
         *error = result->error;
         return false;
     }
+    assert(result->ends[block->count - 1] == result->out.text.length);
     for (size_t i = 0, start = 0; i < block->count; start = result->ends[i++]) {
         struct slice_key key = slice_keys_key(batch->keys, batch->index.ids[block->first + i]);
         if (!sink.put(sink.context, key, result->out.text.at + start, result->ends[i] - start, error))
@@ -292,6 +296,7 @@ static bool put_block(struct fit_run *run, const struct block *block, const stru
 /* Takes the next block's number, waiting while too many are ahead of the writer; n_blocks when there is none. */
 static size_t take_block(struct fit_run *run) {
     pthread_mutex_lock(&run->lock);
+    assert(run->written <= run->next && run->next <= run->n_blocks);
     while (!run->stop && run->next < run->n_blocks && run->next >= run->written + run->ring_size) {
         pthread_cond_wait(&run->change, &run->lock);
     }

@@ -9,6 +9,7 @@
  * share the digits found so far. Modes are counted in as many passes as memory asks for, each over the values
  * whose hash falls to it. Every one gives the number that memory would have given, to the last bit.
  */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,6 +121,7 @@ static bool each_partition(const struct each_run *run, struct spill *spill, size
         good = too_large(run, &batch, error);
     }
     if (good && !full) {
+        assert(batch.table.n_rows == spill_rows(spill, partition));
         spill_discard(spill, partition);
         table_finish(&batch.table, job->dataset);
         good = grouped_number_fill_texts(run->state, &batch) || jobs_fail_memory(error, "the rows");
@@ -206,12 +208,16 @@ static bool count_digits(void *context, const struct dataset_row *row) {
 
 static void take_digit(struct rank_search *r) {
     uint64_t digit = 0;
-    while (r->rank >= r->counts[digit]) r->rank -= r->counts[digit++];
+    while (r->rank >= r->counts[digit]) {
+        r->rank -= r->counts[digit++];
+        assert(digit < DIGITS);
+    }
     r->prefix = r->prefix << DIGIT_BITS | digit;
     memset(r->counts, 0, DIGITS * sizeof *r->counts);
 }
 
 static void add_median(struct median_search *s, size_t column, uint64_t n) {
+    assert(n > 0 && s->n + 2 <= 2 * MEDIANS_AT_ONCE);
     s->ranks[s->n].column = s->ranks[s->n + 1].column = column;
     s->ranks[s->n].rank = (n - 1) / 2;
     s->ranks[s->n + 1].rank = n / 2;

@@ -6,6 +6,7 @@
  * 2. The rows of one slice are adjacent; their cells are copied unchanged into the collector.
  * 3. The collector gives the slices back in the order of their keys.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +97,7 @@ static bool put_slice(struct combining *c, struct jobs_error *error) {
     bool twice = false;
     struct slice_key key = {c->last, c->last_length};
     if (!c->open) return true;
+    assert(c->out.at == 0);
     c->open = false;
     if (c->out.text.failed) return jobs_fail_memory(error, "the table");
     bool good = collector_put(c->collector, key, c->out.text.at, c->out.text.length, &twice, error);

@@ -5,6 +5,7 @@
  * slices go into one part as long as its rows stay within part_rows. A part that cannot be finished is closed with
  * `whole` false, and the plan ends.
  */
+#include <assert.h>
 #include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -43,6 +44,7 @@ static size_t open_record(struct writing *w, enum steps_record kind) {
 static void close_record(struct writing *w, size_t start) {
     struct text_buffer *b = &w->buffer;
     if (b->failed) return;
+    assert(b->length >= start + 5);
     size_t length = b->length - start - 5;
     uint32_t packed = htole32((uint32_t)length);
     memcpy(b->at + start + 1, &packed, sizeof packed);
@@ -165,6 +167,7 @@ static bool add_part(struct planning *p, const struct grouped_batch *batch, size
                      struct jobs_error *error) {
     const struct slice_index *index = &batch->index;
     char name[SLICE_FILE_ROOM + 32];
+    assert(first <= end && end <= index->n_slices);
     struct steps_part part = {.number = p->planned->parts++,
                               .slices = end - first,
                               .rows = index->start[end] - index->start[first]};
@@ -202,6 +205,7 @@ bool steps_plan(struct grouped *job, size_t part_rows, const struct steps_sink *
     bool good = grouped_read(&state, &rows, error);
     planned->left_out = rows.n_left_out;
     good = good && grouped_each_batch(&state, &rows, plan_batch, &p, error);
+    assert(!good || planned->rows == rows.n_rows);
     grouped_rows_close(&rows);
     grouped_state_close(&state);
     return good;

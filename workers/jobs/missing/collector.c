@@ -7,6 +7,7 @@
  */
 #include "workers/jobs/missing/collector.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,7 @@ static bool note_place(struct collector *c, uint32_t id, struct place place) {
         c->places = bigger;
         c->places_room = room;
     }
+    assert(id < c->places_room);
     c->places[id] = place;
     return true;
 }
@@ -115,7 +117,9 @@ static bool read_back(struct collector *c, struct place place, struct jobs_error
 
 /* The text at a place; NULL with *error set. */
 static const char *text_at(struct collector *c, struct place place, struct jobs_error *error) {
-    if (place.offset >= c->in_file) return c->buffer.at + (place.offset - c->in_file);
+    bool in_buffer = place.offset >= c->in_file;
+    assert(place.offset + place.length <= c->in_file + (in_buffer ? c->buffer.length : 0));
+    if (in_buffer) return c->buffer.at + (place.offset - c->in_file);
     return read_back(c, place, error) ? c->back.at : NULL;
 }
 

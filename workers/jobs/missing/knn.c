@@ -4,6 +4,7 @@
  * Coordinates are laid out row by row. For each row with a gap the distances to all rows are computed once,
  * directly (never as a² - 2ab + b², which cancels), and serve all of its gaps.
  */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -74,6 +75,7 @@ static size_t nearest_donors(struct knn *knn, const struct table_column *column)
         if (table_is_missing(column, missing_row(knn->rows, i))) continue;
         size_t at = n < k ? n++ : n - 1;
         for (; at > 0 && knn->best[at - 1].distance > d; at--) knn->best[at] = knn->best[at - 1];
+        assert(n <= k && (at == 0 || knn->best[at - 1].distance <= d));
         knn->best[at] = (struct donor){d, i};
     }
     return n;
@@ -82,6 +84,7 @@ static size_t nearest_donors(struct knn *knn, const struct table_column *column)
 static double donors_mean(const struct knn *knn, const struct table_column *column, size_t n) {
     bool distance = knn->plan->options.distance, on_spot = knn->best[0].distance == 0;
     long double sum = 0, weights = 0;
+    assert(n > 0 && n <= knn->plan->options.k);
     for (size_t i = 0; i < n; i++) {
         long double weight = 1;
         if (distance) weight = on_spot ? knn->best[i].distance == 0 : 1 / (long double)knn->best[i].distance;

@@ -5,6 +5,7 @@
  * predictors that do not vary are left out. The model is logistic.h's penalised fit with C = 1 over the rows that
  * have the target, levels in byte order, so that ties go to the smallest.
  */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,7 @@ static bool find_classes(struct text_model *m) {
         size_t row = missing_row(m->rows, i);
         if (table_is_missing(m->target, row)) continue;
         uint32_t text = m->target->text[row];
+        assert(text < n_texts);
         m->labels[m->n_seen++] = text;
         if (m->classes[text] != INTERN_NONE) continue;
         m->classes[text] = 0;
@@ -89,6 +91,7 @@ static void keep_seen(const struct text_model *m, const double *all, double *see
     for (size_t i = 0; i < m->n_rows; i++) {
         if (!table_is_missing(m->target, missing_row(m->rows, i))) seen[n++] = all[i];
     }
+    assert(n == m->n_seen);
 }
 
 static bool find_predictors(struct text_model *m, const struct table *t, const struct missing_plan *plan) {
@@ -133,6 +136,7 @@ static bool fill_gaps(const struct text_model *m, size_t column, struct missing_
         if (!table_is_missing(m->target, row)) continue;
         for (size_t j = 0; j < m->p; j++) x[j] = m->all[j][i];
         uint32_t class = penalised_predict(m->coefficients, m->p, m->n_classes, x, NULL);
+        assert(class < m->n_classes);
         struct missing_cell cell = {(uint32_t)column, (uint32_t)row, NAN, m->levels[class]};
         if (!missing_add_cell(result, cell)) return false;
     }

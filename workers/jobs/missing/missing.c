@@ -2,6 +2,7 @@
  * files. */
 #include "workers/jobs/missing/missing.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +100,7 @@ double missing_midpoint(double low, double high) {
 }
 
 static double sorted_median(const double *values, size_t n) {
+    assert(n > 0 && values[(n - 1) / 2] <= values[n / 2]);
     return missing_midpoint(values[(n - 1) / 2], values[n / 2]);
 }
 
@@ -120,7 +122,9 @@ static bool text_mode(const struct table_column *column, const uint32_t *rows, s
     if (!counts) return false;
     for (size_t i = 0; i < n_rows; i++) {
         size_t row = missing_row(rows, i);
-        if (!table_is_missing(column, row)) counts[column->text[row]]++;
+        if (table_is_missing(column, row)) continue;
+        assert(column->text[row] < n_levels);
+        counts[column->text[row]]++;
     }
     for (uint32_t level = 0; level < n_levels; level++) {
         if (counts[level] == 0) continue;
@@ -222,6 +226,7 @@ static int compare_cells(const void *a, const void *b) {
 bool missing_run(const struct table *t, const struct missing_plan *plan, const uint32_t *rows, size_t n_rows,
                  const char *where, bool lenient, struct fit_scratch *scratch, struct missing_result *result,
                  struct jobs_error *error) {
+    assert(plan->n_columns == t->n_columns && plan->n_predictors <= t->n_columns);
     *result = (struct missing_result){.n_columns = plan->n_columns};
     result->fills = calloc(plan->n_columns + 1, sizeof *result->fills);
     if (!result->fills) return jobs_fail_memory(error, "filling missing values");

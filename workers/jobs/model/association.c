@@ -2,6 +2,7 @@
  * occurrence, which a stamp per patient and status shows. The time is linear in rows and patients. */
 #include "workers/jobs/model/association.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,7 @@ static bool counting_begin(struct counting *c, const struct association_input *i
 }
 
 static uint32_t *stamp_of(struct counting *c, size_t row) {
+    assert(c->in->patient[row] < c->in->n_patients);
     return &c->stamp[2 * (size_t)c->in->patient[row] + c->in->status[row]];
 }
 
@@ -58,7 +60,9 @@ static void sort_by_variant(struct counting *c) {
     const struct association_input *in = c->in;
     /* start[v + 2] counts v; after summing start[v + 1] is where v goes next, and so ends as v's end. */
     for (size_t i = 0; i < in->rows; i++) {
-        if (carries(in, i)) c->start[(size_t)in->variant[i] + 2]++;
+        if (!carries(in, i)) continue;
+        assert(in->variant[i] < in->n_variants);
+        c->start[(size_t)in->variant[i] + 2]++;
     }
     for (size_t v = 0; v < in->n_variants; v++) c->start[v + 2] += c->start[v + 1];
     for (size_t i = 0; i < in->rows; i++) {
@@ -155,6 +159,8 @@ static bool keep_top(struct association_result *result, struct ranked *ranked, s
     for (size_t k = 0; k < count; k++) {
         struct association_row *row = &result->rows[k];
         *row = ranked[k].row;
+        assert(row->diseased_carriers <= result->diseased && row->healthy_carriers <= result->healthy);
+        assert(k == 0 || ranked[k - 1].apart >= ranked[k].apart);
         row->fisher =
             fisher_exact(row->diseased_carriers, result->diseased - row->diseased_carriers,
                          row->healthy_carriers, result->healthy - row->healthy_carriers, confidence);

@@ -1,6 +1,7 @@
 /* describe: see describe.h. */
 #include "workers/jobs/model/describe.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 bool describe_open(struct describe *d, struct dataset *dataset, struct jobs_error *error) {
@@ -55,6 +56,7 @@ static size_t insert(const struct describe_column *c, struct slice_key *first, s
                      struct slice_key key) {
     size_t at = n;
     while (at > 0 && slice_key_compare(&c->kinds, key, first[at - 1]) < 0) at--;
+    assert(n <= DESCRIBE_SLICES);
     if (at == DESCRIBE_SLICES) return n;
     if (n < DESCRIBE_SLICES) n++;
     for (size_t i = n - 1; i > at; i--) first[i] = first[i - 1];

@@ -4,6 +4,7 @@
  * Probabilities far out are reached without walking there: the observed table's probability comes from Loader's form
  * of the binomial, and the rest of its tail from ratios of neighbours, which decrease quickly.
  */
+#include <assert.h>
 #include <math.h>
 #include <stdbool.h>
 
@@ -195,6 +196,7 @@ struct fisher fisher_exact(uint32_t a, uint32_t b, uint32_t c, uint32_t d, doubl
     struct margins m = {.row1 = (int64_t)a + b, .row2 = (int64_t)c + d, .column1 = (int64_t)a + c};
     m.low = m.column1 > m.row2 ? m.column1 - m.row2 : 0;
     m.high = m.column1 < m.row1 ? m.column1 : m.row1;
+    assert(m.low <= a && a <= m.high);
     struct fisher f = {.odds_ratio = NAN, .conf_low = 0, .conf_high = INFINITY};
     f.p = m.low == m.high ? (struct tail){1, 0} : two_sided(&m, a);
     estimate_odds(&f, &m, a, confidence);

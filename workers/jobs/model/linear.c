@@ -1,6 +1,7 @@
 /* Linear fits: chooses the kernel (qr.h), and turns its sums into the table's numbers. */
 #include "workers/jobs/model/linear.h"
 
+#include <assert.h>
 #include <math.h>
 
 #include "workers/jobs/model/distributions.h"
@@ -97,6 +98,7 @@ static void linear_fill_terms(const struct qr_problem *problem, const struct qr_
                         : fit_term_undefined;
         t->dropped = !s->kept[j];
     }
+    assert(t == terms + r->n_terms);
 }
 
 const struct linear_result linear_result_undefined = {
@@ -159,9 +161,11 @@ bool linear_fit(const struct linear_input *input, const struct linear_options *o
     if (!linear_take(scratch, &o, input->n, input->p, &s, &workspace)) return false;
     linear_solve(&o, &problem, workspace, &s);
     if (!s.finite) return true;
+    assert(s.rank <= input->p && s.n <= input->n);
     result->n = s.n;
     result->rank = s.rank + (problem.intercept && s.n > 0);
     result->n_dropped = result->n_terms - result->rank;
+    assert(result->rank <= result->n_terms && result->rank <= s.n);
     result->df_residual = s.n - result->rank;
     result->df_model = s.rank;
     result->status = linear_status(result, &s);

@@ -3,6 +3,7 @@
  */
 #include "workers/jobs/model/log2sum.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@ static void map_tidy(struct log2sum_map *map) {
         for (size_t k = from; k < to; k++) {
             if (kept == first || map->genes[kept - 1] != map->genes[k]) map->genes[kept++] = map->genes[k];
         }
+        assert(kept <= to);
         from = to;
         map->offsets[t + 1] = kept;
     }
@@ -40,7 +42,10 @@ bool log2sum_map_build(struct log2sum_map *map, const uint32_t *transcript, cons
         log2sum_map_free(map);
         return false;
     }
-    for (size_t i = 0; i < pairs; i++) map->offsets[(size_t)transcript[i] + 2]++;
+    for (size_t i = 0; i < pairs; i++) {
+        assert(transcript[i] < n_transcripts && gene[i] < n_genes);
+        map->offsets[(size_t)transcript[i] + 2]++;
+    }
     for (size_t t = 0; t < n_transcripts; t++) map->offsets[t + 2] += map->offsets[t + 1];
     for (size_t i = 0; i < pairs; i++) map->genes[map->offsets[(size_t)transcript[i] + 1]++] = gene[i];
     map_tidy(map);
@@ -80,6 +85,7 @@ static enum log2sum_status survey(const struct log2sum_map *map, const struct lo
             result->bad_row = i;
             return LOG2SUM_BAD_TPM;
         }
+        assert(t < map->n_transcripts && in->patient[i] < in->n_patients);
         size_t genes = map->offsets[t + 1] - map->offsets[t];
         *count += genes;
         result->missing_rows += isnan(in->tpm[i]) ? 1 : 0;
@@ -91,13 +97,15 @@ static enum log2sum_status survey(const struct log2sum_map *map, const struct lo
     return LOG2SUM_OK;
 }
 
-static void expand(const struct log2sum_map *map, const struct log2sum_input *in, struct value *to) {
+static void expand(const struct log2sum_map *map, const struct log2sum_input *in, struct value *to,
+                   const struct value *end) {
     for (size_t i = 0; i < in->rows; i++) {
         uint32_t t = in->transcript[i];
         for (size_t k = map->offsets[t]; k < map->offsets[t + 1]; k++) {
             *to++ = (struct value){in->patient[i], map->genes[k], in->tpm[i]};
         }
     }
+    assert(to == end);
 }
 
 static uint32_t key_of(const struct value *v, bool by_patient) {
@@ -112,6 +120,7 @@ static void sort_by(struct sorter *s, bool by_patient, uint32_t keys) {
     for (size_t i = 0; i < s->count; i++) {
         s->other[s->start[key_of(&s->values[i], by_patient)]++] = s->values[i];
     }
+    assert(keys == 0 || s->start[keys - 1] == s->count);
     struct value *sorted = s->other;
     s->other = s->values;
     s->values = sorted;
@@ -148,6 +157,7 @@ static bool sum_groups(struct sorter *s, bool null_as_zero, struct log2sum_resul
         double log2_tpm = log2_of_group(s->values + i, end - i, null_as_zero);
         result->rows[result->count++] = (struct log2sum_row){v[i].patient, v[i].gene, log2_tpm};
     }
+    assert(result->count == groups);
     return true;
 }
 
@@ -160,7 +170,7 @@ static enum log2sum_status sort_and_sum(const struct log2sum_map *map, const str
     s.start = malloc(((size_t)keys + 1) * sizeof *s.start);
     bool done = s.values && s.other && s.start;
     if (done) {
-        expand(map, in, s.values);
+        expand(map, in, s.values, s.values + count);
         sort_by(&s, false, map->n_genes);
         sort_by(&s, true, in->n_patients);
         done = sum_groups(&s, in->null_as_zero, result);

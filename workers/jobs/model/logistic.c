@@ -10,6 +10,7 @@
  */
 #include "workers/jobs/model/logistic.h"
 
+#include <assert.h>
 #include <float.h>
 #include <math.h>
 
@@ -330,6 +331,7 @@ static void clear_result(struct logistic_result *r, size_t n_terms, struct fit_t
 static void note_rank(struct logistic *l, struct fit_term *terms) {
     struct logistic_result *r = l->result;
     r->rank = l->p + l->intercept;
+    assert(r->rank <= r->n_terms && r->rank <= r->n);
     r->n_dropped = r->n_terms - r->rank;
     r->df_residual = r->n - r->rank;
     if (l->intercept) terms[0].dropped = false;

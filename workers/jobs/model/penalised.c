@@ -91,6 +91,7 @@ static void add_block(struct penalised *f, size_t k, size_t m, double weight) {
 
 static void add_row(struct penalised *f, size_t i) {
     uint32_t best, free_classes = f->in->classes - f->first;
+    assert(f->in->labels[i] < f->in->classes);
     load_row(f, i);
     softmax(f->coefficients, f->width, f->first, f->in->classes, f->x, f->probability, &best);
     const double *p = f->probability + f->first;

@@ -13,6 +13,7 @@
 #define QR(name) qr_long_##name
 #include "workers/jobs/model/qr_template.h"
 
+#include <assert.h>
 #include <lapacke.h>
 #include <limits.h>
 
@@ -52,6 +53,7 @@ static void qr_load_column(const struct fit *f, struct pivoted *a, size_t j) {
         REAL root = in->weights ? qr_root(in->weights[i]) : 1;
         a->residual[m++] = root * qr_centred(f->center[j], x[i]);
     }
+    assert(m == f->out->n);
     f->norm2[j] = qr_dot(a->residual, a->residual, 0, m);
 }
 
@@ -66,6 +68,7 @@ static bool qr_factor_pivoted(struct fit *f, struct pivoted *a) {
         for (size_t i = 0; i < m; i++) a->matrix[j * m + i] = (double)(a->residual[i] / norm);
         a->order[j] = 0;
     }
+    assert(a->columns > 0 && a->rows >= a->columns && m <= f->in->n);
     if (LAPACKE_dgeqp3_work(LAPACK_COL_MAJOR, a->rows, a->columns, a->matrix, a->rows, a->order, a->tau,
                             a->work, a->work_size) != 0)
         return false;
@@ -91,6 +94,7 @@ static void qr_take_triangle(struct fit *f, const struct pivoted *a) {
     f->rank = p;
     for (size_t k = 0; k < p; k++) {
         size_t c = (size_t)a->order[k] - 1;
+        assert(c < p);
         REAL norm = qr_root(f->norm2[c]);
         f->pivot[k] = c;
         for (size_t i = 0; i <= k; i++) f->block[c * f->stride + i] = norm * a->matrix[k * m + i];

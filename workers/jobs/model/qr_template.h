@@ -234,6 +234,7 @@ static REAL qr_load_weighted(const struct fit *f, REAL *restrict to, const doubl
 static size_t qr_load(struct fit *f, size_t from, size_t to, size_t top) {
     const struct qr_problem *in = f->in;
     size_t m = in->weights ? qr_choose_rows(f, from, to) : to - from;
+    assert(top + m <= f->stride);
     for (size_t j = 0; j <= in->p; j++) {
         const double *x = j < in->p ? in->columns[j] : in->y;
         REAL *column = f->block + j * f->stride + top;
@@ -565,6 +566,7 @@ void QR(solve)(const struct qr_problem *problem, void *workspace, struct qr_solu
     struct fit f;
     if (!qr_begin(&f, problem, workspace, solution)) return;
     qr_factor_all(&f);
+    assert(f.rank <= problem->p && f.rank <= solution->n);
     qr_solve_triangle(&f);
     qr_end(&f);
 }

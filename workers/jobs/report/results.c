@@ -2,6 +2,7 @@
  * as results_names. */
 #include "workers/jobs/report/results.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@ void results_out_free(struct results_out *out) {
 
 /* Writes what comes before a cell. */
 static void open_cell(struct results_out *out) {
+    assert(out->at < out->n_names);
     struct text_buffer *text = &out->text;
     if (out->format == RESULTS_CSV) {
         if (out->at > 0) text_buffer_char(text, ',');
@@ -147,6 +149,7 @@ const char **results_names(const struct results_shape *shape, size_t *n) {
     } else {
         long_names(shape, &list);
     }
+    assert(list.n <= shape->n_slice_names + shape->n_x + 64);
     *n = list.n;
     return list.names;
 }
@@ -299,12 +302,14 @@ static void wide_row(struct results_out *out, const struct results_shape *shape,
 bool results_add_slice(struct results_out *out, const struct results_shape *shape,
                        const struct results_slice *slice) {
     struct fit_facts facts = facts_of(slice);
+    assert(out->at == 0 && facts.n <= slice->n_rows && facts.n_terms == shape->n_x + shape->intercept);
     if (shape->wide) {
         wide_row(out, shape, slice, &facts);
     } else {
         slice_row(out, shape, slice, &facts);
         for (size_t i = 0; i < facts.n_terms; i++) term_row(out, shape, slice, &facts, i);
     }
+    assert(out->at == 0); /* as many cells as names, in each row */
     return !out->text.failed;
 }
 

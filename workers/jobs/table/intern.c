@@ -4,6 +4,7 @@
  */
 #include "workers/jobs/table/intern.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -150,6 +151,7 @@ static char *arena_take(struct intern *in, size_t n) {
         in->arena_left = size - sizeof *block;
         in->size += size;
     }
+    assert(n <= in->arena_left);
     char *at = in->arena;
     in->arena += n;
     in->arena_left -= n;
@@ -194,6 +196,7 @@ uint32_t intern_add_hashed(struct intern *in, const char *bytes, size_t length, 
     copy[length] = '\0';
     uint32_t id = (uint32_t)in->n_entries++;
     in->entries[id] = (struct entry){copy, length};
+    assert(slot->id == INTERN_NONE && 2 * in->n_entries <= in->n_slots);
     *slot = (struct slot){hash, id};
     return id;
 }
@@ -203,6 +206,7 @@ uint32_t intern_find(const struct intern *in, const char *bytes, size_t length) 
 }
 
 const char *intern_text(const struct intern *in, uint32_t id, size_t *length) {
+    assert(id < in->n_entries);
     *length = in->entries[id].length;
     return in->entries[id].bytes;
 }

@@ -1,6 +1,7 @@
 /* slices: see slices.h. A key is encoded cell by cell: a flag byte, four bytes of length, the text. */
 #include "workers/jobs/table/slices.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +63,7 @@ bool slice_key_encode(const struct slice_cell *cells, size_t n_columns, char **r
         if (text) memcpy(at + CELL_HEAD, cells[i].text, text);
         at += CELL_HEAD + text;
     }
+    assert((size_t)(at - *room) == length);
     *key = (struct slice_key){*room, length};
     return true;
 }
@@ -93,6 +95,7 @@ int slice_key_compare(const struct slice_kinds *kinds, struct slice_key a, struc
         int order = compare_cells(&x, &y, kinds->text[i]);
         if (order) return order;
     }
+    assert(at_a == a.bytes + a.length && at_b == b.bytes + b.length);
     return 0;
 }
 
@@ -126,6 +129,7 @@ char *slice_key_file_name(struct slice_key key, size_t n_columns, char name[SLIC
         if (i > 0) name[used++] = '_';
         whole = used + 4 < room && name_cell(&cell, name, &used, room);
     }
+    assert(used < room);
     name[used] = '\0';
     if (n_columns == 0) memcpy(name, "all", sizeof "all");
     if (!whole) {
@@ -209,18 +213,21 @@ static void note_new_key(struct slice_kinds *kinds, struct slice_key key) {
         at = slice_key_next(at, &cell);
         note_cell(kinds, i, &cell);
     }
+    assert(at == key.bytes + key.length);
 }
 
 static bool settle_key(struct slice_queue *q, struct slice_key key, uint32_t hash, size_t row) {
     size_t before = slice_keys_count(q->keys);
     uint32_t id = intern_add_hashed(q->keys->keys, key.bytes, key.length, hash);
     if (id == SLICE_NONE) return false;
+    assert(id <= before);
     if (id == before && q->kinds) note_new_key(q->kinds, key);
     (*q->row_slice)[row] = id;
     return true;
 }
 
 static bool settle_next(struct slice_queue *q) {
+    assert(q->settled < q->pushed);
     size_t at = q->settled++ % SLICE_QUEUE_KEYS;
     struct slice_key key = {q->items[at].key, q->items[at].length};
     return settle_key(q, key, q->items[at].hash, q->items[at].row);
@@ -249,6 +256,7 @@ bool slice_queue_push_encoded(struct slice_queue *q, struct slice_key key, size_
     if (q->pushed - q->settled == SLICE_QUEUE_KEYS && !settle_next(q)) return false;
     intern_fetch_slot(q->keys->keys, hash);
     fetch_for(q);
+    assert(q->pushed - q->settled < SLICE_QUEUE_KEYS);
     size_t at = q->pushed++ % SLICE_QUEUE_KEYS;
     q->items[at].hash = hash;
     q->items[at].length = (uint32_t)key.length;
@@ -336,6 +344,7 @@ static bool place_rows(struct slice_index *index, const uint32_t *row_slice, siz
     for (size_t row = 0; row < n_rows; row++) {
         if (row_slice[row] != SLICE_NONE) index->rows[next[row_slice[row]]++] = (uint32_t)row;
     }
+    assert(total <= n_rows && (n == 0 || next[index->ids[n - 1]] == total));
     free(next);
     return true;
 }

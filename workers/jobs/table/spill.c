@@ -8,6 +8,7 @@
  */
 #include "workers/jobs/table/spill.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -162,6 +163,7 @@ bool spill_append(struct spill *s, struct slice_key key, const struct dataset_ro
     struct partition *p = &s->partitions[hash % SPILL_PARTITIONS];
     struct text_buffer *b = &p->buffer;
     size_t start = b->length;
+    assert(p->fd >= 0);
     add_u32(b, 0);
     text_buffer_char(b, (char)((row->gap ? ROW_GAP : 0) | (row->bad ? ROW_BAD : 0)));
     add_u32(b, (uint32_t)key.length);
@@ -190,6 +192,7 @@ struct spill_cursor *spill_cursor_new(struct spill *s, size_t partition) {
     if (!c) return NULL;
     c->spill = s;
     c->partition = &s->partitions[partition];
+    assert(c->partition->fd >= 0 && c->partition->buffer.length == 0);
     c->room = READ_BUFFER;
     c->buffer = malloc(c->room);
     c->cells = calloc(s->d->n_columns, sizeof *c->cells);
@@ -207,6 +210,7 @@ void spill_cursor_free(struct spill_cursor *c) {
 
 /* Makes n bytes available from start on, reading more behind what is there. */
 static bool need(struct spill_cursor *c, size_t n, struct jobs_error *error) {
+    assert(c->start <= c->end && c->end <= c->room);
     if (c->end - c->start >= n) return true;
     memmove(c->buffer, c->buffer + c->start, c->end - c->start);
     c->end -= c->start;

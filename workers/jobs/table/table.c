@@ -1,6 +1,7 @@
 /* table: see table.h. All arrays grow together, by half; memory that was not touched is not resident. */
 #include "workers/jobs/table/table.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,12 +87,14 @@ static bool grow_numbers(struct table *t, size_t rows) {
         column->number = first++;
         column->stride = t->n_numbers;
     }
+    assert(first == t->numbers + t->n_numbers);
     return true;
 }
 
 static bool grow_rows(struct table *t) {
     size_t rows = t->rows_room ? t->rows_room + t->rows_room / 2 : FIRST_ROWS;
     if (rows > TABLE_ROWS_MAX) rows = TABLE_ROWS_MAX;
+    assert(t->n_rows == t->rows_room);
     if (rows == t->rows_room) return false;
     if (t->n_numbers && !grow_numbers(t, rows)) return false;
     for (size_t i = 0; i < t->n_columns; i++) {
@@ -129,6 +132,7 @@ size_t table_size(const struct table *t) {
 static bool set_missing(struct table *t, struct table_column *column, size_t row) {
     if (!column->missing && !grow_bitmap(&column->missing, 0, t->rows_room)) return false;
     uint64_t bit = 1ull << (row % 64);
+    assert(row < t->rows_room && column->n_missing <= row);
     column->n_missing += !(column->missing[row / 64] & bit);
     column->missing[row / 64] |= bit;
     if (column->number) column->number[row * column->stride] = NAN;
@@ -138,6 +142,7 @@ static bool set_missing(struct table *t, struct table_column *column, size_t row
 bool table_append(struct table *t, const struct dataset_row *cells) {
     if (t->n_rows == t->rows_room && !grow_rows(t)) return false;
     size_t row = t->n_rows;
+    assert(row < t->rows_room);
     for (size_t u = 0; u < t->n_used; u++) {
         struct table_column *column = &t->columns[t->used[u]];
         const struct dataset_cell *cell = &cells->cells[t->used[u]];
@@ -157,6 +162,7 @@ bool table_append(struct table *t, const struct dataset_row *cells) {
 }
 
 void table_row_cells(const struct table *t, size_t row, struct dataset_cell *cells, struct dataset_row *out) {
+    assert(row < t->n_rows);
     for (size_t u = 0; u < t->n_used; u++) {
         const struct table_column *column = &t->columns[t->used[u]];
         struct dataset_cell *cell = &cells[t->used[u]];
@@ -172,6 +178,7 @@ void table_row_cells(const struct table *t, size_t row, struct dataset_cell *cel
 }
 
 void table_finish(struct table *t, const struct dataset *d) {
+    assert(t->n_columns == d->n_columns);
     for (size_t i = 0; i < d->n_columns; i++) {
         struct table_column *column = &t->columns[i];
         column->type = wants_numbers(column) ? d->columns[i].type : COLUMN_TEXT;

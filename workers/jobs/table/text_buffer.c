@@ -1,6 +1,7 @@
 /* text_buffer: see text_buffer.h. */
 #include "workers/jobs/table/text_buffer.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "workers/jobs/table/decimal.h"
 
 char *text_buffer_reserve(struct text_buffer *b, size_t n) {
+    assert(b->length <= b->room);
     if (b->room - b->length < n) {
         size_t room = b->room * 2 > b->length + n ? b->room * 2 : b->length + n + 256;
         char *bigger = realloc(b->at, room);
@@ -42,6 +44,7 @@ void text_buffer_char(struct text_buffer *b, char c) {
 void text_buffer_number(struct text_buffer *b, double number) {
     char *at = text_buffer_reserve(b, DECIMAL_PRINT_ROOM);
     if (at) b->length += decimal_print(number, at);
+    assert(b->length <= b->room);
 }
 
 /* Counts are many and small, and printf is slow. */

@@ -12,6 +12,7 @@ import grpc  # noqa: E402
 from callers import connect, People  # noqa: E402
 from google.protobuf import message_factory  # noqa: E402
 from rookery.v1 import account_pb2, graph_pb2, job_pb2, options_pb2, post_pb2, timeline_pb2  # noqa: E402
+from stack import worker  # noqa: E402
 from tap import check, done_testing  # noqa: E402
 
 FILES = (account_pb2, graph_pb2, post_pb2, timeline_pb2, job_pb2)
@@ -144,6 +145,7 @@ def try_text(channel, method, path, metadata):
 
 channel = connect()
 ada, = People(channel).named("ada")
+worker("grant", ada.handle, "analyst")  # who may call every method
 for file in FILES:
     for service in file.DESCRIPTOR.services_by_name.values():
         for method in service.methods:

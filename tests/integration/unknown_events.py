@@ -40,6 +40,10 @@ def dead(stack):
     return sum(int(stack.redis("XLEN", f"dead:{{{p}}}")) for p in range(4))
 
 
+def left_in_outbox(stack):
+    return stack.sql("SELECT string_agg(id::text, ' ') FROM outbox WHERE published_at IS NULL")
+
+
 def metric(port, name):
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as page:
         text = page.read().decode()
@@ -91,5 +95,8 @@ with Stack() as stack:
     check("and counted", eventually(lambda: {k: v for k, v in unknown(port).items() if v} == wanted),
           unknown(port))
     check("still nothing is a dead letter", dead(stack) == 0)
+    stack.sql("INSERT INTO outbox (id, partition, payload, stream) VALUES (124, 0, '', 99), (125, 0, '\\x087d1009', 0)")
+    check("the relay passes over what is for a stream that it does not know", eventually(lambda: left_in_outbox(stack) == "124"),
+          left_in_outbox(stack))
     check("what nobody knew has no trace at the gateway", "error" not in stack.log("gateway-1"))
 done_testing()

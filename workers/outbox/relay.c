@@ -108,6 +108,7 @@ static int publish(struct fiber *self, struct worker *w, const struct pg_result 
         e.partition = pg_take_i32(&row);
         e.payload = pg_take_str(&row);
         e.stream = (enum stream_number)pg_take_i64(&row);
+        assert(e.stream >= 0 && e.stream < N_STREAMS);
         e.settled_epoch = pg_take_i64(&row);
         if (e.stream == STREAM_EVENTS) e.kind = event_payload_kind(e.payload);
         add_own_delivery(self, b, &e, epoch);
@@ -134,7 +135,7 @@ static int relay_some(struct fiber *self, struct worker *w, struct counter *rela
     if (epoch == 0) return ERR_UNAVAILABLE; /* what is put on this Redis could not be marked */
     int e =
         pg_ask(self, w->domain.pg, &RELAY_UNPUBLISHED, &rows, NULL,
-               pg_i64(snowflake_floor(domain_now_ms(&w->domain) - GRACE_MS)), pg_i32(BATCH), pg_i64(from_id));
+               pg_i64(snowflake_floor(domain_now_ms(&w->domain) - GRACE_MS)), pg_i32(BATCH), pg_i64(from_id), pg_i32(N_STREAMS));
     if (e != 0 || pg_rows(rows) == 0) return e;
     int64_t *ids = ARENA_ARRAY(fiber_arena(self), int64_t, (size_t)pg_rows(rows));
     e = publish(self, w, rows, epoch, ids);

@@ -1,7 +1,8 @@
 -- name: relay_unpublished read_only
+-- Rows for streams that only a newer release knows ($4 is the number of those known here) are left to its relay.
 SELECT id, partition, payload, stream, coalesce(settled_epoch, 0)
 FROM outbox
-WHERE published_at IS NULL AND id >= $3 AND id < $1
+WHERE published_at IS NULL AND id >= $3 AND id < $1 AND stream < $4::integer
 ORDER BY id
 LIMIT $2;
 

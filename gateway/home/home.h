@@ -30,7 +30,7 @@ struct home_page {
      */
     const struct cached_post **entries, **shown;
     size_t n;
-    uint64_t suspensions; /* the fiber's, when they were chosen */
+    uint64_t suspensions; /* the fiber's, when entries and shown were made good */
     bool more;            /* there is at least one entry behind the last, within HOME_LENGTH */
 };
 

@@ -276,13 +276,14 @@ static int fill_from_list(struct fiber *self, struct filling *f, const struct ho
 
 /* ---- the whole ----------------------------------------------------------------------------------------- */
 
-static void finish(struct filling *f, struct home_page *out) {
+static void finish(struct fiber *self, struct filling *f, struct home_page *out) {
     out->entries = f->entries;
     out->shown = f->shown;
     out->n = f->n < f->request->limit ? f->n : f->request->limit;
     out->more = f->n > f->request->limit && f->request->served + out->n < HOME_LENGTH;
     out->viewer = f->viewer;
-    out->suspensions = f->suspensions;
+    out->suspensions = fiber_suspensions(self);
+    assert(f->n_kept == f->n || f->suspensions == out->suspensions);
     assert(out->n <= f->request->limit && f->n <= f->wanted);
 }
 
@@ -316,7 +317,7 @@ int home_read(struct fiber *self, struct gateway *g, const struct home_request *
     }
     e = have_redis ? fill_from_list(self, &f, &first, key, epoch) : from_sql(self, &f);
     if (e == 0)
-        finish(&f, out);
+        finish(self, &f, out);
     else
         viewer_release(f.viewer);
     return e;

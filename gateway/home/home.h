@@ -28,7 +28,7 @@ struct home_page {
     /* Valid until the fiber suspends. entries[i] is shown as shown[i] (itself, or the original of a repost). */
     const struct cached_post **entries, **shown;
     size_t n;
-    uint64_t suspensions; /* the fiber's, when they were chosen */
+    uint64_t suspensions; /* the fiber's, when the page was handed out */
     bool more;            /* there is at least one older entry, within HOME_LENGTH */
 };
 

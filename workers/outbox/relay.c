@@ -133,9 +133,9 @@ static int relay_some(struct fiber *self, struct worker *w, struct counter *rela
     *n = 0;
     int64_t epoch = epoch_now(&w->domain);
     if (epoch == 0) return ERR_UNAVAILABLE; /* what is put on this Redis could not be marked */
-    int e =
-        pg_ask(self, w->domain.pg, &RELAY_UNPUBLISHED, &rows, NULL,
-               pg_i64(snowflake_floor(domain_now_ms(&w->domain) - GRACE_MS)), pg_i32(BATCH), pg_i64(from_id), pg_i32(N_STREAMS));
+    int e = pg_ask(self, w->domain.pg, &RELAY_UNPUBLISHED, &rows, NULL,
+                   pg_i64(snowflake_floor(domain_now_ms(&w->domain) - GRACE_MS)), pg_i32(BATCH),
+                   pg_i64(from_id), pg_i32(N_STREAMS));
     if (e != 0 || pg_rows(rows) == 0) return e;
     int64_t *ids = ARENA_ARRAY(fiber_arena(self), int64_t, (size_t)pg_rows(rows));
     e = publish(self, w, rows, epoch, ids);

@@ -16,6 +16,7 @@
 struct viewer_cache {
     struct hub_listener listener;
     struct lru lru;
+    uint64_t forgotten; /* how often */
     struct counter *hits, *loads;
 };
 
@@ -42,6 +43,7 @@ static void drop(struct lru_item *item) {
 /* A cached part is valid under its tokens; but PostgreSQL may have gone back (core/event/tokens.h). */
 static void forget(void *context) {
     struct viewer_cache *c = context;
+    c->forgotten++;
     lru_clear(&c->lru);
 }
 
@@ -183,8 +185,10 @@ int viewer_acquire(struct fiber *self, struct gateway *g, int64_t viewer_id, str
         return 0;
     }
     g->viewers->loads->value++;
+    uint64_t forgotten = g->viewers->forgotten;
     int e = load(self, g, viewer_id, &tokens, out, fault);
-    if (e == 0 && complete(&tokens)) keep(g, *out);
+    /* What was loaded before everything was forgotten may be of before PostgreSQL went back: for this call only. */
+    if (e == 0 && complete(&tokens) && forgotten == g->viewers->forgotten) keep(g, *out);
     return e;
 }
 

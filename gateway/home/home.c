@@ -301,9 +301,10 @@ int home_read(struct fiber *self, struct gateway *g, const struct home_request *
     int64_t epoch = epoch_now(&g->domain);
     struct home_tail first = {0};
     char key_space[KEY_MAX];
-    struct str key = key_timeline(key_space, epoch, r.viewer_id);
+    struct str key = {0};
     bool have_redis = false;
     if (epoch != 0) {
+        key = key_timeline(key_space, epoch, r.viewer_id);
         int e = home_tail_look(self, g, r.viewer_id, epoch, r.served + r.limit + TAIL_SLACK, &first);
         if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;
         have_redis = e == 0 && epoch_now(&g->domain) == epoch;

@@ -21,7 +21,8 @@
  * PostgreSQL that went back is noticed at the next look; each daemon loses its connection first. Four stories:
  * PostgreSQL goes back twice, over an unfollow; the path moves to the other Redis and back while the viewer follows;
  * it moves while PostgreSQL goes back; it moves and back while the viewer posts.
- * Cannot see: that a daemon reads another Redis until its next look, except after a follow (stale); that events are
+ * Cannot see: a post that is acknowledged because the relay has published it, or because the epoch was abandoned; that a
+ * daemon reads another Redis until its next look, except after a follow (stale) or a post (unseen); that events are
  * republished for other consumers (the model "outbox"); a restore that cannot be told from the state before it.
  *
  * Mutants:

@@ -690,6 +690,7 @@ static void hand_back(struct fiber *self, struct worker *w) {
 
 void runtime_stop(struct fiber *self, struct worker *w) {
     w->stopping = true;
+    if (!w->roles) return; /* the start failed before the runtime's */
     fiber_set_deadline_ns(self, clock_mono_ns() + w->domain.config->drain_ms * NS_PER_MS);
     int e = latch_wait(self, &w->lanes_left);
     fiber_set_deadline_ns(self, 0);

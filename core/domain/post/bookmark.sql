@@ -18,8 +18,9 @@ SELECT EXISTS (SELECT FROM blocked) FROM post;
 DELETE FROM bookmarks WHERE account_id = $1 AND post_id = $2;
 
 -- name: post_bookmarks read_only
-SELECT post_id, id
-FROM bookmarks
-WHERE account_id = $1 AND id < $2
-ORDER BY id DESC
+SELECT b.post_id, b.id
+FROM bookmarks b
+JOIN posts p ON p.id = b.post_id AND NOT p.deleted
+WHERE b.account_id = $1 AND b.id < $2
+ORDER BY b.id DESC
 LIMIT $3;

@@ -54,8 +54,8 @@ check "without ROOKERY_METRICS_LISTEN there is nobody to ask" says 2 'set ROOKER
 
 check "a role that does not exist stops a worker" says 2 'there is no role "fan-out"; roles are all, relay, fanout' \
     env ROOKERY_ROLES=relay,fan-out "$build/rookery-worker"
-check "a worker whose port is taken stops, with a sentence" says 1 'start failed' \
-    env ROOKERY_METRICS_LISTEN="$address" "$build/rookery-worker"
+check "a worker that cannot listen stops, with a sentence" says 1 'start failed' \
+    timeout 60 env ROOKERY_METRICS_LISTEN=192.0.2.1:9 "$build/rookery-worker"
 check "a command that does not exist is named" says 2 'there is no command "serve"' "$build/rookery-gateway" serve
 check "so is a word too many" says 2 'migrate takes nothing more, not "now"' "$build/rookery-gateway" migrate now
 check "every command answers --help" says 0 Usage "$build/rookery-gateway" migrate --help

@@ -73,7 +73,7 @@ adds a condition|ALTER TABLE birds ADD CONSTRAINT few CHECK (legs < 3);
 adds a condition|CREATE UNIQUE INDEX birds_name ON birds (name);
 required_migration is 11|INSERT INTO settings VALUES ('required_migration', '11');
 required_migration is 12|INSERT INTO settings VALUES ('required_migration', '9'), ('required_migration', '12');
-in another form|UPDATE settings SET value = '12' WHERE name = 'required_migration';
+required_migration is set in another form|UPDATE settings SET value = '12' WHERE name = 'required_migration';
 TEXT
 
 while IFS= read -r sql; do

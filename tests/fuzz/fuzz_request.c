@@ -77,7 +77,7 @@ static uint8_t place_of(const char *path) {
     const struct rpc_method *methods = service_methods(&n);
     for (size_t i = 0; i < n; i++)
         if (str_eq(str_from(methods[i].path), str_from(path))) return (uint8_t)i;
-    assert(!"a method of this path");
+    assert(false && "a method of this path");
     return 0;
 }
 

@@ -210,9 +210,9 @@ int outbox_publish(struct fiber *self, struct domain *d, const struct event_reco
 
 int outbox_publish_heard(struct fiber *self, struct domain *d, const struct event_record *event) {
     int64_t epoch;
-    uint64_t question = epoch_ask(d);
-    int e = publish(self, d, event, 1, &epoch);
-    if (e == ERR_ABORTED) {
+    uint64_t question;
+    int e = ERR_ABORTED;
+    for (int tries = 0; tries < 2 && e == ERR_ABORTED; tries++) {
         question = epoch_ask(d);
         e = publish(self, d, event, 1, &epoch);
     }

@@ -10,12 +10,11 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import grpc  # noqa: E402
 from callers import connect, People  # noqa: E402
-from google.protobuf import message_factory  # noqa: E402
-from rookery.v1 import account_pb2, graph_pb2, job_pb2, options_pb2, post_pb2, timeline_pb2  # noqa: E402
+from methods import caller, make, methods, permission_of  # noqa: E402
+from rookery.v1 import options_pb2  # noqa: E402
 from stack import worker  # noqa: E402
 from tap import check, done_testing  # noqa: E402
 
-FILES = (account_pb2, graph_pb2, post_pb2, timeline_pb2, job_pb2)
 MEGABYTE = 1_000_000
 # A family of six with skin tones: one character.
 EMOJI = "\u200D".join(f"{person}{tone}" for person, tone in zip(
@@ -34,11 +33,6 @@ def texts_of(descriptor, path=()):
             yield path + (field,)
         elif field.type == field.TYPE_MESSAGE and field.message_type.file.package == "rookery.v1":
             yield from texts_of(field.message_type, path + (field,))
-
-
-def make(descriptor):
-    factory = getattr(message_factory, "GetMessageClass", None)
-    return factory(descriptor) if factory else message_factory.MessageFactory().GetPrototype(descriptor)
 
 
 class Rule:
@@ -83,11 +77,8 @@ def request_with(method, path, value):
 
 
 def call(channel, method, request, metadata):
-    path = f"/{method.containing_service.full_name}/{method.name}"
-    kind = ("stream" if method.client_streaming else "unary") + "_" + ("stream" if method.server_streaming else "unary")
-    rpc = getattr(channel, kind)(path, bytes, make(method.output_type).FromString)
     sent = iter([request]) if method.client_streaming else request
-    result = rpc(sent, metadata=metadata, timeout=PATIENCE_S)
+    result = caller(channel, method)(sent, metadata=metadata, timeout=PATIENCE_S)
     if method.server_streaming:
         for _ in result:
             pass
@@ -146,11 +137,8 @@ def try_text(channel, method, path, metadata):
 channel = connect()
 ada, = People(channel).named("ada")
 worker("grant", ada.handle, "analyst")  # who may call every method
-for file in FILES:
-    for service in file.DESCRIPTOR.services_by_name.values():
-        for method in service.methods:
-            options = method.GetOptions()
-            public = options.Extensions[options_pb2.permission] == options_pb2.PERMISSION_ANYBODY
-            for path in texts_of(method.input_type):
-                try_text(channel, method, path, () if public else ada.me["metadata"])
+for method in methods():
+    public = permission_of(method) == options_pb2.PERMISSION_ANYBODY
+    for path in texts_of(method.input_type):
+        try_text(channel, method, path, () if public else ada.me["metadata"])
 done_testing()

@@ -15,11 +15,9 @@ int post_bookmark(struct fiber *self, struct domain *d, int64_t account_id, int6
     if (e == 0)
         e = pg_ask(self, d->pg, &POST_BOOKMARK, &r, fault, pg_i64(account_id), pg_i64(post_id), pg_i64(id));
     if (e != 0) return e;
-    if (pg_rows(r) == 0)
-        return fault_field(fault, ERR_NOT_FOUND, "post_id", "there is no post with this post_id");
-    if (pg_only_bool(r))
-        return fault_set(fault, ERR_PERMISSION_DENIED, "one of the two accounts has blocked the other");
-    return post_move_engagement_token(self, d, account_id, fault);
+    bool changed;
+    e = post_read_engagement(r, &changed, fault);
+    return e != 0 ? e : post_move_engagement_token(self, d, account_id, fault);
 }
 
 int post_unbookmark(struct fiber *self, struct domain *d, int64_t account_id, int64_t post_id,

@@ -1,5 +1,5 @@
 -- name: post_bookmark
--- $1 account, $2 post, $3 id. No row: there is no such post.
+-- As post_like; $3 is the bookmark's id.
 WITH post AS (
     SELECT id, author_id FROM posts WHERE id = $2 AND NOT deleted AND repost_of_id IS NULL
 ), blocked AS (
@@ -11,8 +11,10 @@ WITH post AS (
     INSERT INTO bookmarks (account_id, post_id, id)
     SELECT $1, $2, $3 FROM post WHERE NOT EXISTS (SELECT FROM blocked)
     ON CONFLICT DO NOTHING
+    RETURNING 1
 )
-SELECT EXISTS (SELECT FROM blocked) FROM post;
+SELECT EXISTS (SELECT FROM blocked), EXISTS (SELECT FROM added)
+FROM post;
 
 -- name: post_unbookmark
 DELETE FROM bookmarks WHERE account_id = $1 AND post_id = $2;

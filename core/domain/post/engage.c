@@ -20,7 +20,10 @@ static int run_engagement(struct fiber *self, struct domain *d, const struct pg_
                           struct fault *fault) {
     struct pg_result *r;
     int e = pg_ask(self, d->pg, stmt, &r, fault, pg_i64(actor), pg_i64(post_id), OUTBOX_ROW(record));
-    if (e != 0) return e;
+    return e != 0 ? e : post_read_engagement(r, changed, fault);
+}
+
+int post_read_engagement(const struct pg_result *r, bool *changed, struct fault *fault) {
     struct pg_row row = pg_read(r);
     if (!pg_next(&row))
         return fault_field(fault, ERR_NOT_FOUND, "post_id", "there is no post with this post_id");

@@ -70,6 +70,7 @@ struct http_conn {
     size_t n_sniffed;
     bool closed;
     char peer[72];
+    uint64_t network; /* that the peer calls from: core/http/network.h */
 };
 
 /* Binds, listens, starts the sweep. On failure: false and a sentence in *fault. */

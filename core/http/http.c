@@ -236,6 +236,10 @@ const char *http_peer(const struct http_stream *s) {
     return s->conn ? s->conn->peer : "";
 }
 
+uint64_t http_network(const struct http_stream *s) {
+    return s->conn ? s->conn->network : 0;
+}
+
 bool http_is_h2(const struct http_stream *s) {
     return s->conn && s->conn->protocol->multiplexed;
 }

@@ -128,6 +128,7 @@ void http_reset(struct http_stream *s, enum http_reset why);
 /* The application has consumed n bytes of the request's body: the peer may send as many again. */
 void http_consume(struct http_stream *s, size_t n);
 const char *http_peer(const struct http_stream *s); /* "" once closed */
+uint64_t http_network(const struct http_stream *s); /* the peer's, core/http/network.h; 0 once closed */
 bool http_is_h2(const struct http_stream *s);
 
 /* ---- the application ----------------------------------------------------------------------------------- */

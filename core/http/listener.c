@@ -124,6 +124,7 @@ static void on_connection(uv_stream_t *listener, int status) {
     }
     s->accepted->value++;
     socket_peer_name(&c->socket, c->peer, sizeof c->peer);
+    c->network = socket_peer_network(&c->socket);
     if (socket_start(&c->socket) != 0) conn_close(c, NULL);
 }
 

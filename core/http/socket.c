@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/base/str.h"
+#include "core/http/network.h"
 
 enum {
     FLUSH_ROUNDS = 4,
@@ -260,6 +261,12 @@ bool socket_parse_address(const char *text, struct sockaddr_storage *out) {
     memset(out, 0, sizeof *out);
     if (six) return uv_ip6_addr(host, (int)port, (struct sockaddr_in6 *)out) == 0;
     return uv_ip4_addr(host, (int)port, (struct sockaddr_in *)out) == 0;
+}
+
+uint64_t socket_peer_network(const struct net_socket *k) {
+    struct sockaddr_storage a;
+    int len = sizeof a;
+    return uv_tcp_getpeername(&k->tcp, (struct sockaddr *)&a, &len) == 0 ? network_of(&a) : 0;
 }
 
 void socket_peer_name(const struct net_socket *k, char *out, size_t size) {

@@ -83,6 +83,8 @@ void socket_close(struct net_socket *k);
 
 /* Parses "ADDR:PORT" or "[ADDR6]:PORT", numeric. Returns false when it is neither. */
 bool socket_parse_address(const char *text, struct sockaddr_storage *out);
+/* The network that the peer calls from; 0 when it has gone. */
+uint64_t socket_peer_network(const struct net_socket *k);
 /* The peer as "127.0.0.1:4711". */
 void socket_peer_name(const struct net_socket *k, char *out, size_t size);
 

@@ -42,6 +42,10 @@ struct rpc_identity *rpc_identity(struct rpc_call *call) {
     return &call->identity;
 }
 
+uint64_t rpc_network(const struct rpc_call *call) {
+    return http_network(&call->http);
+}
+
 const char *rpc_peer(const struct rpc_call *call) {
     return arena_strdup(fiber_arena(call->fiber), http_peer(&call->http));
 }

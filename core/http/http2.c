@@ -8,7 +8,8 @@
  * trailers -> the stream is closed.
  *
  * Failures: the peer resets a stream -> closed. A limit of one stream -> RST_STREAM. A limit of the
- * connection -> GOAWAY(ENHANCE_YOUR_CALM), flush, close. Any negative answer of nghttp2 -> close. Nothing is
+ * connection -> GOAWAY(ENHANCE_YOUR_CALM), flush, close. The answer is complete before the request -> RST_STREAM
+ * (NO_ERROR); what is on its way is dropped, and its bytes are given back to the connection's window by nghttp2. Any negative answer of nghttp2 -> close. Nothing is
  * pulled while the socket has unwritten bytes, so a peer that does not read fills nghttp2's bounded queues
  * and is cut there.
  *
@@ -23,6 +24,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/http/conn.h"
+#include "core/http/http2_frames.h"
 #include "core/http/http2_guard.h"
 
 enum {
@@ -31,7 +33,6 @@ enum {
     STREAM_WINDOW = 256 * 1024,  /* what one slow handler may have waiting */
     CONNECTION_WINDOW = 4 << 20, /* given back immediately, so this only bounds one round trip */
     MAX_RESPONSE_FIELDS = 64,
-    MAX_BARREN = 192 * 1024, /* two reads and what a frame may still lack */
     SETTINGS_ACK_S = 10,
     HEAD_S = 10,        /* a header block that does not end */
     BODY_S = 30,        /* a request body that stands still */
@@ -47,8 +48,10 @@ struct h2 {
     struct http2_guard guard;
     const char *close_reason; /* not NULL: close at the next chance */
     int64_t head_since_ns, ping_sent_ns;
-    size_t barren; /* bytes read since the last frame of a known type */
-    bool settings_acked, saw_settings, calmed, draining;
+    struct http2_frames frames;
+    int64_t late_empty; /* empty DATA frames of this read that nghttp2 has not reported */
+    size_t frame_data;  /* bytes of data in the DATA frame that is being read, without its padding */
+    bool settings_acked, saw_settings, ending, draining;
 };
 
 static struct h2 *h2_of(void *user) {
@@ -63,33 +66,66 @@ static struct http_stream *stream_of(nghttp2_session *session, int32_t id) {
     return nghttp2_session_get_stream_user_data(session, id);
 }
 
-/* The peer exceeds a limit: tells it and ends the connection. */
-static void calm(struct h2 *h, const char *reason) {
-    if (h->calmed) return;
-    h->calmed = true;
+/* Tells the peer why, and ends the connection. */
+static void end_session(struct h2 *h, const char *reason, uint32_t code) {
+    if (h->ending) return;
+    h->ending = true;
     count_drop(h->conn->server, reason);
-    nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
+    nghttp2_session_terminate_session(h->session, code);
+}
+
+/* The peer exceeds a limit. */
+static void calm(struct h2 *h, const char *reason) {
+    end_session(h, reason, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 /* ---- input --------------------------------------------------------------------------------------------- */
 
-static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user) {
-    struct h2 *h = h2_of(user);
-    (void)session;
-    h->barren = 0;
-    if (hd->type != NGHTTP2_CONTINUATION) h->head_since_ns = hd->type == NGHTTP2_HEADERS ? now_ns(h) : 0;
-    if (hd->type == NGHTTP2_HEADERS) {
+/* Frames are counted before nghttp2 reads them. DATA and fields count as late until it reports them, which it does for
+ * streams that are open. */
+static void frame_begins(struct h2 *h) {
+    const struct http2_frames *f = &h->frames;
+    if (f->type == NGHTTP2_HEADERS) {
+        h->head_since_ns = now_ns(h);
         http2_guard_useful(&h->guard);
-    } else if (hd->type == NGHTTP2_DATA) {
-        if (hd->length) http2_guard_useful(&h->guard);
+    } else if (f->type == NGHTTP2_DATA) {
+        h->guard.late_bytes += (int64_t)f->length;
+        h->late_empty += f->length == 0;
     } else if (!http2_guard_frame(&h->guard, now_ns(h))) {
         calm(h, "frame_flood");
     }
+}
+
+static void frame_ends(struct h2 *h) {
+    const struct http2_frames *f = &h->frames;
+    bool of_block = f->type == NGHTTP2_HEADERS || f->type == NGHTTP2_CONTINUATION;
+    if (of_block && (f->flags & NGHTTP2_FLAG_END_HEADERS)) h->head_since_ns = 0;
+    if (f->type == NGHTTP2_HEADERS) h->guard.late_blocks++;
+}
+
+static void count_frames(struct h2 *h, struct str bytes) {
+    for (;;) {
+        switch (http2_frames_next(&h->frames, &bytes)) {
+        case HTTP2_FRAME_BEGINS: frame_begins(h); break;
+        case HTTP2_FRAME_ENDS: frame_ends(h); break;
+        case HTTP2_NOTHING: return;
+        }
+    }
+}
+
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user) {
+    struct h2 *h = h2_of(user);
+    (void)session;
+    if (hd->type != NGHTTP2_DATA) return 0;
+    h->guard.late_bytes -= (int64_t)hd->length;
+    h->late_empty -= hd->length == 0;
+    h->frame_data = 0;
     return 0;
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user) {
     struct h2 *h = h2_of(user);
+    h->guard.late_blocks--;
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
     struct http_stream *s = conn_stream_open(h->conn, frame->hd.stream_id);
     nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, s);
@@ -129,16 +165,16 @@ static void request_ended(struct http_stream *s) {
     s->conn->server->app.end(s);
 }
 
-static void on_headers_complete(struct h2 *h, const nghttp2_frame *frame, struct http_stream *s) {
-    h->head_since_ns = 0;
+static void on_headers_complete(const nghttp2_frame *frame, struct http_stream *s) {
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) conn_request_complete(s);
     if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) request_ended(s);
 }
 
 static void on_data_frame(struct h2 *h, const nghttp2_frame *frame, struct http_stream *s) {
+    if (h->frame_data) http2_guard_useful(&h->guard);
     if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
         request_ended(s);
-    } else if (frame->hd.length == 0 && ++s->empty_frames > HTTP2_MAX_EMPTY_FRAMES) {
+    } else if (h->frame_data == 0 && ++s->empty_frames > HTTP2_MAX_EMPTY_FRAMES) {
         count_drop(h->conn->server, "empty_frames");
         http_reset(s, HTTP_RESET_CALM);
     }
@@ -158,10 +194,14 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     struct http_stream *s;
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
-        if ((s = stream_of(session, frame->hd.stream_id))) on_headers_complete(h, frame, s);
+        if ((s = stream_of(session, frame->hd.stream_id))) on_headers_complete(frame, s);
         return 0;
     case NGHTTP2_DATA:
         if ((s = stream_of(session, frame->hd.stream_id))) on_data_frame(h, frame, s);
+        return 0;
+    case NGHTTP2_RST_STREAM: /* some clients have DATA behind it on its way */
+        s = stream_of(session, frame->hd.stream_id);
+        if (s && !s->request_ended) http2_guard_allow_late(&h->guard, STREAM_WINDOW);
         return 0;
     case NGHTTP2_SETTINGS: on_settings(h, frame); return 0;
     case NGHTTP2_PING:
@@ -176,6 +216,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
                          void *user) {
     struct h2 *h = h2_of(user);
     (void)flags;
+    h->frame_data += len;
     nghttp2_session_consume_connection(session, len);
     struct http_stream *s = stream_of(session, id);
     if (!s) return 0;
@@ -196,14 +237,14 @@ static void h2_read(struct http_conn *c, const char *bytes, size_t n) {
     struct h2 *h = c->state;
     if (c->finish_by_ns) return;
     h->ping_sent_ns = 0;
+    count_frames(h, (struct str){bytes, n});
     ssize_t rc = (ssize_t)nghttp2_session_mem_recv(h->session, (const uint8_t *)bytes, n);
     if (rc < 0) {
         conn_close(c, "http2_error");
         return;
     }
-    /* nghttp2 skips unknown frames silently. No known one is longer than 16 KiB. */
-    h->barren += n;
-    if (h->barren > MAX_BARREN) calm(h, "frame_flood");
+    for (; h->late_empty > 0; h->late_empty--)
+        if (!http2_guard_frame(&h->guard, now_ns(h))) calm(h, "frame_flood");
     socket_flush_later(&c->socket);
 }
 
@@ -213,7 +254,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     struct h2 *h = h2_of(user);
     uint8_t type = frame->hd.type;
     if (type == NGHTTP2_RST_STREAM) {
-        h->head_since_ns = 0; /* a header block that nghttp2 itself refused ends here */
+        http2_guard_allow_late(&h->guard, STREAM_WINDOW);
         uint32_t code = frame->rst_stream.error_code;
         bool blame = code != NGHTTP2_NO_ERROR && code != NGHTTP2_CANCEL;
         if (blame && !http2_guard_reset(&h->guard, now_ns(h))) calm(h, "reset_flood");
@@ -285,23 +326,40 @@ static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8
     return 0;
 }
 
+/* Pulls what nghttp2 has to send, as far as there is room. False when the connection was closed. */
+static bool pull(struct h2 *h) {
+    struct http_conn *c = h->conn;
+    while (socket_room(&c->socket) >= FRAME_ROOM) {
+        const uint8_t *p;
+        ssize_t n = (ssize_t)nghttp2_session_mem_send(h->session, &p);
+        if (n < 0) {
+            conn_close(c, "http2_error");
+            return false;
+        }
+        if (n == 0) break;
+        memcpy(socket_reserve(&c->socket, (size_t)n), p, (size_t)n);
+        socket_commit(&c->socket, (size_t)n);
+    }
+    return true;
+}
+
+/* Looks at what came for ended streams once every reset has been sent, since each allows for some. After GOAWAY new
+ * streams are ended without a reset. */
+static bool sends_for_closed_streams(struct h2 *h) {
+    if (h->ending || h->draining || !nghttp2_session_want_read(h->session)) return false;
+    return nghttp2_session_get_outbound_queue_size(h->session) == 0 && !http2_guard_late(&h->guard);
+}
+
 static void h2_fill(struct http_conn *c) {
     struct h2 *h = c->state;
     if (h->close_reason) {
         conn_close(c, h->close_reason);
         return;
     }
-    if (c->finish_by_ns) return;
-    while (socket_room(&c->socket) >= FRAME_ROOM) {
-        const uint8_t *p;
-        ssize_t n = (ssize_t)nghttp2_session_mem_send(h->session, &p);
-        if (n < 0) {
-            conn_close(c, "http2_error");
-            return;
-        }
-        if (n == 0) break;
-        memcpy(socket_reserve(&c->socket, (size_t)n), p, (size_t)n);
-        socket_commit(&c->socket, (size_t)n);
+    if (c->finish_by_ns || !pull(h)) return;
+    if (sends_for_closed_streams(h)) {
+        end_session(h, "closed_stream", NGHTTP2_STREAM_CLOSED);
+        if (!pull(h)) return;
     }
     if (!nghttp2_session_want_read(h->session) && !nghttp2_session_want_write(h->session)) conn_finish(c);
 }
@@ -345,7 +403,7 @@ static void h2_consume(struct http_stream *s, size_t n) {
 
 static void h2_drain(struct http_conn *c, bool now) {
     struct h2 *h = c->state;
-    if (h->calmed || h->draining) return;
+    if (h->ending || h->draining) return;
     if (now) {
         h->draining = true;
         nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
@@ -434,6 +492,7 @@ static bool h2_begin(struct http_conn *c) {
     h->conn = c;
     c->state = h;
     http2_guard_init(&h->guard, loop_now_ns(c->server->loop));
+    http2_frames_init(&h->frames);
     if (nghttp2_session_server_new2(&h->session, c->server->h2_callbacks, c, c->server->h2_options) != 0) {
         free(h);
         return false;

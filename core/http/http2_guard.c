@@ -33,6 +33,7 @@ void http2_guard_init(struct http2_guard *g, int64_t now_ns) {
     g->pings = budget_new(60, 2 * 60, now_ns);
     g->settings = budget_new(10, 10, now_ns);
     g->frames = budget_new(10000, 1000 * 60, now_ns);
+    g->late_bytes = g->late_blocks = 0;
 }
 
 bool http2_guard_reset(struct http2_guard *g, int64_t now_ns) {
@@ -58,4 +59,13 @@ void http2_guard_useful(struct http2_guard *g) {
 void http2_guard_sent_data(struct http2_guard *g) {
     budget_give(&g->frames, 4);
     budget_give(&g->pings, 1);
+}
+
+void http2_guard_allow_late(struct http2_guard *g, int64_t window) {
+    g->late_bytes -= window;
+    g->late_blocks -= 2; /* fields and trailers */
+}
+
+bool http2_guard_late(const struct http2_guard *g) {
+    return g->late_bytes <= 0 && g->late_blocks <= 0;
 }

@@ -607,6 +607,138 @@ static void empty_data_frames_end_the_stream(struct fiber *self, void *arg) {
     pair_end(self, &p);
 }
 
+static void padding_does_not_fill_an_empty_data_frame(struct fiber *self, void *arg) {
+    struct pair p;
+    (void)arg;
+    pair_begin(self, &p);
+    h2_send_call(&p.peer, 1, TEST_SERVICE "Chat", NULL, NULL);
+    for (unsigned i = 0; i <= HTTP2_MAX_EMPTY_FRAMES; i++)
+        h2_send_frame(&p.peer, NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 1, "\3\0\0\0", 4);
+    CHECK_INT(answer(self, &p, 1)->reset, NGHTTP2_ENHANCE_YOUR_CALM);
+    check_alive(self, &p, 3);
+    pair_end(self, &p);
+}
+
+/* ---- what comes for streams that have ended ------------------------------------------------------------ */
+
+enum { WINDOW = 256 * 1024, BLOCK = 16 * 1024 };
+
+static void send_data(struct pair *p, int32_t stream, size_t bytes) {
+    static const char block[BLOCK];
+    for (size_t sent = 0; sent < bytes; sent += BLOCK)
+        h2_send_frame(&p->peer, NGHTTP2_DATA, 0, stream, block, sizeof block);
+}
+
+/* Begins a call that is answered and reset before its body has come. */
+static void be_answered_early(struct fiber *self, struct pair *p, int32_t stream) {
+    while (p->peer.settings_acked == 0 && h2_pump(self, &p->peer)) continue; /* the window is what it says */
+    h2_send_call(&p->peer, stream, TEST_SERVICE "Nope", NULL, NULL);
+    const struct h2_response *r = answer(self, p, stream);
+    CHECK_INT(r->grpc_status, 12);
+    while (r->reset < 0 && h2_pump(self, &p->peer)) continue;
+    CHECK_INT(r->reset, NGHTTP2_NO_ERROR);
+}
+
+/* More than the connection's window in all: it is given back. */
+static void a_body_on_its_way_to_an_early_answer_is_dropped(struct fiber *self, void *arg) {
+    struct pair p;
+    int32_t id = 3;
+    (void)arg;
+    pair_begin(self, &p);
+    h2_send_call(&p.peer, 1, TEST_SERVICE "Live", NULL, NULL);
+    h2_send_message(&p.peer, 1, STR(""), END);
+    for (int i = 0; i < 40; i++, id += 2) {
+        be_answered_early(self, &p, id);
+        send_data(&p, id, WINDOW);
+        h2_send_frame(&p.peer, NGHTTP2_DATA, END, id, NULL, 0);
+    }
+    check_alive(self, &p, id);
+    CHECK(p.w.live && !p.peer.streams[1].ended);
+    CHECK_INT(p.peer.goaway, -1);
+    pair_end(self, &p);
+}
+
+static void trailers_of_a_stream_that_was_answered_early_are_dropped(struct fiber *self, void *arg) {
+    const char *trailers[] = {"x-done", "yes", NULL};
+    struct pair p;
+    (void)arg;
+    pair_begin(self, &p);
+    be_answered_early(self, &p, 1);
+    send_data(&p, 1, BLOCK);
+    h2_send_fields(&p.peer, 1, NGHTTP2_FLAG_END_HEADERS | END, trailers);
+    check_alive(self, &p, 3);
+    pair_end(self, &p);
+}
+
+static void data_behind_the_reset_of_an_unfinished_request_is_dropped(struct fiber *self, void *arg) {
+    struct pair p;
+    (void)arg;
+    pair_begin(self, &p);
+    h2_send_call(&p.peer, 1, TEST_SERVICE "Echo", NULL, NULL);
+    h2_send_reset(&p.peer, 1, NGHTTP2_CANCEL);
+    send_data(&p, 1, BLOCK);
+    check_alive(self, &p, 3);
+    pair_end(self, &p);
+}
+
+/* Of 251 calls the server takes 250. The other's body is on its way before its refusal is. */
+static void the_body_of_a_refused_stream_is_dropped(struct fiber *self, void *arg) {
+    enum { TOO_MANY = 251 };
+    struct pair p;
+    (void)arg;
+    pair_begin(self, &p);
+    for (int32_t i = 0; i < TOO_MANY; i++) h2_send_call(&p.peer, 2 * i + 1, TEST_SERVICE "Chat", NULL, NULL);
+    h2_send_message(&p.peer, 2 * TOO_MANY - 1, STR("\n\2hi"), 0);
+    CHECK_INT(answer(self, &p, 2 * TOO_MANY - 1)->reset, NGHTTP2_REFUSED_STREAM);
+    h2_send_message(&p.peer, 2 * TOO_MANY - 1, STR("\n\2hi"), END);
+    h2_send_frame(&p.peer, NGHTTP2_DATA, END, 1, NULL, 0);
+    CHECK_INT(answer(self, &p, 1)->grpc_status, 0);
+    check_alive(self, &p, 2 * TOO_MANY + 1);
+    pair_end(self, &p);
+}
+
+static bool ends_with(struct fiber *self, struct pair *p, uint32_t code) {
+    while (h2_pump(self, &p->peer)) continue;
+    return p->peer.raw.ended && p->peer.goaway == code;
+}
+
+static void a_flood_of_empty_frames_for_an_ended_stream_ends_the_connection(struct fiber *self, void *arg) {
+    struct pair p;
+    (void)arg;
+    pair_begin(self, &p);
+    be_answered_early(self, &p, 1);
+    for (int i = 0; i < 30000; i++) h2_send_frame(&p.peer, NGHTTP2_DATA, 0, 1, NULL, 0);
+    CHECK(ends_calmly(self, &p));
+    CHECK_INT(world_counter(&p.w, "rookery_http_drops_total", "reason=\"frame_flood\""), 1);
+    pair_end(self, &p);
+}
+
+static void more_data_than_was_on_its_way_ends_the_connection(struct fiber *self, void *arg) {
+    struct pair p;
+    (void)arg;
+    pair_begin(self, &p);
+    be_answered_early(self, &p, 1);
+    send_data(&p, 1, WINDOW + BLOCK);
+    CHECK(ends_with(self, &p, NGHTTP2_STREAM_CLOSED));
+    pair_end(self, &p);
+}
+
+/* The peer itself has ended the stream: nothing of it can be on its way. */
+static void frames_of_a_stream_that_the_peer_ended_end_the_connection(struct fiber *self, void *arg) {
+    (void)arg;
+    for (int i = 0; i < 2; i++) {
+        struct pair p;
+        pair_begin(self, &p);
+        check_alive(self, &p, 1);
+        if (i == 0) send_data(&p, 1, BLOCK);
+        if (i == 1) h2_send_call(&p.peer, 1, TEST_SERVICE "Echo", NULL, NULL);
+        CHECK(ends_with(self, &p, NGHTTP2_STREAM_CLOSED));
+        pair_end(self, &p);
+    }
+}
+
+/* ---- more guards --------------------------------------------------------------------------------------- */
+
 static void making_the_server_reset_ends_the_connection(struct fiber *self, void *arg) {
     struct pair p;
     (void)arg;
@@ -695,6 +827,14 @@ int main(void) {
         IN_FIBER(a_flood_of_priority_frames_ends_the_connection),
         IN_FIBER(a_flood_of_unknown_frames_ends_the_connection),
         IN_FIBER(empty_data_frames_end_the_stream),
+        IN_FIBER(padding_does_not_fill_an_empty_data_frame),
+        IN_FIBER(a_body_on_its_way_to_an_early_answer_is_dropped),
+        IN_FIBER(trailers_of_a_stream_that_was_answered_early_are_dropped),
+        IN_FIBER(data_behind_the_reset_of_an_unfinished_request_is_dropped),
+        IN_FIBER(the_body_of_a_refused_stream_is_dropped),
+        IN_FIBER(a_flood_of_empty_frames_for_an_ended_stream_ends_the_connection),
+        IN_FIBER(more_data_than_was_on_its_way_ends_the_connection),
+        IN_FIBER(frames_of_a_stream_that_the_peer_ended_end_the_connection),
         IN_FIBER(making_the_server_reset_ends_the_connection),
         IN_FIBER(rapid_resets_end_the_connection),
         IN_FIBER(headers_without_end_are_cut_by_their_number),

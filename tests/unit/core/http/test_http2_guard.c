@@ -117,6 +117,21 @@ static void what_is_earned_does_not_pass_the_burst(void **state) {
     assert_int_equal(spend(&g, http2_guard_frame, START_NS), 10000);
 }
 
+static void what_is_late_is_what_was_on_its_way(void **state) {
+    struct http2_guard g;
+    (void)state;
+    http2_guard_init(&g, START_NS);
+    assert_true(http2_guard_late(&g));
+    g.late_bytes++;
+    assert_false(http2_guard_late(&g));
+    http2_guard_allow_late(&g, 1000);
+    g.late_bytes += 999;
+    g.late_blocks += 2;
+    assert_true(http2_guard_late(&g));
+    g.late_blocks++;
+    assert_false(http2_guard_late(&g));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_budget_has_its_burst),
@@ -128,6 +143,7 @@ int main(void) {
         cmocka_unit_test(useful_frames_earn_four_others),
         cmocka_unit_test(data_sent_earns_four_frames_and_a_ping),
         cmocka_unit_test(what_is_earned_does_not_pass_the_burst),
+        cmocka_unit_test(what_is_late_is_what_was_on_its_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

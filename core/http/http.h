@@ -142,6 +142,8 @@ struct http_app {
     void (*end)(struct http_stream *s);
     void (*wants_more)(struct http_stream *s);
     void (*closed)(struct http_stream *s);
+    /* Appends the JSON body of an answer to a request that cannot be read. */
+    void (*refusal)(struct buf *out, int status, const char *why);
 };
 
 /* Makes a stream ready for another request; buffers of at most keep bytes stay allocated. */

@@ -94,8 +94,22 @@ static const char *reason_phrase(int status) {
 
 /* ---- input --------------------------------------------------------------------------------------------- */
 
+/* The answer to a request that cannot be read. */
+static void write_refusal(struct h1 *h, int status, const char *why) {
+    struct buf body;
+    buf_init(&body);
+    h->conn->server->app.refusal(&body, status, why);
+    buf_clear(&h->out_head);
+    buf_printf(&h->out_head,
+               "HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %zu\r\ndate: %s\r\n"
+               "connection: close\r\n\r\n",
+               status, reason_phrase(status), body.len, http_server_date(h->conn->server));
+    if (h->head.method != HTTP_HEAD) buf_append_str(&h->out_head, buf_str(&body));
+    buf_free(&body);
+}
+
 /* Answers a request that cannot be read, and ends the connection. */
-static void refuse(struct h1 *h, int status) {
+static void refuse(struct h1 *h, int status, const char *why) {
     if (h->state == BROKEN) return;
     enter(h, BROKEN);
     count_drop(h->conn->server, "http1_refused");
@@ -107,10 +121,7 @@ static void refuse(struct h1 *h, int status) {
     }
     h->stream = NULL;
     if (s) conn_stream_closed(s);
-    buf_clear(&h->out_head);
-    buf_printf(&h->out_head, "HTTP/1.1 %d %s\r\ncontent-length: 0\r\ndate: %s\r\n", status,
-               reason_phrase(status), http_server_date(h->conn->server));
-    h->head_written = false;
+    write_refusal(h, status, why);
 }
 
 static void request_ended(struct h1 *h) {
@@ -126,7 +137,7 @@ static void begin_exchange(struct h1 *h, struct str head) {
     http_fields_add(&s->request, STR(":path"), (struct str){0}); /* its place; the target is known later */
     int status = http1_parse_head(head, &h->head, &s->request);
     if (status != 0) {
-        refuse(h, status);
+        refuse(h, status, h->head.why);
         return;
     }
     buf_clear(&h->out_head);
@@ -152,7 +163,7 @@ static size_t step_head(struct h1 *h, const char *p, size_t n) {
     const char *end = memmem(p + from, n - from, "\r\n\r\n", 4);
     size_t len = end ? (size_t)(end - p) + 4 : n;
     if (len > HTTP_MAX_HEAD_BYTES) {
-        refuse(h, 431);
+        refuse(h, 431, "the request's header fields are larger than 16 KiB");
         return 0;
     }
     h->scanned = n;
@@ -186,7 +197,7 @@ static size_t step_data(struct h1 *h, const char *p, size_t n) {
 static bool take_line(struct h1 *h, const char *p, size_t n, struct str *line) {
     const char *end = memmem(p, n, "\r\n", 2);
     if (!end) {
-        if (n > MAX_LINE) refuse(h, 400);
+        if (n > MAX_LINE) refuse(h, 400, "a line between two chunks of the body is too long");
         return false;
     }
     *line = (struct str){p, (size_t)(end - p)};
@@ -197,7 +208,7 @@ static size_t step_chunk_size(struct h1 *h, const char *p, size_t n) {
     struct str line;
     if (!take_line(h, p, n, &line)) return 0;
     if (!http1_parse_chunk_size(line, &h->left)) {
-        refuse(h, 400);
+        refuse(h, 400, "a chunk of the body must begin with its size in hexadecimal digits");
         return 0;
     }
     enter(h, h->left ? CHUNK_DATA : TRAILERS);
@@ -207,7 +218,7 @@ static size_t step_chunk_size(struct h1 *h, const char *p, size_t n) {
 static size_t step_chunk_end(struct h1 *h, const char *p, size_t n) {
     if (n < 2) return 0;
     if (p[0] != '\r' || p[1] != '\n') {
-        refuse(h, 400);
+        refuse(h, 400, "a chunk of the body is not followed by the end of a line");
         return 0;
     }
     enter(h, CHUNK_SIZE);
@@ -219,8 +230,11 @@ static size_t step_trailer(struct h1 *h, const char *p, size_t n) {
     if (!take_line(h, p, n, &line)) return 0;
     if (line.len == 0) {
         request_ended(h);
+    } else if (!http1_is_field(line)) {
+        refuse(h, 400, "a trailer must be a line of its own: a name, a colon and a value");
+        return 0;
     } else if (++h->trailers > MAX_TRAILERS) {
-        refuse(h, 431);
+        refuse(h, 431, "the request has too many trailers");
         return 0;
     }
     return line.len + 2;
@@ -338,6 +352,7 @@ static void exchange_done(struct h1 *h) {
         return;
     }
     enter(h, HEAD);
+    h->head.method = HTTP_OTHER;
     h->scanned = 0;
     socket_resume(&c->socket);
     if (h->in.len) parse_waiting(h);
@@ -373,7 +388,8 @@ static void h1_fill(struct http_conn *c) {
     }
     while (h->stream && !c->closed && !c->finish_by_ns && fill_exchange(h)) {
     }
-    if (h->state == BROKEN && !h->stream && !c->finish_by_ns && write_head(h, false)) conn_finish(c);
+    if (h->state == BROKEN && !h->stream && !c->finish_by_ns && write_text(h, buf_str(&h->out_head)))
+        conn_finish(c);
 }
 
 static void h1_resume(struct http_stream *s) {

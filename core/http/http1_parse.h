@@ -2,7 +2,8 @@
  *
  * A head that two parsers could read in two ways is refused, since a proxy before us may have read it the other way
  * (request smuggling): Content-Length with Transfer-Encoding, two Content-Lengths, folded lines, blanks before a
- * colon, bare CR or LF, transfer codings other than exactly "chunked".
+ * colon, bare CR or LF, transfer codings other than exactly "chunked", a Host that is missing, empty, no host or given
+ * twice.
  */
 #ifndef ROOKERY_CORE_HTTP_HTTP1_PARSE_H
 #define ROOKERY_CORE_HTTP_HTTP1_PARSE_H
@@ -15,6 +16,7 @@ struct http1_head {
     int minor;         /* HTTP/1.0 or 1.1 */
     bool keep_alive, chunked, expect_continue;
     int64_t content_length; /* -1 when there is none */
+    const char *why;        /* of a refusal: a sentence for the client */
 };
 
 /* head: from the request line through the empty line. Appends the fields to *fields, names in lower case. Returns 0,
@@ -24,5 +26,8 @@ int http1_parse_head(struct str head, struct http1_head *out, struct http_fields
 /* Parses a chunk-size line without its CRLF: hexadecimal digits, then extensions, which are ignored. Returns false
  * when it is anything else. */
 bool http1_parse_chunk_size(struct str line, uint64_t *out);
+
+/* Whether a line, without its CRLF, is a header field or trailer: a token, a colon, a value. */
+bool http1_is_field(struct str line);
 
 #endif

@@ -50,7 +50,8 @@ static void unary_end(struct rpc_call *call, enum error e, const struct fault *f
     add_trailer_headers(call);
     http_fields_add(&call->headers, STR("content-type"),
                     json ? STR("application/json") : STR("application/proto"));
-    http_respond(s, rpc_http_status(error_grpc_status(e)), &call->headers, (int64_t)out->len);
+    int status = e != ERR_OK && call->http_status ? call->http_status : rpc_http_status(error_grpc_status(e));
+    http_respond(s, status, &call->headers, (int64_t)out->len);
     http_finish(s);
 }
 

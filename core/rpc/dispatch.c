@@ -201,11 +201,48 @@ static bool takes_one(const struct rpc_call *call) {
     return k == RPC_UNARY || k == RPC_SERVER_STREAM;
 }
 
+/* Two of these could be read in two ways, by us and by a proxy before us. */
+static enum error check_single_fields(const struct rpc_call *call, struct fault *fault) {
+    static const struct str SINGLE[] = {
+        {"authorization", 13},    {"grpc-timeout", 12},
+        {"grpc-encoding", 13},    {"connect-timeout-ms", 18},
+        {"content-encoding", 16}, {"connect-content-encoding", 24},
+        {"content-length", 14},   {"connect-protocol-version", 24},
+    };
+    for (size_t i = 0; i < sizeof SINGLE / sizeof *SINGLE; i++)
+        if (http_fields_count(&call->http.request, SINGLE[i]) > 1)
+            return fault_set(fault, ERR_INVALID_ARGUMENT, "the request has two fields " STR_FMT "; send one",
+                             STR_ARG(SINGLE[i]));
+    return ERR_OK;
+}
+
+static enum error too_large(struct rpc_call *call, struct fault *fault) {
+    call->http_status = 413;
+    return fault_set(fault, ERR_RESOURCE_EXHAUSTED, "the message is larger than %zu bytes",
+                     rpc_message_limit(call));
+}
+
+/* So that a body that will be refused need not be sent. */
+static enum error check_content_length(struct rpc_call *call, struct fault *fault) {
+    struct str text;
+    int64_t length;
+    size_t limit = rpc_message_limit(call) + (call->protocol->enveloped ? 5 : 0);
+    if (!takes_one(call) || !http_fields_find(&call->http.request, STR("content-length"), &text))
+        return ERR_OK;
+    if (!str_to_i64(text, &length) || length < 0 || (uint64_t)length <= limit) return ERR_OK;
+    return too_large(call, fault);
+}
+
 static enum error accept_call(struct rpc_call *call, struct fault *fault) {
-    if (call->http.head_too_large)
+    if (call->http.head_too_large) {
+        call->http_status = 431;
         return fault_set(fault, ERR_RESOURCE_EXHAUSTED,
                          "the request's header fields are larger than %zu bytes", HTTP_MAX_HEAD_BYTES);
-    enum error e = call->protocol == &rpc_grpc ? accept_grpc(call, fault) : accept_connect(call, fault);
+    }
+    enum error e = check_single_fields(call, fault);
+    if (e == ERR_OK && call->entry->method) e = check_content_length(call, fault);
+    if (e != ERR_OK) return e;
+    e = call->protocol == &rpc_grpc ? accept_grpc(call, fault) : accept_connect(call, fault);
     if (e != ERR_OK) return e;
     int64_t timeout_ms = call->server->options.request_timeout_ms;
     if (!call->deadline_ns && call->entry->method->kind == RPC_UNARY && timeout_ms > 0)
@@ -248,9 +285,7 @@ static enum error check_message(struct rpc_call *call, struct fault *fault) {
             return fault_set(fault, ERR_UNIMPLEMENTED, "this method takes one message");
         return e;
     }
-    size_t limit = rpc_message_limit(call);
-    if (call->body.len <= limit) return ERR_OK;
-    return fault_set(fault, ERR_RESOURCE_EXHAUSTED, "the message is larger than %zu bytes", limit);
+    return call->body.len <= rpc_message_limit(call) ? ERR_OK : too_large(call, fault);
 }
 
 static void on_data(struct http_stream *stream, const char *bytes, size_t n) {
@@ -310,4 +345,5 @@ const struct http_app rpc_app = {
     .end = on_end,
     .wants_more = on_wants_more,
     .closed = on_closed,
+    .refusal = rpc_refusal_json,
 };

@@ -71,8 +71,9 @@ struct rpc_call {
     struct rpc_identity identity;
     struct http_fields headers; /* the handler's response metadata */
     struct fault fault;
-    bool spawned; /* a fiber was started: it frees the call, unless the stream closes after it has ended */
-    bool began;   /* response headers went out */
+    int http_status; /* of an error as Connect sends it; 0: the one of its code */
+    bool spawned;    /* a fiber was started: it frees the call, unless the stream closes after it has ended */
+    bool began;      /* response headers went out */
     struct arena messages; /* of rpc_receive: reset at each */
     bool replied;          /* rpc_reply was called */
     size_t reply_at;       /* in the output: the envelope of a reply that is being written */
@@ -156,6 +157,8 @@ bool rpc_details_proto(struct buf *out, enum error e, const struct fault *fault)
 /* The Connect error object. */
 void rpc_error_json(struct buf *out, enum error e, const struct fault *fault);
 int rpc_http_status(int grpc_status);
+/* The same for an answer in HTTP that has no fault. */
+void rpc_refusal_json(struct buf *out, int http_status, const char *why);
 const char *rpc_code_name(int grpc_status); /* "OK", "NOT_FOUND" */
 
 /* ---- grpc.c */

@@ -170,3 +170,13 @@ void rpc_error_json(struct buf *out, enum error e, const struct fault *fault) {
     }
     buf_append_char(out, '}');
 }
+
+void rpc_refusal_json(struct buf *out, int http_status, const char *why) {
+    const char *code = http_status == 400                         ? "invalid_argument"
+                       : http_status == 413 || http_status == 431 ? "resource_exhausted"
+                       : http_status == 503                       ? "unavailable"
+                                                                  : "unimplemented";
+    buf_printf(out, "{\"code\":\"%s\",\"message\":", code);
+    json_write_string(out, str_from(why));
+    buf_append_char(out, '}');
+}

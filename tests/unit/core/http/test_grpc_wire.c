@@ -244,6 +244,42 @@ static void bad_timeouts_are_no_deadline(struct fiber *self, void *arg) {
     pair_end(self, &p);
 }
 
+static void two_authorization_fields_are_refused(struct fiber *self, void *arg) {
+    const char *fields[] = {":method",
+                            "POST",
+                            ":scheme",
+                            "http",
+                            ":path",
+                            TEST_SERVICE "Private",
+                            ":authority",
+                            "x",
+                            "content-type",
+                            "application/grpc",
+                            "authorization",
+                            "Bearer sesame",
+                            "authorization",
+                            "Bearer other",
+                            NULL};
+    struct pair p;
+    (void)arg;
+    pair_begin(self, &p);
+    h2_send_fields(&p.peer, 1, NGHTTP2_FLAG_END_HEADERS, fields);
+    h2_send_message(&p.peer, 1, STR(""), END);
+    CHECK_INT(answer(self, &p, 1)->grpc_status, 3);
+    pair_end(self, &p);
+}
+
+static void a_length_beyond_the_limit_is_refused_before_the_body_comes(struct fiber *self, void *arg) {
+    struct pair p;
+    (void)arg;
+    pair_begin(self, &p);
+    h2_send_call(&p.peer, 1, TEST_SERVICE "Echo", "content-length",
+                 "1048582"); /* 1 MiB, its prefix and one */
+    CHECK_INT(answer(self, &p, 1)->grpc_status, 8);
+    check_alive(self, &p, 3);
+    pair_end(self, &p);
+}
+
 static void encodings_we_do_not_have_are_unimplemented(struct fiber *self, void *arg) {
     struct pair p;
     (void)arg;
@@ -806,6 +842,8 @@ int main(void) {
         IN_FIBER(bad_framing_has_its_status),
         IN_FIBER(an_oversize_length_is_refused_before_its_bytes_come),
         IN_FIBER(bad_timeouts_are_no_deadline),
+        IN_FIBER(two_authorization_fields_are_refused),
+        IN_FIBER(a_length_beyond_the_limit_is_refused_before_the_body_comes),
         IN_FIBER(encodings_we_do_not_have_are_unimplemented),
         IN_FIBER(content_types_and_methods_have_their_http_status),
         IN_FIBER(connect_runs_over_http_2_too),

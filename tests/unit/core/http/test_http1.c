@@ -175,6 +175,17 @@ static const struct {
     {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n", "501"},
     {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", "400"},
     {"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "400"},
+    {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\x0b"
+     "chunked\r\n\r\n0\r\n\r\n",
+     "400"},
+    {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length:\x0b"
+     "3\r\n\r\nabc",
+     "400"},
+    /* hosts */
+    {"GET / HTTP/1.1\r\nHost:\r\n\r\n", "400"},
+    {"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "400"},
+    {"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", "400"},
+    {"GET / HTTP/1.1\r\nHost: a,b:x\r\n\r\n", "400"},
     /* fields */
     {"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n", "400"},
     {"GET / HTTP/1.1\r\nHost: x\r\nContent-Length : 0\r\n\r\n", "400"},
@@ -203,6 +214,15 @@ static const struct {
     {"POST " TEST_SERVICE "Echo HTTP/1.1\r\nHost: x\r\ncontent-type: application/json\r\n"
      "Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\n{}\r\n0\r\n\r\n",
      "400"},
+    {"POST " TEST_SERVICE "Echo HTTP/1.1\r\nHost: x\r\ncontent-type: application/json\r\n"
+     "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\na: b\nc: d\r\n\r\n",
+     "400"},
+    {"POST " TEST_SERVICE "Echo HTTP/1.1\r\nHost: x\r\ncontent-type: application/json\r\n"
+     "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\n\r\n\r\n",
+     "400"},
+    {"POST " TEST_SERVICE "Echo HTTP/1.1\r\nHost: x\r\ncontent-type: application/json\r\n"
+     "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nno colon\r\n\r\n",
+     "400"},
 };
 
 static void what_two_parsers_could_read_in_two_ways_is_refused(struct fiber *self, void *arg) {
@@ -217,7 +237,8 @@ static void what_two_parsers_could_read_in_two_ways_is_refused(struct fiber *sel
         raw_send_text(&peer, refused[i].text);
         raw_send_text(&peer, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
         bool ended = raw_wait_end(self, &peer);
-        if (!CHECK(ended && raw_count(&peer, expected) == 1 && raw_count(&peer, "HTTP/1.1 ") == 1))
+        if (!CHECK(ended && raw_count(&peer, expected) == 1 && raw_count(&peer, "HTTP/1.1 ") == 1 &&
+                   raw_count(&peer, "\"message\":\"") == 1 && raw_count(&peer, "connection: close\r\n") == 1))
             fprintf(stderr, "# for %s\n# got %.*s\n", refused[i].text, (int)peer.in.len, peer.in.ptr);
         raw_close(self, &peer);
     }
@@ -247,12 +268,41 @@ static void a_body_beyond_the_limit_is_refused_unread(struct fiber *self, void *
     memset(block, ' ', sizeof block);
     raw_send_text(&p.peer,
                   "POST " TEST_SERVICE "Echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                  "Content-Length: 1000000000\r\n\r\n");
-    for (int i = 0; i < 40; i++) raw_send(&p.peer, block, sizeof block);
+                  "Transfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; i < 40; i++) {
+        raw_send_text(&p.peer, "10000\r\n");
+        raw_send(&p.peer, block, sizeof block);
+        raw_send_text(&p.peer, "\r\n");
+    }
     CHECK(raw_wait_text(self, &p.peer, "resource_exhausted"));
-    CHECK_INT(raw_count(&p.peer, "HTTP/1.1 429 "), 1);
+    CHECK_INT(raw_count(&p.peer, "HTTP/1.1 413 "), 1);
     CHECK_INT(raw_count(&p.peer, "connection: close"), 1);
     pair_end(self, &p);
+}
+
+/* Before its first byte has come, and also when the client waits to be told to send it. */
+static void a_length_beyond_the_limit_is_refused_at_once(struct fiber *self, void *arg) {
+    static const char *const heads[] = {
+        "Echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n",
+        "Echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"};
+    struct rpc_world w;
+    (void)arg;
+    world_init(&w);
+    w.options.max_message_bytes = 1024;
+    world_start(self, &w);
+    for (size_t i = 0; i < 2; i++) {
+        struct raw_peer peer;
+        raw_open(self, &peer, w.address);
+        raw_send_text(&peer, "POST " TEST_SERVICE);
+        raw_send_text(&peer, heads[i]);
+        raw_send_text(&peer, "Content-Length: 1025\r\n\r\n");
+        CHECK(raw_wait_end(self, &peer));
+        CHECK_INT(raw_count(&peer, "HTTP/1.1 413 Content Too Large\r\n"), 1);
+        CHECK_INT(raw_count(&peer, "the message is larger than 1024 bytes"), 1);
+        CHECK_INT(raw_count(&peer, "100 Continue"), 0);
+        raw_close(self, &peer);
+    }
+    world_stop(self, &w, 1000);
 }
 
 static void a_peer_that_is_neither_protocol_is_refused(struct fiber *self, void *arg) {
@@ -320,6 +370,9 @@ static void connect_refuses_what_it_does_not_speak(struct fiber *self, void *arg
         {"Echo", "application/json; charset=utf-8", "", "200"},
         {"Private", "application/json", "", "401"},
         {"Private", "application/json", "Authorization: Bearer sesame\r\n", "200"},
+        {"Private", "application/json", "Authorization: Bearer sesame\r\nAuthorization: Bearer x\r\n", "400"},
+        {"Private", "application/json", "Authorization: Bearer x\r\nauthorization: Bearer sesame\r\n", "400"},
+        {"Echo", "application/json", "Connect-Timeout-Ms: 9\r\nConnect-Timeout-Ms: 9999\r\n", "400"},
     };
     struct pair p;
     (void)arg;
@@ -460,6 +513,7 @@ int main(void) {
         IN_FIBER(what_two_parsers_could_read_in_two_ways_is_refused),
         IN_FIBER(a_head_of_more_than_16_kib_is_refused),
         IN_FIBER(a_body_beyond_the_limit_is_refused_unread),
+        IN_FIBER(a_length_beyond_the_limit_is_refused_at_once),
         IN_FIBER(a_peer_that_is_neither_protocol_is_refused),
         IN_FIBER(connect_unary_speaks_json_and_proto),
         IN_FIBER(connect_errors_have_a_status_and_details),

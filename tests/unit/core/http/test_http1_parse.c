@@ -168,7 +168,11 @@ static void targets_are_brought_to_the_origin_form(void **state) {
         {"", NULL},
         {"http:/a/b", NULL},
         {"ftp://a/b", NULL},
-        {"http://", "/"},
+        {"http://", NULL},
+        {"http:///b", NULL},
+        {"http://a b/", NULL},
+        {"http://a@b/", NULL},
+        {"http://[::1]:8080/b", "/b"},
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -295,6 +299,68 @@ static void framing_that_could_be_read_in_two_ways_is_refused(void **state) {
     assert_int_equal(status_of(STR("GET / HTTP/1.0\r\n\r\n")), 0);
 }
 
+static void a_host_is_a_name_or_an_address_and_perhaps_a_port(void **state) {
+    static const char *good[] =
+        {"a",     "a.example",  "a_b:8080", "127.0.0.1",        "127.0.0.1:65535",
+         "[::1]", "[::1]:8080", "a:",       "[fe80::1%25eth0]", "xn--mller-kva.example"},
+                      *bad[] = {"",         " ",
+                                "a b",      "a/b",
+                                "a,b:80x",  "a:b",
+                                "a:123456", "a:80:80",
+                                ":80",      "[::1",
+                                "[]",       "::1",
+                                "[::1]x",   "a@b",
+                                "http://a", "a#b",
+                                "a?b",      "a\tb",
+                                "\"a\"",    "a\\b",
+                                "<a>",      "m\xc3\xbcller.example"};
+    char text[128];
+    (void)state;
+    for (size_t i = 0; i < COUNT(good) + COUNT(bad); i++) {
+        const char *host = i < COUNT(good) ? good[i] : bad[i - COUNT(good)];
+        for (int minor = 0; minor <= 1; minor++) {
+            int n = snprintf(text, sizeof text, "GET / HTTP/1.%d\r\nHost: %s\r\n\r\n", minor, host);
+            assert_int_equal(status_of((struct str){text, (size_t)n}), i < COUNT(good) ? 0 : 400);
+        }
+    }
+}
+
+/* The sentence is for a person: each refusal has one. */
+static void a_refusal_says_why(void **state) {
+    static const char *heads[] = {"",
+                                  "GET / HTTP/1.1\r\n",
+                                  "@ / HTTP/1.1\r\n\r\n",
+                                  "GET /\r\n\r\n",
+                                  "GET / HTTP/3.0\r\n\r\n",
+                                  "GET x HTTP/1.1\r\n\r\n",
+                                  "GET / HTTP/1.1\r\n\r\n",
+                                  "GET / HTTP/1.1\r\nHost: /\r\n\r\n",
+                                  "GET / HTTP/1.1\r\nA b\r\n\r\n",
+                                  "GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+                                  "GET / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n",
+                                  "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+                                  "GET / HTTP/1.1\r\nExpect: x\r\n\r\n"};
+    (void)state;
+    for (size_t i = 0; i < COUNT(heads); i++) {
+        struct parsed p = parse(str_from(heads[i]));
+        assert_int_not_equal(p.status, 0);
+        assert_non_null(p.head.why);
+        http_fields_free(&p.fields);
+    }
+}
+
+static void a_trailer_is_a_field(void **state) {
+    (void)state;
+    assert_true(http1_is_field(STR("a: b")));
+    assert_true(http1_is_field(STR("a:")));
+    assert_false(http1_is_field(STR("a")));
+    assert_false(http1_is_field(STR("a: b\nc: d")));
+    assert_false(http1_is_field(STR("a\n: b")));
+    assert_false(http1_is_field(STR(" a: b")));
+    assert_false(http1_is_field(STR("a : b")));
+    assert_false(http1_is_field(STR("a: b\x0b")));
+}
+
 static int status_with_name_of(size_t length) {
     char lines[512];
     memset(lines, 'n', length);
@@ -374,6 +440,9 @@ int main(void) {
         cmocka_unit_test(without_fields_of_its_own_a_request_has_no_body),
         cmocka_unit_test(a_chunked_body_is_marked_and_a_continue_is_noted),
         cmocka_unit_test(framing_that_could_be_read_in_two_ways_is_refused),
+        cmocka_unit_test(a_host_is_a_name_or_an_address_and_perhaps_a_port),
+        cmocka_unit_test(a_refusal_says_why),
+        cmocka_unit_test(a_trailer_is_a_field),
         cmocka_unit_test(names_and_their_number_are_limited),
         cmocka_unit_test(chunk_sizes_are_up_to_15_hexadecimal_digits),
     };

@@ -26,7 +26,7 @@
     N("ROOKERY_DB_CONNECTIONS", db_connections, 8, 1, 100, "PostgreSQL connections of a process")            \
     N("ROOKERY_DB_PIPELINE", db_pipeline, 64, 1, 256, "statements in flight on one connection")              \
     N("ROOKERY_REQUEST_TIMEOUT_MS", request_timeout_ms, 10000, 10, 600000,                                   \
-      "deadline of a call whose client sets none")                                                           \
+      "deadline of a call whose client sets none, counted from its headers")                                 \
     N("ROOKERY_MAX_CALLS", max_calls, 4096, 1, 100000,                                                       \
       "concurrent calls above which a gateway answers RESOURCE_EXHAUSTED")                                   \
     N("ROOKERY_MAX_CONNECTIONS", max_connections, 8192, 1, 1000000, "client connections of a gateway")       \

@@ -59,6 +59,12 @@ void conn_request_complete(struct http_stream *s) {
     s->conn->server->app.request(s);
 }
 
+void conn_check_body(struct http_stream *s, int64_t now_ns) {
+    if (!http_is_late(s, now_ns)) return;
+    count_drop(s->conn->server, "slow_body");
+    s->conn->server->app.late(s);
+}
+
 /* ---- connections --------------------------------------------------------------------------------------- */
 
 void conn_close(struct http_conn *c, const char *reason) {

@@ -99,6 +99,13 @@ size_t http_take(struct http_stream *s, char *p, size_t max);
 /* Records that n bytes were taken: notes the progress, wakes a waiting producer. */
 void http_after_take(struct http_stream *s, size_t n);
 
+/* Notes that n bytes of the body have come. */
+void http_received(struct http_stream *s, size_t n, int64_t now_ns);
+/* Whether the application waits in vain: the request stands still or trickles, or its time is over. */
+bool http_is_late(const struct http_stream *s, int64_t now_ns);
+/* Tells the application, if so. */
+void conn_check_body(struct http_stream *s, int64_t now_ns);
+
 void count_drop(struct http_server *s, const char *reason);
 
 bool http2_options_new(struct http_server *s);

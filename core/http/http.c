@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/http/conn.h"
 
 /* ---- fields -------------------------------------------------------------------------------------------- */
@@ -152,8 +153,23 @@ size_t http_take(struct http_stream *s, char *p, size_t max) {
     return n;
 }
 
-/* Less than this a minute is a peer that only pretends to read. */
-enum { LEAST_PROGRESS = 4096 };
+enum {
+    LEAST_PROGRESS = 4096, /* less is a peer that only pretends to read or to send: */
+    BODY_S = 30            /* of a request's body, in this time */
+};
+
+void http_received(struct http_stream *s, size_t n, int64_t now_ns) {
+    s->moved += n;
+    if (s->moved < LEAST_PROGRESS) return;
+    s->moved = 0;
+    s->progress_ns = now_ns;
+}
+
+bool http_is_late(const struct http_stream *s, int64_t now_ns) {
+    if (!s->wants_body || s->request_ended) return false;
+    bool too_late = s->body_by_ns && now_ns >= s->body_by_ns;
+    return too_late || now_ns - s->progress_ns > BODY_S * NS_PER_S;
+}
 
 void http_after_take(struct http_stream *s, size_t n) {
     s->moved += n;
@@ -174,6 +190,7 @@ static void respond(struct http_stream *s, int status, const struct http_fields 
     assert(!s->responded);
     s->responded = true;
     s->finished = only;
+    s->moved = 0;
     s->progress_ns = loop_now_ns(s->conn->server->loop);
     s->conn->protocol->respond(s, status, f, length, only);
     socket_flush_later(&s->conn->socket);

@@ -88,15 +88,16 @@ struct http_stream {
     bool responded;  /* the response's head was submitted */
     bool finished;   /* no more output will come */
     bool dry;        /* the protocol asked for output and there was none */
-    bool wants_body; /* the application waits for the whole request: a stalled one is closed */
+    bool wants_body; /* the application waits for the whole request, and is told when it is late */
     bool was_full;   /* unsent passed HTTP_HIGH_WATER: wants_more must follow */
     unsigned empty_frames;
     struct buf out;
     size_t out_sent;
     struct http_blob_queue blobs;
     struct http_fields trailers;
-    size_t moved;        /* bytes sent since progress_ns */
+    size_t moved;        /* bytes sent or received since progress_ns */
     int64_t progress_ns; /* when bytes last moved in either direction, trickles not counted */
+    int64_t body_by_ns;  /* when the whole request must have come; 0: no such time */
 };
 
 /* Where the application appends response bytes; call http_flush afterwards. */
@@ -142,6 +143,8 @@ struct http_app {
     void (*end)(struct http_stream *s);
     void (*wants_more)(struct http_stream *s);
     void (*closed)(struct http_stream *s);
+    /* The rest of a request that the application waits for (wants_body) did not come in time. */
+    void (*late)(struct http_stream *s);
     /* Appends the JSON body of an answer to a request that cannot be read. */
     void (*refusal)(struct buf *out, int status, const char *why);
 };

@@ -25,7 +25,6 @@ enum {
     MAX_LINE = 256,              /* a chunk-size or trailer line */
     MAX_TRAILERS = 32,
     HEAD_S = 10,
-    BODY_S = 30,
     SLOW_READER_S = 60,
     IDLE_S = 300
 };
@@ -177,7 +176,7 @@ static size_t step_head(struct h1 *h, const char *p, size_t n) {
 static void give_data(struct h1 *h, const char *p, size_t n) {
     struct http_stream *s = h->stream;
     h->owe_continue = false;
-    s->progress_ns = loop_now_ns(h->conn->server->loop);
+    http_received(s, n, loop_now_ns(h->conn->server->loop));
     h->unconsumed += n;
     h->conn->server->app.data(s, p, n);
     if (h->unconsumed > MAX_UNCONSUMED && !s->finished) socket_pause(&h->conn->socket);
@@ -425,11 +424,9 @@ static void h1_sweep(struct http_conn *c, int64_t now) {
             conn_finish(c);
         return;
     }
+    conn_check_body(s, now);
     int64_t still_s = (now - s->progress_ns) / NS_PER_S;
-    if (s->wants_body && !s->request_ended && still_s > BODY_S)
-        conn_close(c, "slow_body");
-    else if (s->responded && !s->dry && still_s > SLOW_READER_S)
-        conn_close(c, "slow_reader");
+    if (s->responded && !s->dry && still_s > SLOW_READER_S) conn_close(c, "slow_reader");
 }
 
 static bool h1_begin(struct http_conn *c) {

@@ -35,7 +35,6 @@ enum {
     MAX_RESPONSE_FIELDS = 64,
     SETTINGS_ACK_S = 10,
     HEAD_S = 10,        /* a header block that does not end */
-    BODY_S = 30,        /* a request body that stands still */
     SLOW_READER_S = 60, /* a response that stands still */
     IDLE_S = 300,       /* a connection without streams */
     PING_AFTER_S = 60,  /* silence with open streams: is the peer still there? */
@@ -220,7 +219,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     nghttp2_session_consume_connection(session, len);
     struct http_stream *s = stream_of(session, id);
     if (!s) return 0;
-    s->progress_ns = now_ns(h);
+    http_received(s, len, now_ns(h));
     h->conn->server->app.data(s, (const char *)data, len);
     return 0;
 }
@@ -415,11 +414,9 @@ static void h2_drain(struct http_conn *c, bool now) {
 }
 
 static void sweep_stream(struct http_stream *s, int64_t now) {
+    conn_check_body(s, now);
     int64_t still_s = (now - s->progress_ns) / NS_PER_S;
-    if (s->wants_body && !s->request_ended && still_s > BODY_S) {
-        count_drop(s->conn->server, "slow_body");
-        http_reset(s, HTTP_RESET_CANCEL);
-    } else if (s->responded && !s->dry && still_s > SLOW_READER_S) {
+    if (s->responded && !s->dry && still_s > SLOW_READER_S) {
         count_drop(s->conn->server, "slow_reader");
         http_reset(s, HTTP_RESET_CANCEL);
     }

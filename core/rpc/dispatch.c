@@ -245,8 +245,9 @@ static enum error accept_call(struct rpc_call *call, struct fault *fault) {
     e = call->protocol == &rpc_grpc ? accept_grpc(call, fault) : accept_connect(call, fault);
     if (e != ERR_OK) return e;
     int64_t timeout_ms = call->server->options.request_timeout_ms;
-    if (!call->deadline_ns && call->entry->method->kind == RPC_UNARY && timeout_ms > 0)
-        set_deadline(call, timeout_ms * NS_PER_MS);
+    int64_t by_ns = timeout_ms > 0 ? call->started_ns + timeout_ms * NS_PER_MS : 0;
+    if (!call->deadline_ns && call->entry->method->kind == RPC_UNARY) call->deadline_ns = by_ns;
+    call->http.body_by_ns = call->deadline_ns ? call->deadline_ns : by_ns;
     return call->http.method == HTTP_GET ? rpc_connect_get(call, fault) : ERR_OK;
 }
 
@@ -334,6 +335,14 @@ static void on_end(struct http_stream *stream) {
     rpc_end(call, e, &fault);
 }
 
+static void on_late(struct http_stream *stream) {
+    struct rpc_call *call = call_of(stream);
+    struct fault fault = {0};
+    fault_set(&fault, ERR_DEADLINE_EXCEEDED, "the request's body did not come in time");
+    rpc_body_free(call);
+    rpc_end(call, ERR_DEADLINE_EXCEEDED, &fault);
+}
+
 static void on_wants_more(struct http_stream *stream) {
     rpc_call_wake(call_of(stream));
 }
@@ -345,5 +354,6 @@ const struct http_app rpc_app = {
     .end = on_end,
     .wants_more = on_wants_more,
     .closed = on_closed,
+    .late = on_late,
     .refusal = rpc_refusal_json,
 };

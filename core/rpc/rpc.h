@@ -135,7 +135,8 @@ struct rpc_server_options {
     int (*authenticate)(struct fiber *self, struct rpc_call *call);
     void *context;
     bool (*ready)(void *context); /* for grpc.health.v1: SERVING or NOT_SERVING */
-    int64_t request_timeout_ms;   /* unary calls without a client deadline */
+    /* Of unary calls without a client deadline, from their headers; other single messages must have come by then. */
+    int64_t request_timeout_ms;
     size_t max_calls, max_connections, max_message_bytes;
 };
 

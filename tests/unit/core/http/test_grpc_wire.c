@@ -575,6 +575,27 @@ static void a_request_that_has_ended_is_given_no_window(struct fiber *self, void
     pair_end(self, &p);
 }
 
+/* A byte every 20 ms: it never stands still. */
+static void a_body_that_trickles_meets_the_deadline(struct fiber *self, void *arg) {
+    struct pair p;
+    (void)arg;
+    world_init(&p.w);
+    p.w.options.request_timeout_ms = 100;
+    world_start(self, &p.w);
+    h2_open(self, &p.peer, p.w.address, -1);
+    h2_send_call(&p.peer, 1, TEST_SERVICE "Echo", NULL, NULL);
+    h2_send_frame(&p.peer, NGHTTP2_DATA, 0, 1, "\0\0\x01\0\0", 5);
+    const struct h2_response *r = &p.peer.streams[1];
+    for (int sent = 0; sent < 500 && !r->ended && !p.peer.raw.ended; sent++) {
+        h2_send_frame(&p.peer, NGHTTP2_DATA, 0, 1, "x", 1);
+        fiber_sleep_ms(self, 20);
+        if (p.peer.raw.in.len > p.peer.parsed) h2_pump(self, &p.peer);
+    }
+    CHECK_INT(r->grpc_status, 4);
+    CHECK_INT(p.peer.goaway, -1);
+    pair_end(self, &p);
+}
+
 /* ---- guards -------------------------------------------------------------------------------------------- */
 
 static bool ends_calmly(struct fiber *self, struct pair *p) {
@@ -859,6 +880,7 @@ int main(void) {
         IN_FIBER(a_sender_beyond_its_window_is_reset),
         IN_FIBER(a_slow_reader_gives_the_window_back_although_nothing_else_is_sent),
         IN_FIBER(a_request_that_has_ended_is_given_no_window),
+        IN_FIBER(a_body_that_trickles_meets_the_deadline),
         IN_FIBER(a_flood_of_pings_ends_the_connection),
         IN_FIBER(pings_of_an_honest_client_are_answered),
         IN_FIBER(a_flood_of_settings_ends_the_connection),

@@ -315,6 +315,38 @@ static void a_peer_that_is_neither_protocol_is_refused(struct fiber *self, void 
     pair_end(self, &p);
 }
 
+/* A byte every 20 ms: it never stands still. */
+static void a_body_that_trickles_meets_the_deadline(struct fiber *self, void *arg) {
+    static const struct {
+        const char *method, *type, *begin, *expected;
+    } cases[] = {
+        {"Echo", "application/json", "     ", "HTTP/1.1 504 Gateway Timeout\r\n"},
+        {"Count", "application/connect+json", "\0\0\0  ", "{\"error\":{\"code\":\"deadline_exceeded\""}};
+    (void)arg;
+    for (size_t i = 0; i < 2; i++) {
+        struct pair p;
+        char head[256];
+        world_init(&p.w);
+        p.w.options.request_timeout_ms = 100;
+        world_start(self, &p.w);
+        raw_open(self, &p.peer, p.w.address);
+        snprintf(head, sizeof head,
+                 "POST " TEST_SERVICE
+                 "%s HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: 9999\r\n\r\n",
+                 cases[i].method, cases[i].type);
+        raw_send_text(&p.peer, head);
+        raw_send(&p.peer, cases[i].begin, 5);
+        for (int sent = 0; sent < 500 && !p.peer.ended; sent++) {
+            raw_send(&p.peer, " ", 1);
+            fiber_sleep_ms(self, 20);
+        }
+        CHECK(p.peer.ended);
+        CHECK_INT(raw_count(&p.peer, cases[i].expected), 1);
+        CHECK_INT(world_counter(&p.w, "rookery_http_drops_total", "reason=\"slow_body\""), 1);
+        pair_end(self, &p);
+    }
+}
+
 /* ---- Connect ------------------------------------------------------------------------------------------- */
 
 static void connect_unary_speaks_json_and_proto(struct fiber *self, void *arg) {
@@ -515,6 +547,7 @@ int main(void) {
         IN_FIBER(a_body_beyond_the_limit_is_refused_unread),
         IN_FIBER(a_length_beyond_the_limit_is_refused_at_once),
         IN_FIBER(a_peer_that_is_neither_protocol_is_refused),
+        IN_FIBER(a_body_that_trickles_meets_the_deadline),
         IN_FIBER(connect_unary_speaks_json_and_proto),
         IN_FIBER(connect_errors_have_a_status_and_details),
         IN_FIBER(connect_refuses_what_it_does_not_speak),

@@ -132,7 +132,7 @@ static bool query_decode(struct str in, struct buf *out) {
 }
 
 struct get_query {
-    struct str encoding, message, compression;
+    struct str version, encoding, message, compression;
     bool base64;
 };
 
@@ -141,6 +141,7 @@ static struct get_query parse_query(struct str query) {
     while (query.len) {
         struct str value = str_cut(&query, '&');
         struct str name = str_cut(&value, '=');
+        if (str_eq(name, STR("connect"))) q.version = value;
         if (str_eq(name, STR("encoding"))) q.encoding = value;
         if (str_eq(name, STR("message"))) q.message = value;
         if (str_eq(name, STR("compression"))) q.compression = value;
@@ -166,6 +167,8 @@ enum error rpc_connect_get(struct rpc_call *call, struct fault *fault) {
     struct get_query q = parse_query(call->http.query);
     if (q.compression.len && !str_eq(q.compression, STR("identity")))
         return fault_set(fault, ERR_UNIMPLEMENTED, "compression is not supported; send identity");
+    if (q.version.len && !str_eq(q.version, STR("v1")))
+        return fault_set(fault, ERR_INVALID_ARGUMENT, "the query's connect must be v1");
     bool json = str_eq(q.encoding, STR("json"));
     if (!json && !str_eq(q.encoding, STR("proto")))
         return fault_set(fault, ERR_INVALID_ARGUMENT, "the query needs encoding=json or encoding=proto");

@@ -47,25 +47,41 @@ static void on_closed(struct http_stream *stream) {
 /* ---- answers without a call ---------------------------------------------------------------------------- */
 
 /* An answer in plain HTTP, for requests in none of our protocols. */
-static void refuse(struct rpc_call *call, int status, const char *name, const char *value, const char *body) {
+static void refuse(struct rpc_call *call, int status, const char *name, const char *value, const char *why) {
     struct http_stream *s = &call->http;
+    struct buf *out = http_out(s);
     rpc_count(call, ERR_UNIMPLEMENTED);
     call->ended = true;
     if (name) http_fields_add(&call->headers, str_from(name), str_from(value));
-    if (body) http_fields_add(&call->headers, STR("content-type"), STR("application/json"));
-    size_t len = body ? strlen(body) : 0;
-    if (!body || s->method == HTTP_HEAD) {
-        http_respond_only(s, status, &call->headers, (int64_t)len);
+    http_fields_add(&call->headers, STR("content-type"), STR("application/json"));
+    rpc_refusal_json(out, status, why);
+    int64_t len = (int64_t)out->len;
+    if (s->method == HTTP_HEAD) {
+        buf_clear(out);
+        http_respond_only(s, status, &call->headers, len);
         return;
     }
-    buf_append(http_out(s), body, len);
-    http_respond(s, status, &call->headers, (int64_t)len);
+    http_respond(s, status, &call->headers, len);
     http_finish(s);
 }
 
+/* The same, with a sentence that says what would be right. */
+static void refuse_with_hint(struct rpc_call *call, int status, const char *name, const char *value,
+                             void (*hint)(const struct rpc_call *call, struct buf *out)) {
+    struct buf why;
+    buf_init(&why);
+    hint(call, &why);
+    buf_append_char(&why, '\0');
+    refuse(call, status, name, value, why.ptr);
+    buf_free(&why);
+}
+
 static void refuse_unknown_path(struct rpc_call *call) {
-    refuse(call, 404, NULL, NULL,
-           "{\"code\":\"unimplemented\",\"message\":\"there is nothing at this path\"}");
+    refuse_with_hint(call, 404, NULL, NULL, rpc_hint_path);
+}
+
+static void refuse_http_method(struct rpc_call *call, const char *allowed) {
+    refuse_with_hint(call, 405, "allow", allowed, rpc_hint_http_method);
 }
 
 /* ---- which protocol ------------------------------------------------------------------------------------ */
@@ -82,6 +98,7 @@ enum content {
 static enum content content_of(const struct http_stream *s) {
     struct str type;
     if (!http_fields_find(&s->request, STR("content-type"), &type)) return CONTENT_OTHER;
+    if (http_fields_count(&s->request, STR("content-type")) > 1) return CONTENT_OTHER;
     if (str_eq(type, STR("application/grpc"))) return CONTENT_GRPC; /* what nearly all clients send */
     type = str_trim(str_cut(&type, ';'));
     if (str_eq_ci(type, STR("application/grpc")) || str_eq_ci(type, STR("application/grpc+proto")))
@@ -103,11 +120,20 @@ static void set_deadline(struct rpc_call *call, int64_t timeout_ns) {
     call->deadline_ns = timeout_ns > INT64_MAX - call->started_ns ? 0 : call->started_ns + timeout_ns;
 }
 
+static enum error fault_unknown_method(const struct rpc_call *call, struct fault *fault) {
+    struct buf why;
+    buf_init(&why);
+    rpc_hint_path(call, &why);
+    enum error e = fault_set(fault, ERR_UNIMPLEMENTED, STR_FMT, STR_ARG(buf_str(&why)));
+    buf_free(&why);
+    return e;
+}
+
 static enum error accept_grpc(struct rpc_call *call, struct fault *fault) {
     struct http_stream *s = &call->http;
     struct str text;
     int64_t ns;
-    if (!call->entry->method) return fault_set(fault, ERR_UNIMPLEMENTED, "unknown method");
+    if (!call->entry->method) return fault_unknown_method(call, fault);
     if (!is_identity(s, STR("grpc-encoding"))) {
         http_fields_add(&call->headers, STR("grpc-accept-encoding"), STR("identity"));
         return fault_set(fault, ERR_UNIMPLEMENTED, "the message encoding is not supported; send identity");
@@ -151,7 +177,8 @@ static bool choose_post(struct rpc_call *call) {
     if (content == CONTENT_GRPC) {
         call->protocol = &rpc_grpc;
         if (http_is_h2(&call->http)) return true;
-        refuse(call, 505, NULL, NULL, NULL); /* gRPC needs HTTP/2's trailers */
+        refuse(call, 505, NULL, NULL, /* it needs trailers */
+               "gRPC needs HTTP/2, without TLS and without an upgrade; over HTTP/1.1 send application/json");
         return false;
     }
     if (!m) {
@@ -160,10 +187,11 @@ static bool choose_post(struct rpc_call *call) {
     }
     bool enveloped = content == CONTENT_CONNECT_JSON || content == CONTENT_CONNECT_PROTO;
     if (content == CONTENT_OTHER || enveloped == (m->kind == RPC_UNARY)) {
-        refuse(call, 415, "accept-post",
-               m->kind == RPC_UNARY ? "application/grpc, application/json, application/proto"
-                                    : "application/grpc, application/connect+json, application/connect+proto",
-               NULL);
+        refuse_with_hint(call, 415, "accept-post",
+                         m->kind == RPC_UNARY
+                             ? "application/grpc, application/json, application/proto"
+                             : "application/grpc, application/connect+json, application/connect+proto",
+                         rpc_hint_content);
         return false;
     }
     call->protocol = enveloped ? &rpc_connect_stream : &rpc_connect_unary;
@@ -178,11 +206,12 @@ static bool choose_protocol(struct rpc_call *call) {
         refuse_unknown_path(call);
         return false;
     }
-    if (call->http.method == HTTP_GET && m->side_effect_free && m->kind == RPC_UNARY) {
+    bool gettable = m->side_effect_free && m->kind == RPC_UNARY;
+    if (call->http.method == HTTP_GET && gettable && content_of(&call->http) != CONTENT_GRPC) {
         call->protocol = &rpc_connect_unary;
         return true;
     }
-    refuse(call, 405, "allow", m->side_effect_free ? "GET, POST" : "POST", NULL);
+    refuse_http_method(call, gettable ? "GET, POST" : "POST");
     return false;
 }
 
@@ -190,9 +219,9 @@ static bool choose_protocol(struct rpc_call *call) {
 
 static void serve_route(struct rpc_call *call) {
     if (call->http.method != HTTP_GET && call->http.method != HTTP_HEAD) {
-        refuse(call, 405, "allow", "GET, HEAD", NULL);
+        refuse_http_method(call, "GET, HEAD");
     } else if (!rpc_call_start_route(call)) {
-        refuse(call, 503, "retry-after", "1", NULL);
+        refuse(call, 503, "retry-after", "1", "the server handles as many calls as it can; try again");
     }
 }
 

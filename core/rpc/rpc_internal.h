@@ -8,6 +8,7 @@
  *   call.c      what all calls share, and the end of a call
  *   grpc.c, connect.c   the two protocols' framing and status
  *   status.c    faults as statuses, details and JSON
+ *   hints.c     what the sender of a request that cannot become a call is told
  *
  * A call is freed (back to the server's pool) when its stream is closed and its fiber has ended.
  */
@@ -141,6 +142,11 @@ enum error rpc_envelope(struct rpc_call *call, bool *complete, struct fault *fau
 
 /* ---- dispatch.c */
 extern const struct http_app rpc_app;
+
+/* ---- hints.c: sentences for requests that cannot become calls */
+void rpc_hint_path(const struct rpc_call *call, struct buf *out);        /* nothing is there */
+void rpc_hint_http_method(const struct rpc_call *call, struct buf *out); /* what is there is not asked so */
+void rpc_hint_content(const struct rpc_call *call, struct buf *out);     /* nor is its content type right */
 
 /* ---- rpc.c */
 void rpc_call_start(struct rpc_call *call);

@@ -421,6 +421,61 @@ static void connect_refuses_what_it_does_not_speak(struct fiber *self, void *arg
     pair_end(self, &p);
 }
 
+/* A wrong request is told in JSON what a right one would be. */
+static void a_wrong_request_is_told_what_would_be_right(struct fiber *self, void *arg) {
+    static const struct {
+        const char *request, *status, *sentence;
+    } cases[] = {
+        {"POST " TEST_SERVICE "Echo HTTP/1.1\r\n", "415",
+         "there is no content-type; for rookery.test.v1.TestService/Echo send application/json"},
+        {"POST " TEST_SERVICE "Echo HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\n", "415",
+         "the content-type is application/x-www-form-urlencoded; for rookery.test.v1.TestService/Echo send "
+         "application/json"},
+        {"POST " TEST_SERVICE "Echo HTTP/1.1\r\nContent-Type: a\"\xff\r\n", "415",
+         "the content-type is a\\\"?; "},
+        {"POST " TEST_SERVICE "Echo HTTP/1.1\r\nContent-Type: application/json\r\n"
+         "Content-Type: application/proto\r\n",
+         "415",
+         "there are two fields content-type; for rookery.test.v1.TestService/Echo send application/json"},
+        {"POST " TEST_SERVICE "Count HTTP/1.1\r\nContent-Type: application/json\r\n", "415",
+         "the content-type is application/json; rookery.test.v1.TestService/Count is a stream: send "
+         "application/connect+json, with five bytes in front of each JSON message"},
+        {"POST " TEST_SERVICE "Echo HTTP/1.1\r\nContent-Type: application/connect+json\r\n", "415",
+         "for rookery.test.v1.TestService/Echo send application/json"},
+        {"POST " TEST_SERVICE "Echo HTTP/1.1\r\nContent-Type: application/grpc\r\n", "505",
+         "gRPC needs HTTP/2"},
+        {"POST " TEST_SERVICE "echo HTTP/1.1\r\n", "404", "but there is /rookery.test.v1.TestService/Echo"},
+        {"POST " TEST_SERVICE "Nope HTTP/1.1\r\n", "404", "rookery.test.v1.TestService has no such method"},
+        {"POST /nowhere HTTP/1.1\r\n", "404", "methods are called as POST /rookery.test.v1.TestService/Echo"},
+        {"GET / HTTP/1.1\r\n", "404", "there is nothing at this path"},
+        {"PUT " TEST_SERVICE "Fail HTTP/1.1\r\n", "405",
+         "rookery.test.v1.TestService/Fail is called with POST\""},
+        {"PUT " TEST_SERVICE "Echo HTTP/1.1\r\n", "405", "is called with POST, or with GET, encoding=json"},
+        {"GET " TEST_SERVICE "Echo HTTP/1.1\r\nContent-Type: application/grpc\r\n", "405",
+         "is called with POST"},
+        {"POST /healthz HTTP/1.1\r\n", "405", "this is read with GET or HEAD"},
+        {"GET / HTTP/1.7\r\n", "505", "use HTTP/1.1, or HTTP/2"},
+    };
+    struct pair p;
+    (void)arg;
+    pair_begin(self, &p);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct raw_peer peer;
+        char expected[32];
+        raw_open(self, &peer, p.w.address);
+        snprintf(expected, sizeof expected, "HTTP/1.1 %s ", cases[i].status);
+        raw_send_text(&peer, cases[i].request);
+        raw_send_text(&peer, "Host: x\r\nConnection: close\r\n\r\n");
+        bool ended = raw_wait_end(self, &peer);
+        if (!CHECK(ended && raw_count(&peer, expected) == 1 && raw_count(&peer, cases[i].sentence) == 1 &&
+                   raw_count(&peer, "content-type: application/json\r\n") == 1 &&
+                   raw_count(&peer, "{\"code\":\"unimplemented\",\"message\":\"") == 1))
+            fprintf(stderr, "# case %zu got %.*s\n", i, (int)peer.in.len, peer.in.ptr);
+        raw_close(self, &peer);
+    }
+    pair_end(self, &p);
+}
+
 static void connect_get_is_for_what_has_no_side_effects(struct fiber *self, void *arg) {
     static const struct {
         const char *query, *expected;
@@ -432,6 +487,7 @@ static void connect_get_is_for_what_has_no_side_effects(struct fiber *self, void
         {"Echo?encoding=json&message=%7g", "invalid_argument"},
         {"Echo?encoding=json&base64=1&message=!!!!", "invalid_argument"},
         {"Echo?encoding=yaml&message=", "invalid_argument"},
+        {"Echo?connect=v2&encoding=json&message=", "invalid_argument"},
         {"Echo?encoding=json&compression=gzip&message=", "unimplemented"},
         {"Fail?encoding=json&message=", "HTTP/1.1 405 "},
         {"Count?encoding=json&message=", "HTTP/1.1 405 "},
@@ -551,6 +607,7 @@ int main(void) {
         IN_FIBER(connect_unary_speaks_json_and_proto),
         IN_FIBER(connect_errors_have_a_status_and_details),
         IN_FIBER(connect_refuses_what_it_does_not_speak),
+        IN_FIBER(a_wrong_request_is_told_what_would_be_right),
         IN_FIBER(connect_get_is_for_what_has_no_side_effects),
         IN_FIBER(connect_streams_in_chunks_and_ends_with_an_envelope),
         IN_FIBER(connect_client_streams_work_half_duplex),

@@ -147,7 +147,9 @@ void rpc_call_start(struct rpc_call *call);
 bool rpc_call_start_route(struct rpc_call *call);
 
 /* ---- status.c */
-/* What a client may read about e: the fault's sentence, or the table's for internal errors. */
+/* Whether a client sees the fault of the server: UNKNOWN, INTERNAL or DATA_LOSS. */
+bool rpc_is_internal(enum error e);
+/* What a client may read about e: the fault's sentence; or the table's when that is for logs only. */
 struct str rpc_public_text(enum error e, const struct fault *fault);
 /* Percent-encodes for grpc-message, at most 1 KiB. */
 void rpc_percent_encode(struct buf *out, struct str text);

@@ -147,6 +147,29 @@ bool text_normalize(struct arena *a, struct str raw, struct str *out) {
     return true;
 }
 
+static bool is_wide_blank(int32_t c) {
+    return c != ' ' && utf8proc_category(c) == UTF8PROC_CATEGORY_ZS;
+}
+
+bool text_password(struct arena *a, struct str raw, struct str *out) {
+    struct str nfc;
+    if (!text_normalize(a, raw, &nfc)) return false;
+    char *text = (char *)(uintptr_t)nfc.ptr, *at = text; /* blanks only become shorter */
+    for (size_t pos = 0; pos < nfc.len;) {
+        size_t from = pos;
+        bool blank = is_wide_blank(text_next(nfc, &pos));
+        if (blank) {
+            *at++ = ' ';
+        } else {
+            memmove(at, text + from, pos - from);
+            at += pos - from;
+        }
+    }
+    *at = '\0';
+    *out = (struct str){text, (size_t)(at - text)};
+    return true;
+}
+
 /* --- counting ---------------------------------------------------------------------------------------- */
 
 /* Rule GB9c of UAX #29: a conjunct of Indic consonants is one character. utf8proc knows it from 2.9 on. */

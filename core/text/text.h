@@ -15,6 +15,10 @@
  * limit would be passed. Further demands on a text are rules (rule.h). */
 bool text_normalize(struct arena *a, struct str raw, struct str *out);
 
+/* Writes the normal form of a password to *out, NUL-terminated: OpaqueString of RFC 8265, which turns every blank (Zs)
+ * into U+0020 and composes to NFC. Nothing is refused: a password may hold what it likes. Returns false as text_normalize. */
+bool text_password(struct arena *a, struct str raw, struct str *out);
+
 /* In extended grapheme clusters (UAX #29), which people count as characters. Valid UTF-8 assumed. */
 struct text_size {
     size_t characters;

@@ -91,6 +91,19 @@ int post_ancestors(struct fiber *self, struct domain *d, int64_t post_id, int li
     return id_list(self, d, &POST_ANCESTORS, post_id, 0, limit, out, n, fault);
 }
 
+int post_below(struct fiber *self, struct domain *d, const int64_t *ids, size_t n_ids,
+               const struct ids *hidden, int64_t **out, size_t *n, struct fault *fault) {
+    struct pg_result *r;
+    int e = pg_ask(self, d->pg, &POST_BELOW, &r, fault, pg_i64_array(ids, n_ids),
+                   pg_i64_array(hidden->v, hidden->len), pg_i64(POST_BELOW_MAX));
+    if (e != 0) return e;
+    struct pg_row row = pg_read(r);
+    *out = ARENA_ARRAY(fiber_arena(self), int64_t, (size_t)pg_rows(r));
+    for (*n = 0; pg_next(&row); ++*n) (*out)[*n] = pg_take_i64(&row);
+    assert(*n <= n_ids);
+    return 0;
+}
+
 int post_by_author(struct fiber *self, struct domain *d, int64_t author_id, int64_t before, int limit,
                    int64_t **out, size_t *n, struct fault *fault) {
     int e = id_list(self, d, &POST_BY_AUTHOR, author_id, before, limit, out, n, fault);

@@ -44,13 +44,18 @@ struct post_place {
 /* A part of a list that belongs to a post or an account: up to `limit` posts behind the place `from`, in the arena. */
 typedef int post_list_fn(struct fiber *self, struct domain *d, int64_t owner_id, int64_t from, int limit,
                          struct post_place **out, size_t *n, struct fault *fault);
-/* Direct replies to a post, oldest first: from 0. Not deleted. */
+/* Direct replies to a post, oldest first: from 0. Those that are deleted too, if they were replied to. */
 post_list_fn post_replies;
 /* Bookmarks of an account, the latest first: from INT64_MAX. */
 post_list_fn post_bookmarks;
-/* Ids of ancestors, oldest first, at most limit. Not deleted. */
+/* Ids of ancestors, oldest first, at most limit. Deleted ones too. */
 int post_ancestors(struct fiber *self, struct domain *d, int64_t post_id, int limit, int64_t **out, size_t *n,
                    struct fault *fault);
+/* ids: posts that are hidden from a viewer, because they are deleted or of one of the accounts `hidden`. *out: those
+ * with a post somewhere below them that is not hidden. At most POST_BELOW_MAX hidden posts are passed on the way. */
+#define POST_BELOW_MAX 2000
+int post_below(struct fiber *self, struct domain *d, const int64_t *ids, size_t n_ids,
+               const struct ids *hidden, int64_t **out, size_t *n, struct fault *fault);
 /* Entry ids of an author (posts, replies, reposts), newest first, id < before, not deleted. */
 int post_by_author(struct fiber *self, struct domain *d, int64_t author_id, int64_t before, int limit,
                    int64_t **out, size_t *n, struct fault *fault);

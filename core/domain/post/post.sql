@@ -9,14 +9,47 @@ LEFT JOIN post_counts c ON c.post_id = p.id
 WHERE p.id = ANY($1);
 
 -- name: post_replies read_only
-SELECT id, id
-FROM posts
-WHERE reply_to_id = $1 AND id > $2 AND NOT deleted
-ORDER BY id
+-- Deleted ones that were replied to are among them: post_below says which of them are to be shown.
+(SELECT id, id
+ FROM posts
+ WHERE reply_to_id = $1 AND id > $2 AND NOT deleted
+ ORDER BY id
+ LIMIT $3)
+UNION ALL
+(SELECT id, id
+ FROM posts p
+ WHERE reply_to_id = $1 AND id > $2 AND deleted
+   AND (EXISTS (SELECT FROM posts r WHERE r.reply_to_id = p.id AND NOT r.deleted)
+        OR EXISTS (SELECT FROM posts r WHERE r.reply_to_id = p.id AND r.deleted))
+ ORDER BY id
+ LIMIT $3)
+ORDER BY 1
 LIMIT $3;
 
+-- name: post_below read_only
+-- Those of the posts $1, which are hidden from a viewer, that a post stands below which is not: by an account that is
+-- not in $2, and not deleted. Goes down through hidden posts only, $3 posts in all, since nobody bounds their number.
+WITH RECURSIVE below AS (
+    SELECT t.id AS top, t.id,
+           EXISTS (SELECT FROM posts r WHERE r.reply_to_id = t.id AND NOT r.deleted AND r.author_id <> ALL ($2::bigint[]))
+               AS is_over
+    FROM unnest($1::bigint[]) t (id)
+    UNION ALL
+    SELECT b.top, h.id,
+           EXISTS (SELECT FROM posts r WHERE r.reply_to_id = h.id AND NOT r.deleted AND r.author_id <> ALL ($2))
+    FROM below b
+    CROSS JOIN LATERAL (
+        SELECT p.id FROM posts p WHERE p.reply_to_id = b.id AND p.deleted
+        UNION ALL
+        SELECT p.id FROM posts p WHERE p.reply_to_id = b.id AND NOT p.deleted) h
+    WHERE NOT b.is_over
+)
+SELECT DISTINCT top
+FROM (SELECT top, is_over FROM below LIMIT $3) found
+WHERE is_over;
+
 -- name: post_ancestors read_only
--- Goes up to the start of the thread. A deleted post on the way is left out, and does not end it.
+-- Goes up to the start of the thread, through deleted posts too.
 WITH RECURSIVE up AS (
     SELECT reply_to_id AS id, 1 AS depth FROM posts WHERE id = $1
     UNION ALL
@@ -24,7 +57,7 @@ WITH RECURSIVE up AS (
 )
 SELECT p.id
 FROM up JOIN posts p ON p.id = up.id
-WHERE NOT p.deleted AND $2 = 0
+WHERE $2 = 0
 ORDER BY p.id;
 
 -- name: post_by_author read_only

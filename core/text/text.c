@@ -8,6 +8,7 @@
 
 enum {
     ZWNJ = 0x200C,
+    ZWJ = 0x200D,
     DECOMPOSED_MAX = 32, /* code points from one; Unicode's longest has 18 */
     LONG_RUN = 16,       /* marks in a row from which counting beats insertion */
     COMBINING_CLASSES = 256,
@@ -241,6 +242,11 @@ struct text_size text_measure(struct str s) {
 }
 
 /* --- what is seen ------------------------------------------------------------------------------------------ */
+
+/* UAX #31, tables 3a and 3b: ZWNJ, ZWJ, middle dot, geresh, gershayim, tsheg, katakana middle dot. */
+bool text_is_tag_medial(int32_t c) {
+    return c == ZWNJ || c == ZWJ || c == 0x00B7 || c == 0x05F3 || c == 0x05F4 || c == 0x0F0B || c == 0x30FB;
+}
 
 bool text_is_default_ignorable(int32_t c) {
     return utf8proc_get_property(c)->ignorable;

@@ -75,19 +75,25 @@ ORDER BY edit DESC
 LIMIT $3;
 
 -- name: post_edit
--- The row is locked first, so that the kept history has no gaps.
+-- The row is locked first, so that the kept history has no gaps; and the time is read when the row is locked, since now()
+-- is from before the wait for it. It is never before the last edit's or the post's own, which is another clock's.
 WITH old AS (
-    SELECT id, author_id, text, edit_count
+    SELECT id, author_id, text, edit_count, edited_at
     FROM posts
     WHERE id = $1 AND NOT deleted AND repost_of_id IS NULL
     FOR UPDATE
+), stamped AS (
+    SELECT id, author_id, text, edit_count,
+           greatest(clock_timestamp(), edited_at,
+                    to_timestamp(((id >> 22) + :SNOWFLAKE_EPOCH_MS) / 1000.0)) AS edited_at
+    FROM old
 ), kept AS (
     INSERT INTO post_edits (post_id, edit, text, edited_at)
-    SELECT id, edit_count, text, now() FROM old WHERE author_id = $2 AND text <> $6
-    RETURNING 1
+    SELECT id, edit_count, text, edited_at FROM stamped WHERE author_id = $2 AND text <> $6
+    RETURNING edited_at
 ), changed AS (
     UPDATE posts
-    SET text = $6, edited_at = now(), edit_count = posts.edit_count + 1,
+    SET text = $6, edited_at = (SELECT edited_at FROM kept), edit_count = posts.edit_count + 1,
         hashtags = CASE WHEN $7 <> '' THEN string_to_array($7, ' ') END
     FROM old
     WHERE posts.id = old.id AND EXISTS (SELECT FROM kept)

@@ -195,6 +195,7 @@ static void call_main(struct fiber *self, void *arg) {
     enum error e = serve(self, call);
     if (e == ERR_CANCELLED && call->server->stopping)
         e = fault_set(&call->fault, ERR_UNAVAILABLE, "shutting down");
+    if (call->codec == RPC_JSON && !call->snake) json_spell_fault(call->entry->method->request, &call->fault);
     e = refer(call, e);
     if (call->detached && e != ERR_OK) rpc_stream_ended(call);
     bool stays = call->detached && !call->ended;

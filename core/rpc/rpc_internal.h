@@ -63,6 +63,7 @@ struct rpc_call {
     struct rpc_entry *entry;
     const struct rpc_protocol *protocol;
     enum rpc_codec codec;
+    bool snake;          /* the request's JSON spells names as the .proto files do; errors then do, too */
     struct fiber *fiber; /* NULL before and after */
     int64_t started_ns, deadline_ns;
     struct buf body;      /* request bytes not taken yet */

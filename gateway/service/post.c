@@ -72,11 +72,9 @@ static int visible_post(struct fiber *self, struct rpc_call *call, const struct 
     const struct cached_post *found;
     int e = post_cache_get(self, g, &id, 1, &found, rpc_fault(call));
     if (e != 0) return e;
-    if (!found || found->deleted || found->entry.repost_of_id != 0)
+    if (!found || found->deleted || found->entry.repost_of_id != 0 ||
+        !relations_may_see(&v->relations, found->entry.author_id))
         return fault_field(rpc_fault(call), ERR_NOT_FOUND, "post_id", "there is no post with this post_id");
-    if (!relations_may_see(&v->relations, found->entry.author_id))
-        return fault_set(rpc_fault(call), ERR_PERMISSION_DENIED,
-                         "one of the two accounts has blocked the other");
     Rookery__V1__Post **one;
     size_t n;
     e = lists_posts(self, g, v, &id, 1, &one, &n, accounts, rpc_fault(call));

@@ -129,9 +129,41 @@ def reposted(ada, bob, cleo):
     check("the tombstone stands in the thread", ids(replies(cleo, root.id)[0]) == [-mid.id] and walk(cleo, root.id) == [leaf.id])
 
 
+def blocked(ada, bob, cleo):
+    """Whether the other was deleted or has blocked somebody is not said: one sees the same."""
+    root = ada.post("root")
+    mid = bob.reply(root, "mid")
+    leaf = cleo.reply(mid, "leaf")
+    alone = bob.reply(root, "nothing below")
+    below = bob.reply(root, "below is another of the same")
+    bob.reply(below, "also bob's")
+    ada.block(bob)
+    check("a reply of somebody blocked is a tombstone when there is something below", ids(replies(ada, root.id)[0]) == [-mid.id])
+    check("with nothing of it", is_bare(replies(ada, root.id)[0][0]))
+    check("others see all", ids(replies(cleo, root.id)[0]) == [mid.id, alone.id, below.id])
+    check("what is below is reached", walk(ada, root.id) == [leaf.id])
+    check("its thread is that of its place", ids([ada.thread(mid).post]) == [-mid.id])
+    check("from below it is seen", ids(ada.thread(leaf).ancestors) == [root.id, -mid.id])
+    for name, post in (("a reply of theirs with nothing below", alone), ("one with only theirs below", below)):
+        fails_with(f"{name} is not found", NOT_FOUND, lambda p=post: ada.thread(p), "post_id")
+    mine = bob.post("bob's root")
+    above = bob.reply(mine, "bob's again")
+    answer = cleo.reply(above, "cleo's")
+    check("one may read up from what one sees", ids(ada.thread(answer).ancestors) == [-mine.id, -above.id])
+    check("and down from the top", walk(ada, mine.id) == [answer.id])
+    both = cleo.reply(mine, "cleo's, to be deleted")
+    below_both = bob.reply(both, "bob's below")
+    last = cleo.reply(below_both, "cleo's below that")
+    cleo.delete(both)
+    check("through what is deleted and what is blocked", walk(ada, mine.id) == [answer.id, last.id])
+    ada.unblock(bob)
+    check("unblocked, all is there", ids(replies(ada, root.id)[0]) == [mid.id, alone.id, below.id])
+
+
 people = People(connect())
 in_the_middle(*people.named("ada", "bob", "cleo"))
 many_in_a_row(*people.named("ada", "bob", "cleo"))
 pages(*people.named("ada", "bob", "cleo"))
+blocked(*people.named("ada", "bob", "cleo"))
 reposted(*people.named("ada", "bob", "cleo"))
 done_testing()

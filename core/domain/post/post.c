@@ -199,7 +199,8 @@ int post_delete(struct fiber *self, struct domain *d, int64_t actor, int64_t pos
     e = pg_ask(self, d->pg, &POST_DELETE, &r, fault, pg_i64(post_id), pg_i64(actor), OUTBOX_ROW(&record));
     if (e != 0) return e;
     struct pg_row row = pg_read(r);
-    pg_next(&row); /* posts stay: it was there a moment ago */
+    if (!pg_next(&row))
+        return fault_field(fault, ERR_NOT_FOUND, "post_id", "there is no post with this post_id");
     bool own = pg_take_bool(&row), changed = pg_take_bool(&row);
     pg_end(&row);
     if (!own) return fault_set(fault, ERR_PERMISSION_DENIED, "only its author can delete a post");

@@ -81,6 +81,9 @@ WITH old AS (
     SELECT id, author_id, text, edit_count, edited_at
     FROM posts
     WHERE id = $1 AND NOT deleted AND repost_of_id IS NULL
+      AND NOT EXISTS (SELECT FROM blocks b
+                      WHERE (b.account_id = $2 AND b.target_id = posts.author_id)
+                         OR (b.account_id = posts.author_id AND b.target_id = $2))
     FOR UPDATE
 ), stamped AS (
     SELECT id, author_id, text, edit_count,
@@ -106,11 +109,17 @@ SELECT author_id = $2, EXISTS (SELECT FROM changed)
 FROM old;
 
 -- name: post_delete
--- The row is read before the statement that uses it, for the event; locked in the statement itself.
+-- The row is read before the statement that uses it, for the event; locked in the statement itself. No row when $2 may
+-- not see the post; its author may delete it again.
 WITH old AS (
     SELECT id, author_id, deleted
     FROM posts
     WHERE id = $1 AND repost_of_id IS NULL
+      AND (author_id = $2
+           OR NOT deleted
+              AND NOT EXISTS (SELECT FROM blocks b
+                              WHERE (b.account_id = $2 AND b.target_id = posts.author_id)
+                                 OR (b.account_id = posts.author_id AND b.target_id = $2)))
     FOR UPDATE
 ), gone AS (
     UPDATE posts

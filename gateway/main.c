@@ -31,9 +31,14 @@ struct process {
 
 /* ---- plain routes -------------------------------------------------------------------------------------- */
 
+/* Why it is not ready, or NULL. */
+static const char *hindrance(const struct gateway *g) {
+    if (g->draining) return "draining";
+    return pg_ready(g->domain.pg) ? pg_writes_refused(g->domain.pg) : "waiting for PostgreSQL";
+}
+
 static bool ready(void *context) {
-    struct gateway *g = context;
-    return !g->draining && pg_ready(g->domain.pg);
+    return !hindrance(context);
 }
 
 static void healthz(struct fiber *self, void *context, struct str path, struct str query,
@@ -46,10 +51,9 @@ static void readyz(struct fiber *self, void *context, struct str path, struct st
                    struct http_reply *out) {
     (void)self, (void)path, (void)query;
     struct gateway *g = context;
-    if (ready(g))
-        route_text(out, 200, "ready\n");
-    else
-        route_text(out, 503, g->draining ? "draining\n" : "waiting for PostgreSQL\n");
+    const char *why = hindrance(g);
+    route_text(out, why ? 503 : 200, why ? why : "ready");
+    buf_append_char(&out->body, '\n');
 }
 
 static void metrics_page(struct fiber *self, void *context, struct str path, struct str query,

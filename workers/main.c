@@ -83,16 +83,24 @@ static bool choose_roles(struct process *p) {
 
 /* ---- plain routes -------------------------------------------------------------------------------------- */
 
+/* Why it cannot work, or NULL. */
+static const char *hindrance(const struct process *p) {
+    const struct domain *d = &p->worker.domain;
+    if (p->worker.stopping || !pg_ready(d->pg) || !redis_ready(d->redis))
+        return "waiting for PostgreSQL or Redis";
+    return pg_writes_refused(d->pg);
+}
+
 static bool is_well(void *context) {
-    const struct process *p = context;
-    return !p->worker.stopping && pg_ready(p->worker.domain.pg) && redis_ready(p->worker.domain.redis);
+    return !hindrance(context);
 }
 
 static void healthz(struct fiber *self, void *context, struct str path, struct str query,
                     struct http_reply *out) {
     (void)self, (void)path, (void)query;
-    bool well = is_well(context);
-    route_text(out, well ? 200 : 503, well ? "ok\n" : "waiting for PostgreSQL or Redis\n");
+    const char *why = hindrance(context);
+    route_text(out, why ? 503 : 200, why ? why : "ok");
+    buf_append_char(&out->body, '\n');
 }
 
 static void metrics_page(struct fiber *self, void *context, struct str path, struct str query,

@@ -63,6 +63,17 @@ static void fault_fill(struct fault *f, enum error e, const char *field, const c
     *f = filled;
 }
 
+enum error fault_refer(struct fault *f, enum error e, const char *text, const char *reference) {
+    struct fault filled = {.error = e};
+    char last[64];
+    size_t room = sizeof filled.text - (size_t)snprintf(last, sizeof last, " (reference %.32s)", reference);
+    int len = snprintf(filled.text, room, "%s", text);
+    if (len >= (int)room) drop_cut_character(filled.text, room - 1);
+    strcat(filled.text, last);
+    *f = filled;
+    return e;
+}
+
 enum error fault_set(struct fault *f, enum error e, const char *format, ...) {
     va_list args;
     va_start(args, format);

@@ -37,13 +37,20 @@ struct str pb_encode_arena(const ProtobufCMessage *m, struct arena *a);
  * numbers or strings in; enums by name out, names or numbers in; bytes standard base64 out, either alphabet
  * in; null is unset; defaults omitted out, but submessages and oneof members that are set are printed;
  * google.protobuf.Timestamp as RFC 3339 with Z (any offset in), Duration as "1.5s"; oneofs (two members set
- * is an error); unknown fields ignored; NaN and infinities as strings.
+ * is an error); NaN and infinities as strings. A name that is not a field's is an error, with the nearest that is: a person
+ * who writes "pagesize" must not get pages of another size.
  *
- * Decode errors are ERR_INVALID_ARGUMENT with the field's path ("post.mentions[2].start") and what would be right;
+ * Decode errors are ERR_INVALID_ARGUMENT with the field's path, as it was written ("post.mentions[2].start"), and what
+ * would be right;
  * ERR_RESOURCE_EXHAUSTED as above. A name may be given only once. An empty body is {}. Whole numbers beyond 2^63-1
  * must be strings (or go to a float field). In a text with such a number, those beyond 2^53 must be strings too. */
 ProtobufCMessage *json_decode(const ProtobufCMessageDescriptor *type, struct str text, struct arena *a,
                               struct fault *fault);
+/* The same. *snake: whether it has a name of several words in the spelling of the .proto files (page_size). */
+ProtobufCMessage *json_decode_spelled(const ProtobufCMessageDescriptor *type, struct str text,
+                                      struct arena *a, bool *snake, struct fault *fault);
+/* Spells the fields of this type that the fault names (page_size) as JSON does (pageSize). */
+void json_spell_fault(const ProtobufCMessageDescriptor *type, struct fault *fault);
 /* One line, no blanks. A time outside its range becomes the nearest end of the range. */
 void json_encode(const ProtobufCMessage *m, struct buf *out);
 /* A JSON string literal with its quotes. Bytes that are not UTF-8 become U+FFFD. */

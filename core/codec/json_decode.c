@@ -29,6 +29,7 @@
 struct reader {
     struct arena *arena;
     struct fault *fault;
+    bool *snake;  /* set when a name is spelled as in the .proto files */
     bool rounded; /* whole numbers came as doubles: those beyond 2^53 may not be what was written */
 };
 
@@ -308,17 +309,19 @@ static enum error decode_oneof(const struct reader *r, const struct place *at,
                                const ProtobufCFieldDescriptor *f, const json_t *v, ProtobufCMessage *m) {
     uint32_t *which = (uint32_t *)(void *)((char *)m + f->quantifier_offset);
     if (*which != 0) {
-        const ProtobufCFieldDescriptor *other =
-            protobuf_c_message_descriptor_get_field(m->descriptor, *which);
-        return refuse(r, at, "must not be given together with %s", other->name);
+        const char *other = protobuf_c_message_descriptor_get_field(m->descriptor, *which)->name;
+        char name[JSON_NAME_MAX];
+        json_name(other, name);
+        return refuse(r, at, "must not be given together with %s", *r->snake ? other : name);
     }
     *which = f->id;
     return decode_value(r, at, f, v, (char *)m + f->offset);
 }
 
-static enum error decode_field(const struct reader *r, const struct place *up,
+static enum error decode_field(const struct reader *r, const struct place *up, const char *key,
                                const ProtobufCFieldDescriptor *f, const json_t *v, ProtobufCMessage *m) {
-    struct place at = {up, f->name, NOT_AN_ELEMENT};
+    struct place at = {up, key, NOT_AN_ELEMENT};
+    if (strchr(key, '_')) *r->snake = true;
     if (json_is_null(v)) return ERR_OK;
     if (f->label == PROTOBUF_C_LABEL_REPEATED) return decode_array(r, &at, f, v, m);
     if (f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) return decode_oneof(r, &at, f, v, m);
@@ -337,16 +340,44 @@ static const ProtobufCFieldDescriptor *field_named(const ProtobufCMessageDescrip
     return NULL;
 }
 
+/* "pageSize, pageToken", as many as fit. */
+static void list_names(const ProtobufCMessageDescriptor *type, struct buf *out) {
+    for (unsigned i = 0; i < type->n_fields && out->len < 100; i++) {
+        char name[JSON_NAME_MAX];
+        json_name(type->fields[i].name, name);
+        buf_printf(out, i > 0 ? ", %s" : "%s", name);
+    }
+    if (out->len == 0) buf_append_cstr(out, "no fields");
+}
+
+static enum error refuse_name(const struct reader *r, const struct place *up, const char *key,
+                              const ProtobufCMessageDescriptor *type) {
+    struct place at = {up, key, NOT_AN_ELEMENT};
+    char name[JSON_NAME_MAX];
+    if (strlen(key) >= JSON_NAME_MAX)
+        return refuse(r, up, "has a name of %zu bytes, which is not a field of %s", strlen(key),
+                      type->short_name);
+    if (json_nearest_name(type, key, name))
+        return refuse(r, &at, "is not a field of %s: did you mean %s?", type->short_name, name);
+    struct buf names;
+    buf_init(&names);
+    list_names(type, &names);
+    enum error e =
+        refuse(r, &at, "is not a field of %s, which has %.*s", type->short_name, (int)names.len, names.ptr);
+    buf_free(&names);
+    return e;
+}
+
 static enum error decode_fields(const struct reader *r, const struct place *at, const json_t *object,
                                 ProtobufCMessage *m) {
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)object, key, value) {
         const ProtobufCFieldDescriptor *f = field_named(m->descriptor, key);
-        if (f == NULL) continue;
+        if (f == NULL) return refuse_name(r, at, key, m->descriptor);
         if (strcmp(key, f->name) != 0 && json_object_get(object, f->name))
             return refuse(r, &(struct place){at, f->name, NOT_AN_ELEMENT}, "is given twice, also as %s", key);
-        enum error e = decode_field(r, at, f, value, m);
+        enum error e = decode_field(r, at, key, f, value, m);
         if (e) return e;
     }
     return ERR_OK;
@@ -423,10 +454,11 @@ static json_t *parse(struct str text, struct reader *r) {
     return root;
 }
 
-ProtobufCMessage *json_decode(const ProtobufCMessageDescriptor *type, struct str text, struct arena *a,
-                              struct fault *fault) {
-    struct reader r = {.arena = a, .fault = fault};
+ProtobufCMessage *json_decode_spelled(const ProtobufCMessageDescriptor *type, struct str text,
+                                      struct arena *a, bool *snake, struct fault *fault) {
+    struct reader r = {.arena = a, .fault = fault, .snake = snake};
     ProtobufCMessage *m = NULL;
+    *snake = false;
     if (str_trim(text).len == 0) text = STR("{}");
     if (check_shape(text, fault)) return NULL;
     json_t *root = parse(text, &r);
@@ -434,4 +466,10 @@ ProtobufCMessage *json_decode(const ProtobufCMessageDescriptor *type, struct str
     enum error e = decode_message(&r, NULL, root, type, &m);
     json_decref(root);
     return e ? NULL : m;
+}
+
+ProtobufCMessage *json_decode(const ProtobufCMessageDescriptor *type, struct str text, struct arena *a,
+                              struct fault *fault) {
+    bool snake;
+    return json_decode_spelled(type, text, a, &snake, fault);
 }

@@ -19,6 +19,10 @@
 /* "reply_to_id" -> "replyToId". */
 void json_name(const char *proto_name, char out[static JSON_NAME_MAX]);
 
+/* The JSON name of the field that is likely meant by a key which names none. Returns false when none is near. */
+bool json_nearest_name(const ProtobufCMessageDescriptor *type, const char *key,
+                       char out[static JSON_NAME_MAX]);
+
 /* The stride of a repeated field's array. */
 size_t json_element_size(ProtobufCType type);
 

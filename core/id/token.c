@@ -67,8 +67,17 @@ bool password_verify(const char *hash, struct str password) {
            crypto_pwhash_str_verify(padded, password.ptr ? password.ptr : "", password.len) == 0;
 }
 
+/* "$argon2id$v=19$m=65536,t=2,p=1$..." */
 bool password_needs_rehash(const char *hash, int64_t memory_kib, int64_t passes) {
-    char padded[PASSWORD_HASH_MAX];
-    return !pad_hash(padded, hash) ||
-           crypto_pwhash_str_needs_rehash(padded, (unsigned long long)passes, memory_bytes(memory_kib)) != 0;
+    struct str rest = str_from(hash);
+    str_cut(&rest, '$');
+    if (!str_eq(str_cut(&rest, '$'), STR("argon2id"))) return true;
+    str_cut(&rest, '$');
+    struct str costs = str_cut(&rest, '$');
+    int64_t memory, times;
+    struct str m = str_cut(&costs, ','), t = str_cut(&costs, ',');
+    if (!str_starts_with(m, STR("m=")) || !str_starts_with(t, STR("t="))) return true;
+    if (!str_to_i64((struct str){m.ptr + 2, m.len - 2}, &memory)) return true;
+    if (!str_to_i64((struct str){t.ptr + 2, t.len - 2}, &times)) return true;
+    return (double)memory * (double)times < (double)memory_kib * (double)passes;
 }

@@ -31,7 +31,8 @@ bool password_hash(char out[static PASSWORD_HASH_MAX], struct str password, int6
                    int64_t passes);
 /* hash: a NUL-terminated PHC string; any other text gives false. Takes as long as making the hash. */
 bool password_verify(const char *hash, struct str password);
-/* Whether it was made with other costs than these, or is not an argon2id hash: then hash again at the next login. */
+/* Whether it cost less (memory times passes) than a hash with these costs, or is not an argon2id hash: then hash again at
+ * the next login. A hash that cost more is kept: two processes with different settings never replace each other's. */
 bool password_needs_rehash(const char *hash, int64_t memory_kib, int64_t passes);
 
 #endif

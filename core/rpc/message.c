@@ -36,8 +36,8 @@ const ProtobufCMessage *rpc_decode(struct rpc_call *call, struct str bytes, stru
     const ProtobufCMessageDescriptor *type = call->entry->method->request;
     size_t limit = a->limit, most = a->used + RPC_DECODE_LIMIT(bytes.len);
     if (most < limit) a->limit = most;
-    ProtobufCMessage *m =
-        call->codec == RPC_JSON ? json_decode(type, bytes, a, fault) : pb_decode(type, bytes, a, fault);
+    ProtobufCMessage *m = call->codec == RPC_JSON ? json_decode_spelled(type, bytes, a, &call->snake, fault)
+                                                  : pb_decode(type, bytes, a, fault);
     a->limit = limit;
     const struct text_fields *texts = call->server->options.texts;
     return m && texts && text_fields_apply(texts, m, a, fault) != 0 ? NULL : m;

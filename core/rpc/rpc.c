@@ -11,6 +11,8 @@
 #include "core/rpc/rpc.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/clock.h"
@@ -152,11 +154,18 @@ static enum error serve(struct fiber *self, struct rpc_call *call) {
     return e;
 }
 
-static void log_failure(struct rpc_call *call, enum error e) {
-    int status = error_grpc_status(e);
-    if (status != 2 && status != 13 && status != 15) return;
+/* Logs an internal error, and gives the client, in place of what is wrong, a reference to that line of the log. */
+static enum error refer(struct rpc_call *call, enum error e) {
+    char reference[17];
+    uint64_t number = 0;
+    if (!rpc_is_internal(e)) return e;
+    uv_random(NULL, NULL, &number, sizeof number, 0, NULL);
+    snprintf(reference, sizeof reference, "%016" PRIx64, number);
     log_warn(call->server->log, "call failed", LOG_STR("method", call->entry->path),
-             LOG_S("error", error_name(e)), LOG_S("text", call->fault.error == e ? call->fault.text : ""));
+             LOG_S("error", error_name(e)), LOG_S("text", call->fault.error == e ? call->fault.text : ""),
+             LOG_S("reference", reference));
+    const char *text = rpc_public_text(e, &call->fault).ptr;
+    return fault_refer(&call->fault, (enum error)error_grpc_status(e), text, reference);
 }
 
 static void leave_running(struct rpc_call *call) {
@@ -186,7 +195,8 @@ static void call_main(struct fiber *self, void *arg) {
     enum error e = serve(self, call);
     if (e == ERR_CANCELLED && call->server->stopping)
         e = fault_set(&call->fault, ERR_UNAVAILABLE, "shutting down");
-    log_failure(call, e);
+    if (call->codec == RPC_JSON && !call->snake) json_spell_fault(call->entry->method->request, &call->fault);
+    e = refer(call, e);
     if (call->detached && e != ERR_OK) rpc_stream_ended(call);
     bool stays = call->detached && !call->ended;
     if (!stays) rpc_end(call, e, &call->fault);

@@ -65,6 +65,7 @@ struct rpc_call {
     struct rpc_entry *entry;
     const struct rpc_protocol *protocol;
     enum rpc_codec codec;
+    bool snake;          /* the request's JSON spells names as the .proto files do; errors then do, too */
     struct fiber *fiber; /* NULL before and after */
     int64_t started_ns, deadline_ns;
     struct buf body;      /* request bytes not taken yet */
@@ -163,7 +164,9 @@ void rpc_call_start(struct rpc_call *call);
 bool rpc_call_start_route(struct rpc_call *call);
 
 /* ---- status.c */
-/* What a client may read about e: the fault's sentence, or the table's for internal errors. */
+/* Whether a client sees the fault of the server: UNKNOWN, INTERNAL or DATA_LOSS. */
+bool rpc_is_internal(enum error e);
+/* What a client may read about e: the fault's sentence; or the table's when that is for logs only. */
 struct str rpc_public_text(enum error e, const struct fault *fault);
 /* Percent-encodes for grpc-message, at most 1 KiB. */
 void rpc_percent_encode(struct buf *out, struct str text);

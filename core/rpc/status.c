@@ -9,7 +9,7 @@
 #include "core/codec/codec.h"
 #include "core/rpc/rpc_internal.h"
 
-enum { FIRST_INTERNAL_ERROR = 32, MAX_MESSAGE = 1024 };
+enum { FIRST_INSIDE = 32, MAX_MESSAGE = 1024 };
 
 static const struct {
     const char *name, *connect;
@@ -42,10 +42,20 @@ const char *rpc_code_name(int grpc_status) {
     return codes[grpc_status].name;
 }
 
+/* Whether the fault's sentence and field are for logs only: they may quote a statement, a path or a key. */
+static bool is_inside(enum error e) {
+    return (int)e >= FIRST_INSIDE;
+}
+
+bool rpc_is_internal(enum error e) {
+    enum error shown = (enum error)error_grpc_status(e);
+    return shown == ERR_UNKNOWN || shown == ERR_INTERNAL || shown == ERR_DATA_LOSS;
+}
+
 struct str rpc_public_text(enum error e, const struct fault *fault) {
-    bool ours = (int)e >= FIRST_INTERNAL_ERROR; /* the sentence may quote a statement or a key */
-    bool has_sentence = fault && fault->error == e && fault->text[0];
-    return str_from(has_sentence && !ours ? fault->text : error_text(e));
+    bool has_sentence = fault && fault->error == e && fault->text[0] && !is_inside(e);
+    if (has_sentence) return str_from(fault->text);
+    return str_from(error_text(rpc_is_internal(e) ? (enum error)error_grpc_status(e) : e));
 }
 
 void rpc_percent_encode(struct buf *out, struct str text) {
@@ -107,17 +117,26 @@ static void retry_info(struct buf *out, int64_t ms) {
     buf_free(&duration);
 }
 
+/* An error about a field of the request. */
+static bool names_field(const struct fault *fault) {
+    return fault->field[0] && !is_inside(fault->error) && !rpc_is_internal(fault->error);
+}
+
+static bool has_details(enum error e, const struct fault *fault) {
+    return fault && fault->error == e && (names_field(fault) || fault->retry_after_ms > 0);
+}
+
 /* Calls fn for each detail that the fault carries. */
 static void each_detail(const struct fault *fault,
                         void (*fn)(struct buf *out, const char *type, struct str value), struct buf *out) {
     struct buf detail;
     buf_init(&detail);
-    if (fault && fault->field[0]) {
+    if (names_field(fault)) {
         bad_request(&detail, fault);
         fn(out, "google.rpc.BadRequest", buf_str(&detail));
         buf_clear(&detail);
     }
-    if (fault && fault->retry_after_ms > 0) {
+    if (fault->retry_after_ms > 0) {
         retry_info(&detail, fault->retry_after_ms);
         fn(out, "google.rpc.RetryInfo", buf_str(&detail));
     }
@@ -137,7 +156,7 @@ static void put_any(struct buf *out, const char *type, struct str value) {
 }
 
 bool rpc_details_proto(struct buf *out, enum error e, const struct fault *fault) {
-    if (!fault || fault->error != e || (!fault->field[0] && fault->retry_after_ms <= 0)) return false;
+    if (!has_details(e, fault)) return false;
     put_number(out, 1, (uint64_t)error_grpc_status(e));
     put_bytes(out, 2, rpc_public_text(e, fault));
     each_detail(fault, put_any, out);
@@ -163,7 +182,7 @@ void rpc_error_json(struct buf *out, enum error e, const struct fault *fault) {
     buf_append_cstr(out, codes[error_grpc_status(e)].connect);
     buf_append_cstr(out, "\",\"message\":");
     json_write_string(out, rpc_public_text(e, fault));
-    if (fault && fault->error == e && (fault->field[0] || fault->retry_after_ms > 0)) {
+    if (has_details(e, fault)) {
         buf_append_cstr(out, ",\"details\":[");
         each_detail(fault, put_json_detail, out);
         buf_append_char(out, ']');

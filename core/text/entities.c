@@ -2,7 +2,7 @@
  *
  * At each code point the walk knows what stood before it. A '@' or '#' that may begin an entity is followed by its
  * run of handle or tag characters, and the walk goes on behind the run whether or not it was one; so every code point
- * is looked at twice at most. What looks like a URL is skipped: an anchor is not a hashtag.
+ * is looked at twice at most. Links are skipped (link.c): an anchor is not a hashtag, and a path is not a mention.
  */
 #include <utf8proc.h>
 
@@ -13,8 +13,6 @@ enum {
     ENTITIES_MAX = 64, /* of each kind; a post has 500 characters */
     TAG_MAX_CHARACTERS = 100,
     TAG_MAX_BYTES = 400, /* normalised; an index entry holds 2,700 */
-    ZWNJ = 0x200C,
-    ZWJ = 0x200D,
     FULL_WIDTH_HASH = 0xFF03,
 };
 
@@ -23,6 +21,7 @@ struct walk {
     struct str text;
     size_t byte, point; /* of the next code point */
     int32_t before;     /* the code point before it; 0 at the start */
+    int32_t before_that;
     struct arena *arena;
     struct text_entities *out;
 };
@@ -33,6 +32,7 @@ static int32_t peek(const struct walk *w) {
 }
 
 static int32_t step(struct walk *w) {
+    w->before_that = w->before;
     w->before = text_next(w->text, &w->byte);
     w->point++;
     return w->before;
@@ -65,12 +65,6 @@ static bool is_tag_start(int32_t c) {
     }
 }
 
-/* Between tag characters, never last: joiners and the marks that some scripts put inside words (UAX #31,
- * tables 3a and 3b): middle dot, geresh, gershayim, tsheg, katakana middle dot. */
-static bool is_tag_medial(int32_t c) {
-    return c == ZWNJ || c == ZWJ || c == 0x00B7 || c == 0x05F3 || c == 0x05F4 || c == 0x0F0B || c == 0x30FB;
-}
-
 static bool is_tag_continue(int32_t c) {
     return is_tag_start(c) || is_mark(c);
 }
@@ -98,11 +92,25 @@ static void add(struct walk *w, struct text_entity **list, size_t *count, struct
     (*list)[(*count)++] = e;
 }
 
-/* The walk is behind the '@'. */
-static void take_mention(struct walk *w) {
+static void skip_to(struct walk *w, size_t byte) {
+    while (w->byte < byte) step(w);
+}
+
+/* Behind these, with a word before, an '@' may belong to an address: "ada"@example.org, ada+@example.org. */
+static bool ends_local_part(int32_t c) {
+    return c == '"' || c == '+' || c == '-' || c == '~' || c == '=';
+}
+
+/* The walk is behind the '@', before which was what the caller says. */
+static void take_mention(struct walk *w, bool maybe_address) {
     size_t from = w->byte, start = w->point - 1;
     while (is_handle(peek(w))) step(w);
-    size_t len = w->byte - from;
+    size_t len = w->byte - from, address = text_address_end(w->text, w->byte);
+    if (address > w->byte) {
+        skip_to(w, address);
+        return;
+    }
+    if (maybe_address && text_is_domain_rest(w->text, w->byte)) return;
     if (len < 1 || len > TEXT_HANDLE_MAX || continues_handle(peek(w))) return;
     char *handle = arena_strndup(w->arena, w->text.ptr + from, len);
     for (size_t i = 0; i < len; i++) {
@@ -117,7 +125,7 @@ static void take_mention(struct walk *w) {
 }
 
 static bool stays_in_tag(int32_t c) {
-    return is_tag_medial(c) || !text_is_default_ignorable(c);
+    return text_is_tag_medial(c) || !text_is_default_ignorable(c);
 }
 
 /* Whether a normalised tag is still a hashtag, so that a person who types it finds it. Some letters decompose into a
@@ -127,9 +135,9 @@ static bool is_tag(struct str tag) {
     for (size_t pos = 0; pos < tag.len;) {
         bool first = pos == 0;
         int32_t c = text_next(tag, &pos);
-        if (first ? !is_tag_start(c) : !is_tag_continue(c) && !is_tag_medial(c)) return false;
+        if (first ? !is_tag_start(c) : !is_tag_continue(c) && !text_is_tag_medial(c)) return false;
         if (is_tag_start(c) && !is_digit(c)) all_digits = false;
-        may_end = !is_tag_medial(c);
+        may_end = !text_is_tag_medial(c);
     }
     return may_end && !all_digits;
 }
@@ -138,9 +146,9 @@ static bool is_tag(struct str tag) {
 static void take_hashtag(struct walk *w, size_t sign_byte) {
     struct walk end = *w; /* behind the last character that may be last */
     size_t from = w->byte, start = w->point - 1;
-    for (int32_t c = peek(w); is_tag_continue(c) || is_tag_medial(c); c = peek(w)) {
+    for (int32_t c = peek(w); is_tag_continue(c) || text_is_tag_medial(c); c = peek(w)) {
         step(w);
-        if (!is_tag_medial(c)) end = *w;
+        if (!text_is_tag_medial(c)) end = *w;
     }
     if (end.point - start - 1 > TAG_MAX_CHARACTERS) return;
     struct str raw = {w->text.ptr + from, end.byte - from}, tag;
@@ -150,24 +158,17 @@ static void take_hashtag(struct walk *w, size_t sign_byte) {
             .start = start, .end = end.point, .start_byte = sign_byte, .end_byte = end.byte, .value = tag});
 }
 
-/* The walk is behind the ':'. "://" begins a URL when it follows a letter; the URL's ASCII part is skipped. */
-static void skip_url(struct walk *w) {
-    struct str rest = {w->text.ptr + w->byte, w->text.len - w->byte};
-    if (!str_starts_with(rest, STR("//"))) return;
-    while (peek(w) > ' ' && peek(w) < 0x7F) step(w);
-}
-
 void text_parse_entities(struct arena *a, struct str nfc, struct text_entities *out) {
     *out = (struct text_entities){0};
     struct walk w = {.text = nfc, .arena = a, .out = out};
     while (w.byte < nfc.len) {
-        int32_t before = w.before;
+        int32_t before = w.before, before_that = w.before_that;
         size_t at = w.byte;
         int32_t c = step(&w);
-        if (c == ':' && is_handle(before)) {
-            skip_url(&w);
+        if (c == ':' || c == '/') {
+            skip_to(&w, text_link_end(nfc, at));
         } else if (c == '@' && !is_word(before)) {
-            take_mention(&w);
+            take_mention(&w, ends_local_part(before) && is_word(before_that));
         } else if ((c == '#' || c == FULL_WIDTH_HASH) && before != '&' && !is_word(before) &&
                    is_tag_start(peek(&w))) {
             take_hashtag(&w, at);

@@ -99,6 +99,17 @@ static const char *take_as_is(const struct text_rule *rule, struct arena *a, str
     return wrong ? wrong : check_not_blank(rule, raw);
 }
 
+static enum error take_password(const struct text_rule *rule, struct arena *a, struct str raw,
+                                struct str *out, const char **why) {
+    bool far_too_long = raw.len > (size_t)rule->max_bytes * TEXT_SENT_PASSWORD_RATIO;
+    if (!far_too_long && !str_is_utf8(raw)) *why = "must be UTF-8 without U+0000";
+    if (*why) return ERR_INVALID_ARGUMENT;
+    *why = "needs more memory than a call may have";
+    if (!far_too_long && !text_password(a, raw, out)) return ERR_RESOURCE_EXHAUSTED;
+    *why = check_range(a, out->len, rule->min_bytes, rule->max_bytes, "bytes");
+    return *why ? ERR_INVALID_ARGUMENT : ERR_OK;
+}
+
 enum error text_rule_apply(const struct text_rule *rule, struct arena *a, struct str raw, struct str *out,
                            const char **why) {
     *why = NULL;
@@ -110,6 +121,7 @@ enum error text_rule_apply(const struct text_rule *rule, struct arena *a, struct
     case TEXT_LINE:
     case TEXT_LINES:
     case TEXT_FREE: return take_text(rule, a, raw, out, why);
+    case TEXT_PASSWORD: return take_password(rule, a, raw, out, why);
     }
     return *why ? ERR_INVALID_ARGUMENT : ERR_OK;
 }

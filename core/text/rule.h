@@ -13,14 +13,17 @@
 #define TEXT_CHARACTER_BYTES 64
 /* The same for a text as it is sent, on average: composing takes no more than a few bytes off a character. */
 #define TEXT_SENT_CHARACTER_BYTES (2 * TEXT_CHARACTER_BYTES)
+/* How much longer a password may be as it is sent: a text in NFD is at most three times as long as in NFC, and a blank of
+ * three bytes becomes one. */
+#define TEXT_SENT_PASSWORD_RATIO 4
 
 /* As enum NormalForm in rookery/v1/options.proto, which says what each is. */
-enum text_form { TEXT_AS_IS = 1, TEXT_HANDLE, TEXT_LINE, TEXT_LINES, TEXT_FREE };
+enum text_form { TEXT_AS_IS = 1, TEXT_HANDLE, TEXT_LINE, TEXT_LINES, TEXT_FREE, TEXT_PASSWORD };
 
 struct text_rule {
     enum text_form form;
     uint32_t min_characters, max_characters; /* grapheme clusters; min > 0: not blank; max 0: no bound */
-    uint32_t min_bytes, max_bytes;           /* of TEXT_AS_IS */
+    uint32_t min_bytes, max_bytes;           /* of TEXT_AS_IS, and of the normal form of TEXT_PASSWORD */
     bool may_be_empty;                       /* whatever the least is */
 };
 

@@ -8,6 +8,7 @@
 
 enum {
     ZWNJ = 0x200C,
+    ZWJ = 0x200D,
     DECOMPOSED_MAX = 32, /* code points from one; Unicode's longest has 18 */
     LONG_RUN = 16,       /* marks in a row from which counting beats insertion */
     COMBINING_CLASSES = 256,
@@ -147,6 +148,29 @@ bool text_normalize(struct arena *a, struct str raw, struct str *out) {
     return true;
 }
 
+static bool is_wide_blank(int32_t c) {
+    return c != ' ' && utf8proc_category(c) == UTF8PROC_CATEGORY_ZS;
+}
+
+bool text_password(struct arena *a, struct str raw, struct str *out) {
+    struct str nfc;
+    if (!text_normalize(a, raw, &nfc)) return false;
+    char *text = (char *)(uintptr_t)nfc.ptr, *at = text; /* blanks only become shorter */
+    for (size_t pos = 0; pos < nfc.len;) {
+        size_t from = pos;
+        bool blank = is_wide_blank(text_next(nfc, &pos));
+        if (blank) {
+            *at++ = ' ';
+        } else {
+            memmove(at, text + from, pos - from);
+            at += pos - from;
+        }
+    }
+    *at = '\0';
+    *out = (struct str){text, (size_t)(at - text)};
+    return true;
+}
+
 /* --- counting ---------------------------------------------------------------------------------------- */
 
 /* Rule GB9c of UAX #29: a conjunct of Indic consonants is one character. utf8proc knows it from 2.9 on. */
@@ -218,6 +242,11 @@ struct text_size text_measure(struct str s) {
 }
 
 /* --- what is seen ------------------------------------------------------------------------------------------ */
+
+/* UAX #31, tables 3a and 3b: ZWNJ, ZWJ, middle dot, geresh, gershayim, tsheg, katakana middle dot. */
+bool text_is_tag_medial(int32_t c) {
+    return c == ZWNJ || c == ZWJ || c == 0x00B7 || c == 0x05F3 || c == 0x05F4 || c == 0x0F0B || c == 0x30FB;
+}
 
 bool text_is_default_ignorable(int32_t c) {
     return utf8proc_get_property(c)->ignorable;

@@ -90,3 +90,61 @@ int lists_posts(struct fiber *self, struct gateway *g, const struct viewer *v, c
     }
     return 0;
 }
+
+static bool is_among(const int64_t *ids, size_t n, int64_t id) {
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] == id) return true;
+    return false;
+}
+
+/* Those of the hidden posts that a tombstone stands for; *out[i] is NULL for the others. */
+static int find_tombstones(struct fiber *self, struct gateway *g, const struct viewer *v,
+                           const int64_t *hidden, size_t n, bool all_over, Rookery__V1__Post **out,
+                           struct fault *fault) {
+    struct arena *a = fiber_arena(self);
+    const struct cached_post **found = ARENA_ARRAY(a, const struct cached_post *, n);
+    int64_t *over = NULL;
+    size_t n_over = 0;
+    int e =
+        all_over ? 0 : post_below(self, &g->domain, hidden, n, &v->relations.blocked, &over, &n_over, fault);
+    if (e == 0) e = post_cache_get(self, g, hidden, n, found, fault);
+    if (e != 0) return e;
+    for (size_t i = 0; i < n; i++) {
+        bool stands =
+            found[i] && found[i]->entry.repost_of_id == 0 && (all_over || is_among(over, n_over, hidden[i]));
+        out[i] = stands ? shape_tombstone(a, found[i]) : NULL;
+    }
+    return 0;
+}
+
+int lists_thread(struct fiber *self, struct gateway *g, const struct viewer *v, const int64_t *ids,
+                 size_t n_ids, bool all_over, Rookery__V1__Post ***out, size_t *n, struct ids *accounts,
+                 struct fault *fault) {
+    struct arena *a = fiber_arena(self);
+    Rookery__V1__Post **shown;
+    size_t n_shown, n_hidden = 0, at = 0;
+    int e = lists_posts(self, g, v, ids, n_ids, &shown, &n_shown, accounts, fault);
+    if (e != 0 || n_shown == n_ids) {
+        *out = shown;
+        *n = n_shown;
+        return e;
+    }
+    int64_t *hidden = ARENA_ARRAY(a, int64_t, n_ids);
+    for (size_t i = 0; i < n_ids; i++) {
+        if (at < n_shown && shown[at]->id == ids[i])
+            at++;
+        else
+            hidden[n_hidden++] = ids[i];
+    }
+    Rookery__V1__Post **tombstones = ARENA_ARRAY(a, Rookery__V1__Post *, n_hidden);
+    e = find_tombstones(self, g, v, hidden, n_hidden, all_over, tombstones, fault);
+    if (e != 0) return e;
+    *out = ARENA_ARRAY(a, Rookery__V1__Post *, n_ids);
+    *n = at = 0;
+    for (size_t i = 0, h = 0; i < n_ids; i++) {
+        bool is_shown = at < n_shown && shown[at]->id == ids[i];
+        Rookery__V1__Post *post = is_shown ? shown[at++] : tombstones[h++];
+        if (post) (*out)[(*n)++] = post;
+    }
+    return 0;
+}

@@ -53,4 +53,10 @@ int lists_accounts_in_order(struct fiber *self, struct gateway *g, const int64_t
 int lists_posts(struct fiber *self, struct gateway *g, const struct viewer *v, const int64_t *ids,
                 size_t n_ids, Rookery__V1__Post ***out, size_t *n, struct ids *accounts, struct fault *fault);
 
+/* The same for a part of a thread, in which a tombstone stands for a post that is left out if the viewer may see one
+ * below it. all_over: the caller knows that for each of them. */
+int lists_thread(struct fiber *self, struct gateway *g, const struct viewer *v, const int64_t *ids,
+                 size_t n_ids, bool all_over, Rookery__V1__Post ***out, size_t *n, struct ids *accounts,
+                 struct fault *fault);
+
 #endif

@@ -90,6 +90,18 @@ Rookery__V1__Post *shape_post(struct arena *a, const struct cached_post *p, stru
     return m;
 }
 
+Rookery__V1__Post *shape_tombstone(struct arena *a, const struct cached_post *p) {
+    const Rookery__V1__Post *whole = shape_post(a, p, (struct engaged){0});
+    Rookery__V1__Post *m = ARENA_NEW(a, Rookery__V1__Post);
+    rookery__v1__post__init(m);
+    m->id = whole->id;
+    m->reply_to_id = whole->reply_to_id;
+    m->thread_id = whole->thread_id;
+    m->reply_count = whole->reply_count;
+    m->deleted = true;
+    return m;
+}
+
 /* ---- what the viewer has done -------------------------------------------------------------------------- */
 
 /* Adds what the lists say of a post. */

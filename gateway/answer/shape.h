@@ -33,6 +33,9 @@ int shape_engaged(struct fiber *self, struct gateway *g, const struct viewer *v,
 /* Returns a Post message, in the arena, for replies that are not assembled from parts. */
 Rookery__V1__Post *shape_post(struct arena *a, const struct cached_post *p, struct engaged by_viewer);
 
+/* The same for one that may not be shown: where it stands in its thread, and nothing else of it. */
+Rookery__V1__Post *shape_tombstone(struct arena *a, const struct cached_post *p);
+
 /* Adds account ids, each once: the accounts that a page mentions. */
 void shape_note_account(struct ids *accounts, int64_t id);
 void shape_note_post_accounts(struct ids *accounts, const struct cached_post *entry,

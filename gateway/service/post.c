@@ -72,11 +72,9 @@ static int visible_post(struct fiber *self, struct rpc_call *call, const struct 
     const struct cached_post *found;
     int e = post_cache_get(self, g, &id, 1, &found, rpc_fault(call));
     if (e != 0) return e;
-    if (!found || found->deleted || found->entry.repost_of_id != 0)
+    if (!found || found->deleted || found->entry.repost_of_id != 0 ||
+        !relations_may_see(&v->relations, found->entry.author_id))
         return fault_field(rpc_fault(call), ERR_NOT_FOUND, "post_id", "there is no post with this post_id");
-    if (!relations_may_see(&v->relations, found->entry.author_id))
-        return fault_set(rpc_fault(call), ERR_PERMISSION_DENIED,
-                         "one of the two accounts has blocked the other");
     Rookery__V1__Post **one;
     size_t n;
     e = lists_posts(self, g, v, &id, 1, &one, &n, accounts, rpc_fault(call));
@@ -84,6 +82,22 @@ static int visible_post(struct fiber *self, struct rpc_call *call, const struct 
         e = fault_field(rpc_fault(call), ERR_NOT_FOUND, "post_id", "there is no post with this post_id");
     if (e == 0) *post = one[0];
     return e;
+}
+
+/* The same for a post whose thread is read: in place of one that the caller may not see there is its tombstone, if
+ * the caller may see something below it. */
+static int visible_place(struct fiber *self, struct rpc_call *call, const struct viewer *v, int64_t id,
+                         Rookery__V1__Post **post, struct ids *accounts) {
+    int e = visible_post(self, call, v, id, post, accounts);
+    if (e != ERR_NOT_FOUND) return e;
+    Rookery__V1__Post **one;
+    size_t n;
+    struct fault fault = {0};
+    int found = lists_thread(self, gateway_of(call), v, &id, 1, false, &one, &n, accounts, &fault);
+    if (found != 0) *rpc_fault(call) = fault;
+    if (found != 0 || n == 0) return found != 0 ? found : e;
+    *post = one[0];
+    return 0;
 }
 
 /* Runs a reader with the caller's relations. */
@@ -128,6 +142,16 @@ struct listed {
     int64_t last; /* the place of the last one */
 };
 
+/* What may be shown of a part of a list; in a thread, with tombstones. */
+static int shown_of(struct fiber *self, struct rpc_call *call, const struct viewer *v, post_list_fn *list,
+                    const int64_t *ids, size_t n, Rookery__V1__Post ***posts, size_t *n_posts,
+                    struct ids *accounts) {
+    struct gateway *g = gateway_of(call);
+    if (list == post_replies)
+        return lists_thread(self, g, v, ids, n, false, posts, n_posts, accounts, rpc_fault(call));
+    return lists_posts(self, g, v, ids, n, posts, n_posts, accounts, rpc_fault(call));
+}
+
 /* What the caller may see of a list, filled to the limit. */
 static int fill(struct fiber *self, struct rpc_call *call, const struct viewer *v, post_list_fn *list,
                 int64_t owner_id, int64_t from, int limit, struct listed *out, struct ids *accounts) {
@@ -142,7 +166,7 @@ static int fill(struct fiber *self, struct rpc_call *call, const struct viewer *
         if (e != 0) return e;
         int64_t *ids = ARENA_ARRAY(rpc_arena(call), int64_t, n);
         for (size_t i = 0; i < n; i++) ids[i] = found[i].post_id;
-        e = lists_posts(self, g, v, ids, n, &posts, &n_posts, accounts, rpc_fault(call));
+        e = shown_of(self, call, v, list, ids, n, &posts, &n_posts, accounts);
         if (e != 0) return e;
         for (size_t i = 0; i < n_posts; i++) {
             if (out->n == (size_t)limit) {
@@ -165,7 +189,7 @@ static int read_replies(struct fiber *self, struct rpc_call *call, const struct 
     struct listed found;
     Rookery__V1__Post *parent;
     int e = lists_page(call, LIST_REPLIES, in->post_id, in->page_size, in->page_token, 0, &page);
-    if (e == 0) e = visible_post(self, call, v, in->post_id, &parent, accounts);
+    if (e == 0) e = visible_place(self, call, v, in->post_id, &parent, accounts);
     if (e == 0)
         e = fill(self, call, v, post_replies, in->post_id, page.position.a, page.size, &found, accounts);
     if (e != 0) return e;
@@ -193,13 +217,13 @@ static int read_thread(struct fiber *self, struct rpc_call *call, const struct v
     int64_t *above;
     size_t n_above;
     int e = lists_page(call, LIST_REPLIES, in->post_id, in->page_size, "", 0, &page);
-    if (e == 0) e = visible_post(self, call, v, in->post_id, &reply.post, accounts);
+    if (e == 0) e = visible_place(self, call, v, in->post_id, &reply.post, accounts);
     if (e == 0)
         e = post_ancestors(self, &g->domain, in->post_id, THREAD_ANCESTORS, &above, &n_above,
                            rpc_fault(call));
     if (e == 0)
-        e = lists_posts(self, g, v, above, n_above, &reply.ancestors, &reply.n_ancestors, accounts,
-                        rpc_fault(call));
+        e = lists_thread(self, g, v, above, n_above, true, &reply.ancestors, &reply.n_ancestors, accounts,
+                         rpc_fault(call));
     if (e == 0) e = fill(self, call, v, post_replies, in->post_id, 0, page.size, &below, accounts);
     if (e != 0) return e;
     reply.replies = below.posts;

@@ -49,7 +49,7 @@ enum {
     OPTION_MIN_CHARACTERS = 50007,
     OPTION_MAY_BE_EMPTY = 50008,
 };
-enum { NO_SIDE_EFFECTS = 1, AS_IS = 1 };
+enum { NO_SIDE_EFFECTS = 1, AS_IS = 1, PASSWORD = 6 };
 enum { TYPE_STRING = 9, TYPE_MESSAGE = 11, TYPE_BYTES = 12 };
 #define MESSAGES_MAX 1000
 
@@ -63,7 +63,7 @@ static size_t n_messages;
 static const char *const PERMISSIONS[] = {NULL, "ANYBODY", "ACCOUNT", "ANALYST"};
 static const char *const COSTS[] = {NULL,      "LOOKUP",   "PAGE",   "CHANGE",
                                     "PUBLISH", "PASSWORD", "STREAM", "WORK"};
-static const char *const FORMS[] = {NULL, "AS_IS", "HANDLE", "LINE", "LINES", "FREE"};
+static const char *const FORMS[] = {NULL, "AS_IS", "HANDLE", "LINE", "LINES", "FREE", "PASSWORD"};
 
 static int n_wrong;
 
@@ -183,6 +183,11 @@ static uint64_t form_of(struct str field, struct str options) {
     return number_of(field, FIELD_TYPE) == TYPE_BYTES ? AS_IS : number_of(options, OPTION_NORMAL_FORM);
 }
 
+/* Whether its bounds are in bytes: nobody counts the characters of a password. */
+static bool is_in_bytes(uint64_t form) {
+    return form == AS_IS || form == PASSWORD;
+}
+
 static void check_text(struct str message, struct str field, struct str options) {
     struct str name = bytes_of(field, FIELD_NAME);
     uint64_t form = form_of(field, options);
@@ -190,9 +195,9 @@ static void check_text(struct str message, struct str field, struct str options)
     bool in_characters = number_of(options, OPTION_MAX_CHARACTERS) > 0;
     if (form == 0 || form >= sizeof FORMS / sizeof *FORMS)
         complain(message, name, "says nothing of its normal_form");
-    else if (form == AS_IS && (!in_bytes || in_characters))
+    else if (is_in_bytes(form) && (!in_bytes || in_characters))
         complain(message, name, "must have max_bytes and no max_characters, since it is taken as it is");
-    else if (form != AS_IS && (!in_characters || in_bytes || number_of(options, OPTION_MIN_BYTES) > 0))
+    else if (!is_in_bytes(form) && (!in_characters || in_bytes || number_of(options, OPTION_MIN_BYTES) > 0))
         complain(message, name, "must have max_characters and no bounds in bytes, since it has a form");
 }
 

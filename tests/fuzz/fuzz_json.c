@@ -75,8 +75,8 @@ static const struct {
         "\"COLOUR_RED\"}"},
     {0, "{\"aString\":\"\\u00e9\\ud83d\\ude08\\n\xc3\xa9\",\"someBytes\":\"AAEC-_8\",\"aLeaf\":{\"text\":"
         "\"x\",\"number\":1},"
-        "\"aTime\":\"2026-03-01T12:00:00.5+02:00\",\"aDuration\":\"-1.5s\",\"unknown\":[{},[1,2,\"3\"],null,"
-        "false]}"},
+        "\"aTime\":\"2026-03-01T12:00:00.5+02:00\",\"aDuration\":\"-1.5s\"}"},
+    {0, "{\"unknown\":[{},[1,2,\"3\"],null,false],\"aStrin\":{}}"},
     {0, "{\"int32s\":[1,-1,2147483647],\"doubles\":[1.5e10,-0.0,\"-Infinity\"],\"bools\":[true,false],"
         "\"colours\":[7,\"COLOUR_BLUE\"],"
         "\"strings\":[\"a\",\"\"],\"blobs\":[\"AA==\"],\"leaves\":[{},{\"number\":1}],\"times\":[\"1970-01-"

@@ -84,7 +84,7 @@ def order_and_pages(people):
     check("accounts come with them", [account.id for account in page(cleo).accounts] == [ada.id])
     ada.block(cleo)
     check("so are those of an account that has blocked the reader", listed(cleo)[0] == [], listed(cleo))
-    fails_with("nor can any be bookmarked then", grpc.StatusCode.PERMISSION_DENIED, lambda: bookmark(cleo, left[0]))
+    fails_with("nor can any be bookmarked then", grpc.StatusCode.NOT_FOUND, lambda: bookmark(cleo, left[0]), "post_id")
     unbookmark(cleo, left[0])
     ada.unblock(cleo)
     check("what was taken back meanwhile is gone", listed(cleo)[0] == left[1:])

@@ -77,11 +77,11 @@ def other_surfaces(gateways):
         viewer.get(post, gateway)
         viewer.timeline_of(author, gateway=gateway)
     author.relate("Block", viewer, one)
-    denied = grpc.StatusCode.PERMISSION_DENIED
-    fails_with("once blocked, GetPost is refused at the other gateway", denied, lambda: viewer.get(post, two))
-    fails_with("so is the thread", denied, lambda: viewer.thread(post, two))
+    denied, hidden = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.NOT_FOUND
+    fails_with("once blocked, GetPost is refused at the other gateway", hidden, lambda: viewer.get(post, two))
+    fails_with("so is the thread", hidden, lambda: viewer.thread(post, two))
     fails_with("so is the author's timeline", denied, lambda: viewer.timeline_of(author, gateway=two))
-    fails_with("so is a reply", denied, lambda: viewer.post("re", two, reply_to_id=post))
+    fails_with("so is a reply", hidden, lambda: viewer.post("re", two, reply_to_id=post))
 
 
 def live(gateways):

@@ -13,6 +13,7 @@
 #include "core/domain/account/account_internal.h"
 #include "core/event/outbox.h"
 #include "core/id/token.h"
+#include "core/text/text.h"
 
 /* ---- passwords off the loop ---------------------------------------------------------------------------- */
 
@@ -55,6 +56,34 @@ static int verify_password(struct fiber *self, struct str password, struct str h
     int e = fiber_offload(self, verify_on_thread, &j);
     if (e != 0) return fault_set(fault, e, "too many passwords are being checked: try again");
     *ok = j.ok;
+    return 0;
+}
+
+/* The forms in which a password that was typed may have been hashed: the normal one; and as it is, because older
+ * releases knew no other. */
+struct typed {
+    struct str form[2];
+    size_t n;
+};
+
+static int forms_of(struct fiber *self, struct str password, struct typed *out, struct fault *fault) {
+    *out = (struct typed){.form = {password, password}, .n = 1};
+    if (!str_is_utf8(password)) return 0; /* no hash is of such a text */
+    if (!text_password(fiber_arena(self), password, &out->form[0]))
+        return fault_set(fault, ERR_RESOURCE_EXHAUSTED,
+                         "the password needs more memory than a call may have");
+    if (!str_eq(out->form[0], password)) out->n = 2;
+    return 0;
+}
+
+/* Sets *which to the form that the hash is of, or to typed->n when it is of none. */
+static int verify_typed(struct fiber *self, const struct typed *typed, struct str hash, size_t *which,
+                        struct fault *fault) {
+    bool ok = false;
+    for (*which = 0; *which < typed->n; ++*which) {
+        int e = verify_password(self, typed->form[*which], hash, &ok, fault);
+        if (e != 0 || ok) return e;
+    }
     return 0;
 }
 
@@ -199,26 +228,6 @@ int account_register(struct fiber *self, struct domain *d, const struct account_
 
 /* ---- logging in, passwords, profiles ------------------------------------------------------------------- */
 
-int account_login(struct fiber *self, struct domain *d, struct str handle, struct str password,
-                  struct str user_agent, struct account *out, struct new_session *session,
-                  struct fault *fault) {
-    struct registered found;
-    int e = find_handle(self, d, handle, &found, fault);
-    if (e != 0) return e;
-    bool ok = false;
-    if (found.there) {
-        e = verify_password(self, password, found.password_hash, &ok, fault);
-    } else {
-        /* As much work as a real check, so that the time does not reveal which handles exist. */
-        char *unused;
-        e = hash_password(self, d, password, &unused, fault);
-    }
-    if (e != 0) return e;
-    if (!ok) return fault_set(fault, ERR_UNAUTHENTICATED, "unknown handle or wrong password");
-    *out = found.account;
-    return session_open(self, d, out->id, user_agent, session, fault);
-}
-
 static int set_hash(struct fiber *self, struct domain *d, int64_t account_id, const char *hash,
                     struct str old, struct fault *fault) {
     struct pg_result *r;
@@ -230,6 +239,48 @@ static int set_hash(struct fiber *self, struct domain *d, int64_t account_id, co
     return 0;
 }
 
+/* As much work as a real check, so that the time does not reveal which handles exist. */
+static int verify_nothing(struct fiber *self, struct domain *d, const struct typed *typed,
+                          struct fault *fault) {
+    int e = 0;
+    char *unused;
+    for (size_t i = 0; i < typed->n && e == 0; i++)
+        e = hash_password(self, d, typed->form[i], &unused, fault);
+    return e;
+}
+
+/* Only the login makes a stronger hash possible, since only now the password is known. If it cannot be made or stored,
+ * the login is as good. */
+static void upgrade_hash(struct fiber *self, struct domain *d, int64_t account_id, struct str password,
+                         struct str old) {
+    char *hash;
+    if (hash_password(self, d, password, &hash, NULL) == 0) set_hash(self, d, account_id, hash, old, NULL);
+}
+
+static bool is_outdated(struct fiber *self, const struct domain *d, struct str hash) {
+    const char *text = arena_strndup(fiber_arena(self), hash.ptr, hash.len);
+    return password_needs_rehash(text, d->config->password_memory_kib, d->config->password_passes);
+}
+
+int account_login(struct fiber *self, struct domain *d, struct str handle, struct str password,
+                  struct str user_agent, struct account *out, struct new_session *session,
+                  struct fault *fault) {
+    struct registered found;
+    struct typed typed;
+    int e = forms_of(self, password, &typed, fault);
+    if (e == 0) e = find_handle(self, d, handle, &found, fault);
+    if (e != 0) return e;
+    size_t which = typed.n;
+    e = found.there ? verify_typed(self, &typed, found.password_hash, &which, fault)
+                    : verify_nothing(self, d, &typed, fault);
+    if (e != 0) return e;
+    if (which == typed.n) return fault_set(fault, ERR_UNAUTHENTICATED, "unknown handle or wrong password");
+    *out = found.account;
+    if (which > 0 || is_outdated(self, d, found.password_hash))
+        upgrade_hash(self, d, out->id, typed.form[0], found.password_hash);
+    return session_open(self, d, out->id, user_agent, session, fault);
+}
+
 int account_change_password(struct fiber *self, struct domain *d, int64_t account_id, int64_t session_id,
                             struct str current, struct str wanted, struct fault *fault) {
     struct pg_result *r;
@@ -237,9 +288,13 @@ int account_change_password(struct fiber *self, struct domain *d, int64_t accoun
     if (e != 0) return e;
     if (pg_rows(r) == 0) return fault_set(fault, ERR_UNAUTHENTICATED, "the account is gone");
     struct str old = pg_only_str(r);
-    bool ok, already = false;
+    struct typed typed;
+    size_t which = 0;
+    bool already = false;
     char *hash;
-    e = verify_password(self, current, old, &ok, fault);
+    e = forms_of(self, current, &typed, fault);
+    if (e == 0) e = verify_typed(self, &typed, old, &which, fault);
+    bool ok = which < typed.n;
     /* A retry of a change that has been made finds the new password in place. */
     if (e == 0 && !ok) e = verify_password(self, wanted, old, &already, fault);
     if (e != 0) return e;

@@ -34,11 +34,13 @@ struct account_registration {
  * handle. INVALID_ARGUMENT (a reserved handle), ALREADY_EXISTS (handle). Hashes on the thread pool. */
 int account_register(struct fiber *self, struct domain *d, const struct account_registration *in,
                      struct account *out, struct new_session *session, struct fault *fault);
-/* UNAUTHENTICATED, in the same words and about the same time for an unknown handle and a wrong password. */
+/* UNAUTHENTICATED, in the same words and about the same time for an unknown handle and a wrong password. The password is
+ * as it was typed. A stored hash is replaced when it is of another form than the normal one, or cost less than the
+ * settings ask for now. */
 int account_login(struct fiber *self, struct domain *d, struct str handle, struct str password,
                   struct str user_agent, struct account *out, struct new_session *session,
                   struct fault *fault);
-/* Ends all sessions of the account but session_id. */
+/* Ends all sessions of the account but session_id. `current` is as it was typed. */
 int account_change_password(struct fiber *self, struct domain *d, int64_t account_id, int64_t session_id,
                             struct str current, struct str wanted, struct fault *fault);
 /* NOT_FOUND (account_id; for the second function, handle). */

@@ -91,11 +91,7 @@ static int find_parent(struct fiber *self, struct domain *d, struct create_row *
         return fault_field(fault, ERR_NOT_FOUND, "reply_to_id", "there is no post with this reply_to_id");
     row->reply_to_account_id = pg_take_i64(&parent);
     row->thread_id = pg_take_i64(&parent);
-    bool blocked = pg_take_bool(&parent);
     pg_end(&parent);
-    if (blocked)
-        return fault_field(fault, ERR_PERMISSION_DENIED, "reply_to_id",
-                           "one of the two accounts has blocked the other");
     return 0;
 }
 
@@ -157,7 +153,7 @@ static int without_parent(struct fiber *self, struct domain *d, const struct cre
                           struct post *out, struct fault *fault) {
     bool found = false;
     struct fault own = {0};
-    if ((why != ERR_NOT_FOUND && why != ERR_PERMISSION_DENIED) || !row->key.ptr) return why;
+    if (why != ERR_NOT_FOUND || !row->key.ptr) return why;
     int e = find_by_key(self, d, row, &found, out, &own);
     if (!found) return why;
     *fault = own;

@@ -30,12 +30,13 @@ SELECT place, key IS NULL OR id IN (SELECT id FROM keyed)
 FROM input;
 
 -- name: post_find_parent read_only
-SELECT p.author_id, p.thread_id,
-       EXISTS (SELECT FROM blocks b
-               WHERE (b.account_id = $2 AND b.target_id = p.author_id)
-                  OR (b.account_id = p.author_id AND b.target_id = $2))
+-- $1 post, $2 who replies. No row when $2 may not see it.
+SELECT p.author_id, p.thread_id
 FROM posts p
-WHERE p.id = $1 AND NOT p.deleted AND p.repost_of_id IS NULL;
+WHERE p.id = $1 AND NOT p.deleted AND p.repost_of_id IS NULL
+  AND NOT EXISTS (SELECT FROM blocks b
+                  WHERE (b.account_id = $2 AND b.target_id = p.author_id)
+                     OR (b.account_id = p.author_id AND b.target_id = $2));
 
 -- name: post_find_by_key read_only
 -- By the text as it was first posted: it may have been edited since.

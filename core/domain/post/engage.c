@@ -25,13 +25,15 @@ static int run_engagement(struct fiber *self, struct domain *d, const struct pg_
 
 int post_read_engagement(const struct pg_result *r, bool *changed, struct fault *fault) {
     struct pg_row row = pg_read(r);
-    if (!pg_next(&row))
+    bool found = pg_next(&row), blocked = false;
+    if (found) {
+        blocked = pg_take_bool(&row);
+        *changed = pg_take_bool(&row);
+        pg_end(&row);
+    }
+    /* One answer for both: who is blocked is not told that there is such a post. */
+    if (!found || blocked)
         return fault_field(fault, ERR_NOT_FOUND, "post_id", "there is no post with this post_id");
-    bool blocked = pg_take_bool(&row);
-    *changed = pg_take_bool(&row);
-    pg_end(&row);
-    if (blocked)
-        return fault_set(fault, ERR_PERMISSION_DENIED, "one of the two accounts has blocked the other");
     return 0;
 }
 

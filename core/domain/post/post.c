@@ -91,6 +91,19 @@ int post_ancestors(struct fiber *self, struct domain *d, int64_t post_id, int li
     return id_list(self, d, &POST_ANCESTORS, post_id, 0, limit, out, n, fault);
 }
 
+int post_below(struct fiber *self, struct domain *d, const int64_t *ids, size_t n_ids,
+               const struct ids *hidden, int64_t **out, size_t *n, struct fault *fault) {
+    struct pg_result *r;
+    int e = pg_ask(self, d->pg, &POST_BELOW, &r, fault, pg_i64_array(ids, n_ids),
+                   pg_i64_array(hidden->v, hidden->len), pg_i64(POST_BELOW_MAX));
+    if (e != 0) return e;
+    struct pg_row row = pg_read(r);
+    *out = ARENA_ARRAY(fiber_arena(self), int64_t, (size_t)pg_rows(r));
+    for (*n = 0; pg_next(&row); ++*n) (*out)[*n] = pg_take_i64(&row);
+    assert(*n <= n_ids);
+    return 0;
+}
+
 int post_by_author(struct fiber *self, struct domain *d, int64_t author_id, int64_t before, int limit,
                    int64_t **out, size_t *n, struct fault *fault) {
     int e = id_list(self, d, &POST_BY_AUTHOR, author_id, before, limit, out, n, fault);
@@ -186,7 +199,8 @@ int post_delete(struct fiber *self, struct domain *d, int64_t actor, int64_t pos
     e = pg_ask(self, d->pg, &POST_DELETE, &r, fault, pg_i64(post_id), pg_i64(actor), OUTBOX_ROW(&record));
     if (e != 0) return e;
     struct pg_row row = pg_read(r);
-    pg_next(&row); /* posts stay: it was there a moment ago */
+    if (!pg_next(&row))
+        return fault_field(fault, ERR_NOT_FOUND, "post_id", "there is no post with this post_id");
     bool own = pg_take_bool(&row), changed = pg_take_bool(&row);
     pg_end(&row);
     if (!own) return fault_set(fault, ERR_PERMISSION_DENIED, "only its author can delete a post");

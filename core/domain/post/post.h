@@ -23,11 +23,12 @@ struct post_draft {
 };
 
 /* Commits in a batch with other callers' posts, publishes, and puts the entry on the author's own home timeline (P6).
- * NOT_FOUND (reply_to_id), PERMISSION_DENIED (the author of the parent has blocked the author), FAILED_PRECONDITION
- * (the key was used for another text). */
+ * NOT_FOUND (reply_to_id; also when either author has blocked the other), FAILED_PRECONDITION (the key was used for
+ * another text). */
 int post_create(struct fiber *self, struct domain *d, const struct post_draft *draft, struct post *out,
                 struct fault *fault);
-/* text: in its normal form. PERMISSION_DENIED for another account's post; NOT_FOUND. The same text again changes
+/* text: in its normal form. PERMISSION_DENIED for another account's post that the actor may see; NOT_FOUND. The same
+ * text again changes
  * nothing. Acknowledged when published (P3). */
 int post_edit(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct str text,
               struct post *out, struct fault *fault);
@@ -44,13 +45,18 @@ struct post_place {
 /* A part of a list that belongs to a post or an account: up to `limit` posts behind the place `from`, in the arena. */
 typedef int post_list_fn(struct fiber *self, struct domain *d, int64_t owner_id, int64_t from, int limit,
                          struct post_place **out, size_t *n, struct fault *fault);
-/* Direct replies to a post, oldest first: from 0. Not deleted. */
+/* Direct replies to a post, oldest first: from 0. Those that are deleted too, if they were replied to. */
 post_list_fn post_replies;
 /* Bookmarks of an account, the latest first: from INT64_MAX. */
 post_list_fn post_bookmarks;
-/* Ids of ancestors, oldest first, at most limit. Not deleted. */
+/* Ids of ancestors, oldest first, at most limit. Deleted ones too. */
 int post_ancestors(struct fiber *self, struct domain *d, int64_t post_id, int limit, int64_t **out, size_t *n,
                    struct fault *fault);
+/* ids: posts that are hidden from a viewer, because they are deleted or of one of the accounts `hidden`. *out: those
+ * with a post somewhere below them that is not hidden. At most POST_BELOW_MAX hidden posts are passed on the way. */
+#define POST_BELOW_MAX 2000
+int post_below(struct fiber *self, struct domain *d, const int64_t *ids, size_t n_ids,
+               const struct ids *hidden, int64_t **out, size_t *n, struct fault *fault);
 /* Entry ids of an author (posts, replies, reposts), newest first, id < before, not deleted. */
 int post_by_author(struct fiber *self, struct domain *d, int64_t author_id, int64_t before, int limit,
                    int64_t **out, size_t *n, struct fault *fault);
@@ -64,7 +70,7 @@ struct post_edit_row {
 int post_edits(struct fiber *self, struct domain *d, int64_t post_id, int32_t before, int limit,
                struct post_edit_row **out, size_t *n, struct fault *fault);
 
-/* Idempotent. NOT_FOUND, PERMISSION_DENIED (blocked either way). */
+/* Idempotent. NOT_FOUND (also when blocked, either way). */
 int post_like(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct fault *fault);
 int post_unlike(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, struct fault *fault);
 int post_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, bool author_pulled,
@@ -73,7 +79,7 @@ int post_repost(struct fiber *self, struct domain *d, int64_t actor, int64_t pos
 int post_unrepost(struct fiber *self, struct domain *d, int64_t actor, int64_t post_id, int64_t *repost_id,
                   struct fault *fault);
 
-/* Idempotent. NOT_FOUND, PERMISSION_DENIED (blocked either way). */
+/* Idempotent. NOT_FOUND (also when blocked, either way). */
 int post_bookmark(struct fiber *self, struct domain *d, int64_t account_id, int64_t post_id,
                   struct fault *fault);
 int post_unbookmark(struct fiber *self, struct domain *d, int64_t account_id, int64_t post_id,

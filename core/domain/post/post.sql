@@ -9,14 +9,47 @@ LEFT JOIN post_counts c ON c.post_id = p.id
 WHERE p.id = ANY($1);
 
 -- name: post_replies read_only
-SELECT id, id
-FROM posts
-WHERE reply_to_id = $1 AND id > $2 AND NOT deleted
-ORDER BY id
+-- Deleted ones that were replied to are among them: post_below says which of them are to be shown.
+(SELECT id, id
+ FROM posts
+ WHERE reply_to_id = $1 AND id > $2 AND NOT deleted
+ ORDER BY id
+ LIMIT $3)
+UNION ALL
+(SELECT id, id
+ FROM posts p
+ WHERE reply_to_id = $1 AND id > $2 AND deleted
+   AND (EXISTS (SELECT FROM posts r WHERE r.reply_to_id = p.id AND NOT r.deleted)
+        OR EXISTS (SELECT FROM posts r WHERE r.reply_to_id = p.id AND r.deleted))
+ ORDER BY id
+ LIMIT $3)
+ORDER BY 1
 LIMIT $3;
 
+-- name: post_below read_only
+-- Those of the posts $1, which are hidden from a viewer, that a post stands below which is not: by an account that is
+-- not in $2, and not deleted. Goes down through hidden posts only, $3 posts in all, since nobody bounds their number.
+WITH RECURSIVE below AS (
+    SELECT t.id AS top, t.id,
+           EXISTS (SELECT FROM posts r WHERE r.reply_to_id = t.id AND NOT r.deleted AND r.author_id <> ALL ($2::bigint[]))
+               AS is_over
+    FROM unnest($1::bigint[]) t (id)
+    UNION ALL
+    SELECT b.top, h.id,
+           EXISTS (SELECT FROM posts r WHERE r.reply_to_id = h.id AND NOT r.deleted AND r.author_id <> ALL ($2))
+    FROM below b
+    CROSS JOIN LATERAL (
+        SELECT p.id FROM posts p WHERE p.reply_to_id = b.id AND p.deleted
+        UNION ALL
+        SELECT p.id FROM posts p WHERE p.reply_to_id = b.id AND NOT p.deleted) h
+    WHERE NOT b.is_over
+)
+SELECT DISTINCT top
+FROM (SELECT top, is_over FROM below LIMIT $3) found
+WHERE is_over;
+
 -- name: post_ancestors read_only
--- Goes up to the start of the thread. A deleted post on the way is left out, and does not end it.
+-- Goes up to the start of the thread, through deleted posts too.
 WITH RECURSIVE up AS (
     SELECT reply_to_id AS id, 1 AS depth FROM posts WHERE id = $1
     UNION ALL
@@ -24,7 +57,7 @@ WITH RECURSIVE up AS (
 )
 SELECT p.id
 FROM up JOIN posts p ON p.id = up.id
-WHERE NOT p.deleted AND $2 = 0
+WHERE $2 = 0
 ORDER BY p.id;
 
 -- name: post_by_author read_only
@@ -42,19 +75,28 @@ ORDER BY edit DESC
 LIMIT $3;
 
 -- name: post_edit
--- The row is locked first, so that the kept history has no gaps.
+-- The row is locked first, so that the kept history has no gaps; and the time is read when the row is locked, since now()
+-- is from before the wait for it. It is never before the last edit's or the post's own, which is another clock's.
 WITH old AS (
-    SELECT id, author_id, text, edit_count
+    SELECT id, author_id, text, edit_count, edited_at
     FROM posts
     WHERE id = $1 AND NOT deleted AND repost_of_id IS NULL
+      AND NOT EXISTS (SELECT FROM blocks b
+                      WHERE (b.account_id = $2 AND b.target_id = posts.author_id)
+                         OR (b.account_id = posts.author_id AND b.target_id = $2))
     FOR UPDATE
+), stamped AS (
+    SELECT id, author_id, text, edit_count,
+           greatest(clock_timestamp(), edited_at,
+                    to_timestamp(((id >> 22) + :SNOWFLAKE_EPOCH_MS) / 1000.0)) AS edited_at
+    FROM old
 ), kept AS (
     INSERT INTO post_edits (post_id, edit, text, edited_at)
-    SELECT id, edit_count, text, now() FROM old WHERE author_id = $2 AND text <> $6
-    RETURNING 1
+    SELECT id, edit_count, text, edited_at FROM stamped WHERE author_id = $2 AND text <> $6
+    RETURNING edited_at
 ), changed AS (
     UPDATE posts
-    SET text = $6, edited_at = now(), edit_count = posts.edit_count + 1,
+    SET text = $6, edited_at = (SELECT edited_at FROM kept), edit_count = posts.edit_count + 1,
         hashtags = CASE WHEN $7 <> '' THEN string_to_array($7, ' ') END
     FROM old
     WHERE posts.id = old.id AND EXISTS (SELECT FROM kept)
@@ -67,11 +109,17 @@ SELECT author_id = $2, EXISTS (SELECT FROM changed)
 FROM old;
 
 -- name: post_delete
--- The row is read before the statement that uses it, for the event; locked in the statement itself.
+-- The row is read before the statement that uses it, for the event; locked in the statement itself. No row when $2 may
+-- not see the post; its author may delete it again.
 WITH old AS (
     SELECT id, author_id, deleted
     FROM posts
     WHERE id = $1 AND repost_of_id IS NULL
+      AND (author_id = $2
+           OR NOT deleted
+              AND NOT EXISTS (SELECT FROM blocks b
+                              WHERE (b.account_id = $2 AND b.target_id = posts.author_id)
+                                 OR (b.account_id = posts.author_id AND b.target_id = $2)))
     FOR UPDATE
 ), gone AS (
     UPDATE posts

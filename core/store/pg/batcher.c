@@ -113,8 +113,8 @@ static void match_rows(struct batch *t) {
 
 /* Whether the database refused the statement, so that none of it was done. */
 static bool was_refused(int error) {
-    return error == ERR_SQL || error == ERR_SQL_CONFLICT || error == ERR_ALREADY_EXISTS ||
-           error == ERR_FAILED_PRECONDITION;
+    return error == ERR_SQL || error == ERR_SQL_CONFLICT || error == ERR_SQL_DUPLICATE ||
+           error == ERR_SQL_CONSTRAINT;
 }
 
 static void batch_free(struct batch *t) {

@@ -108,6 +108,7 @@ static void step_connect(struct pg_link *k) {
         return;
     }
     if (status == PGRES_POLLING_FAILED) {
+        pg_shortage_note_connect(k->pg, PQerrorMessage(k->conn));
         pg_link_fail(k, PQerrorMessage(k->conn));
         return;
     }
@@ -131,6 +132,8 @@ static void begin_connect(struct pg_link *k, const char *addresses) {
         return;
     }
     PQsetNoticeProcessor(k->conn, ignore_notice, k);
+    PQsetErrorVerbosity(k->conn,
+                        PQERRORS_VERBOSE); /* with the SQLSTATE, which libpq gives in no other way here */
     /* The first step is as if PQconnectPoll had asked for writing. */
     if (!pg_link_watch(k, UV_WRITABLE)) pg_link_fail(k, "the socket cannot be watched");
 }

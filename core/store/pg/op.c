@@ -77,7 +77,10 @@ struct pg_op *pg_queue_pop(struct pg *pg) {
 
 void pg_op_finish(struct pg *pg, struct pg_op *op) {
     pg->in_flight--;
-    if (op->error == ERR_OK && !op->read_only) pg->m.commits->value++;
+    if (op->error == ERR_OK && !op->read_only) {
+        pg->m.commits->value++;
+        pg_shortage_over(pg);
+    }
     if (pg->queued > 0) loop_flush_later(pg->loop, &pg->flusher);
     pg_op_answer(pg, op);
 }

@@ -37,6 +37,7 @@ static void init_metrics(struct pg_metrics *m, struct metrics *registry) {
     m->ready = metrics_gauge(r, "rookery_pg_connections_ready", "Open database connections", "");
     m->in_flight = metrics_gauge(r, "rookery_pg_in_flight", "Database calls in flight", "");
     m->queued = metrics_gauge(r, "rookery_pg_queued", "Database calls waiting for a connection", "");
+    pg_shortage_metrics(m);
     m->calls = metrics_counter(r, "rookery_pg_calls_total", "Database calls", "");
     m->errors = metrics_counter(r, "rookery_pg_errors_total", "Failed database calls", "");
     m->commits = metrics_counter(r, "rookery_pg_commits_total", "Committed transactions", "");

@@ -50,6 +50,11 @@ bool pg_ready(const struct pg *pg); /* at least one connection now */
 /* How often a connection has become ready when none was. When it has grown, another database may be answering. */
 uint64_t pg_generation(const struct pg *pg);
 
+/* Why the server takes no writes: "PostgreSQL is out of disk space"; or NULL. It is known from a statement that was
+ * refused for a cause which concerns all writes. Forgotten when a write is committed PG_WRITES_REFUSED_MS (10 s) or
+ * more after the last refusal; those who wait for that can rely on the node lease's renewal, a write every 15 s. */
+const char *pg_writes_refused(const struct pg *pg);
+
 /* A statement: its address is its identity. Those of X.c are in X.sql beside it, whose header the build makes
  * (scripts/generate/statements.c). */
 struct pg_stmt {
@@ -182,16 +187,19 @@ struct str pg_only_str(const struct pg_result *r);
 size_t pg_only_i64_array(const struct pg_result *r, struct arena *a, int64_t **out);
 
 /* Runs one statement in its own transaction. Returns 0 and *out (may be NULL), or
- *   ERR_SQL                  with the SQLSTATE in fault->field and the server's message in fault->text
+ *   ERR_SQL                  another error of the server
  *   ERR_SQL_CONFLICT         serialization failure, deadlock: try again
- *   ERR_ALREADY_EXISTS       unique violation; constraint name in fault->field
- *   ERR_FAILED_PRECONDITION  foreign key, check; constraint name in fault->field
+ *   ERR_SQL_DUPLICATE        unique violation
+ *   ERR_SQL_CONSTRAINT       foreign key, check
+ *   ERR_SQL_RESOURCES        the server is out of disk space, memory or connections
+ *   ERR_SQL_READ_ONLY        the server takes no writes
  *   ERR_CONNECTION_LOST      outcome unknown
- *   ERR_UNAVAILABLE          also when the server is out of disk, memory or connections
+ *   ERR_UNAVAILABLE          no connection in time
  *   ERR_OVERLOADED           the queue is full
  *   ERR_DEADLINE_EXCEEDED    also when statement_timeout ended it
  *   ERR_CANCELLED
- * fault may be NULL. A parameter of a statement has the same type at every call. */
+ * Those with SQL in their names have the SQLSTATE and the server's message in fault->text, for logs: a caller that
+ * expects one says what it means in words of its own. fault may be NULL. A parameter of a statement has the same type at every call. */
 int pg_exec(struct fiber *self, struct pg *pg, const struct pg_stmt *stmt, const struct pg_args *args,
             struct pg_result **out, struct fault *fault);
 

@@ -7,6 +7,7 @@
  *   op.c         calls in progress and the queue
  *   target.c     where to connect to: the URL and the session settings
  *   check.c      what must hold of the server
+ *   shortage.c   a server without room, or read-only: counted, logged, remembered
  *   args.c, result.c   PostgreSQL's binary formats, and its errors
  *
  * Words: an *op* is one call, made of one or more statements between two syncs of the pipeline. A *link* is a
@@ -36,6 +37,9 @@
  * dead. */
 #define PG_DEAD_AFTER_MS 5000
 #define PG_SWEEP_MS 50
+/* Refused writes: how long the client says so at least, and how often it is logged at most. */
+#define PG_WRITES_REFUSED_MS 10000
+#define PG_SHORTAGE_LOG_MS 10000
 
 enum { PG_OID_BOOL = 16, PG_OID_BYTEA = 17, PG_OID_INT8 = 20, PG_OID_INT2 = 21, PG_OID_INT4 = 23 };
 enum { PG_OID_TEXT = 25, PG_OID_OID = 26, PG_OID_FLOAT4 = 700, PG_OID_FLOAT8 = 701 };
@@ -68,6 +72,8 @@ bool pg_result_is_fatal(const PGresult *r);
 /* A statement was planned before its table changed. It has not run. */
 bool pg_result_is_stale_plan(const PGresult *r);
 bool pg_result_has_state(const PGresult *r, const char *sqlstate);
+/* Hands an error to pg_shortage_note. */
+void pg_result_note(struct pg *pg, const PGresult *r);
 
 /* ---- ops ----------------------------------------------------------------------------------------------- */
 struct pg_op {
@@ -166,10 +172,22 @@ void pg_link_flush(struct pg_link *k);
 /* Reads the results that have arrived. The link may have failed when it returns. */
 void pg_link_read(struct pg_link *k);
 
+/* ---- shortage.c ------------------------------------------------------------------------------------------- */
+#define PG_SHORTAGES 6
+/* Counts an error by its SQLSTATE, if it is a shortage, and logs each cause at most every 10 s. */
+void pg_shortage_note(struct pg *pg, const char *state, const char *message);
+/* The same for a connection that failed, whose SQLSTATE is within libpq's message. */
+void pg_shortage_note_connect(struct pg *pg, const char *message);
+/* A write was committed. */
+void pg_shortage_over(struct pg *pg);
+struct pg_metrics;
+void pg_shortage_metrics(struct pg_metrics *m);
+
 /* ---- the pool, pg.c ------------------------------------------------------------------------------------ */
 struct pg_metrics {
     struct metrics *registry, *own; /* own: made here because the caller gave none */
     struct gauge *ready, *in_flight, *queued;
+    struct counter *shortages[PG_SHORTAGES];
     struct counter *calls, *errors, *commits, *reconnects, *resent, *lost;
     struct histogram *seconds;
 };
@@ -192,6 +210,9 @@ struct pg {
     size_t ready;        /* links in LINK_READY */
     unsigned logged;     /* server_check's memory */
     const char *refusal; /* pg_refusal */
+    const char *writes_refused;
+    int64_t refused_ns;                       /* when a write was last refused */
+    int64_t shortage_logged_ns[PG_SHORTAGES]; /* 0: not since writes were last taken */
     uint64_t generation;
 
     bool closing;

@@ -162,12 +162,14 @@ static bool take_parsed(struct pg_link *k, const PGresult *r) {
         return true;
     }
     prepared_enter(p, PREPARED_NOT);
+    pg_result_note(k->pg, r);
     pg_result_error(r, &p->fault);
     return PQresultStatus(r) == PGRES_FATAL_ERROR;
 }
 
 /* Statement `at` of the op failed. */
 static void take_error(struct pg_link *k, struct pg_op *op, const PGresult *r) {
+    pg_result_note(k->pg, r);
     if (op->error) return; /* the first one counts */
     op->error = (int)pg_result_error(r, &op->fault);
     bool unknown = pg_result_has_state(r, "26000");
@@ -218,6 +220,7 @@ static bool take_result(struct pg_link *k, PGresult *r) {
     ExecStatusType status = PQresultStatus(r);
     bool good = true;
     if (status == PGRES_FATAL_ERROR && pg_result_is_fatal(r)) {
+        pg_result_note(k->pg, r);
         good = false;
     } else if (status == PGRES_PIPELINE_SYNC) {
         good = take_sync(k, op);

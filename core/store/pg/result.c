@@ -203,6 +203,10 @@ bool pg_result_has_state(const PGresult *r, const char *sqlstate) {
     return strcmp(field(r, PG_DIAG_SQLSTATE), sqlstate) == 0;
 }
 
+void pg_result_note(struct pg *pg, const PGresult *r) {
+    pg_shortage_note(pg, field(r, PG_DIAG_SQLSTATE), field(r, PG_DIAG_MESSAGE_PRIMARY));
+}
+
 bool pg_result_is_fatal(const PGresult *r) {
     const char *severity = field(r, PG_DIAG_SEVERITY_NONLOCALIZED);
     return *field(r, PG_DIAG_SQLSTATE) == 0 || strcmp(severity, "FATAL") == 0 ||
@@ -216,14 +220,15 @@ struct state_rule {
 
 static enum error error_of_state(const char *state) {
     static const struct state_rule rules[] = {
-        {"23505", ERR_ALREADY_EXISTS},    /* unique_violation */
-        {"23", ERR_FAILED_PRECONDITION},  /* the other integrity constraints */
+        {"23505", ERR_SQL_DUPLICATE},     /* unique_violation */
+        {"23", ERR_SQL_CONSTRAINT},       /* the other integrity constraints */
         {"40001", ERR_SQL_CONFLICT},      /* serialization_failure */
         {"40P01", ERR_SQL_CONFLICT},      /* deadlock_detected */
         {"55P03", ERR_SQL_CONFLICT},      /* lock_not_available */
         {"57014", ERR_DEADLINE_EXCEEDED}, /* query_canceled: statement_timeout */
-        {"53", ERR_UNAVAILABLE},          /* insufficient resources */
-        {"25006", ERR_UNAVAILABLE},       /* read_only_sql_transaction: a standby, not promoted yet */
+        {"53", ERR_SQL_RESOURCES},        /* insufficient resources: disk, memory, connections */
+        {"58030", ERR_SQL_RESOURCES},     /* io_error */
+        {"25006", ERR_SQL_READ_ONLY},     /* read_only_sql_transaction: a standby, not promoted yet */
     };
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         if (strncmp(state, rules[i].prefix, strlen(rules[i].prefix)) == 0) return rules[i].error;
@@ -239,8 +244,7 @@ bool pg_result_is_stale_plan(const PGresult *r) {
 
 enum error pg_result_error(const PGresult *r, struct fault *f) {
     const char *state = field(r, PG_DIAG_SQLSTATE);
-    const char *message = field(r, PG_DIAG_MESSAGE_PRIMARY);
     enum error e = pg_result_is_stale_plan(r) ? ERR_SQL_CONFLICT : error_of_state(state);
-    bool constraint = e == ERR_ALREADY_EXISTS || e == ERR_FAILED_PRECONDITION;
-    return fault_field(f, e, constraint ? field(r, PG_DIAG_CONSTRAINT_NAME) : state, "%s", message);
+    if (e == ERR_DEADLINE_EXCEEDED) return fault_set(f, e, "the database took too long: try again");
+    return fault_set(f, e, "%s %s", state, field(r, PG_DIAG_MESSAGE_PRIMARY));
 }

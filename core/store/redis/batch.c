@@ -321,7 +321,7 @@ enum error redis_reply_error(struct str reply) {
                                           "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN"};
     struct str word = str_cut(&reply, ' ');
     for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++)
-        if (str_eq(word, str_from(passing[i]))) return ERR_UNAVAILABLE;
+        if (str_eq(word, str_from(passing[i]))) return ERR_REDIS_STATE;
     return ERR_REDIS;
 }
 

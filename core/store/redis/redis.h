@@ -110,7 +110,7 @@ int redis_await(struct fiber *self, struct redis *r, struct redis_batch *b);
 int redis_exchange(struct fiber *self, struct redis *r, struct redis_batch *b);
 const struct redis_reply *redis_batch_reply(const struct redis_batch *b, size_t i);
 const int64_t *redis_batch_integers(const struct redis_batch *b);
-/* The error that an error reply stands for: ERR_UNAVAILABLE when the server is in a temporary state (out of memory,
+/* The error that an error reply stands for: ERR_REDIS_STATE when the server is in a temporary state (out of memory,
  * loading, a replica, busy, ...) and did nothing; else ERR_REDIS. */
 enum error redis_reply_error(struct str reply);
 /* Returns 0, or redis_reply_error of the first error reply, with that reply in fault->text. */

@@ -78,6 +78,20 @@ static void can_wrap_its_own_text(void **state) {
     assert_string_equal(f.text, "outer: inner");
 }
 
+static void a_reference_stands_behind_a_text_of_any_length(void **state) {
+    (void)state;
+    struct fault f = {.field = "old"};
+    char text[1001];
+    assert_int_equal(fault_refer(&f, ERR_INTERNAL, "broken", "0123456789abcdef"), ERR_INTERNAL);
+    assert_string_equal(f.text, "broken (reference 0123456789abcdef)");
+    assert_string_equal(f.field, "");
+    for (size_t i = 0; i + 4 < sizeof(text); i += 4) memcpy(text + i, "\U0001F427", 5);
+    fault_refer(&f, ERR_INTERNAL, text, "0123456789abcdef");
+    assert_true(str_is_utf8(str_from(f.text)));
+    assert_non_null(strstr(f.text, "\U0001F427 (reference 0123456789abcdef)"));
+    assert_in_range(strlen(f.text), sizeof(f.text) - 4, sizeof(f.text) - 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_every_error),
@@ -86,6 +100,7 @@ int main(void) {
         cmocka_unit_test(accepts_no_fault_at_all),
         cmocka_unit_test(cuts_long_texts_between_characters),
         cmocka_unit_test(can_wrap_its_own_text),
+        cmocka_unit_test(a_reference_stands_behind_a_text_of_any_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -135,10 +135,61 @@ static void null_is_no_element(void **state) {
     assert_refused(b, "{\"strings\":[null]}", "strings[0]", "must be a string");
 }
 
-static void unknown_fields_are_ignored(void **state) {
+static void unknown_names_are_refused_with_the_nearest(void **state) {
     struct bench *b = *state;
-    assert_comes_out(b, "{\"nobody\":{\"a\":[1,{}]},\"anInt32\":2,\"AnInt32\":3,\"an_Int32\":4,\"anInt\":5}",
-                     "{\"anInt32\":2}");
+    static const struct {
+        const char *text, *field, *words;
+    } table[] = {
+        {"{\"AnInt32\":3}", "AnInt32", "is not a field of Everything: did you mean anInt32?"},
+        {"{\"an_Int32\":3}", "an_Int32", "did you mean anInt32?"},
+        {"{\"anint32\":null}", "anint32", "did you mean anInt32?"},
+        {"{\"aString\":\"x\",\"aStrng\":1}", "aStrng", "did you mean aString?"},
+        {"{\"nobody\":{\"a\":[1,{}]}}", "nobody", "is not a field of Everything, which has anInt32, "},
+        {"{\"\":1}", "", "is not a field of Everything, which has"},
+        {"{\"aLeaf\":{\"txt\":1}}", "aLeaf.txt", "is not a field of Leaf: did you mean text?"},
+        {"{\"a_leaf\":{\"zzzzzz\":1}}", "a_leaf.zzzzzz", "is not a field of Leaf, which has text, number"},
+        {"{\"leaves\":[{},{\"Text\":1}]}", "leaves[1].Text", "did you mean text?"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        assert_refused(b, table[i].text, table[i].field, table[i].words);
+    char text[300] = "{\"aLeaf\":{\"";
+    memset(text + strlen(text), 'x', 200);
+    strcat(text, "\":1}}");
+    assert_refused(b, text, "aLeaf", "has a name of 200 bytes, which is not a field of Leaf");
+}
+
+static void errors_name_a_field_as_it_was_written(void **state) {
+    struct bench *b = *state;
+    assert_refused(b, "{\"anInt32\":\"x\"}", "anInt32", "must be a whole number");
+    assert_refused(b, "{\"an_int32\":\"x\"}", "an_int32", "must be a whole number");
+    assert_refused(b, "{\"a_leaf\":{\"number\":\"x\"}}", "a_leaf.number", "must be a whole number");
+    static const struct {
+        const char *text;
+        bool snake;
+    } table[] = {{"{}", false},
+                 {"{\"anInt32\":1}", false},
+                 {"{\"aString\":\"a_string\"}", false},
+                 {"{\"a_string\":\"x\"}", true},
+                 {"{\"anInt32\":1,\"a_leaf\":{}}", true}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        bool snake = !table[i].snake;
+        assert_non_null(
+            json_decode_spelled(EVERYTHING, str_from(table[i].text), &b->arena, &snake, &b->fault));
+        assert_int_equal(snake, table[i].snake);
+    }
+}
+
+static void names_in_faults_are_spelled_as_json_does(void **state) {
+    (void)state;
+    struct fault f;
+    fault_field(&f, ERR_INVALID_ARGUMENT, "a_leaf.an_int32",
+                "a_leaf.an_int32: no_field beside a_string, an_int32s and \"a_string\" (a_leaf)");
+    json_spell_fault(EVERYTHING, &f);
+    assert_string_equal(f.field, "aLeaf.anInt32");
+    assert_string_equal(f.text, "aLeaf.anInt32: no_field beside aString, an_int32s and \"a_string\" (aLeaf)");
+    f = (struct fault){0};
+    json_spell_fault(EVERYTHING, &f);
+    assert_string_equal(f.text, "");
 }
 
 static void a_name_given_twice_is_refused(void **state) {
@@ -152,8 +203,8 @@ static void submessages_are_printed_even_when_empty(void **state) {
     struct bench *b = *state;
     assert_comes_back(b, "{\"aLeaf\":{}}");
     assert_comes_back(b, "{\"leaves\":[{},{\"text\":\"x\"}]}");
-    assert_refused(b, "{\"aLeaf\":[]}", "a_leaf", "must be an object");
-    assert_refused(b, "{\"aLeaf\":\"x\"}", "a_leaf", "must be an object");
+    assert_refused(b, "{\"aLeaf\":[]}", "aLeaf", "must be an object");
+    assert_refused(b, "{\"aLeaf\":\"x\"}", "aLeaf", "must be an object");
     assert_refused(b, "[]", "", "must be an object");
     assert_refused(b, "null", "", "must be an object");
     assert_refused(b, "3", "", "must be an object");
@@ -170,7 +221,9 @@ static void a_set_oneof_is_printed_even_when_default(void **state) {
 
 static void two_members_of_a_oneof_are_refused(void **state) {
     struct bench *b = *state;
-    assert_refused(b, "{\"chosenNumber\":1,\"chosenText\":\"x\"}", "chosen_text",
+    assert_refused(b, "{\"chosenNumber\":1,\"chosenText\":\"x\"}", "chosenText",
+                   "together with chosenNumber");
+    assert_refused(b, "{\"chosen_number\":1,\"chosen_text\":\"x\"}", "chosen_text",
                    "together with chosen_number");
 }
 
@@ -207,20 +260,20 @@ static void numbers_out_of_range_are_refused(void **state) {
     static const struct {
         const char *text, *field, *words;
     } cases[] = {
-        {"{\"anInt32\":2147483648}", "an_int32", "from -2147483648 to 2147483647"},
-        {"{\"anInt32\":-2147483649}", "an_int32", "from -2147483648"},
-        {"{\"aSint32\":\"2147483648\"}", "a_sint32", "whole number"},
-        {"{\"aUint32\":4294967296}", "a_uint32", "from 0 to 4294967295"},
-        {"{\"aUint32\":-1}", "a_uint32", "from 0"},
-        {"{\"aFixed32\":\"-1\"}", "a_fixed32", "from 0"},
-        {"{\"anInt64\":\"9223372036854775808\"}", "an_int64", "whole number"},
-        {"{\"anInt64\":\"-9223372036854775809\"}", "an_int64", "whole number"},
-        {"{\"anInt64\":9223372036854775808}", "an_int64", "in quotes when it is beyond 2^53"},
-        {"{\"anInt64\":1e19}", "an_int64", "whole number"},
-        {"{\"aUint64\":\"18446744073709551616\"}", "a_uint64", "from 0 to 18446744073709551615"},
-        {"{\"aUint64\":\"184467440737095516150\"}", "a_uint64", "whole number"},
-        {"{\"aUint64\":18446744073709551615}", "a_uint64", "in quotes"},
-        {"{\"aUint64\":-1}", "a_uint64", "whole number"},
+        {"{\"anInt32\":2147483648}", "anInt32", "from -2147483648 to 2147483647"},
+        {"{\"anInt32\":-2147483649}", "anInt32", "from -2147483648"},
+        {"{\"aSint32\":\"2147483648\"}", "aSint32", "whole number"},
+        {"{\"aUint32\":4294967296}", "aUint32", "from 0 to 4294967295"},
+        {"{\"aUint32\":-1}", "aUint32", "from 0"},
+        {"{\"aFixed32\":\"-1\"}", "aFixed32", "from 0"},
+        {"{\"anInt64\":\"9223372036854775808\"}", "anInt64", "whole number"},
+        {"{\"anInt64\":\"-9223372036854775809\"}", "anInt64", "whole number"},
+        {"{\"anInt64\":9223372036854775808}", "anInt64", "in quotes when it is beyond 2^53"},
+        {"{\"anInt64\":1e19}", "anInt64", "whole number"},
+        {"{\"aUint64\":\"18446744073709551616\"}", "aUint64", "from 0 to 18446744073709551615"},
+        {"{\"aUint64\":\"184467440737095516150\"}", "aUint64", "whole number"},
+        {"{\"aUint64\":18446744073709551615}", "aUint64", "in quotes"},
+        {"{\"aUint64\":-1}", "aUint64", "whole number"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_refused(b, cases[i].text, cases[i].field, cases[i].words);
@@ -236,9 +289,9 @@ static void what_is_no_whole_number_is_refused(void **state) {
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         char text[64];
         snprintf(text, sizeof text, "{\"anInt64\":%s}", values[i]);
-        assert_refused(b, text, "an_int64", "must be a whole number");
+        assert_refused(b, text, "anInt64", "must be a whole number");
         snprintf(text, sizeof text, "{\"aUint32\":%s}", values[i]);
-        assert_refused(b, text, "a_uint32", "must be a whole number");
+        assert_refused(b, text, "aUint32", "must be a whole number");
     }
 }
 
@@ -272,7 +325,7 @@ static void a_float_may_be_a_whole_number_beyond_int64(void **state) {
     struct bench *b = *state;
     assert_comes_out(b, "{\"aDouble\":100000000000000000000,\"anInt64\":12}",
                      "{\"anInt64\":\"12\",\"aDouble\":1e+20}");
-    assert_refused(b, "{\"aDouble\":100000000000000000000,\"anInt64\":9007199254740993}", "an_int64",
+    assert_refused(b, "{\"aDouble\":100000000000000000000,\"anInt64\":9007199254740993}", "anInt64",
                    "in quotes");
     assert_comes_out(b, "{\"aDouble\":100000000000000000000,\"anInt64\":\"9007199254740993\"}",
                      "{\"anInt64\":\"9007199254740993\",\"aDouble\":1e+20}");
@@ -286,9 +339,9 @@ static void what_is_no_float_is_refused(void **state) {
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         char text[64];
         snprintf(text, sizeof text, "{\"aDouble\":%s}", values[i]);
-        assert_refused(b, text, "a_double", "must be a number");
+        assert_refused(b, text, "aDouble", "must be a number");
     }
-    assert_refused(b, "{\"aFloat\":3.4028236e38}", "a_float", "3.40282e+38");
+    assert_refused(b, "{\"aFloat\":3.4028236e38}", "aFloat", "3.40282e+38");
     assert_refused(b, "{\"aDouble\":1e999}", "", "not JSON");
     assert_refused(b, "{\"aDouble\":NaN}", "", "not JSON");
 }
@@ -296,8 +349,8 @@ static void what_is_no_float_is_refused(void **state) {
 static void booleans_are_true_or_false(void **state) {
     struct bench *b = *state;
     assert_comes_back(b, "{\"aBool\":true,\"bools\":[true,false]}");
-    assert_refused(b, "{\"aBool\":1}", "a_bool", "true or false");
-    assert_refused(b, "{\"aBool\":\"true\"}", "a_bool", "true or false");
+    assert_refused(b, "{\"aBool\":1}", "aBool", "true or false");
+    assert_refused(b, "{\"aBool\":\"true\"}", "aBool", "true or false");
 }
 
 static void enums_go_out_by_name_and_come_in_by_name_or_number(void **state) {
@@ -306,11 +359,11 @@ static void enums_go_out_by_name_and_come_in_by_name_or_number(void **state) {
     assert_comes_out(b, "{\"aColour\":7,\"colours\":[-3,1.0]}",
                      "{\"aColour\":\"COLOUR_BLUE\",\"colours\":[\"COLOUR_BELOW_ZERO\",\"COLOUR_RED\"]}");
     assert_comes_back(b, "{\"aColour\":99}");
-    assert_refused(b, "{\"aColour\":\"COLOUR_GREEN\"}", "a_colour", "the name of a Colour, as COLOUR_BLUE");
-    assert_refused(b, "{\"aColour\":\"7\"}", "a_colour", "the name of a Colour");
-    assert_refused(b, "{\"aColour\":1.5}", "a_colour", "the name or the number of a Colour");
-    assert_refused(b, "{\"aColour\":2147483648}", "a_colour", "the name or the number");
-    assert_refused(b, "{\"aColour\":true}", "a_colour", "the name or the number");
+    assert_refused(b, "{\"aColour\":\"COLOUR_GREEN\"}", "aColour", "the name of a Colour, as COLOUR_BLUE");
+    assert_refused(b, "{\"aColour\":\"7\"}", "aColour", "the name of a Colour");
+    assert_refused(b, "{\"aColour\":1.5}", "aColour", "the name or the number of a Colour");
+    assert_refused(b, "{\"aColour\":2147483648}", "aColour", "the name or the number");
+    assert_refused(b, "{\"aColour\":true}", "aColour", "the name or the number");
 }
 
 /* ---- text and bytes */
@@ -355,7 +408,7 @@ static void bad_text_is_refused(void **state) {
         assert_null(decode_str(b, EVERYTHING, buf_str(&b->out)));
         assert_int_equal(b->fault.error, ERR_INVALID_ARGUMENT);
     }
-    assert_refused(b, "{\"aString\":1}", "a_string", "must be a string");
+    assert_refused(b, "{\"aString\":1}", "aString", "must be a string");
     assert_null(decode_str(b, EVERYTHING, STR("{\"aString\":\"\\u0000\"}")));
     assert_string_equal(b->fault.text, "line 1, column 19: a string must not hold U+0000");
 }
@@ -371,9 +424,9 @@ static void bytes_are_base64_in_either_alphabet(void **state) {
     struct bench *b = *state;
     assert_comes_back(b, "{\"someBytes\":\"+/8=\",\"blobs\":[\"\",\"AA==\",\"AAAA\",\"AAAAAA==\"]}");
     assert_comes_out(b, "{\"someBytes\":\"-_8\"}", "{\"someBytes\":\"+/8=\"}");
-    assert_refused(b, "{\"someBytes\":\"a\"}", "some_bytes", "must be base64");
-    assert_refused(b, "{\"someBytes\":\"AA!=\"}", "some_bytes", "must be base64");
-    assert_refused(b, "{\"someBytes\":12}", "some_bytes", "must be base64");
+    assert_refused(b, "{\"someBytes\":\"a\"}", "someBytes", "must be base64");
+    assert_refused(b, "{\"someBytes\":\"AA!=\"}", "someBytes", "must be base64");
+    assert_refused(b, "{\"someBytes\":12}", "someBytes", "must be base64");
 }
 
 /* ---- arrays and paths */
@@ -388,9 +441,9 @@ static void arrays_keep_their_order(void **state) {
 
 static void faults_name_the_path(void **state) {
     struct bench *b = *state;
-    assert_refused(b, "{\"aLeaf\":{\"number\":\"x\"}}", "a_leaf.number", "whole number");
+    assert_refused(b, "{\"aLeaf\":{\"number\":\"x\"}}", "aLeaf.number", "whole number");
     assert_refused(b, "{\"leaves\":[{},{},{\"text\":5}]}", "leaves[2].text", "must be a string");
-    assert_refused(b, "{\"chosenLeaf\":{\"text\":{}}}", "chosen_leaf.text", "must be a string");
+    assert_refused(b, "{\"chosenLeaf\":{\"text\":{}}}", "chosenLeaf.text", "must be a string");
     assert_refused_as(b, &rookery__v1__get_home_timeline_response__descriptor,
                       "{\"items\":[{\"post\":{\"mentions\":[{\"start\":1},{\"start\":\"one\"}]}}]}",
                       "items[0].post.mentions[1].start", "whole number");
@@ -677,7 +730,9 @@ int main(void) {
         TEST(the_default_message_is_empty_braces),
         TEST(null_is_unset),
         TEST(null_is_no_element),
-        TEST(unknown_fields_are_ignored),
+        TEST(unknown_names_are_refused_with_the_nearest),
+        TEST(errors_name_a_field_as_it_was_written),
+        TEST(names_in_faults_are_spelled_as_json_does),
         TEST(a_name_given_twice_is_refused),
         TEST(submessages_are_printed_even_when_empty),
         TEST(a_set_oneof_is_printed_even_when_default),

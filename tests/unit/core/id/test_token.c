@@ -96,6 +96,20 @@ static void asks_for_a_new_hash_when_the_costs_change(void **state) {
     assert_false(password_needs_rehash(hash, MEMORY_KIB, PASSES));
     assert_true(password_needs_rehash(hash, MEMORY_KIB * 2, PASSES));
     assert_true(password_needs_rehash(hash, MEMORY_KIB, PASSES + 1));
+    /* Costs that were lowered weaken no hash. */
+    assert_true(password_hash(hash, STR("password"), MEMORY_KIB * 2, PASSES + 1));
+    assert_false(password_needs_rehash(hash, MEMORY_KIB, PASSES + 1));
+    assert_false(password_needs_rehash(hash, MEMORY_KIB * 2, PASSES));
+    assert_true(password_needs_rehash(hash, MEMORY_KIB * 3, PASSES + 1));
+    static const char *const others[] = {"$argon2i$v=19$m=99999999,t=9,p=1$a$b",
+                                         "$argon2id$v=19$t=9,m=99999999,p=1$a$b",
+                                         "$argon2id$v=19$m=99999999",
+                                         "$argon2id$v=19$m=x,t=9,p=1$a$b",
+                                         "$argon2id",
+                                         "$",
+                                         ""};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_true(password_needs_rehash(others[i], MEMORY_KIB, PASSES));
 }
 
 static void reports_that_the_memory_cannot_be_had(void **state) {

@@ -13,7 +13,7 @@ static const struct text_rule HANDLE = {.form = TEXT_HANDLE, .min_characters = 1
 static const struct text_rule NAME = {.form = TEXT_LINE, .min_characters = 1, .max_characters = 50};
 static const struct text_rule BIO = {.form = TEXT_LINES, .max_characters = 160};
 static const struct text_rule POST = {.form = TEXT_FREE, .min_characters = 1, .max_characters = 500};
-static const struct text_rule PASSWORD = {.form = TEXT_AS_IS, .min_bytes = 8, .max_bytes = 256};
+static const struct text_rule PASSWORD = {.form = TEXT_PASSWORD, .min_bytes = 8, .max_bytes = 256};
 
 /* A man, a woman, a girl and a boy; four people with skin tones; the flag of Scotland, in tags; a kiss with all it may have. */
 static const char FAMILY[] = "\U0001F468\u200D\U0001F469\u200D\U0001F467\u200D\U0001F466";
@@ -212,14 +212,42 @@ static void what_is_taken_as_it_is_has_bounds_in_bytes(void **state) {
     static const struct text_rule key = {.form = TEXT_AS_IS, .max_bytes = 4};
     static const struct text_rule hash = {.form = TEXT_AS_IS, .min_bytes = 4, .max_bytes = 4};
     static const struct text_rule query = {.form = TEXT_AS_IS, .min_characters = 1, .max_bytes = 4};
-    assert_kept(*state, &PASSWORD, "e\u0301\n       ");
-    assert_refused(*state, &PASSWORD, STR("1234567"), "must be 8 to 256 bytes, this has 7");
     assert_kept(*state, &key, "");
     assert_refused(*state, &key, STR("12345"), "must be at most 4 bytes, this has 5");
     assert_refused(*state, &hash, STR("123"), "must be 4 bytes, this has 3");
     assert_taken(*state, &hash, STR("\0\0\xff\0"), STR("\0\0\xff\0"));
     assert_refused(*state, &query, STR(" \n"), "must not be blank");
     assert_kept(*state, &query, "x");
+}
+
+/* ---- passwords ----------------------------------------------------------------------------------------- */
+
+/* The same password, however a keyboard sends it. */
+static void a_password_has_one_form(void **state) {
+    assert_taken(*state, &PASSWORD, STR("pa\u0308sswo\u0308rd"), STR("p\u00e4ssw\u00f6rd"));
+    assert_kept(*state, &PASSWORD, "p\u00e4ssw\u00f6rd");
+    assert_taken(*state, &PASSWORD, STR("\u1112\u1161\u11AB\u1100\u1173\u11AF!!"), STR("\ud55c\uae00!!"));
+    assert_taken(*state, &PASSWORD, STR("no\u00a0break\u3000wide\u2003em\u1680"), STR("no break wide em "));
+    assert_taken(*state, &PASSWORD, STR("\u2126hm law\u0323\u0307"), STR("\u03a9hm la\u1e89\u0307"));
+}
+
+/* What is compatible with another text or looks like it is another password all the same. */
+static void a_password_may_hold_what_it_likes(void **state) {
+    assert_kept(*state, &PASSWORD, "\u00e9\n\t      ");
+    assert_kept(*state, &PASSWORD, "\uff21\ufb01 \u00aa\u00ba");
+    assert_kept(*state, &PASSWORD, "Capitals Stay");
+    assert_kept(*state, &PASSWORD, "        ");
+    assert_kept(*state, &PASSWORD, "\u200d\u200e\u202e zero");
+}
+
+static void a_password_is_measured_in_its_form(void **state) {
+    assert_refused(*state, &PASSWORD, STR("1234567"), "must be 8 to 256 bytes, this has 7");
+    assert_refused(*state, &PASSWORD, STR("a\u0308a\u0308a\u0308"), "must be 8 to 256 bytes, this has 6");
+    assert_taken(*state, &PASSWORD, times(*state, "a\u0308", 128), times(*state, "\u00e4", 128));
+    assert_refused(*state, &PASSWORD, times(*state, "a\u0308", 129), "must be 8 to 256 bytes, this has 258");
+    assert_refused(*state, &PASSWORD, times(*state, "a", 1025), "must be 8 to 256 bytes, this has 1025");
+    assert_refused(*state, &PASSWORD, STR("12345678\xff"), "must be UTF-8 without U+0000");
+    assert_refused(*state, &PASSWORD, STR("12345678\0"), "must be UTF-8 without U+0000");
 }
 
 int main(void) {
@@ -240,6 +268,9 @@ int main(void) {
         cmocka_unit_test(what_is_far_too_long_is_not_looked_at),
         cmocka_unit_test(memory_that_a_call_may_not_have_is_no_fault_of_the_text),
         cmocka_unit_test(what_is_taken_as_it_is_has_bounds_in_bytes),
+        cmocka_unit_test(a_password_has_one_form),
+        cmocka_unit_test(a_password_may_hold_what_it_likes),
+        cmocka_unit_test(a_password_is_measured_in_its_form),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

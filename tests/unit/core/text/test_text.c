@@ -271,6 +271,87 @@ static void finds_no_hashtag_where_there_is_none(void **state) {
     assert_tags(*state, "日本 https://example.org/を見て #タグ", "タグ ");
 }
 
+/* Nothing is cut out of links and addresses, and what stands behind them is found. */
+static void leaves_links_and_addresses_whole(void **state) {
+    static const struct {
+        const char *text, *mentions, *tags;
+    } table[] = {
+        /* letters of all scripts are parts of links */
+        {"https://ja.wikipedia.org/wiki/東京_(曖昧さ回避)#地名", "", ""},
+        {"https://ja.wikipedia.org/wiki/JR東日本_(曖昧さ回避)#歴史 #駅", "", "駅 "},
+        {"https://ja.wikipedia.org/wiki/ハリー・ポッター_(映画)#続編", "", ""},
+        {"https://de.wikipedia.org/wiki/Köln–Bonn/#Straße", "", ""},
+        {"https://uk.wikipedia.org/wiki/Об’єкт/#розділ", "", ""},
+        {"https://fa.wikipedia.org/wiki/می\u200Cخواهم/#بخش", "", ""},
+        {"https://müller.example/@garyvee", "", ""},
+        {"https://пример.рф/@ada/#тег", "", ""},
+        {"HTTPS://EXAMPLE.ORG/@ada", "", ""},
+        {"見てhttps://example.org/@ada", "", ""},
+        {"git+ssh://example.org/@ada ftp://x/#y", "", ""},
+        /* without a scheme */
+        {"youtube.com/@MrBeast", "", ""},
+        {"docs.rs/x/#structs", "", ""},
+        {"www.example.org/a/b?c=@ada&d=#e", "", ""},
+        {"(example.org/@ada) and example.org:8080/@ada", "", ""},
+        {"192.0.2.1/@ada 192.0.2.1:80/#a", "", ""},
+        {"пример.рф/@ada xn--e1afmkfd.xn--p1ai/#a", "", ""},
+        {"詳細はexample.org/@adaを", "", ""},
+        {"//example.org/@ada", "", ""},
+        /* other schemes */
+        {"magnet:?xt=@ada", "", ""},
+        {"magnet:?xt=urn:btih:c12fe1&tr=#a", "", ""},
+        {"mailto:@ada sip:@ada acct:@ada urn:x:#a", "", ""},
+        {"any:?q=@ada", "", ""},
+        /* addresses */
+        {"@foo.bar@x.example", "", ""},
+        {"@foo-bar@x.example @a.b.c@d", "", ""},
+        {"\"ada\"@example.org", "", ""},
+        {"ada+@example.org a-@example.org", "", ""},
+        {"ada@example.org/#a @ada@example.org/@bob", "", ""},
+        /* what goes on behind a link */
+        {"https://example.org/page#a、@ada", "ada ", ""},
+        {"https://example.org/page。#タグ", "", "タグ "},
+        {"https://example.org/を見て、@ada「#タグ」", "ada ", "タグ "},
+        {"https://example.org/（@ada）", "ada ", ""},
+        {"https://example.org/👍@ada#no #yes", "ada ", "yes "},
+        {"<https://example.org/>@ada \"https://example.org/\"#a", "ada ", "a "},
+        {"https://example.org/\n@ada\n#a", "ada ", "a "},
+        {"youtube.com/@MrBeast @ada docs.rs/x/#structs #a", "ada ", "a "},
+        /* what is no link, and no address */
+        {"@ada/@bob and/or #a/#b", "ada bob ", "a b "},
+        {"cc:@ada news:@bob note:#a :@eve", "ada bob eve ", "a "},
+        {"1.5/@ada v1.2/@bob a.b/@eve ../@k9 ...com/@x", "ada bob eve k9 x ", ""},
+        {"@ada.@bob @ada- @bob. @ada.", "ada bob ada bob ada ", ""},
+        {"he said \"hi\"@ada. and -@bob", "ada bob ", ""},
+        {"\"@ada.bsky\" (@bob)", "ada bob ", ""},
+        {"@foo.bar@ x", "foo ", ""},
+        {"http:/@ada : //@bob ://@eve", "ada bob eve ", ""},
+        {"終わり。/@ada", "ada ", ""},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct text_entities e;
+        text_parse_entities(*state, str_from(table[i].text), &e);
+        const char *mentions = values(*state, e.mentions, e.n_mentions);
+        const char *tags = values(*state, e.hashtags, e.n_hashtags);
+        if (strcmp(mentions, table[i].mentions) != 0 || strcmp(tags, table[i].tags) != 0)
+            fail_msg("%s: mentions \"%s\", tags \"%s\"", table[i].text, mentions, tags);
+    }
+}
+
+/* No text makes it look back or ahead again and again. */
+static void takes_linear_time_for_links(void **state) {
+    static const char *const parts[] = {"/", "a.", ":", "a:", "@a.", "a.b/", "\u3042", "@", "a-"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        struct buf text;
+        struct text_entities e;
+        buf_init(&text);
+        while (text.len < 300000) buf_append_cstr(&text, parts[i]);
+        text_parse_entities(*state, buf_str(&text), &e);
+        assert_true(e.n_mentions <= 64);
+        buf_free(&text);
+    }
+}
+
 static void normalises_hashtags_for_the_index(void **state) {
     assert_tags(*state, "#CAFE\u0301 #Café", "café café ");
     assert_tags(*state, "#ＦＵＬＬ１ #ﬁsh #ſ", "full1 fish s ");
@@ -389,6 +470,8 @@ int main(void) {
         cmocka_unit_test(sees_that_a_text_is_blank),
         cmocka_unit_test(finds_mentions_in_lower_case),
         cmocka_unit_test(finds_no_mention_inside_words_and_addresses),
+        cmocka_unit_test(leaves_links_and_addresses_whole),
+        cmocka_unit_test(takes_linear_time_for_links),
         cmocka_unit_test(finds_no_mention_longer_than_a_handle),
         cmocka_unit_test(finds_hashtags_in_every_script),
         cmocka_unit_test(ends_a_hashtag_where_the_word_ends),

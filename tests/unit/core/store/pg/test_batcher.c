@@ -178,8 +178,7 @@ static void one_bad(struct fiber *self, void *arg) {
     latch_wait(self, &w.done);
     CHECK_INT(w.inserted, CROWD - 2);
     CHECK_INT(rows_in(&w), CROWD - 2);
-    for (int i = 0; i < CROWD; i++)
-        CHECK_INT(w.errors[i], i == 17 || i == 170 ? ERR_FAILED_PRECONDITION : ERR_OK);
+    for (int i = 0; i < CROWD; i++) CHECK_INT(w.errors[i], i == 17 || i == 170 ? ERR_SQL_CONSTRAINT : ERR_OK);
     close_world(self, &w);
 }
 

@@ -395,12 +395,12 @@ HARMFUL_TEST(a_server_that_has_no_memory_left_is_away_not_at_fault) {
     const struct redis_reply *reply;
     struct fault fault;
     CHECK_INT(redis_call(self, r, NULL, "CONFIG SET maxmemory 1"), 0);
-    CHECK_INT(redis_call(self, r, &reply, "SET {test}a b"), ERR_UNAVAILABLE);
+    CHECK_INT(redis_call(self, r, &reply, "SET {test}a b"), ERR_REDIS_STATE);
     CHECK(str_starts_with(reply->str, STR("OOM ")));
     struct redis_batch *b = redis_batch_new();
     add(b, "SET {test}a b");
     CHECK_INT(run(self, r, b), 0);
-    CHECK_INT(redis_batch_check(b, &fault), ERR_UNAVAILABLE);
+    CHECK_INT(redis_batch_check(b, &fault), ERR_REDIS_STATE);
     redis_batch_free(b);
     CHECK_INT(redis_call(self, r, NULL, "CONFIG SET maxmemory 0"), 0);
     CHECK_INT(redis_call(self, r, NULL, "SET {test}a b"), 0);

@@ -1,26 +1,16 @@
 /* Live feeds: queues for the feeder what the hub hears; the story is in live.h. */
 #include <assert.h>
 
-#include "core/base/clock.h"
 #include "gateway/live/live_internal.h"
 
 #define MEMORY_MAX 1000 /* of a partition, when hearing begins */
 
-static void reset_all(void *context) {
-    struct live *l = context;
-    l->queue_len = 0;
-    if (!l->reset_due) l->reset_since_ns = clock_mono_ns();
-    l->reset_due = true;
-    places_note_reset(&l->places);
-    condition_signal(&l->wake);
-}
-
 static void enqueue(struct live *l, const struct tell *t) {
     if (l->queue_len == LIVE_QUEUE_CAP) {
-        reset_all(l);
+        live_forget(l);
         return;
     }
-    assert(l->queue_len == 0 || l->queue[l->queue_len - 1].number <= t->number);
+    assert(l->queue_len == 0 || l->queue[l->queue_len - 1].number < t->number);
     l->queue[l->queue_len++] = *t;
     condition_signal(&l->wake);
 }
@@ -35,6 +25,8 @@ static void tell_of_post(const Event *e, struct tell *t) {
 
 bool live_tell_of(const Event *e, struct tell *t) {
     *t = (struct tell){.account_id = e->actor_id};
+    /* The change's own event is told, at the latest when the relay publishes it. */
+    if (e->repeat) return false;
     switch (event_kind(e)) {
     case EVENT_POST_CREATED: tell_of_post(e, t); return true;
     case EVENT_POST_EDITED:
@@ -49,12 +41,12 @@ bool live_tell_of(const Event *e, struct tell *t) {
     case EVENT_SESSIONS_REVOKED: t->kind = TELL_SESSIONS; return true;
     case EVENT_FOLLOWED:
     case EVENT_UNFOLLOWED:
+    case EVENT_MUTED:
+    case EVENT_UNMUTED: t->kind = TELL_RELATIONS; return true;
     case EVENT_BLOCKED:
     case EVENT_UNBLOCKED:
-    case EVENT_MUTED:
-    case EVENT_UNMUTED:
         t->kind = TELL_RELATIONS;
-        t->other_id = e->followed->target_id; /* every Related shares this place */
+        t->other_id = e->blocked->target_id; /* every Related shares this place */
         return true;
 #define EVENT(NAME, field, timelines, counts, caches, home, live, jobs) EVENT_UNLESS_##live(NAME)
 #include "core/event/events.def"
@@ -64,16 +56,7 @@ bool live_tell_of(const Event *e, struct tell *t) {
     return false;
 }
 
-/* A change of relations is one of both accounts. */
-static void heard_relation(struct live *l, struct tell *t) {
-    const int64_t accounts[] = {t->account_id, t->other_id};
-    for (int i = 0; i < 2; i++) {
-        t->account_id = accounts[i];
-        if (audience_of(&l->by_account, accounts[i])) enqueue(l, t);
-    }
-}
-
-/* Queues what may concern a subscriber here. */
+/* Queues what may concern a subscriber here. Those whose relations have changed must read again. */
 static void queue_tell(struct live *l, struct tell *t) {
     if (list_empty(&l->all)) return;
     switch (t->kind) {
@@ -86,12 +69,15 @@ static void queue_tell(struct live *l, struct tell *t) {
     case TELL_SESSIONS:
         if (audience_of(&l->by_account, t->account_id)) enqueue(l, t);
         break;
-    case TELL_RELATIONS: heard_relation(l, t); break;
+    case TELL_RELATIONS:
+        live_reset_account(l, t->account_id);
+        if (t->other_id != 0) live_reset_account(l, t->other_id);
+        break;
     }
 }
 
 static bool is_idle(const struct live *l) {
-    return l->queue_len == 0 && !l->feeding && !l->reset_due;
+    return l->queue_len == 0 && !l->feeding;
 }
 
 static void heard(void *context, const struct hub_heard *h) {
@@ -101,7 +87,7 @@ static void heard(void *context, const struct hub_heard *h) {
     struct tell t;
     bool tells = e && live_tell_of(e, &t);
     /* The feeder is so far behind that the places between would drop out of what is kept. */
-    if (p->n_heard - (l->reset_due ? p->n_reset : p->n_told) >= PLACES_KEPT) reset_all(l);
+    if (p->n_heard - p->n_told >= PLACES_KEPT) live_forget(l);
     if (places_hear(p, h->partition, h->place, tells ? e->id : 0) && tells) {
         t.partition = h->partition;
         t.place = *h->place;
@@ -111,11 +97,14 @@ static void heard(void *context, const struct hub_heard *h) {
     if (is_idle(l)) places_tell(p, p->n_heard);
 }
 
-/* `told` moves only after the reset: a token that covers missed events must not be sent before it. */
 static void begin(void *context, int partition, const struct hub_place *place) {
     struct live *l = context;
     places_hear(&l->places, partition, place, 0);
-    reset_all(l);
+    live_forget(l);
+}
+
+static void forget(void *context) {
+    live_forget(context);
 }
 
 static void remember(void *context, const struct hub_heard *h) {
@@ -135,7 +124,7 @@ void live_listen(struct live *l) {
     l->listener = (struct hub_listener){
         .context = l,
         .heard = heard,
-        .forget = reset_all,
+        .forget = forget,
         .begin = begin,
         .remember = remember,
         .memory = memory(l),

@@ -1,5 +1,5 @@
 /* Where live feeds stand in the event streams; the story is in places.h. */
-#include "gateway/live/places.h"
+#include "gateway/position/places.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -15,7 +15,6 @@ void places_init(struct live_places *p, size_t partitions) {
     *p = (struct live_places){.partitions = partitions};
     p->heard = new_position(partitions);
     p->told = new_position(partitions);
-    p->reset = new_position(partitions);
     p->kept = calloc(PLACES_KEPT, sizeof *p->kept);
     if (!p->kept) abort(); /* at start */
     idmap_init(&p->first);
@@ -24,7 +23,6 @@ void places_init(struct live_places *p, size_t partitions) {
 void places_free(struct live_places *p) {
     free(p->heard);
     free(p->told);
-    free(p->reset);
     free(p->kept);
     idmap_free(&p->first);
 }
@@ -69,15 +67,10 @@ void places_tell(struct live_places *p, uint64_t number) {
     }
 }
 
-void places_note_reset(struct live_places *p) {
-    memcpy(p->reset, p->heard, p->partitions * sizeof *p->reset);
-    p->n_reset = p->n_heard;
-}
-
-void places_tell_reset(struct live_places *p) {
-    assert(p->n_told <= p->n_reset && p->n_reset <= p->n_heard);
-    memcpy(p->told, p->reset, p->partitions * sizeof *p->told);
-    p->n_told = p->n_reset;
+void places_skip(struct live_places *p) {
+    assert(p->n_told <= p->n_heard);
+    memcpy(p->told, p->heard, p->partitions * sizeof *p->told);
+    p->n_told = p->n_heard;
 }
 
 int64_t places_epoch(const struct hub_place *places, size_t partitions) {

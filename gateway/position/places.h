@@ -1,16 +1,15 @@
 /* Where a gateway's live feeds stand in the event streams, and which events they have met.
  *
  * Events are numbered 1, 2, ... in the order in which the hub hears them; in each partition that is the order of the
- * stream. Three positions (a place in every partition) move along that sequence:
+ * stream. Two positions (a place in every partition) move along that sequence:
  *   heard   up to what the hub has heard
  *   told    up to what has been pushed to all whom it concerns: what a token may cover
- *   reset   `heard` at the time when the last reset became due
  *
  * The newest PLACES_KEPT events are remembered, each with its place and its id, so that `told` can follow `heard`
  * exactly, and so that an event that was published twice is recognised: its *first place* counts.
  */
-#ifndef ROOKERY_GATEWAY_LIVE_PLACES_H
-#define ROOKERY_GATEWAY_LIVE_PLACES_H
+#ifndef ROOKERY_GATEWAY_POSITION_PLACES_H
+#define ROOKERY_GATEWAY_POSITION_PLACES_H
 
 #include "core/base/map.h"
 #include "gateway/hub/stream.h"
@@ -26,10 +25,10 @@ struct place_heard {
 
 struct live_places {
     size_t partitions;
-    struct hub_place *heard, *told, *reset;
-    uint64_t n_heard, n_told, n_reset; /* numbers */
-    struct place_heard *kept;          /* by number, modulo PLACES_KEPT */
-    struct idmap first;                /* event id -> its place_heard */
+    struct hub_place *heard, *told;
+    uint64_t n_heard, n_told; /* numbers */
+    struct place_heard *kept; /* by number, modulo PLACES_KEPT */
+    struct idmap first;       /* event id -> its place_heard */
 };
 
 void places_init(struct live_places *p, size_t partitions);
@@ -45,8 +44,8 @@ bool places_is_first(const struct live_places *p, int64_t event_id, const struct
 
 /* Notes that everything up to this number has been told. Does nothing when that is PLACES_KEPT behind. */
 void places_tell(struct live_places *p, uint64_t number);
-void places_note_reset(struct live_places *p); /* reset = heard */
-void places_tell_reset(struct live_places *p); /* told = reset */
+/* told = heard: nothing that was heard so far is going to be told. */
+void places_skip(struct live_places *p);
 
 /* Returns the epoch that all these places are in; 0 when they are not in the same. */
 int64_t places_epoch(const struct hub_place *places, size_t partitions);

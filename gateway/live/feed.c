@@ -85,20 +85,32 @@ static void check_expiring(struct fiber *self, struct live *l, int64_t by_ns) {
 
 /* ---- telling ------------------------------------------------------------------------------------------- */
 
-/* The accounts whose entries show the post: its author and its reposters, as far as anybody here hears them. */
-static void find_authors(struct fiber *self, struct live *l, const struct tell *t, struct ids *authors) {
+/* Appends the accounts that have reposted the post. Returns false when the feeder must stop. */
+static bool find_reposters(struct fiber *self, struct live *l, int64_t post_id, struct ids *out) {
     int64_t after = 0;
-    ids_push(authors, t->account_id);
     for (size_t n = REPOSTS_AT_ONCE; n == REPOSTS_AT_ONCE && !l->stopping;) {
         struct post_actor *reposts;
-        while (post_reposts(self, &l->gateway->domain, t->post_id, after, REPOSTS_AT_ONCE, &reposts, &n,
-                            NULL) != 0)
-            if (!again(self, l)) return;
+        while (post_reposts(self, &l->gateway->domain, post_id, after, REPOSTS_AT_ONCE, &reposts, &n, NULL) !=
+               0)
+            if (!again(self, l)) return false;
         for (size_t i = 0; i < n; i++) {
             after = reposts[i].id;
-            if (audience_of(&l->by_author, reposts[i].account_id)) ids_push(authors, reposts[i].account_id);
+            ids_push(out, reposts[i].account_id);
         }
     }
+    return true;
+}
+
+/* The accounts whose entries show the post: its author and its reposters. They are looked up once for each change:
+ * what is reposted later shows the change already. */
+static void find_authors(struct fiber *self, struct live *l, const struct tell *t, struct ids *authors) {
+    const struct place_heard *heard = places_at(&l->places, t->number);
+    if (heard && heard->concerns.len > 0) {
+        ids_append(authors, heard->concerns.v, heard->concerns.len);
+        return;
+    }
+    ids_push(authors, t->account_id);
+    if (find_reposters(self, l, t->post_id, authors)) places_note(&l->places, t->number, authors);
 }
 
 static void tell_deleted(struct fiber *self, struct live *l, struct tell *t) {

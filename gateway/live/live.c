@@ -44,7 +44,7 @@ static void join(struct fiber *self, struct subscriber *s, struct beginning *b) 
 }
 
 static bool can_resume(struct fiber *self, struct live *l, const struct live_token *from) {
-    return from->places && missed_wait_heard(self, &l->places, from->places);
+    return from->places && places_wait_heard(self, &l->places, from->places);
 }
 
 /* Leaves a subscriber that has joined, or one that must be reset. */
@@ -56,13 +56,11 @@ static int begin(struct fiber *self, struct subscriber *s, struct beginning *b, 
     if (s->must_reset) return 0;
     join(self, s, b);
     if (!resumes) return 0;
-    e = live_read_missed(self, s, b->from, b->joined, &b->missed, &b->n_missed);
-    if (e != ERR_ABORTED) return e;
-    subscriber_reset(s);
+    if (live_find_missed(s, b->from, fiber_arena(self), &b->missed, &b->n_missed) != 0) subscriber_reset(s);
     return 0;
 }
 
-/* Only LIVE_RESUMES concurrently, since each reads the streams. How fast their clients read does not matter. */
+/* Only LIVE_RESUMES concurrently: many may come together. How fast their clients read does not matter. */
 static int begin_in_turn(struct fiber *self, struct subscriber *s, struct beginning *b, struct fault *fault) {
     struct live *l = s->live;
     if (!b->from) return begin(self, s, b, fault);
@@ -119,7 +117,7 @@ struct live *live_new(struct gateway *g) {
     list_init(&l->resetting);
     idmap_init(&l->by_author);
     idmap_init(&l->by_account);
-    places_init(&l->places, (size_t)g->domain.config->partitions);
+    places_init(&l->places, (size_t)g->domain.config->partitions, (size_t)g->domain.config->resume_bytes);
     l->queue = calloc(LIVE_QUEUE_CAP, sizeof *l->queue);
     if (!l->queue) abort();
     condition_init(&l->wake);

@@ -26,26 +26,24 @@
  * Resuming (resume.c), from a token T, on any gateway:
  *   1. It waits until this gateway, too, has heard up to T; usually it has. It loads the subscriber's relations.
  *   2. It joins at n; U is the position up to which the gateway has heard then.
- *   3. It reads (T, U] of every partition's stream, drops events that were met before, and keeps those that may
- *      concern the subscriber by its relations.
+ *   3. It finds (T, U] in memory: what may concern the subscriber by its relations, by walking the chains of those
+ *      whom it follows, and the chains of changes of posts (gateway/position/places.h).
  *   4. It sends them in the order of the streams' ids, by the functions that the feeder uses. What the feeder pushes
  *      meanwhile is held.
  *   5. It sends a heartbeat, then what was held; from then on the stream is live.
- * Instead of 3 to 5 it is reset when T is of another epoch, or a token that no stream can resume from; entries are
- * missing from (T, U]; there are more than MISSED_READ_MAX entries, or more than REPLAY_TELL_MAX of them are to be
- * told; the subscriber's relations have changed among them; or Redis does not answer.
+ * Instead of 3 to 5 it is reset when T is of another epoch, or a token that no stream can resume from; not all of
+ * (T, U] is kept; more than REPLAY_TELL_MAX of it are to be told; or the subscriber's relations have changed in it.
  *
  * Lemma (neither gap nor repeat). Let a stream resume from T without a reset. It is then told of every event with a
  * place behind T, once.
  *   - Each such event is in its partition either behind U, or at U or before it. Behind U: it has a number above n,
- *     and the feeder pushes it. At U or before it: its number is n or less, or only another gateway heard it; the
- *     feeder does not push it, and 3 reads it. 3 finds all of them (gateway/position/missed.h).
+ *     and the feeder pushes it. At U or before it: its number is n or less, or it was remembered when the gateway
+ *     began; the feeder does not push it, and 3 finds it (gateway/position/places.h).
  *   - In no partition is a place told before a lower one: numbers ascend as places do, and 4 sorts by place. So a
  *     token never covers an event that its reader was not sent: a stream may be cut anywhere, and resumes from there.
  *   - No place is told twice: an event is one message, whose token has its place, and no later token has a lower one.
  *   - An event may have two places, since the relay may republish it. It is told at its first place only, as long as
- *     that is among the PLACES_KEPT that the gateway remembers, or was among the newest of its partition when the
- *     gateway began. Beyond that it may be told twice.
+ *     that is kept (ROOKERY_RESUME_BYTES). Beyond that it may be told twice.
  *
  * Lemma (the picture). Let a client keep a picture of the entries that are newer than the beginning of its stream, by
  * the rules of rookery/v1/timeline.proto: an item is added, a deletion removes the entry and the reposts of it, an

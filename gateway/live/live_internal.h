@@ -3,7 +3,7 @@
  *   live.c        subscribing, beginning and end
  *   subscriber.c  a stream: joining, holding, sending, going
  *   reset.c       streams that must read again
- *   resume.c      what a resuming stream missed
+ *   resume.c      finds and sends what a resuming stream missed
  *   hear.c        queues what the hub hears
  *   audience.c    the index from authors to subscribers
  *   push.c        pushing to them
@@ -24,7 +24,7 @@
 #define LIVE_QUEUE_CAP 10000         /* events that wait for the feeder: some seconds of a busy system */
 #define LIVE_STREAM_CAP (256 * 1024) /* bytes a stream may have unsent: some hundred items */
 #define LIVE_HELD_CAP 500            /* messages for a subscriber that is still catching up */
-#define LIVE_RESUMES 16              /* streams that read what they missed concurrently */
+#define LIVE_RESUMES 64              /* streams that load their relations to resume concurrently */
 #define LIVE_RESUMES_WAITING 20000   /* streams that wait for that: all those of a gateway that has stopped */
 #define LIVE_NOT_JOINED UINT64_MAX
 
@@ -160,8 +160,8 @@ struct rpc_shared *live_item_message(struct fiber *self, struct gateway *g, char
 /* ---- hear.c -------------------------------------------------------------------------------------------- */
 /* Registers with the hub. */
 void live_listen(struct live *l);
-/* Says how an event is to be told. Returns false when it does not concern live feeds. */
-bool live_tell_of(const Event *e, struct tell *t);
+/* Says how a change is to be told. Returns false when it does not concern live feeds. */
+bool live_tell_of(const struct place_heard *heard, struct tell *t);
 
 /* ---- feed.c -------------------------------------------------------------------------------------------- */
 fiber_fn live_feeder, live_heart;
@@ -176,10 +176,10 @@ void live_tell(struct fiber *self, struct live *l, struct tell *t);
 bool live_may_want(const struct subscriber *s, const struct tell *t);
 
 /* ---- resume.c ------------------------------------------------------------------------------------------ */
-/* Reads what was published between the token and `until`, both in one epoch. *tells are in the fiber's arena. Returns
- * 0; ERR_ABORTED when the client must read again; or the fiber's interrupt. On an error *n is 0. */
-int live_read_missed(struct fiber *self, struct subscriber *s, const struct live_token *from,
-                     const struct hub_place *until, struct tell **tells, size_t *n);
+/* Finds what concerns a subscriber that has just joined of what was published behind the token and has been heard.
+ * *tells are in the arena. Returns 0, or ERR_ABORTED when the client must read again; then *n is 0. */
+int live_find_missed(struct subscriber *s, const struct live_token *from, struct arena *a,
+                     struct tell **tells, size_t *n);
 /* Sends it, or ends early when the client must read again. Returns 0, or the fiber's interrupt. */
 int live_send_missed(struct fiber *self, struct rpc_call *call, struct subscriber *s,
                      const struct live_token *from, struct tell *tells, size_t n);

@@ -7,7 +7,7 @@
 #define REPLAY_TELL_MAX 200    /* items sent to it */
 #define REPLAY_CHANGE_MAX 1000 /* edits and deletions, of any post, that are examined */
 
-/* ---- reading ------------------------------------------------------------------------------------------- */
+/* ---- finding ------------------------------------------------------------------------------------------- */
 
 struct reading {
     struct subscriber *subscriber;
@@ -29,13 +29,11 @@ static int keep(struct reading *r, const struct tell *t) {
     return 0;
 }
 
-static int take(void *context, int partition, const struct hub_place *place, const Event *e) {
+static int take(void *context, const struct place_heard *heard) {
     struct reading *r = context;
     const struct subscriber *s = r->subscriber;
     struct tell t;
-    if (!live_tell_of(e, &t)) return 0;
-    t.partition = partition;
-    t.place = *place;
+    if (!live_tell_of(heard, &t)) return 0;
     switch (t.kind) {
     case TELL_RELATIONS:
         return t.account_id == s->account_id || t.other_id == s->account_id ? ERR_ABORTED : 0;
@@ -47,13 +45,26 @@ static int take(void *context, int partition, const struct hub_place *place, con
     return live_may_want(s, &t) ? keep(r, &t) : 0;
 }
 
-int live_read_missed(struct fiber *self, struct subscriber *s, const struct live_token *from,
-                     const struct hub_place *until, struct tell **tells, size_t *n) {
-    struct live *l = s->live;
+/* The chains on which there may be something for the subscriber. */
+static int walk_all(struct reading *r, const struct hub_place *from) {
+    const struct subscriber *s = r->subscriber;
+    const struct live_places *p = &s->live->places;
+    const struct ids *followed = &s->relations.followed;
+    int e = places_walk(p, chain_of_target(s->account_id), from, take, r);
+    if (e == 0) e = places_walk(p, chain_of_actor(s->account_id), from, take, r);
+    for (size_t i = 0; i < followed->len && e == 0; i++)
+        e = places_walk(p, chain_of_actor(followed->v[i]), from, take, r);
+    for (size_t i = 0; i < p->partitions && e == 0; i++)
+        e = places_walk(p, chain_of_posts((int)i), from, take, r);
+    return e;
+}
+
+int live_find_missed(struct subscriber *s, const struct live_token *from, struct arena *a,
+                     struct tell **tells, size_t *n) {
     struct reading r = {.subscriber = s};
-    int e = missed_read(self, &l->gateway->domain, &l->places, from->places, until, take, &r);
+    int e = places_reach(&s->live->places, from->places) ? walk_all(&r, from->places) : ERR_ABORTED;
     *n = e == 0 ? r.n : 0;
-    *tells = *n > 0 ? arena_memdup(fiber_arena(self), r.tells, *n * sizeof **tells) : NULL;
+    *tells = *n > 0 ? arena_memdup(a, r.tells, *n * sizeof **tells) : NULL;
     free(r.tells);
     return e;
 }

@@ -2,10 +2,10 @@
 """A model of live streams: whatever happens, what a client knows from its stream alone is what the server shows.
 
 Several people write, follow, block and mute at random, through several gateways, while others listen. Events are published
-twice, streams are cut and resumed elsewhere, gateways are killed and started again, and Redis is replaced by an empty one. A
-client keeps a *picture* by the rules in rookery/v1/timeline.proto, and by nothing else. After each round, when everything has
-been published and delivered, the picture at a heartbeat is the home timeline (entries newer than the beginning, without
-counts); and between two resets nothing was sent twice.
+twice, streams are cut and resumed elsewhere, gateways are killed and started again, the worker that delivers stalls, and Redis
+is replaced by an empty one. A client keeps a *picture* by the rules in rookery/v1/timeline.proto, and by nothing else. After
+each round, when everything has been published and delivered, the picture at a heartbeat is the home timeline (entries newer
+than the beginning, without counts); and between two resets nothing was sent twice.
 
     live_model.py [--seed N] [--seconds S]     a long form: --seconds 3600
 
@@ -29,8 +29,8 @@ PARTITIONS = 4
 GATEWAYS = 3
 WRITERS = 6
 READERS = 4
-ACTIONS = 24  # in a round
-AT_ONCE = 4
+ACTIONS = 60  # in a round
+AT_ONCE = 6
 CHAPTER = 400  # entries: far from the length of a home timeline
 AGAIN = """local e = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', ARGV[1]); e = e[#e]
 if e then redis.call('XADD', KEYS[1], '*', unpack(e[2])) end return 0"""
@@ -279,6 +279,12 @@ class Story:
         gateway.start()
         self.away = None
 
+    def stall_the_worker(self):
+        """What is published meanwhile is told, and not delivered."""
+        self.stack.kill("worker-1", "STOP")
+        time.sleep(1)
+        self.stack.kill("worker-1", "CONT")
+
     def new_redis(self):
         before = self.stack.sql("SELECT count(*) FROM redis_epochs")
         self.stack.sh('stop_process "$DATA/run/redis.pid" KILL 10; redis_start redis')
@@ -290,9 +296,9 @@ class Story:
             acts = [pool.submit(self.write) for _ in range(ACTIONS)]
             if blow:
                 blow()
-            for _ in range(4):
+            for _ in range(10):
                 self.chance("choice", [self.publish_again, self.cut, self.cut])()
-                time.sleep(self.chance("random") * 0.1)
+                time.sleep(self.chance("random") * 0.05)
             for act in acts:
                 act.result()
 
@@ -337,7 +343,7 @@ WRITES = {"post": 30, "reply": 12, "repost": 12, "unrepost": 8, "edit": 12, "del
 
 def tell(stack, seed, seconds):
     story = Story(stack, seed)
-    blows = [None, story.restart_a_gateway, None, None, story.new_redis, None]
+    blows = [story.stall_the_worker, story.restart_a_gateway, None, story.new_redis, None]
     end, rounds, wrong = time.monotonic() + seconds, 0, []
     while not wrong and (rounds < len(blows) or time.monotonic() < end):
         story.round(blows[rounds % len(blows)])

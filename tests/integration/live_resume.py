@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import grpc  # noqa: E402
 from callers import connect, Feed, People  # noqa: E402
 from own_stack import Stack  # noqa: E402
-from rookery.v1 import timeline_pb2 as tl  # noqa: E402
+from rookery.v1 import post_pb2 as posts, timeline_pb2 as tl  # noqa: E402
 from tap import PATIENCE_S, check, done_testing, eventually, fails_with  # noqa: E402
 
 PARTITIONS = 4
@@ -133,23 +133,58 @@ def idle_partitions(stack, ada, bob):
     """A stream of which nothing is left, and nothing was missed."""
     token = token_now(bob, ada)
     cut_streams(stack)
-    posts = [ada.post(f"after trimming {i}") for i in range(3)]
-    seen = told(bob, token, posts[-1])
-    check("a stream that was trimmed to nothing is no gap when all of it had been told", seen == [p.id for p in posts], seen)
+    after = [ada.post(f"after trimming {i}") for i in range(3)]
+    seen = told(bob, token, after[-1])
+    check("a stream that was trimmed to nothing is no gap when all of it had been told", seen == [p.id for p in after], seen)
 
 
 # --- when it must be read again ---------------------------------------------------------------------------------------
 def trimmed(stack, ada, bob):
+    """A gateway keeps what it has heard; one that was started later knows what is on the streams."""
     token = token_now(bob, ada)
-    ada.post("trimmed")
+    gone = ada.post("trimmed")
     cut_streams(stack)
     last = ada.post("last")
-    feed = Feed(bob, token=token)
+    seen = told(bob, token, last)
+    check("what was heard is brought, although it has been trimmed", seen == [gone.id, last.id], seen)
+    later = bob.at(another_gateway(stack, "gateway-3"))
+    feed = Feed(later, token=token)
     message = feed.messages.get(timeout=60)
-    check("a reset when what was missed has been trimmed", message.WhichOneof("event") == "reset", message)
+    check("a gateway that never heard it resets", message.WhichOneof("event") == "reset", message)
     feed.close()
     more = ada.post("more")
-    check("and its token is good to go on from", told(bob, message.resume_token, more) == [more.id], last.id)
+    check("and its token is good to go on from", told(later, message.resume_token, more) == [more.id], last.id)
+    newest = bob.at(another_gateway(stack, "gateway-4"))
+    seen = told(newest, message.resume_token, more)
+    check("what is on the streams is brought by a gateway that was started later", seen == [more.id], seen)
+    for name in ("gateway-3", "gateway-4"):
+        stack.stop(name)
+
+
+def another_gateway(stack, name, **settings):
+    first = stack.address
+    stack.gateway(name, **settings)
+    channel = connect("%s:%d" % stack.address)
+    stack.address = first
+    return channel
+
+
+def forgotten(stack, ada, bob):
+    """More has happened than is kept."""
+    small = bob.at(another_gateway(stack, "gateway-5", ROOKERY_RESUME_BYTES=65536))
+    token = token_now(small, ada)
+    one = ada.post("liked")
+    for _ in range(150):
+        bob.like(one)
+        bob.posts.Unlike(posts.UnlikeRequest(post_id=one.id), **bob.me)
+    last = ada.post("last")
+    feed = Feed(small, token=token)
+    message = feed.wait(("item", "reset"))
+    check("a reset when it is not kept any more", message.WhichOneof("event") == "reset", message)
+    feed.close()
+    seen = told(bob, token, last)
+    check("a gateway that keeps more brings it", seen == [one.id, last.id], seen)
+    stack.stop("gateway-5")
 
 
 def relation_changed(ada, bob, cleo):
@@ -359,6 +394,7 @@ with Stack() as stack:
     twice(stack, ada, bob)
     idle_partitions(stack, ada, bob)
     trimmed(stack, ada, bob)
+    forgotten(stack, ada, bob)
     relation_changed(ada, bob, cleo)
     followed_meanwhile(ada, bob, cleo)
     relation_changed_live(ada, bob, cleo)

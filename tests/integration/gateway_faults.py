@@ -11,7 +11,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import grpc  # noqa: E402
 from own_stack import Stack  # noqa: E402
 from callers import connect, Feed, People  # noqa: E402
-from rookery.v1 import account_pb2 as acc  # noqa: E402
+from jobs import Jobs, linear  # noqa: E402
+from rookery.v1 import account_pb2 as acc, job_pb2 as jp, job_pb2_grpc  # noqa: E402
 from tap import check, done_testing, eventually, fails_with  # noqa: E402
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
@@ -65,6 +66,22 @@ def sessions_live(ada):
         ada.accounts.RevokeSession(acc.RevokeSessionRequest(session_id=session_id), **ada.me)
     check("a stream ends with its session", feed.ended.wait(60) and feed.code == grpc.StatusCode.UNAUTHENTICATED,
           (feed.code, feed.details))
+
+
+def watching_live(stack, ada):
+    """No worker runs, so the job stays as it is."""
+    jobs = object.__new__(Jobs)
+    jobs.me, jobs.stub = ada.with_token(ada.login()).me, job_pb2_grpc.JobServiceStub(ada.channel)
+    dataset = jobs.upload(b"x,y\n" + b"".join(b"%d,%d\n" % (i, i * i % 7) for i in range(20)), "to be watched")
+    stack.stop("worker-1")
+    job = jobs.create(dataset, linear("y", ["x"]))
+    watched = jobs.stub.WatchJob(jp.WatchJobRequest(job_id=job.id), metadata=jobs.me["metadata"], timeout=60)
+    next(watched)
+    for session in ada.accounts.ListSessions(acc.ListSessionsRequest(), **ada.me).sessions:
+        if not session.current:
+            ada.accounts.RevokeSession(acc.RevokeSessionRequest(session_id=session.id), **ada.me)
+    fails_with("watching a job ends with the session", grpc.StatusCode.UNAUTHENTICATED, lambda: list(watched))
+    stack.worker("worker-1")
 
 
 def seen_up_to_now(feed, author):
@@ -271,6 +288,7 @@ with Stack() as stack:
     ada, bob, cleo = people.named("ada", "bob", "cleo")
     reposts_live(ada, bob, cleo)
     sessions_live(ada)
+    watching_live(stack, ada)
     relations_live(*people.named("anna", "ben"))
     resume(stack, ada, bob)
     resume_undelivered(stack, ada, bob)

@@ -24,7 +24,7 @@
 #define LIVE_QUEUE_CAP 10000         /* events that wait for the feeder: some seconds of a busy system */
 #define LIVE_STREAM_CAP (256 * 1024) /* bytes a stream may have unsent: some hundred items */
 #define LIVE_HELD_CAP 500            /* messages for a subscriber that is still catching up */
-#define LIVE_RESUMES 64              /* streams that load their relations to resume concurrently */
+#define LIVE_RESUMES 16              /* streams that load their relations to resume concurrently */
 #define LIVE_RESUMES_WAITING 20000   /* streams that wait for that: all those of a gateway that has stopped */
 #define LIVE_NOT_JOINED UINT64_MAX
 

@@ -78,6 +78,9 @@
       "seconds without progress after which a step of a job is requeued")                                    \
     N("ROOKERY_JOB_RESULT_BYTES", job_result_bytes, 268435456, 1024, 17179869184,                            \
       "largest result of a job, in bytes")                                                                   \
+    N("ROOKERY_HEARTBEAT_MS", heartbeat_ms, 15000, 100, 600000, "interval of heartbeats on live streams")    \
+    N("ROOKERY_RESUME_BYTES", resume_bytes, 67108864, 65536, 17179869184,                                    \
+      "memory in which a gateway keeps what happened, for streams that resume")                              \
     N("ROOKERY_DRAIN_MS", drain_ms, 10000, 0, 600000,                                                        \
       "maximum time a stopping process waits for work in progress")
 

@@ -66,6 +66,7 @@ uint64_t rpc_network(const struct rpc_call *call); /* the client's, core/http/ne
 /* The caller's identity, set by the authenticator. */
 struct rpc_identity {
     int64_t account_id, session_id; /* 0 when anonymous */
+    int64_t expires_ns;             /* when the session does, by the monotonic clock */
 };
 struct rpc_identity *rpc_identity(struct rpc_call *call);
 

@@ -17,7 +17,7 @@
 struct cached_session {
     struct lru_item lru; /* id: the session's */
     struct session_cache *cache;
-    int64_t account_id;
+    struct rpc_identity identity;
     int64_t asked_ns; /* when SQL was asked */
     size_t token_len;
     char token[];
@@ -77,10 +77,16 @@ void session_cache_free(struct session_cache *c) {
 bool session_cache_find(struct session_cache *c, struct str token, struct rpc_identity *out) {
     if (!hub_fresh(c->hub)) return false;
     struct cached_session *s = strmap_get(&c->by_token, token);
-    if (!s || clock_mono_coarse_ns() - s->asked_ns > KEEP_NS) return false;
+    int64_t now_ns = clock_mono_coarse_ns();
+    if (!s || now_ns - s->asked_ns > KEEP_NS || now_ns >= s->identity.expires_ns) return false;
     lru_get(&c->lru, s->lru.id);
-    *out = (struct rpc_identity){s->account_id, s->lru.id};
+    *out = s->identity;
     return true;
+}
+
+/* Not later than the session expires: SQL was asked after asked_ns. */
+struct rpc_identity session_identity(const struct session *s, const struct session_fill *fill) {
+    return (struct rpc_identity){s->account_id, s->id, fill->asked_ns + s->left_ms * NS_PER_MS};
 }
 
 struct session_fill session_cache_fill(const struct session_cache *c) {
@@ -96,7 +102,7 @@ void session_cache_store(struct session_cache *c, const struct session_fill *fil
     *kept = (struct cached_session){
         .lru = {.id = s->id},
         .cache = c,
-        .account_id = s->account_id,
+        .identity = session_identity(s, fill),
         .asked_ns = fill->asked_ns,
         .token_len = token.len,
     };

@@ -1,9 +1,10 @@
 /* Sessions, by token.
  *
- * SQL decides whether a session is valid, by the database's clock. The answer is kept by token, for a minute by the
- * monotonic clock, and used while the hub is fresh. When the hub hears that a session was revoked (SessionsRevoked),
- * the session is removed: on every gateway within the hub's second. So a session may be used for a minute after it
- * expired, and for a minute after it was revoked if the event is lost. No wall clock of a gateway takes part.
+ * SQL decides whether a session is valid, by the database's clock, and says for how long. The answer is kept by token,
+ * for a minute by the monotonic clock but not beyond the session's end, and used while the hub is fresh. When the hub
+ * hears that a session was revoked (SessionsRevoked), the session is removed: on every gateway within the hub's
+ * second. So a session may be used for a minute after it was revoked if the event is lost. No wall clock of a gateway
+ * takes part.
  */
 #ifndef ROOKERY_GATEWAY_CACHE_SESSION_H
 #define ROOKERY_GATEWAY_CACHE_SESSION_H
@@ -24,6 +25,8 @@ struct session_fill {
     int64_t asked_ns;
 };
 struct session_fill session_cache_fill(const struct session_cache *c);
+/* Of a session that SQL was asked for in this fill. */
+struct rpc_identity session_identity(const struct session *s, const struct session_fill *fill);
 void session_cache_store(struct session_cache *c, const struct session_fill *fill, const struct session *s,
                          struct str token);
 

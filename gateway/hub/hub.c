@@ -214,19 +214,27 @@ static void add_read_back(struct ear *ear, struct redis_batch *b) {
     redis_arg_i64(b, ear->hub->memory);
 }
 
-/* Entries behind the place where hearing begins are heard later. */
+/* Up to the place where hearing begins; those behind it are heard later. Returns false when it is not an entry. */
+static bool is_before(const struct ear *ear, const struct redis_reply *entry, struct stream_id *id) {
+    return entry->elements == 2 && stream_id_parse(entry->element[0].str, id) &&
+           !stream_id_before(ear->at.id, *id);
+}
+
+/* Only the oldest entries are ever removed, so the newest have the counts up to the place's. */
 static void remember(struct ear *ear, const struct redis_reply *newest) {
     struct hub *h = ear->hub;
-    for (size_t i = newest->type == REDIS_ARRAY ? newest->elements : 0; i-- > 0;) {
-        const struct redis_reply *entry = &newest->element[i];
-        struct hub_place at = ear->at;
+    size_t n = newest->type == REDIS_ARRAY ? newest->elements : 0;
+    struct hub_place at = ear->at;
+    for (size_t i = 0; i < n; i++) at.count -= is_before(ear, &newest->element[i], &at.id);
+    for (size_t i = n; i-- > 0;) {
         struct hub_heard read = {.partition = ear->partition, .place = &at};
-        if (entry->elements == 2 && stream_id_parse(entry->element[0].str, &at.id) &&
-            !stream_id_before(ear->at.id, at.id))
-            hub_entry_read(&entry->element[1], at.epoch, &h->scratch, &read);
-        if (read.event) tell_remember(h, &read);
+        if (!is_before(ear, &newest->element[i], &at.id)) continue;
+        at.count++;
+        hub_entry_read(&newest->element[i].element[1], at.epoch, &h->scratch, &read);
+        tell_remember(h, &read);
         arena_reset(&h->scratch);
     }
+    assert(at.count == ear->at.count);
 }
 
 static void begin_at(struct ear *ear, const struct hub_place *end, const struct redis_reply *newest,

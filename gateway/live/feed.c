@@ -1,9 +1,9 @@
 /* The feeder and the heart of live feeds; the story is in live.h.
  *
- * The feeder takes what was heard in order, a batch at a time. An item is loaded and encoded once. The change of a
- * post that was reposted goes to the subscribers of its reposters, too: an edit once to each, a deletion as the
- * deletion of each repost, since reposts are the entries that they hold. While SQL is unreachable the feeder tries
- * again, and what is heard meanwhile waits in the queue.
+ * The feeder takes what was heard in order, a batch at a time. It makes one message of each thing, and pushes that to
+ * all whom it concerns without suspending in between. The change of a post also concerns the subscribers of its
+ * reposters, who are looked up first. While SQL is unreachable the feeder tries again, and what is heard meanwhile
+ * waits in the queue.
  *
  * The heart sends a heartbeat to every stream, and ends streams whose session was revoked or has expired.
  */
@@ -15,13 +15,13 @@
 
 #define REPOSTS_AT_ONCE 1000
 #define SESSIONS_AT_ONCE 1000
-#define HEARTBEAT_MS 15000
-#define RETRY_MS 100
-#define RESET_WAIT_MS 2000 /* for every partition to be heard in the newest epoch */
+#define TICK_MS 100
+#define EXPIRY_EVERY_NS NS_PER_S
+#define SESSIONS_EVERY_NS (15 * NS_PER_S)
 
 /* Waits before a retry. Returns false when the feeder must stop. */
 static bool again(struct fiber *self, const struct live *l) {
-    return fiber_sleep_ms(self, RETRY_MS) == 0 && !l->stopping;
+    return fiber_sleep_ms(self, LIVE_RETRY_MS) == 0 && !l->stopping;
 }
 
 /* ---- who wants what ------------------------------------------------------------------------------------ */
@@ -38,39 +38,9 @@ bool live_may_want(const struct subscriber *s, const struct tell *t) {
     return t->kind == TELL_ITEM ? wants_entry(s, t) : wants_change(s, t);
 }
 
-/* ---- relations and sessions ---------------------------------------------------------------------------- */
+/* ---- sessions ------------------------------------------------------------------------------------------ */
 
-static void reload_relations(struct fiber *self, struct live *l, int64_t account_id) {
-    struct relations fresh;
-    if (!audience_of(&l->by_account, account_id)) return;
-    while (relations_load(self, &l->gateway->domain, account_id, &fresh, NULL) != 0)
-        if (!again(self, l)) return;
-    const struct audience *a = audience_of(&l->by_account, account_id);
-    for (size_t i = 0; a && i < a->len; i++) {
-        struct relations own;
-        relations_copy(&own, &fresh);
-        audience_index(a->v[i], &own);
-    }
-    relations_free(&fresh);
-}
-
-/* A missed event may have been a change of any subscriber's relations. */
-static void reload_all_relations(struct fiber *self, struct live *l) {
-    struct arena *a = fiber_arena(self);
-    int64_t *accounts = ARENA_ARRAY(a, int64_t, l->by_account.len), id;
-    size_t n = 0, pos = 0;
-    void *unused;
-    while (idmap_next(&l->by_account, &pos, &id, &unused)) accounts[n++] = id;
-    for (size_t i = 0; i < n && !l->stopping; i++) reload_relations(self, l, accounts[i]);
-}
-
-static void end_session(struct subscriber *s) {
-    if (!s->stream) return; /* still catching up: the next look will find it */
-    rpc_stream_end(s->stream, ERR_UNAUTHENTICATED, "the session has ended: log in");
-    audience_unsubscribe(s);
-}
-
-/* Ends those of these streams whose session is no longer valid. After an error the next look ends them. */
+/* Ends those of these streams whose session is no longer valid. The next look ends those that are still beginning. */
 static int check_sessions(struct fiber *self, struct live *l, const struct ids *sessions) {
     struct ids valid;
     int e = session_filter_valid(self, &l->gateway->domain, sessions->v, sessions->len, &valid, NULL);
@@ -78,8 +48,8 @@ static int check_sessions(struct fiber *self, struct live *l, const struct ids *
     list_each_safe (&l->all, node) {
         struct subscriber *s = list_entry(node, struct subscriber, node);
         if (ids_contains(sessions->v, sessions->len, s->session_id) &&
-            !ids_contains(valid.v, valid.len, s->session_id))
-            end_session(s);
+            !ids_contains(valid.v, valid.len, s->session_id) && s->stream)
+            subscriber_end(s, ERR_UNAUTHENTICATED, "the session has ended: log in");
     }
     ids_free(&valid);
     return 0;
@@ -96,10 +66,14 @@ static void check_account(struct fiber *self, struct live *l, int64_t account_id
     ids_free(&sessions);
 }
 
-static void check_all_sessions(struct fiber *self, struct live *l) {
+/* Of the streams whose session expires by then. */
+static void check_expiring(struct fiber *self, struct live *l, int64_t by_ns) {
     struct ids all, some;
     ids_init(&all);
-    list_each (&l->all, node) ids_push(&all, list_entry(node, struct subscriber, node)->session_id);
+    list_each (&l->all, node) {
+        const struct subscriber *s = list_entry(node, struct subscriber, node);
+        if (s->expires_ns <= by_ns) ids_push(&all, s->session_id);
+    }
     ids_sort_unique(&all);
     for (size_t at = 0; at < all.len; at += SESSIONS_AT_ONCE) {
         some = (struct ids){.v = all.v + at, .len = all.len - at};
@@ -111,57 +85,71 @@ static void check_all_sessions(struct fiber *self, struct live *l) {
 
 /* ---- telling ------------------------------------------------------------------------------------------- */
 
-/* Tells the author's audience and, with each repost of the post, the reposter's audience. */
-typedef void tell_repost(struct fiber *self, struct live *l, struct tell *t, const struct post_actor *repost,
-                         struct rpc_shared *message);
-
-static void each_repost(struct fiber *self, struct live *l, struct tell *t, struct rpc_shared *message,
-                        tell_repost *fn) {
+/* Appends the accounts that have reposted the post. Returns false when the feeder must stop. */
+static bool find_reposters(struct fiber *self, struct live *l, int64_t post_id, struct ids *out) {
     int64_t after = 0;
     for (size_t n = REPOSTS_AT_ONCE; n == REPOSTS_AT_ONCE && !l->stopping;) {
         struct post_actor *reposts;
-        while (post_reposts(self, &l->gateway->domain, t->post_id, after, REPOSTS_AT_ONCE, &reposts, &n,
-                            NULL) != 0)
-            if (!again(self, l)) return;
+        while (post_reposts(self, &l->gateway->domain, post_id, after, REPOSTS_AT_ONCE, &reposts, &n, NULL) !=
+               0)
+            if (!again(self, l)) return false;
         for (size_t i = 0; i < n; i++) {
             after = reposts[i].id;
-            if (audience_of(&l->by_author, reposts[i].account_id)) fn(self, l, t, &reposts[i], message);
+            ids_push(out, reposts[i].account_id);
         }
     }
+    return true;
 }
 
-static void tell_repost_edited(struct fiber *self, struct live *l, struct tell *t,
-                               const struct post_actor *repost, struct rpc_shared *message) {
-    (void)self;
-    audience_push_to(l, repost->account_id, t, message, wants_change);
+/* The accounts whose entries show the post: its author and its reposters. They are looked up once for each change:
+ * what is reposted later shows the change already. */
+static void find_authors(struct fiber *self, struct live *l, const struct tell *t, struct ids *authors) {
+    const struct place_heard *heard = places_at(&l->places, t->number);
+    if (heard && heard->concerns.len > 0) {
+        ids_append(authors, heard->concerns.v, heard->concerns.len);
+        return;
+    }
+    ids_push(authors, t->account_id);
+    if (find_reposters(self, l, t->post_id, authors)) places_note(&l->places, t->number, authors);
 }
 
-static void tell_repost_deleted(struct fiber *self, struct live *l, struct tell *t,
-                                const struct post_actor *repost, struct rpc_shared *message) {
-    (void)message;
-    struct rpc_shared *own =
-        live_deleted_message(live_tell_token(l, fiber_arena(self), t, false), repost->id);
-    t->round = ++l->round;
-    audience_push_to(l, repost->account_id, t, own, wants_change);
-    rpc_shared_unref(own);
-}
-
-/* There may be several messages, so the token of none may cover the event itself. */
 static void tell_deleted(struct fiber *self, struct live *l, struct tell *t) {
-    struct rpc_shared *message =
-        live_deleted_message(live_tell_token(l, fiber_arena(self), t, false), t->post_id);
-    audience_push_to(l, t->account_id, t, message, wants_change);
+    struct ids authors;
+    ids_init(&authors);
+    if (t->is_repost)
+        ids_push(&authors, t->account_id);
+    else
+        find_authors(self, l, t, &authors);
+    struct rpc_shared *message = live_deleted_message(live_tell_token(l, fiber_arena(self), t), t->post_id);
+    push_to(l, authors.v, authors.len, t, message, wants_change);
     rpc_shared_unref(message);
-    if (!t->is_repost) each_repost(self, l, t, NULL, tell_repost_deleted);
+    ids_free(&authors);
 }
 
-static void tell_edited(struct fiber *self, struct live *l, struct tell *t, const struct cached_post *post) {
-    if (!post || post->deleted) return;
+/* Gets the posts of t. Mostly they are in the cache: the batch was loaded ahead. Returns false when the feeder must
+ * stop. */
+static bool get_posts(struct fiber *self, struct live *l, const struct tell *t,
+                      const struct cached_post *posts[2]) {
+    const int64_t ids[] = {t->post_id, t->entry.repost_of_id};
+    size_t n = t->entry.repost_of_id != 0 ? 2 : 1;
+    posts[0] = posts[1] = NULL;
+    while (post_cache_get(self, l->gateway, ids, n, posts, NULL) != 0)
+        if (!again(self, l)) return false;
+    return true;
+}
+
+static void tell_edited(struct fiber *self, struct live *l, struct tell *t) {
+    struct ids authors;
+    const struct cached_post *posts[2];
     struct arena *a = fiber_arena(self);
-    struct rpc_shared *message = live_edited_message(live_tell_token(l, a, t, true), a, post);
-    audience_push_to(l, t->account_id, t, message, wants_change);
-    each_repost(self, l, t, message, tell_repost_edited);
-    rpc_shared_unref(message);
+    ids_init(&authors);
+    find_authors(self, l, t, &authors);
+    if (get_posts(self, l, t, posts) && posts[0] && !posts[0]->deleted) {
+        struct rpc_shared *message = live_edited_message(live_tell_token(l, a, t), a, posts[0]);
+        push_to(l, authors.v, authors.len, t, message, wants_change);
+        rpc_shared_unref(message);
+    }
+    ids_free(&authors);
 }
 
 /* What the resuming viewer has done with the post, which may not be new to them. To others the post is new: they have
@@ -171,37 +159,26 @@ static struct engaged engaged_in(const struct tell *t, int64_t post_id) {
     return r ? shape_engaged_in(r->engaged, post_id) : (struct engaged){0};
 }
 
-static void tell_item(struct fiber *self, struct live *l, struct tell *t, const struct cached_post *entry,
-                      const struct cached_post *original) {
-    const struct cached_post *shown = t->entry.repost_of_id != 0 ? original : entry;
+static void tell_item(struct fiber *self, struct live *l, struct tell *t) {
+    const struct cached_post *posts[2];
+    if (!get_posts(self, l, t, posts)) return;
+    const struct cached_post *entry = posts[0], *shown = t->entry.repost_of_id != 0 ? posts[1] : posts[0];
     if (!entry || !shown || entry->deleted || shown->deleted) return;
-    char *token = live_tell_token(l, fiber_arena(self), t, true);
+    char *token = live_tell_token(l, fiber_arena(self), t);
     struct rpc_shared *message =
         live_item_message(self, l->gateway, token, entry, shown, engaged_in(t, shown->lru.id));
-    audience_push_to(l, t->account_id, t, message, wants_entry);
+    push_to(l, &t->account_id, 1, t, message, wants_entry);
     rpc_shared_unref(message);
 }
 
 void live_tell(struct fiber *self, struct live *l, struct tell *t) {
-    struct gateway *g = l->gateway;
-    const int64_t ids[] = {t->post_id, t->entry.repost_of_id};
-    const struct cached_post *posts[2] = {NULL, NULL};
-    t->round = ++l->round;
     switch (t->kind) {
-    case TELL_RELATIONS: reload_relations(self, l, t->account_id); return;
-    case TELL_SESSIONS: check_account(self, l, t->account_id); return;
+    case TELL_ITEM: tell_item(self, l, t); return;
+    case TELL_EDITED: tell_edited(self, l, t); return;
     case TELL_DELETED: tell_deleted(self, l, t); return;
-    case TELL_ITEM:
-    case TELL_EDITED: break;
+    case TELL_SESSIONS: check_account(self, l, t->account_id); return;
+    case TELL_RELATIONS: return; /* its streams were reset when it was heard */
     }
-    /* Mostly found in the cache: the batch was loaded ahead. */
-    size_t n = t->entry.repost_of_id != 0 ? 2 : 1;
-    while (post_cache_get(self, g, ids, n, posts, NULL) != 0)
-        if (!again(self, l)) return;
-    if (t->kind == TELL_ITEM)
-        tell_item(self, l, t, posts[0], posts[1]);
-    else
-        tell_edited(self, l, t, posts[0]);
 }
 
 /* ---- the fibers ---------------------------------------------------------------------------------------- */
@@ -221,52 +198,27 @@ void live_load_ahead(struct fiber *self, struct live *l, const struct tell *batc
 
 static void feed_batch(struct fiber *self, struct live *l) {
     size_t n = l->queue_len < LIVE_BATCH ? l->queue_len : LIVE_BATCH;
-    assert(l->queue_len <= LIVE_QUEUE_CAP && !l->reset_due);
+    uint64_t n_forgot = l->n_forgot;
+    assert(l->queue_len <= LIVE_QUEUE_CAP);
     struct tell *batch = arena_memdup(fiber_arena(self), l->queue, n * sizeof *batch);
     l->queue_len -= n;
     for (size_t i = 0; i < l->queue_len; i++) l->queue[i] = l->queue[i + n];
     live_load_ahead(self, l, batch, n);
-    for (size_t i = 0; i < n && !l->reset_due; i++) {
+    for (size_t i = 0; i < n && l->n_forgot == n_forgot; i++) {
         /* The events between concern no subscriber here. */
-        assert(batch[i].number >= l->places.n_told);
+        assert(batch[i].number > l->places.n_told);
         places_tell(&l->places, batch[i].number - 1);
         live_tell(self, l, &batch[i]);
-        if (!l->reset_due) places_tell(&l->places, batch[i].number);
+        if (l->n_forgot == n_forgot) places_tell(&l->places, batch[i].number);
     }
-    if (l->queue_len == 0 && !l->reset_due) places_tell(&l->places, l->places.n_heard);
-}
-
-/* Relations first: a client that reads again because of the reset then misses nothing that the new relations bring. */
-static void reset_all(struct fiber *self, struct live *l) {
-    assert(l->reset_due && l->feeding);
-    l->reset_due = false;
-    l->resets->value++;
-    reload_all_relations(self, l);
-    places_tell_reset(&l->places);
-    struct rpc_shared *message =
-        live_reset_message(live_position_token(l, fiber_arena(self), l->places.told));
-    audience_push_all(l, message);
-    rpc_shared_unref(message);
-    check_all_sessions(self, l);
-}
-
-/* A new epoch is known before any partition is heard in it, and partitions begin one after the other; together they
- * cause one reset. */
-static bool may_reset(const struct live *l) {
-    const struct live_places *p = &l->places;
-    int64_t heard = places_epoch(p->heard, p->partitions);
-    return (heard != 0 && heard == l->gateway->domain.epoch) ||
-           clock_mono_ns() - l->reset_since_ns > RESET_WAIT_MS * NS_PER_MS;
+    if (l->queue_len == 0) places_tell(&l->places, l->places.n_heard);
 }
 
 void live_feeder(struct fiber *self, void *arg) {
     struct live *l = arg;
     while (!l->stopping) {
-        bool resets = l->reset_due && may_reset(l), feeds = !l->reset_due && l->queue_len > 0;
-        l->feeding = resets || feeds;
-        if (resets)
-            reset_all(self, l);
-        else if (feeds)
+        l->feeding = l->queue_len > 0;
+        if (l->feeding)
             feed_batch(self, l);
         else if (condition_wait(self, &l->wake) != 0)
             break;
@@ -277,20 +229,35 @@ void live_feeder(struct fiber *self, void *arg) {
 
 static void beat(struct fiber *self, struct live *l) {
     struct rpc_shared *message = live_heartbeat(live_position_token(l, fiber_arena(self), l->places.told));
-    audience_push_all(l, message);
+    push_to_all(l, message);
     rpc_shared_unref(message);
-    check_all_sessions(self, l);
+}
+
+/* Those that expire; now and then all, since the event of a session's end may be missed. */
+static void check_sessions_in_time(struct fiber *self, struct live *l, int64_t now_ns, bool all) {
+    all = all || l->sessions_due;
+    l->sessions_due = false;
+    check_expiring(self, l, all ? INT64_MAX : now_ns);
 }
 
 void live_heart(struct fiber *self, void *arg) {
     struct live *l = arg;
-    int64_t next_ns = clock_mono_ns() + HEARTBEAT_MS * NS_PER_MS;
-    while (!l->stopping && fiber_sleep_ms(self, 100) == 0) {
+    int64_t every_ns = l->gateway->domain.config->heartbeat_ms * NS_PER_MS;
+    int64_t beat_ns = clock_mono_ns() + every_ns, expiry_ns = 0, sessions_ns = 0;
+    while (!l->stopping && fiber_sleep_ms(self, TICK_MS) == 0) {
+        int64_t now_ns = clock_mono_ns();
         l->subscribers->value = (double)l->n_all;
-        if (l->reset_due) condition_signal(&l->wake);
-        if (clock_mono_ns() < next_ns) continue;
-        next_ns = clock_mono_ns() + HEARTBEAT_MS * NS_PER_MS;
-        if (l->n_all > 0) beat(self, l);
+        if (!list_empty(&l->due)) condition_signal(&l->wake_resetter);
+        if (now_ns >= beat_ns) {
+            beat_ns = now_ns + every_ns;
+            beat(self, l);
+        }
+        if (now_ns >= expiry_ns) {
+            bool all = now_ns >= sessions_ns;
+            expiry_ns = now_ns + EXPIRY_EVERY_NS;
+            if (all) sessions_ns = now_ns + SESSIONS_EVERY_NS;
+            check_sessions_in_time(self, l, now_ns, all);
+        }
         arena_reset(fiber_arena(self));
     }
     latch_done(&l->stopped);

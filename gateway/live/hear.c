@@ -1,60 +1,48 @@
 /* Live feeds: queues for the feeder what the hub hears; the story is in live.h. */
 #include <assert.h>
 
-#include "core/base/clock.h"
 #include "gateway/live/live_internal.h"
 
-#define MEMORY_MAX 1000 /* of a partition, when hearing begins */
-
-static void reset_all(void *context) {
-    struct live *l = context;
-    l->queue_len = 0;
-    if (!l->reset_due) l->reset_since_ns = clock_mono_ns();
-    l->reset_due = true;
-    places_note_reset(&l->places);
-    condition_signal(&l->wake);
-}
+#define MEMORY_MAX 10000 /* of a partition, when hearing begins: some ten milliseconds of Redis */
 
 static void enqueue(struct live *l, const struct tell *t) {
     if (l->queue_len == LIVE_QUEUE_CAP) {
-        reset_all(l);
+        live_forget(l);
         return;
     }
-    assert(l->queue_len == 0 || l->queue[l->queue_len - 1].number <= t->number);
+    assert(l->queue_len == 0 || l->queue[l->queue_len - 1].number < t->number);
     l->queue[l->queue_len++] = *t;
     condition_signal(&l->wake);
 }
 
-static void tell_of_post(const Event *e, struct tell *t) {
-    const Rookery__Events__V1__PostCreated *p = e->post_created;
+static void tell_of_post(const struct change *c, struct tell *t) {
     t->kind = TELL_ITEM;
-    t->post_id = p->post_id;
-    t->entry = (struct entry){p->post_id, e->actor_id, p->reply_to_account_id, p->repost_of_id,
-                              p->repost_of_author_id};
+    t->entry = (struct entry){c->post_id, c->actor_id, c->reply_to_account_id, c->repost_of_id,
+                              c->repost_of_author_id};
 }
 
-bool live_tell_of(const Event *e, struct tell *t) {
-    *t = (struct tell){.account_id = e->actor_id};
-    switch (event_kind(e)) {
-    case EVENT_POST_CREATED: tell_of_post(e, t); return true;
-    case EVENT_POST_EDITED:
-        t->kind = TELL_EDITED;
-        t->post_id = e->post_edited->post_id;
-        return true;
+bool live_tell_of(const struct place_heard *heard, struct tell *t) {
+    const struct change *c = &heard->change;
+    *t = (struct tell){.account_id = c->actor_id, .post_id = c->post_id};
+    t->partition = heard->partition;
+    t->place = heard->place;
+    t->number = heard->number;
+    switch (c->kind) {
+    case EVENT_POST_CREATED: tell_of_post(c, t); return true;
+    case EVENT_POST_EDITED: t->kind = TELL_EDITED; return true;
     case EVENT_POST_DELETED:
         t->kind = TELL_DELETED;
-        t->is_repost = e->post_deleted->repost_of_id != 0;
-        t->post_id = e->post_deleted->post_id;
+        t->is_repost = c->repost_of_id != 0;
         return true;
     case EVENT_SESSIONS_REVOKED: t->kind = TELL_SESSIONS; return true;
     case EVENT_FOLLOWED:
     case EVENT_UNFOLLOWED:
+    case EVENT_MUTED:
+    case EVENT_UNMUTED: t->kind = TELL_RELATIONS; return true;
     case EVENT_BLOCKED:
     case EVENT_UNBLOCKED:
-    case EVENT_MUTED:
-    case EVENT_UNMUTED:
         t->kind = TELL_RELATIONS;
-        t->other_id = e->followed->target_id; /* every Related shares this place */
+        t->other_id = c->target_id;
         return true;
 #define EVENT(NAME, field, timelines, counts, caches, home, live, jobs) EVENT_UNLESS_##live(NAME)
 #include "core/event/events.def"
@@ -64,16 +52,7 @@ bool live_tell_of(const Event *e, struct tell *t) {
     return false;
 }
 
-/* A change of relations is one of both accounts. */
-static void heard_relation(struct live *l, struct tell *t) {
-    const int64_t accounts[] = {t->account_id, t->other_id};
-    for (int i = 0; i < 2; i++) {
-        t->account_id = accounts[i];
-        if (audience_of(&l->by_account, accounts[i])) enqueue(l, t);
-    }
-}
-
-/* Queues what may concern a subscriber here. */
+/* Queues what may concern a subscriber here. Those whose relations have changed must read again. */
 static void queue_tell(struct live *l, struct tell *t) {
     if (list_empty(&l->all)) return;
     switch (t->kind) {
@@ -86,48 +65,52 @@ static void queue_tell(struct live *l, struct tell *t) {
     case TELL_SESSIONS:
         if (audience_of(&l->by_account, t->account_id)) enqueue(l, t);
         break;
-    case TELL_RELATIONS: heard_relation(l, t); break;
+    case TELL_RELATIONS:
+        live_reset_account(l, t->account_id);
+        if (t->other_id != 0) live_reset_account(l, t->other_id);
+        break;
     }
 }
 
 static bool is_idle(const struct live *l) {
-    return l->queue_len == 0 && !l->feeding && !l->reset_due;
+    return l->queue_len == 0 && !l->feeding;
+}
+
+/* What streams are told of it: nothing of what is settled. */
+static struct change change_in(const struct hub_heard *h) {
+    return change_of(h->settled ? NULL : h->event);
 }
 
 static void heard(void *context, const struct hub_heard *h) {
     struct live *l = context;
-    const Event *e = h->settled ? NULL : h->event;
     struct live_places *p = &l->places;
+    struct change change = change_in(h);
     struct tell t;
-    bool tells = e && live_tell_of(e, &t);
-    /* The feeder is so far behind that the places between would drop out of what is kept. */
-    if (p->n_heard - (l->reset_due ? p->n_reset : p->n_told) >= PLACES_KEPT) reset_all(l);
-    if (places_hear(p, h->partition, h->place, tells ? e->id : 0) && tells) {
-        t.partition = h->partition;
-        t.place = *h->place;
-        t.number = p->n_heard;
+    if (!places_have_room(p)) live_forget(l); /* the feeder is that far behind */
+    if (places_hear(p, h->partition, h->place, &change) && live_tell_of(places_at(p, p->n_heard), &t))
         queue_tell(l, &t);
-    }
     if (is_idle(l)) places_tell(p, p->n_heard);
 }
 
-/* `told` moves only after the reset: a token that covers missed events must not be sent before it. */
 static void begin(void *context, int partition, const struct hub_place *place) {
     struct live *l = context;
-    places_hear(&l->places, partition, place, 0);
-    reset_all(l);
+    places_begin(&l->places, partition, place);
+    live_forget(l);
+}
+
+static void forget(void *context) {
+    live_forget(context);
 }
 
 static void remember(void *context, const struct hub_heard *h) {
     struct live *l = context;
-    struct tell unused;
-    if (h->event && live_tell_of(h->event, &unused))
-        places_remember(&l->places, h->partition, h->place, h->event->id);
+    struct change change = change_in(h);
+    places_remember(&l->places, h->partition, h->place, &change);
 }
 
-/* Half of the places kept are left for what will be heard. */
+/* Half of what is kept is left for what will be heard. */
 static int64_t memory(const struct live *l) {
-    int64_t share = PLACES_KEPT / 2 / (int64_t)l->places.partitions;
+    int64_t share = (int64_t)(l->places.capacity / 2 / l->places.partitions);
     return share < MEMORY_MAX ? share : MEMORY_MAX;
 }
 
@@ -135,7 +118,7 @@ void live_listen(struct live *l) {
     l->listener = (struct hub_listener){
         .context = l,
         .heard = heard,
-        .forget = reset_all,
+        .forget = forget,
         .begin = begin,
         .remember = remember,
         .memory = memory(l),

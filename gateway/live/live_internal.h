@@ -1,13 +1,14 @@
 /* What the files of the live feeds share; the story is in live.h.
  *
- *   live.c       subscribing, beginning and end
- *   hear.c       queues what the hub hears
- *   audience.c   the index from authors to subscribers, and pushing to them
- *   message.c    the messages
- *   feed.c       the fiber that turns what was heard into messages, and the one that keeps streams alive
- *   resume.c     reads what a resuming stream missed, and sends it
- *   places.c     positions in the event streams
- *   token.c      resume tokens
+ *   live.c        subscribing, beginning and end
+ *   subscriber.c  a stream: joining, holding, sending, going
+ *   reset.c       streams that must read again
+ *   resume.c      finds and sends what a resuming stream missed
+ *   hear.c        queues what the hub hears
+ *   audience.c    the index from authors to subscribers
+ *   push.c        pushing to them
+ *   message.c     the messages
+ *   feed.c        the fiber that turns what was heard into messages, and the one that keeps streams alive
  */
 #ifndef ROOKERY_GATEWAY_LIVE_LIVE_INTERNAL_H
 #define ROOKERY_GATEWAY_LIVE_LIVE_INTERNAL_H
@@ -18,14 +19,14 @@
 #include "gateway/cache/post.h"
 #include "gateway/hub/hub.h"
 #include "gateway/live/live.h"
-#include "gateway/live/places.h"
-#include "gateway/live/token.h"
+#include "gateway/position/position.h"
 
 #define LIVE_QUEUE_CAP 10000         /* events that wait for the feeder: some seconds of a busy system */
 #define LIVE_STREAM_CAP (256 * 1024) /* bytes a stream may have unsent: some hundred items */
-#define LIVE_PENDING_CAP 500         /* messages for a subscriber that is still catching up */
-#define LIVE_RESUMES 16              /* streams that read what they missed concurrently */
+#define LIVE_HELD_CAP 500            /* messages for a subscriber that is still catching up */
+#define LIVE_RESUMES 16              /* streams that load their relations to resume concurrently */
 #define LIVE_RESUMES_WAITING 20000   /* streams that wait for that: all those of a gateway that has stopped */
+#define LIVE_NOT_JOINED UINT64_MAX
 
 enum tell_kind { TELL_ITEM, TELL_EDITED, TELL_DELETED, TELL_RELATIONS, TELL_SESSIONS };
 
@@ -36,7 +37,7 @@ struct tell {
     enum tell_kind kind;
     bool is_repost;     /* TELL_DELETED: a repost was deleted, not a post */
     int64_t account_id; /* the author; for relations and sessions, their owner */
-    int64_t other_id;   /* TELL_RELATIONS: the other account */
+    int64_t other_id;   /* TELL_RELATIONS: another account whose relations have changed, or 0 */
     int64_t post_id;
     struct entry entry; /* TELL_ITEM */
     int partition;
@@ -51,22 +52,25 @@ struct replay {
     struct subscriber *subscriber;
     struct hub_place *told;               /* up to where it has been told */
     struct ids engaged[ENGAGEMENT_KINDS]; /* of what it is brought */
-    struct rpc_shared **out;              /* what a tell has made; malloc'ed */
-    size_t n_out, cap_out;
+    struct rpc_shared *out;               /* what a tell has made for it; NULL: nothing */
 };
 
 struct subscriber {
     struct list_node node; /* in live.all */
+    struct list_node turn; /* in live.due or live.resetting, while it must be reset and has its stream */
     struct live *live;
     int64_t account_id, session_id;
+    int64_t expires_ns; /* when the session does, by the monotonic clock; SQL is asked then */
     struct relations relations;
-    bool indexed;                /* by its relations */
-    uint64_t joined;             /* events with a greater number are pushed; UINT64_MAX: not joined */
-    uint64_t told;               /* live.round of the last push to it */
-    struct rpc_stream *stream;   /* NULL while catching up */
-    struct rpc_shared **pending; /* room for LIVE_PENDING_CAP while catching up, then NULL */
-    size_t n_pending;
-    bool overflowed;
+    bool indexed;              /* by its relations */
+    bool must_reset;           /* nothing is pushed to it until it has been sent "reset" */
+    bool holds;                /* from joining until it is live: what is pushed is held */
+    uint64_t joined;           /* events with a greater number are pushed; LIVE_NOT_JOINED: none */
+    uint64_t told;             /* live.round of the last push to it */
+    int64_t reset_ns;          /* when it was last sent "reset"; 0: never */
+    struct rpc_stream *stream; /* NULL while the fiber of its call serves it */
+    struct rpc_shared **held;
+    size_t n_held, cap_held;
 };
 
 /* An author's subscribers, or an account's own streams. */
@@ -80,43 +84,70 @@ struct live {
     struct hub_listener listener;
     struct list_node all;
     size_t n_all;
+    struct list_node due,
+        resetting;           /* subscribers that must be reset, and those of them that are being reset */
     struct idmap by_author;  /* author -> struct audience */
     struct idmap by_account; /* viewer -> struct audience */
     struct live_places places;
     struct tell *queue;
     size_t queue_len;
-    uint64_t round; /* of pushing one thing to several audiences */
-    struct condition wake;
-    bool stopping, feeding, reset_due;
-    int64_t reset_since_ns; /* when it became due */
+    uint64_t round;    /* of pushing one thing to several audiences */
+    uint64_t n_forgot; /* how often live_forget was called: what was taken from the queue before is void */
+    int64_t forgot_ns; /* the last time */
+    struct condition wake, wake_resetter;
+    bool stopping, feeding, sessions_due;
     struct latch stopped;
     struct semaphore resumes;
     struct gauge *subscribers;
     struct counter *sent, *dropped, *resets, *resumed, *resumed_by_reset;
 };
 
-/* ---- audience.c ---- */
-/* Adds a subscriber to by_account; audience_index adds it to by_author. Returns NULL on allocation failure. */
-struct subscriber *audience_subscribe(struct live *l, int64_t account_id, int64_t session_id);
+/* ---- subscriber.c -------------------------------------------------------------------------------------- */
+/* Returns NULL on allocation failure. */
+struct subscriber *subscriber_new(struct live *l, const struct rpc_identity *who);
+/* Ends its stream, if it has one that the client has not left, and frees it. */
+void subscriber_end(struct subscriber *s, enum error e, const char *text);
+void subscriber_free(struct subscriber *s);
+/* From now on what is heard is pushed to it, and held until it goes live. */
+void subscriber_join(struct subscriber *s);
+/* Nothing is pushed to it any more, and what was held is dropped. */
+void subscriber_leave(struct subscriber *s);
+/* It leaves, and must read again. */
+void subscriber_reset(struct subscriber *s);
+/* Sends `first`, then what was held; what is pushed from now on is sent. The subscriber may have been freed
+ * afterwards. */
+void subscriber_go_live(struct subscriber *s, struct rpc_shared *first);
+/* Sends or holds the message, or ends a stream that does not read. The subscriber may have been freed afterwards. */
+void subscriber_push(struct subscriber *s, struct rpc_shared *message);
+
+/* ---- reset.c ------------------------------------------------------------------------------------------- */
+/* The account's streams must read again. */
+void live_reset_account(struct live *l, int64_t account_id);
+/* Everything heard so far may be incomplete: all must read again, and what waits for the feeder is dropped. */
+void live_forget(struct live *l);
+fiber_fn live_resetter;
+
+/* ---- audience.c ---------------------------------------------------------------------------------------- */
+void audience_add(struct idmap *map, int64_t id, struct subscriber *s);
+void audience_drop(struct idmap *map, int64_t id, struct subscriber *s);
+const struct audience *audience_of(const struct idmap *map, int64_t id);
 /* Takes the relations and indexes the subscriber by them, instead of those it had. */
 void audience_index(struct subscriber *s, struct relations *r);
-void audience_unsubscribe(struct subscriber *s);
-const struct audience *audience_of(const struct idmap *map, int64_t id);
-/* Queues the message, or ends a stream that does not read. The subscriber may have been freed afterwards. */
-void audience_push(struct subscriber *s, struct rpc_shared *message);
-/* Pushes to the subscribers whose join number has been told already: the message's token claims that much. */
-void audience_push_all(struct live *l, struct rpc_shared *message);
-typedef bool audience_wants(const struct subscriber *s, const struct tell *t);
-/* Pushes to the author's subscribers that want it and have not been told in this round; in a replay, only to its
- * subscriber. */
-void audience_push_to(struct live *l, int64_t author_id, const struct tell *t, struct rpc_shared *message,
-                      audience_wants *wants);
+void audience_unindex(struct subscriber *s);
 
-/* ---- message.c: the caller unrefs what these return ---- */
+/* ---- push.c -------------------------------------------------------------------------------------------- */
+/* Pushes to the subscribers whose join number has been told already: the message's token claims that much. */
+void push_to_all(struct live *l, struct rpc_shared *message);
+typedef bool push_wants(const struct subscriber *s, const struct tell *t);
+/* Pushes to the subscribers of these authors that want it, to each once; in a replay, only to its subscriber. */
+void push_to(struct live *l, const int64_t *authors, size_t n, struct tell *t, struct rpc_shared *message,
+             push_wants *wants);
+
+/* ---- message.c: the caller unrefs what these return ---------------------------------------------------- */
 /* The token of a position. */
 char *live_position_token(struct live *l, struct arena *a, const struct hub_place *places);
-/* The token of messages about t. It covers everything before t; with_own: t itself, too. */
-char *live_tell_token(struct live *l, struct arena *a, const struct tell *t, bool with_own);
+/* The token of a message about t. It covers what was told before, and t itself. */
+char *live_tell_token(struct live *l, struct arena *a, const struct tell *t);
 struct rpc_shared *live_heartbeat(char *token);
 struct rpc_shared *live_reset_message(char *token);
 struct rpc_shared *live_deleted_message(char *token, int64_t id);
@@ -126,15 +157,16 @@ struct rpc_shared *live_item_message(struct fiber *self, struct gateway *g, char
                                      const struct cached_post *entry, const struct cached_post *shown,
                                      struct engaged by);
 
-/* ---- hear.c ---- */
+/* ---- hear.c -------------------------------------------------------------------------------------------- */
 /* Registers with the hub. */
 void live_listen(struct live *l);
-/* Says how an event is to be told. Returns false when it does not concern live feeds. */
-bool live_tell_of(const Event *e, struct tell *t);
+/* Says how a change is to be told. Returns false when it does not concern live feeds. */
+bool live_tell_of(const struct place_heard *heard, struct tell *t);
 
-/* ---- feed.c ---- */
+/* ---- feed.c -------------------------------------------------------------------------------------------- */
 fiber_fn live_feeder, live_heart;
 #define LIVE_BATCH 256 /* posts loaded in one statement */
+#define LIVE_RETRY_MS 100
 /* Loads the posts that these are about into the cache, if there are at most LIVE_BATCH. */
 void live_load_ahead(struct fiber *self, struct live *l, const struct tell *batch, size_t n);
 /* Tells one thing. While SQL is unreachable it tries again, until the feeder stops or the fiber is interrupted. */
@@ -143,14 +175,12 @@ void live_tell(struct fiber *self, struct live *l, struct tell *t);
  * since the post's reposts count too. */
 bool live_may_want(const struct subscriber *s, const struct tell *t);
 
-/* ---- resume.c ---- */
-/* Waits until this gateway has heard all that the token covers. Returns false when the client must read again. */
-bool live_reaches(struct fiber *self, struct live *l, const struct live_token *token);
-/* Reads what was published between the token and `until`, both in one epoch. *tells are in the fiber's arena. Returns
- * 0; ERR_ABORTED when the client must read again; or the fiber's interrupt. On an error *n is 0. */
-int live_read_missed(struct fiber *self, struct subscriber *s, const struct live_token *from,
-                     const struct hub_place *until, struct tell **tells, size_t *n);
-/* Sends it. Returns 0, or the fiber's interrupt. */
+/* ---- resume.c ------------------------------------------------------------------------------------------ */
+/* Finds what concerns a subscriber that has just joined of what was published behind the token and has been heard.
+ * *tells are in the arena. Returns 0, or ERR_ABORTED when the client must read again; then *n is 0. */
+int live_find_missed(struct subscriber *s, const struct live_token *from, struct arena *a,
+                     struct tell **tells, size_t *n);
+/* Sends it, or ends early when the client must read again. Returns 0, or the fiber's interrupt. */
 int live_send_missed(struct fiber *self, struct rpc_call *call, struct subscriber *s,
                      const struct live_token *from, struct tell *tells, size_t n);
 

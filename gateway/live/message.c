@@ -12,9 +12,8 @@ char *live_position_token(struct live *l, struct arena *a, const struct hub_plac
     return live_token_encode(a, l->gateway->page_key, places, l->places.partitions);
 }
 
-char *live_tell_token(struct live *l, struct arena *a, const struct tell *t, bool with_own) {
+char *live_tell_token(struct live *l, struct arena *a, const struct tell *t) {
     const struct hub_place *told = t->replay ? t->replay->told : l->places.told;
-    if (!with_own) return live_position_token(l, a, told);
     assert(t->partition >= 0 && (size_t)t->partition < l->places.partitions);
     struct hub_place *places = arena_memdup(a, told, l->places.partitions * sizeof *places);
     places[t->partition] = t->place;

@@ -30,7 +30,7 @@ static int find_caller(struct fiber *self, struct rpc_call *call) {
     struct session s;
     int e = session_authenticate(self, &g->domain, token, &s, rpc_fault(call));
     if (e != 0) return e;
-    *rpc_identity(call) = (struct rpc_identity){s.account_id, s.id};
+    *rpc_identity(call) = session_identity(&s, &fill);
     session_cache_store(g->sessions, &fill, &s, token);
     return 0;
 }

@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import grpc  # noqa: E402
 from callers import connect, Feed, People  # noqa: E402
 from own_stack import Stack  # noqa: E402
-from rookery.v1 import timeline_pb2 as tl  # noqa: E402
+from rookery.v1 import post_pb2 as posts, timeline_pb2 as tl  # noqa: E402
 from tap import PATIENCE_S, check, done_testing, eventually, fails_with  # noqa: E402
 
 PARTITIONS = 4
@@ -99,6 +99,8 @@ def changes(ada, bob, cleo):
     while not messages or messages[-1].item.id != last.id:
         messages.append(feed.messages.get(timeout=60))
     feed.close()
+    repeated = told(bob, messages[-1].resume_token, ada.post("after"))
+    check("after that, none of it again", repeated[:-1] == [], repeated)
     items = [m for m in messages if m.WhichOneof("event") == "item"]
     check("items, without those that are gone", [m.item.id for m in items] == [liked.id, last.id], messages)
     check("with what the reader has done meanwhile", items[0].item.post.liked_by_viewer)
@@ -131,23 +133,58 @@ def idle_partitions(stack, ada, bob):
     """A stream of which nothing is left, and nothing was missed."""
     token = token_now(bob, ada)
     cut_streams(stack)
-    posts = [ada.post(f"after trimming {i}") for i in range(3)]
-    seen = told(bob, token, posts[-1])
-    check("a stream that was trimmed to nothing is no gap when all of it had been told", seen == [p.id for p in posts], seen)
+    after = [ada.post(f"after trimming {i}") for i in range(3)]
+    seen = told(bob, token, after[-1])
+    check("a stream that was trimmed to nothing is no gap when all of it had been told", seen == [p.id for p in after], seen)
 
 
 # --- when it must be read again ---------------------------------------------------------------------------------------
 def trimmed(stack, ada, bob):
+    """A gateway keeps what it has heard; one that was started later knows what is on the streams."""
     token = token_now(bob, ada)
-    ada.post("trimmed")
+    gone = ada.post("trimmed")
     cut_streams(stack)
     last = ada.post("last")
-    feed = Feed(bob, token=token)
+    seen = told(bob, token, last)
+    check("what was heard is brought, although it has been trimmed", seen == [gone.id, last.id], seen)
+    later = bob.at(another_gateway(stack, "gateway-3"))
+    feed = Feed(later, token=token)
     message = feed.messages.get(timeout=60)
-    check("a reset when what was missed has been trimmed", message.WhichOneof("event") == "reset", message)
+    check("a gateway that never heard it resets", message.WhichOneof("event") == "reset", message)
     feed.close()
     more = ada.post("more")
-    check("and its token is good to go on from", told(bob, message.resume_token, more) == [more.id], last.id)
+    check("and its token is good to go on from", told(later, message.resume_token, more) == [more.id], last.id)
+    newest = bob.at(another_gateway(stack, "gateway-4"))
+    seen = told(newest, message.resume_token, more)
+    check("what is on the streams is brought by a gateway that was started later", seen == [more.id], seen)
+    for name in ("gateway-3", "gateway-4"):
+        stack.stop(name)
+
+
+def another_gateway(stack, name, **settings):
+    first = stack.address
+    stack.gateway(name, **settings)
+    channel = connect("%s:%d" % stack.address)
+    stack.address = first
+    return channel
+
+
+def forgotten(stack, ada, bob):
+    """More has happened than is kept."""
+    small = bob.at(another_gateway(stack, "gateway-5", ROOKERY_RESUME_BYTES=65536))
+    token = token_now(small, ada)
+    one = ada.post("liked")
+    for _ in range(150):
+        bob.like(one)
+        bob.posts.Unlike(posts.UnlikeRequest(post_id=one.id), **bob.me)
+    last = ada.post("last")
+    feed = Feed(small, token=token)
+    message = feed.wait(("item", "reset"))
+    check("a reset when it is not kept any more", message.WhichOneof("event") == "reset", message)
+    feed.close()
+    seen = told(bob, token, last)
+    check("a gateway that keeps more brings it", seen == [one.id, last.id], seen)
+    stack.stop("gateway-5")
 
 
 def relation_changed(ada, bob, cleo):
@@ -157,6 +194,48 @@ def relation_changed(ada, bob, cleo):
     feed = Feed(bob, token=token)
     check("a reset when the reader's relations have changed", feed.messages.get(timeout=60).WhichOneof("event") == "reset")
     feed.close()
+
+
+def followed_meanwhile(ada, bob, cleo):
+    """Of the relations of others, only their blocks are the reader's."""
+    token = token_now(bob, ada)
+    cleo.follow(bob)
+    cleo.mute(bob)
+    cleo.unmute(bob)
+    cleo.unfollow(bob)
+    last = ada.post("last")
+    seen = told(bob, token, last)
+    check("no reset when others follow or mute the reader", seen == [last.id], seen)
+    cleo.block(bob)
+    feed = Feed(bob, token=token)
+    check("a reset when one has blocked them", feed.wait(("item", "reset")).WhichOneof("event") == "reset")
+    feed.close()
+    cleo.unblock(bob)
+
+
+def relation_changed_live(ada, bob, cleo):
+    feed = Feed(bob)
+    for _ in range(10):
+        bob.mute(cleo)
+        bob.unmute(cleo)
+    seen = kinds_up_to_now(feed, ada)
+    check("a connected stream is reset when the reader's relations change", "reset" in seen, seen)
+    cleo.follow(bob)
+    seen = kinds_up_to_now(feed, ada)
+    check("not when those of others do", seen == ["item"], seen)
+    feed.close()
+
+
+def kinds_up_to_now(feed, author):
+    """What comes up to an item that is posted now, or after a reset."""
+    kinds, last = [], author.post("marker").id
+    while True:
+        message = feed.wait(("item", "reset", "edited", "deleted_id"))
+        kinds.append(message and message.WhichOneof("event"))
+        if kinds[-1] == "reset":
+            last = author.post("marker after a reset").id
+        elif kinds[-1] != "item" or message.item.id == last:
+            return kinds
 
 
 def too_much(ada, bob):
@@ -247,10 +326,22 @@ class Writers:
 
 
 def let_expire(stack, eve):
-    """No event tells of it: the gateway finds out by itself, in its own time."""
-    feed = Feed(eve)
-    stack.sql(f"UPDATE sessions SET expires_at = now() WHERE account_id = {eve.id}")
+    """No event tells of it, and no heartbeat is due: the gateway knows when."""
+    soon = eve.with_token(eve.login())
+    stack.sql("UPDATE sessions SET expires_at = now() + interval '5 s' WHERE id = (SELECT max(id) FROM sessions)")
+    return Feed(soon)
+
+
+def let_vanish(stack, fay):
+    """Nobody could know of it: it is looked at now and then."""
+    feed = Feed(fay)
+    stack.sql(f"DELETE FROM sessions WHERE account_id = {fay.id}")
     return feed
+
+
+def has_ended(feed, name):
+    check(f"the stream of a session that {name} has been ended", eventually(feed.ended.is_set))
+    check("with UNAUTHENTICATED", feed.code == grpc.StatusCode.UNAUTHENTICATED, feed.code)
 
 
 def cut_again_and_again(reader_at, authors):
@@ -289,27 +380,31 @@ def cut_again_and_again(reader_at, authors):
 with Stack() as stack:
     addresses = []
     for name in ("gateway-1", "gateway-2"):
-        stack.gateway(name)
+        stack.gateway(name, ROOKERY_HEARTBEAT_MS=600000)
         addresses.append("%s:%d" % stack.address)
     stack.worker("worker-1", ROOKERY_ROLES="fanout")
     channels = [connect(a) for a in addresses]
     people = People(channels[0])
     ada, bob, cleo, dora = people.named("ada", "bob", "cleo", "dora")
     bob.follow(ada)
-    expired = let_expire(stack, people.named("eve")[0])
+    eve, fay = people.named("eve", "fay")
+    expired, vanished = let_expire(stack, eve), let_vanish(stack, fay)
     late_commit(stack, ada, bob)
     changes(ada, bob, cleo)
     twice(stack, ada, bob)
     idle_partitions(stack, ada, bob)
     trimmed(stack, ada, bob)
+    forgotten(stack, ada, bob)
     relation_changed(ada, bob, cleo)
+    followed_meanwhile(ada, bob, cleo)
+    relation_changed_live(ada, bob, cleo)
     too_much(ada, bob)
     forged(ada, bob)
     dora.follow(ada)
     dora.follow(cleo)
     cut_again_and_again([dora, dora.at(channels[1])], [ada, cleo.at(channels[1])])
-    check("the stream of a session that expired has been ended", eventually(expired.ended.is_set))
-    check("with UNAUTHENTICATED", expired.code == grpc.StatusCode.UNAUTHENTICATED, expired.code)
+    has_ended(expired, "expired")
+    has_ended(vanished, "is gone")
     missed_by_the_hub(stack, ada, bob)
     another_epoch(stack, ada, bob)
 done_testing()

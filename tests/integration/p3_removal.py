@@ -94,10 +94,11 @@ def live(gateways):
     got = feed.wait("item")
     check("a live stream brings what is followed", got is not None and got.item.id == first)
     viewer.relate("Unfollow", author, one)
+    check("after unfollowing it says: read again", feed.wait("reset") is not None)
     author.post("no longer followed")
     last = friend.post("still followed").id
     got = feed.wait("item")
-    check("and after unfollowing none of theirs", got is not None and got.item.id == last, got)
+    check("and brings none of theirs any more", got is not None and got.item.id == last, got)
     feed.cancel()
 
 

@@ -132,7 +132,7 @@ class Feed:
         if read:
             self.start()
             if token == "":
-                self.wait("heartbeat")
+                self.wait(("heartbeat", "reset"))
 
     def start(self):
         threading.Thread(target=self.read, daemon=True).start()
@@ -145,8 +145,9 @@ class Feed:
             self.code, self.details = error.code(), error.details()
         self.ended.set()
 
-    def wait(self, kind, wanted=lambda message: True):
-        """The next message of this kind that is wanted; None when none comes. Its token is kept."""
+    def wait(self, kinds, wanted=lambda message: True):
+        """The next message of this kind, or of one of these, that is wanted; None when none comes. Its token is kept."""
+        kinds = (kinds,) if isinstance(kinds, str) else kinds
         end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end:
             try:
@@ -156,7 +157,7 @@ class Feed:
                     return None
                 continue
             self.token = message.resume_token
-            if message.WhichOneof("event") == kind and wanted(message):
+            if message.WhichOneof("event") in kinds and wanted(message):
                 return message
         return None
 

@@ -128,6 +128,7 @@ static struct audit_entry entry_of(const Rookery__V1__TimelineItem *item) {
     struct audit_entry e = {.id = item->id, .author_id = item->reposted_by_id};
     if (item->post) {
         e.edit_count = item->post->edit_count;
+        e.post_id = item->post->id;
         if (e.author_id == 0) e.author_id = item->post->author_id;
     }
     return e;

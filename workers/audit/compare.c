@@ -134,9 +134,10 @@ void audit_compare_vanished(const struct audit_view *seen, const struct audit_vi
 
 /* ---- live streams -------------------------------------------------------------------------------------- */
 
-static bool said_gone(const struct audit_heard *heard, int64_t id) {
+/* The entry, or the post that it shows. */
+static bool said_gone(const struct audit_heard *heard, const struct audit_entry *e) {
     for (size_t i = 0; i < heard->deleted.len; i++)
-        if (heard->deleted.v[i] == id) return true;
+        if (heard->deleted.v[i] == e->id || heard->deleted.v[i] == e->post_id) return true;
     return false;
 }
 
@@ -152,7 +153,7 @@ void audit_compare_live(const struct audit_view *begin, const struct audit_view 
     for (size_t i = 0; i < first->n && !heard->incomplete; i++) {
         const struct audit_entry *e = &first->v[i];
         if (came_after(begin, depth, e) && holds(second, e->id) &&
-            (!holds(&brought, e->id) || said_gone(heard, e->id)))
+            (!holds(&brought, e->id) || said_gone(heard, e)))
             differ(out, AUDIT_GAP, e);
     }
     for (size_t i = 0; i < heard->items.n; i++) {
@@ -160,7 +161,7 @@ void audit_compare_live(const struct audit_view *begin, const struct audit_view 
         if (shown_above(&heard->items, i))
             differ(out, AUDIT_DUPLICATE, e);
         else if (i < heard->judged && !holds(begin, e->id) && !holds(first, e->id) && !holds(second, e->id) &&
-                 !said_gone(heard, e->id))
+                 !said_gone(heard, e))
             differ(out, AUDIT_LEAK, e);
     }
     audit_view_free(&brought);

@@ -18,6 +18,7 @@
 struct audit_entry {
     int64_t id, author_id;
     int32_t edit_count; /* of the post it shows */
+    int64_t post_id;    /* of the post it shows; 0: not known */
     bool pulled;        /* not delivered, but merged by the gateways when they hear of it; SQL says so */
 };
 

@@ -15,6 +15,7 @@ struct account {
 struct session {
     int64_t id, account_id;
     int64_t expires_ms;
+    int64_t left_ms; /* until then, by the database's clock; only of session_authenticate */
     struct str user_agent;
 };
 

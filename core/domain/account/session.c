@@ -58,6 +58,7 @@ int session_authenticate(struct fiber *self, struct domain *d, struct str token,
     if (!pg_next(&row))
         return fault_set(fault, ERR_UNAUTHENTICATED, "the token is unknown, expired or revoked: log in");
     read_session(&row, out);
+    out->left_ms = pg_take_i64(&row);
     pg_end(&row);
     return 0;
 }

@@ -3,7 +3,8 @@ INSERT INTO sessions (id, account_id, token_hash, expires_at, user_agent)
 VALUES ($1, $2, $3, to_timestamp($4 / 1000.0), $5);
 
 -- name: session_find read_only
-SELECT id, account_id, expires_at, user_agent
+-- The last: how long it is still valid, in milliseconds.
+SELECT id, account_id, expires_at, user_agent, (extract(epoch FROM expires_at - now()) * 1000)::bigint
 FROM sessions
 WHERE token_hash = $1 AND expires_at > now();
 

@@ -13,21 +13,40 @@ static void take(struct ids *out, struct pg_row *row, struct arena *a) {
     assert(ids_are_sorted_unique(out->v, out->len)); /* the statement sorts */
 }
 
+static void take_row(struct pg_row *row, int64_t viewer_id, struct arena *a, struct relations *out) {
+    *out = (struct relations){.viewer_id = viewer_id};
+    ids_init(&out->followed);
+    ids_init(&out->blocked);
+    ids_init(&out->muted);
+    take(&out->followed, row, a);
+    take(&out->blocked, row, a);
+    take(&out->muted, row, a);
+}
+
 int relations_load(struct fiber *self, struct domain *d, int64_t viewer_id, struct relations *out,
                    struct fault *fault) {
     assert(viewer_id != 0);
     struct pg_result *r;
     int e = pg_ask(self, d->pg, &RELATIONS_LOAD, &r, fault, pg_i64(viewer_id));
     if (e != 0) return e;
-    *out = (struct relations){.viewer_id = viewer_id};
-    ids_init(&out->followed);
-    ids_init(&out->blocked);
-    ids_init(&out->muted);
     struct pg_row row = pg_read(r);
     pg_next(&row);
-    take(&out->followed, &row, fiber_arena(self));
-    take(&out->blocked, &row, fiber_arena(self));
-    take(&out->muted, &row, fiber_arena(self));
+    take_row(&row, viewer_id, fiber_arena(self), out);
+    pg_end(&row);
+    return 0;
+}
+
+int relations_load_many(struct fiber *self, struct domain *d, const int64_t *viewers, size_t n,
+                        struct relations *out, struct fault *fault) {
+    assert(n > 0);
+    struct pg_result *r;
+    int e = pg_ask(self, d->pg, &RELATIONS_LOAD_MANY, &r, fault, pg_i64_array(viewers, n));
+    if (e != 0) return e;
+    struct pg_row row = pg_read(r);
+    for (size_t i = 0; i < n; i++) {
+        pg_next(&row);
+        take_row(&row, viewers[i], fiber_arena(self), &out[i]);
+    }
     pg_end(&row);
     return 0;
 }

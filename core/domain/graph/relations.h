@@ -19,6 +19,9 @@ struct relations {
 
 int relations_load(struct fiber *self, struct domain *d, int64_t viewer_id, struct relations *out,
                    struct fault *fault);
+/* Of several viewers, in one statement: out[i] of viewers[i]. */
+int relations_load_many(struct fiber *self, struct domain *d, const int64_t *viewers, size_t n,
+                        struct relations *out, struct fault *fault);
 void relations_free(struct relations *r);
 void relations_copy(struct relations *to, const struct relations *from); /* to is uninitialised memory */
 

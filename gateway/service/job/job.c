@@ -4,6 +4,7 @@
 #include "core/codec/codec.h"
 #include "gateway/answer/lists.h"
 #include "gateway/answer/shape.h"
+#include "gateway/service/auth.h"
 #include "gateway/service/job/job.h"
 #include "gateway/service/job/rows.h"
 #include "gateway/service/service.h"
@@ -116,6 +117,7 @@ static int watch_to_the_end(struct fiber *self, struct rpc_call *call, struct jo
         int e = send_if_changed(self, call, w->job_id, &last);
         if (e != 0 || job_has_ended(last.state)) return e;
         while (!w->changed && e == 0) e = fiber_park(self);
+        if (e == 0) e = auth_authenticate(self, call); /* the session may have ended meanwhile */
         if (e != 0) return e;
     }
 }

@@ -37,5 +37,8 @@ uint64_t load_step_number(const struct load *load);
 /* ---- api.c: load on a gateway. tokens: one a line; each is an account's. ---- */
 int api_home(const char *address, const char *tokens, int connections, int calls, double seconds);
 int api_post(const char *address, const char *tokens, int connections, int calls, double seconds);
+/* Runs the command between the streams' end and their coming back. */
+int api_resume(const char *address, const char *tokens, size_t streams, size_t connections,
+               const char *between);
 
 #endif

@@ -10,6 +10,9 @@
  *       a second page
  *   rpcbench post ADDR:PORT TOKENS CONNECTIONS CALLS SECONDS
  *       posts
+ *   rpcbench resume ADDR:PORT TOKENS STREAMS CONNECTIONS COMMAND
+ *       opens live streams, closes all of them, runs the command, opens all of them again with their resume tokens,
+ *       and says how long it took until each was back
  *
  * CALLS are in flight on each connection. Prints calls a second and latency percentiles; status 1 when a call
  * failed or gave something else than it must.
@@ -135,8 +138,11 @@ int main(int argc, char **argv) {
         return api_home(argv[2], argv[3], atoi(argv[4]), atoi(argv[5]), atof(argv[6]));
     if (strcmp(command, "post") == 0 && argc == 7)
         return api_post(argv[2], argv[3], atoi(argv[4]), atoi(argv[5]), atof(argv[6]));
+    if (strcmp(command, "resume") == 0 && argc == 7)
+        return api_resume(argv[2], argv[3], (size_t)atol(argv[4]), (size_t)atol(argv[5]), argv[6]);
     fprintf(stderr, "usage: rpcbench serve ADDR:PORT [BYTES]\n"
                     "       rpcbench call ADDR:PORT CONNECTIONS CALLS SECONDS [PATH [BYTES]]\n"
-                    "       rpcbench home|post ADDR:PORT TOKENS CONNECTIONS CALLS SECONDS\n");
+                    "       rpcbench home|post ADDR:PORT TOKENS CONNECTIONS CALLS SECONDS\n"
+                    "       rpcbench resume ADDR:PORT TOKENS STREAMS CONNECTIONS COMMAND\n");
     return 2;
 }

@@ -1,13 +1,13 @@
 /* Resume tokens: version, epoch, number of partitions, newest ms, then of each partition how much older its place is,
  * its sequence and its count, all in varints; MAC. The version differs from page tokens', which have the same key. */
-#include "gateway/live/token.h"
+#include "gateway/position/token.h"
 
 #include <assert.h>
 #include <sodium.h>
 #include <string.h>
 
 #include "gateway/answer/lists.h"
-#include "gateway/live/places.h"
+#include "gateway/position/places.h"
 
 enum {
     VERSION = 2,

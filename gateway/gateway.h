@@ -22,6 +22,7 @@ struct home_tails;
 struct hub;
 struct impressions;
 struct job_watch;
+struct limits;
 struct live;
 struct post_cache;
 struct pulled;
@@ -34,6 +35,7 @@ struct gateway {
     struct account_cache *accounts;
     struct viewer_cache *viewers;
     struct session_cache *sessions;
+    struct limits *limits;
     struct home_tails *tails;
     struct pulled *pulled;
     struct hub *hub;

@@ -28,10 +28,36 @@
     N("ROOKERY_REQUEST_TIMEOUT_MS", request_timeout_ms, 10000, 10, 600000,                                   \
       "deadline of a call whose client sets none")                                                           \
     N("ROOKERY_MAX_CALLS", max_calls, 4096, 1, 100000,                                                       \
-      "concurrent calls above which a gateway answers RESOURCE_EXHAUSTED")                                   \
+      "calls that a gateway runs at a time; as many more wait, and the rest is RESOURCE_EXHAUSTED")          \
     N("ROOKERY_MAX_CONNECTIONS", max_connections, 8192, 1, 1000000, "client connections of a gateway")       \
     N("ROOKERY_MAX_MESSAGE_BYTES", max_message_bytes, 1048576, 1024, 16777216,                               \
       "largest request message, in bytes")                                                                   \
+    N("ROOKERY_LIMIT_LOOKUPS", limit_lookups, 500, 1, 1000000,                                               \
+      "lookups of an account in a second; ten seconds' worth in one go")                                     \
+    N("ROOKERY_LIMIT_PAGES", limit_pages, 500, 1, 1000000,                                                   \
+      "pages that an account reads in a second; ten seconds' worth in one go")                               \
+    N("ROOKERY_LIMIT_CHANGES", limit_changes, 200, 1, 1000000,                                               \
+      "small changes of an account in a second; ten seconds' worth in one go")                               \
+    N("ROOKERY_LIMIT_PUBLISHES", limit_publishes, 100, 1, 1000000,                                           \
+      "posts, follows and the like of an account in a second; ten seconds' worth in one go")                 \
+    N("ROOKERY_LIMIT_PASSWORDS", limit_passwords, 10, 1, 1000000,                                            \
+      "password checks of an account with a session in a minute")                                            \
+    N("ROOKERY_LIMIT_STREAMS", limit_streams, 50, 1, 1000000,                                                \
+      "streams that an account opens in a second; ten seconds' worth in one go")                             \
+    N("ROOKERY_LIMIT_WORK", limit_work, 50, 1, 1000000,                                                      \
+      "uploads and jobs of an account in a second; ten seconds' worth in one go")                            \
+    N("ROOKERY_LIMIT_POSTS", limit_posts, 1000, 1, 1000000,                                                  \
+      "posts and reposts of an account in an hour, by gateway")                                              \
+    N("ROOKERY_LIMIT_FOLLOWS", limit_follows, 1000, 1, 1000000,                                              \
+      "follows of an account in an hour, by gateway")                                                        \
+    N("ROOKERY_LIMIT_STRANGERS", limit_strangers, 50, 1, 1000000,                                            \
+      "calls without a session from a network in a second; ten seconds' worth in one go")                    \
+    N("ROOKERY_LIMIT_TOKENS", limit_tokens, 100, 1, 1000000,                                                 \
+      "calls with a wrong token from a network in a second; 50 seconds' worth in one go")                    \
+    N("ROOKERY_LIMIT_LOGINS", limit_logins, 300, 1, 1000000,                                                 \
+      "logins from a network in a minute, right or wrong")                                                   \
+    N("ROOKERY_LIMIT_REGISTRATIONS", limit_registrations, 600, 1, 1000000,                                   \
+      "registrations from a network in an hour")                                                             \
     N("ROOKERY_SESSION_DAYS", session_days, 30, 1, 3650, "lifetime of a session token, in days")             \
     N("ROOKERY_PASSWORD_MEMORY_KIB", password_memory_kib, 19456, 8192, 1048576,                              \
       "argon2id memory for each password hash")                                                              \

@@ -206,6 +206,8 @@ static enum error accept_call(struct rpc_call *call, struct fault *fault) {
         return fault_set(fault, ERR_RESOURCE_EXHAUSTED,
                          "the request's header fields are larger than %zu bytes", HTTP_MAX_HEAD_BYTES);
     enum error e = call->protocol == &rpc_grpc ? accept_grpc(call, fault) : accept_connect(call, fault);
+    if (e == ERR_OK && call->server->options.admit)
+        e = (enum error)call->server->options.admit(call, fault);
     if (e != ERR_OK) return e;
     int64_t timeout_ms = call->server->options.request_timeout_ms;
     if (!call->deadline_ns && call->entry->method->kind == RPC_UNARY && timeout_ms > 0)

@@ -131,6 +131,9 @@ struct rpc_server_options {
     const struct text_fields *texts; /* of requests (core/text/fields.h); borrowed; NULL: no rules */
     const struct http_route *routes;
     size_t n_routes;
+    /* Runs when a call's headers have arrived, before its body is taken and before anything is spent on it; may be NULL.
+     * May set rpc_identity when it knows who calls. Returns 0, or the error to end the call with. Never suspends. */
+    int (*admit)(struct rpc_call *call, struct fault *fault);
     /* Runs in the call's fiber before the handler of a method that is not public. Returns 0 to let the call pass. */
     int (*authenticate)(struct fiber *self, struct rpc_call *call);
     void *context;

@@ -83,6 +83,10 @@ bool session_cache_find(struct session_cache *c, struct str token, struct rpc_id
     return true;
 }
 
+bool session_cache_knew(const struct session_cache *c, struct str token) {
+    return strmap_get(&c->by_token, token) != NULL;
+}
+
 struct session_fill session_cache_fill(const struct session_cache *c) {
     return (struct session_fill){
         .fresh = hub_fresh(c->hub), .begun = fill_guard_begin(&c->guard), .asked_ns = clock_mono_ns()};

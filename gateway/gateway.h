@@ -24,6 +24,7 @@ struct impressions;
 struct job_watch;
 struct limits;
 struct live;
+struct passwords;
 struct post_cache;
 struct pulled;
 struct session_cache;
@@ -36,6 +37,7 @@ struct gateway {
     struct viewer_cache *viewers;
     struct session_cache *sessions;
     struct limits *limits;
+    struct passwords *passwords;
     struct home_tails *tails;
     struct pulled *pulled;
     struct hub *hub;

@@ -62,6 +62,8 @@
     N("ROOKERY_PASSWORD_MEMORY_KIB", password_memory_kib, 19456, 8192, 1048576,                              \
       "argon2id memory for each password hash")                                                              \
     N("ROOKERY_PASSWORD_PASSES", password_passes, 2, 1, 16, "argon2id passes over that memory")              \
+    N("ROOKERY_PASSWORD_CHECKS", password_checks, 2, 1, 64,                                                  \
+      "passwords that a gateway checks at the same time; each takes a core for a while")                     \
     N("ROOKERY_SESSIONS_PER_ACCOUNT", sessions_per_account, 100, 1, 1000000,                                 \
       "sessions of an account; a login beyond them ends the oldest")                                         \
     N("ROOKERY_POST_CACHE_ENTRIES", post_cache_entries, 200000, 100, 100000000,                              \

@@ -41,6 +41,7 @@ static struct http_stream *on_open(void *context) {
 static void on_closed(struct http_stream *stream) {
     struct rpc_call *call = call_of(stream);
     if (call->fiber) fiber_cancel(call->fiber);
+    rpc_turns_forget(call);
     rpc_call_release_if_done(call);
 }
 
@@ -206,8 +207,7 @@ static enum error accept_call(struct rpc_call *call, struct fault *fault) {
         return fault_set(fault, ERR_RESOURCE_EXHAUSTED,
                          "the request's header fields are larger than %zu bytes", HTTP_MAX_HEAD_BYTES);
     enum error e = call->protocol == &rpc_grpc ? accept_grpc(call, fault) : accept_connect(call, fault);
-    if (e == ERR_OK && call->server->options.admit)
-        e = (enum error)call->server->options.admit(call, fault);
+    if (e == ERR_OK && call->server->options.admit) e = (enum error)call->server->options.admit(call, fault);
     if (e != ERR_OK) return e;
     int64_t timeout_ms = call->server->options.request_timeout_ms;
     if (!call->deadline_ns && call->entry->method->kind == RPC_UNARY && timeout_ms > 0)
@@ -228,7 +228,7 @@ static void on_request(struct http_stream *stream) {
     if (!choose_protocol(call)) return;
     enum error e = accept_call(call, &fault);
     if (e != ERR_OK) {
-        rpc_end(call, e, &fault);
+        rpc_refuse(call, e, &fault);
     } else if (stream->method == HTTP_GET) {
         s->body_bytes += call->body.len;
         rpc_call_start(call);
@@ -259,7 +259,7 @@ static void on_data(struct http_stream *stream, const char *bytes, size_t n) {
     struct rpc_call *call = call_of(stream);
     struct rpc_server *s = call->server;
     struct fault fault = {0};
-    if (call->ended || !call->entry || !call->entry->method || stream->method == HTTP_GET) {
+    if (call->ended || call->slowed || !call->entry || !call->entry->method || stream->method == HTTP_GET) {
         http_consume(stream, n);
         return;
     }
@@ -285,7 +285,8 @@ static void on_data(struct http_stream *stream, const char *bytes, size_t n) {
 static void on_end(struct http_stream *stream) {
     struct rpc_call *call = call_of(stream);
     struct fault fault = {0};
-    if (call->ended || !call->entry || !call->entry->method || stream->method == HTTP_GET) return;
+    if (call->ended || call->slowed || !call->entry || !call->entry->method || stream->method == HTTP_GET)
+        return;
     if (!takes_one(call)) {
         rpc_call_wake(call);
         return;

@@ -9,11 +9,11 @@
  *   http2.c, http1.c      the two versions of HTTP; http2.c uses nghttp2
  *   listener.c, socket.c  libuv; TLS will go between the socket and HTTP
  *
- * A call's life: headers arrive -> the method is found -> message bytes arrive and are bounded -> admission
- * (max_calls in flight, draining) -> a fiber starts, the authenticator runs -> the message is decoded, its texts are
- * brought to their normal forms (core/text/fields.h) -> the handler runs -> the reply and status go out. The client's
- * RST, a closed connection or the deadline cancels the fiber. The call is freed when its fiber has ended and its
- * stream is closed, whichever comes last.
+ * A call's life: headers arrive -> the method is found, the application admits the call -> message bytes arrive and
+ * are bounded -> it is the call's turn (admission.h: immediately, but under overload) -> a fiber starts, the authenticator
+ * runs -> the message is decoded, its texts are brought to their normal forms (core/text/fields.h) -> the handler runs ->
+ * the reply and status go out. The client's RST, a closed connection or the deadline cancels the fiber. The call is freed
+ * when its fiber has ended and its stream is closed, whichever comes last.
  *
  * A handler returns 0 or an enum error; the sentence is in rpc_fault(call).
  */
@@ -139,7 +139,8 @@ struct rpc_server_options {
     void *context;
     bool (*ready)(void *context); /* for grpc.health.v1: SERVING or NOT_SERVING */
     int64_t request_timeout_ms;   /* unary calls without a client deadline */
-    size_t max_calls, max_connections, max_message_bytes;
+    size_t max_calls;             /* that run at a time; as many may wait for their turn */
+    size_t max_connections, max_message_bytes;
 };
 
 /* Binds and listens. Returns NULL with a sentence in *fault on failure. */

@@ -22,7 +22,9 @@ struct home_tails;
 struct hub;
 struct impressions;
 struct job_watch;
+struct limits;
 struct live;
+struct passwords;
 struct post_cache;
 struct pulled;
 struct session_cache;
@@ -34,6 +36,8 @@ struct gateway {
     struct account_cache *accounts;
     struct viewer_cache *viewers;
     struct session_cache *sessions;
+    struct limits *limits;
+    struct passwords *passwords;
     struct home_tails *tails;
     struct pulled *pulled;
     struct hub *hub;

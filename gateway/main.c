@@ -97,6 +97,7 @@ static int listen_for_calls(struct process *p, struct fault *fault) {
         .texts = &p->texts,
         .routes = ROUTES,
         .n_routes = sizeof ROUTES / sizeof *ROUTES,
+        .admit = auth_admit,
         .authenticate = auth_authenticate,
         .context = g,
         .ready = ready,
@@ -174,14 +175,15 @@ static int migrate(const struct config *c) {
 }
 
 static int usage(FILE *out, int status) {
-    fputs("Usage: rookery-gateway                       serve the API until SIGTERM\n"
-          "       rookery-gateway migrate               bring the database up to date\n"
-          "       rookery-gateway health [ADDR:PORT]    ask a running gateway whether it serves\n"
-          "       rookery-gateway methods               list the API's methods, who may call them and their "
-          "cost\n"
-          "       rookery-gateway --version             which version this is\n"
-          "       rookery-gateway --help                this text\n\nSettings, from the environment:\n",
-          out);
+    fputs(
+        "Usage: rookery-gateway                       serve the API until SIGTERM\n"
+        "       rookery-gateway migrate               bring the database up to date\n"
+        "       rookery-gateway health [ADDR:PORT]    ask a running gateway whether it serves\n"
+        "       rookery-gateway methods               list the API's methods, who may call them, their cost "
+        "and limits\n"
+        "       rookery-gateway --version             which version this is\n"
+        "       rookery-gateway --help                this text\n\nSettings, from the environment:\n",
+        out);
     config_print(out);
     return status;
 }
@@ -194,11 +196,8 @@ static bool is_help(const char *word) {
 static int help_or_complain(int argc, char **argv) {
     bool migrates = strcmp(argv[1], "migrate") == 0;
     if (is_help(argv[1]) || (migrates && argc > 2 && is_help(argv[2]))) return usage(stdout, 0);
-    if (strcmp(argv[1], "methods") == 0 && argc == 2) {
-        service_print(stdout);
-        return 0;
-    }
-    if (strcmp(argv[1], "health") == 0 || (migrates && argc == 2)) return -1;
+    bool lists = strcmp(argv[1], "methods") == 0 && argc == 2;
+    if (strcmp(argv[1], "health") == 0 || lists || (migrates && argc == 2)) return -1;
     if (migrates)
         fprintf(stderr, "rookery-gateway: migrate takes nothing more, not \"%s\"\n\n", argv[2]);
     else
@@ -216,7 +215,9 @@ int main(int argc, char **argv) {
     if (status >= 0) return status;
     status = process_configure(PROGRAM, config);
     if (status != 0) return status;
-    if (strcmp(command, "health") == 0)
+    if (strcmp(command, "methods") == 0)
+        service_print(stdout, config);
+    else if (strcmp(command, "health") == 0)
         status = probe_command(PROGRAM, argc - 1, argv + 1, config->listen, "ROOKERY_LISTEN");
     else
         status = strcmp(command, "migrate") == 0 ? migrate(config) : serve_until_signal(&process);

@@ -12,6 +12,8 @@
 #include "gateway/home/pulled.h"
 #include "gateway/home/tail.h"
 #include "gateway/hub/hub.h"
+#include "gateway/limit/limit.h"
+#include "gateway/limit/password.h"
 #include "gateway/live/live.h"
 #include "gateway/service/job/job.h"
 
@@ -39,8 +41,10 @@ void gateway_open(struct gateway *g) {
     g->job_watch = job_watch_new(g);
     g->impressions = impressions_new(g);
     g->live = live_new(g);
+    g->limits = limits_new(g);
+    g->passwords = passwords_new(g);
     if (!g->tails || !g->pulled || !g->accounts || !g->sessions || !g->viewers || !g->posts ||
-        !g->job_watch || !g->impressions)
+        !g->job_watch || !g->impressions || !g->limits || !g->passwords)
         abort();
     g->domain.on_new_epoch = forget_all;
     live_start(g->live);
@@ -50,6 +54,8 @@ void gateway_open(struct gateway *g) {
 void gateway_close(struct fiber *self, struct gateway *g) {
     g->domain.on_new_epoch = NULL;
     hub_stop(self, g->hub);
+    passwords_free(g->passwords);
+    limits_free(self, g->limits);
     live_free(self, g->live);
     job_watch_stop(self, g->job_watch);
     impressions_stop(self, g->impressions);

@@ -28,17 +28,47 @@
     N("ROOKERY_REQUEST_TIMEOUT_MS", request_timeout_ms, 10000, 10, 600000,                                   \
       "deadline of a call whose client sets none, counted from its headers")                                 \
     N("ROOKERY_MAX_CALLS", max_calls, 4096, 1, 100000,                                                       \
-      "concurrent calls above which a gateway answers RESOURCE_EXHAUSTED")                                   \
+      "calls that a gateway runs at a time; as many more wait, and the rest is RESOURCE_EXHAUSTED")          \
     N("ROOKERY_MAX_CONNECTIONS", max_connections, 8192, 1, 1000000, "client connections of a gateway")       \
     N("ROOKERY_MAX_MESSAGE_BYTES", max_message_bytes, 1048576, 1024, 16777216,                               \
       "largest request message, in bytes")                                                                   \
     S("ROOKERY_CORS_ORIGINS", cors_origins, "",                                                              \
       "origins whose pages may call the API from a browser, separated by commas, such as "                   \
       "https://app.example or http://localhost:* (any port); *: all; empty: none")                           \
+    N("ROOKERY_LIMIT_LOOKUPS", limit_lookups, 500, 1, 1000000,                                               \
+      "lookups of an account in a second; ten seconds' worth in one go")                                     \
+    N("ROOKERY_LIMIT_PAGES", limit_pages, 500, 1, 1000000,                                                   \
+      "pages that an account reads in a second; ten seconds' worth in one go")                               \
+    N("ROOKERY_LIMIT_CHANGES", limit_changes, 200, 1, 1000000,                                               \
+      "small changes of an account in a second; ten seconds' worth in one go")                               \
+    N("ROOKERY_LIMIT_PUBLISHES", limit_publishes, 100, 1, 1000000,                                           \
+      "posts, follows and the like of an account in a second; ten seconds' worth in one go")                 \
+    N("ROOKERY_LIMIT_PASSWORDS", limit_passwords, 10, 1, 1000000,                                            \
+      "password checks of an account with a session in a minute")                                            \
+    N("ROOKERY_LIMIT_STREAMS", limit_streams, 50, 1, 1000000,                                                \
+      "streams that an account opens in a second; ten seconds' worth in one go")                             \
+    N("ROOKERY_LIMIT_WORK", limit_work, 50, 1, 1000000,                                                      \
+      "uploads and jobs of an account in a second; ten seconds' worth in one go")                            \
+    N("ROOKERY_LIMIT_POSTS", limit_posts, 1000, 1, 1000000,                                                  \
+      "posts and reposts of an account in an hour, by gateway")                                              \
+    N("ROOKERY_LIMIT_FOLLOWS", limit_follows, 1000, 1, 1000000,                                              \
+      "follows of an account in an hour, by gateway")                                                        \
+    N("ROOKERY_LIMIT_STRANGERS", limit_strangers, 50, 1, 1000000,                                            \
+      "calls without a session from a network in a second; ten seconds' worth in one go")                    \
+    N("ROOKERY_LIMIT_TOKENS", limit_tokens, 100, 1, 1000000,                                                 \
+      "calls with a wrong token from a network in a second; 50 seconds' worth in one go")                    \
+    N("ROOKERY_LIMIT_LOGINS", limit_logins, 300, 1, 1000000,                                                 \
+      "logins from a network in a minute, right or wrong")                                                   \
+    N("ROOKERY_LIMIT_REGISTRATIONS", limit_registrations, 600, 1, 1000000,                                   \
+      "registrations from a network in an hour")                                                             \
     N("ROOKERY_SESSION_DAYS", session_days, 30, 1, 3650, "lifetime of a session token, in days")             \
     N("ROOKERY_PASSWORD_MEMORY_KIB", password_memory_kib, 19456, 8192, 1048576,                              \
       "argon2id memory for each password hash")                                                              \
     N("ROOKERY_PASSWORD_PASSES", password_passes, 2, 1, 16, "argon2id passes over that memory")              \
+    N("ROOKERY_PASSWORD_CHECKS", password_checks, 2, 1, 64,                                                  \
+      "passwords that a gateway checks at the same time; each takes a core for a while")                     \
+    N("ROOKERY_SESSIONS_PER_ACCOUNT", sessions_per_account, 100, 1, 1000000,                                 \
+      "sessions of an account; a login beyond them ends the oldest")                                         \
     N("ROOKERY_POST_CACHE_ENTRIES", post_cache_entries, 200000, 100, 100000000,                              \
       "posts that a gateway caches")                                                                         \
     N("ROOKERY_VIEWER_CACHE_ENTRIES", viewer_cache_entries, 20000, 10, 100000000,                            \

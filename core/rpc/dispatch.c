@@ -41,6 +41,7 @@ static struct http_stream *on_open(void *context) {
 static void on_closed(struct http_stream *stream) {
     struct rpc_call *call = call_of(stream);
     if (call->fiber) fiber_cancel(call->fiber);
+    rpc_turns_forget(call);
     rpc_call_release_if_done(call);
 }
 
@@ -272,6 +273,7 @@ static enum error accept_call(struct rpc_call *call, struct fault *fault) {
     if (e == ERR_OK && call->entry->method) e = check_content_length(call, fault);
     if (e != ERR_OK) return e;
     e = call->protocol == &rpc_grpc ? accept_grpc(call, fault) : accept_connect(call, fault);
+    if (e == ERR_OK && call->server->options.admit) e = (enum error)call->server->options.admit(call, fault);
     if (e != ERR_OK) return e;
     int64_t timeout_ms = call->server->options.request_timeout_ms;
     int64_t by_ns = timeout_ms > 0 ? call->started_ns + timeout_ms * NS_PER_MS : 0;
@@ -300,7 +302,7 @@ static void on_request(struct http_stream *stream) {
     if (!choose_protocol(call)) return;
     enum error e = accept_call(call, &fault);
     if (e != ERR_OK) {
-        rpc_end(call, e, &fault);
+        rpc_refuse(call, e, &fault);
     } else if (stream->method == HTTP_GET) {
         s->body_bytes += call->body.len;
         rpc_call_start(call);
@@ -329,7 +331,7 @@ static void on_data(struct http_stream *stream, const char *bytes, size_t n) {
     struct rpc_call *call = call_of(stream);
     struct rpc_server *s = call->server;
     struct fault fault = {0};
-    if (call->ended || !call->entry || !call->entry->method || stream->method == HTTP_GET) {
+    if (call->ended || call->slowed || !call->entry || !call->entry->method || stream->method == HTTP_GET) {
         http_consume(stream, n);
         return;
     }
@@ -355,7 +357,8 @@ static void on_data(struct http_stream *stream, const char *bytes, size_t n) {
 static void on_end(struct http_stream *stream) {
     struct rpc_call *call = call_of(stream);
     struct fault fault = {0};
-    if (call->ended || !call->entry || !call->entry->method || stream->method == HTTP_GET) return;
+    if (call->ended || call->slowed || !call->entry || !call->entry->method || stream->method == HTTP_GET)
+        return;
     if (!takes_one(call)) {
         rpc_call_wake(call);
         return;

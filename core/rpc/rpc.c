@@ -174,6 +174,7 @@ static void leave_running(struct rpc_call *call) {
     list_remove(&call->node);
     s->n_running--;
     s->in_flight->value = (double)s->n_running;
+    rpc_turns_leave(call);
     rpc_server_changed(s);
 }
 
@@ -192,6 +193,7 @@ static void stay_detached(struct rpc_call *call) {
 static void call_main(struct fiber *self, void *arg) {
     struct rpc_call *call = arg;
     call->fiber = self;
+    rpc_turns_ran(call);
     enum error e = serve(self, call);
     if (e == ERR_CANCELLED && call->server->stopping)
         e = fault_set(&call->fault, ERR_UNAVAILABLE, "shutting down");
@@ -199,7 +201,7 @@ static void call_main(struct fiber *self, void *arg) {
     e = refer(call, e);
     if (call->detached && e != ERR_OK) rpc_stream_ended(call);
     bool stays = call->detached && !call->ended;
-    if (!stays) rpc_end(call, e, &call->fault);
+    if (!stays) rpc_refuse(call, e, &call->fault);
     leave_running(call);
     rpc_body_free(call);
     if (stays) stay_detached(call);
@@ -228,33 +230,18 @@ static void route_main(struct fiber *self, void *arg) {
     rpc_call_release_if_done(call);
 }
 
-/* Returns 0, or the error when the server is full. */
-static enum error admit(struct rpc_call *call, fiber_fn *fn, struct fault *fault) {
-    struct rpc_server *s = call->server;
-    if (s->draining && call->entry->method) {
-        fault->retry_after_ms = BUSY_RETRY_MS;
-        return fault_set(fault, ERR_UNAVAILABLE, "the server is shutting down");
-    }
-    struct fiber_options o = {
-        .deadline_ns = call->deadline_ns, .arena_limit = RPC_ARENA_LIMIT, .name = "call"};
-    if (s->n_running >= s->options.max_calls || fiber_spawn(s->loop, &o, fn, call, &call->fiber) != 0) {
-        fault_set(fault, ERR_RESOURCE_EXHAUSTED, "the server handles as many calls as it can; try again");
-        fault->retry_after_ms = BUSY_RETRY_MS;
-        return ERR_RESOURCE_EXHAUSTED;
-    }
-    list_push_back(&s->running, &call->node);
-    s->n_running++;
-    s->in_flight->value = (double)s->n_running;
-    return ERR_OK;
-}
-
 void rpc_call_start(struct rpc_call *call) {
     struct fault fault = {0};
-    enum error e = admit(call, call_main, &fault);
-    if (e != ERR_OK) rpc_end(call, e, &fault);
+    if (!call->server->draining) {
+        rpc_turns_start(call, call_main);
+        return;
+    }
+    fault_set(&fault, ERR_UNAVAILABLE, "the server is shutting down");
+    fault.retry_after_ms = BUSY_RETRY_MS;
+    rpc_end(call, ERR_UNAVAILABLE, &fault);
 }
 
+/* Routes do not wait for a turn: they are few, and say whether the server is well. */
 bool rpc_call_start_route(struct rpc_call *call) {
-    struct fault fault = {0};
-    return admit(call, route_main, &fault) == ERR_OK;
+    return call->server->n_running < 2 * call->server->options.max_calls && rpc_turns_run(call, route_main);
 }

@@ -9,11 +9,11 @@
  *   http2.c, http1.c      the two versions of HTTP; http2.c uses nghttp2
  *   listener.c, socket.c  libuv; TLS will go between the socket and HTTP
  *
- * A call's life: headers arrive -> the method is found -> message bytes arrive and are bounded -> admission
- * (max_calls in flight, draining) -> a fiber starts, the authenticator runs -> the message is decoded, its texts are
- * brought to their normal forms (core/text/fields.h) -> the handler runs -> the reply and status go out. The client's
- * RST, a closed connection or the deadline cancels the fiber. The call is freed when its fiber has ended and its
- * stream is closed, whichever comes last.
+ * A call's life: headers arrive -> the method is found, the application admits the call -> message bytes arrive and
+ * are bounded -> it is the call's turn (admission.h: immediately, but under overload) -> a fiber starts, the authenticator
+ * runs -> the message is decoded, its texts are brought to their normal forms (core/text/fields.h) -> the handler runs ->
+ * the reply and status go out. The client's RST, a closed connection or the deadline cancels the fiber. The call is freed
+ * when its fiber has ended and its stream is closed, whichever comes last.
  *
  * A handler returns 0 or an enum error; the sentence is in rpc_fault(call).
  */
@@ -132,13 +132,17 @@ struct rpc_server_options {
     const struct text_fields *texts; /* of requests (core/text/fields.h); borrowed; NULL: no rules */
     const struct http_route *routes;
     size_t n_routes;
+    /* Runs when a call's headers have arrived, before its body is taken and before anything is spent on it; may be NULL.
+     * May set rpc_identity when it knows who calls. Returns 0, or the error to end the call with. Never suspends. */
+    int (*admit)(struct rpc_call *call, struct fault *fault);
     /* Runs in the call's fiber before the handler of a method that is not public. Returns 0 to let the call pass. */
     int (*authenticate)(struct fiber *self, struct rpc_call *call);
     void *context;
     bool (*ready)(void *context); /* for grpc.health.v1: SERVING or NOT_SERVING */
     /* Of unary calls without a client deadline, from their headers; other single messages must have come by then. */
     int64_t request_timeout_ms;
-    size_t max_calls, max_connections, max_message_bytes;
+    size_t max_calls; /* that run at a time; as many may wait for their turn */
+    size_t max_connections, max_message_bytes;
     /* Origins whose pages may call from a browser, separated by commas: "https://app.example", "http://localhost:*"
      * (any port), "*" (all). NULL or "": none. */
     const char *cors_origins;

@@ -6,6 +6,8 @@
  *   stream.c    streaming in and out, detached streams, shared messages
  *   message.c   framing
  *   call.c      what all calls share, and the end of a call
+ *   turns.c     calls that wait for their turn, and refusals that are held back
+ *   admission.c which calls run, and whose turn it is
  *   grpc.c, connect.c   the two protocols' framing and status
  *   cors.c      pages of other origins in browsers
  *   status.c    faults as statuses, details and JSON
@@ -20,6 +22,7 @@
 #include "core/base/metrics.h"
 #include "core/http/conn.h"
 #include "core/http/http.h"
+#include "core/rpc/admission.h"
 #include "core/rpc/rpc.h"
 
 #define RPC_CODES 17 /* gRPC statuses 0..16 */
@@ -39,6 +42,8 @@ struct rpc_entry {
     struct counter *codes[RPC_CODES];
     struct histogram *latency;
 };
+
+struct limit_table;
 
 struct rpc_table {
     struct rpc_entry *slots; /* open addressing, power of two */
@@ -68,6 +73,12 @@ struct rpc_call {
     bool snake;          /* the request's JSON spells names as the .proto files do; errors then do, too */
     struct fiber *fiber; /* NULL before and after */
     int64_t started_ns, deadline_ns;
+    struct admission_call turn;
+    fiber_fn *fn;               /* that runs when it is its turn */
+    int64_t ready_ns;           /* when it could run */
+    struct list_node slow_node; /* while slowed */
+    int64_t slow_until_ns;
+    bool slowed;          /* refused, with fault; the answer is held back */
     struct buf body;      /* request bytes not taken yet */
     size_t message_bytes; /* of the message at the front of body, with its prefix; 0: not known yet */
     size_t unconsumed;    /* of body: bytes whose window has not been given back */
@@ -97,6 +108,13 @@ struct rpc_server {
 
     struct list_node running, detached, pool;
     size_t n_running, n_detached, n_pool, body_bytes;
+    struct admission admission;
+    struct list_node slowed; /* calls whose refusal is held back, the next first */
+    size_t n_slowed;
+    struct limit_table *refusals; /* by network */
+    struct fiber *keeper;         /* of turns.c; NULL while there is nothing to do */
+    struct counter *slowed_refusals;
+    struct gauge *waiting, *run_limit;
     struct list_node watchers; /* of health.c */
     bool draining;             /* no new calls */
     bool stopping;             /* calls are being cancelled */
@@ -157,6 +175,17 @@ void rpc_cors_begin(struct rpc_call *call);
 bool rpc_cors_is_preflight(const struct rpc_call *call);
 /* Answers it, behind rpc_cors_begin. Returns false, and has not answered, when the page may not call. */
 bool rpc_cors_preflight(struct rpc_call *call);
+/* ---- turns.c */
+/* Ends a call that is not served, sooner or later. */
+void rpc_refuse(struct rpc_call *call, enum error e, const struct fault *fault);
+/* Runs fn in a fiber of the call: immediately, when it is its turn, or never: then it has been refused. */
+void rpc_turns_start(struct rpc_call *call, fiber_fn *fn);
+/* The same without waiting. Returns false when there is no memory for the fiber. */
+bool rpc_turns_run(struct rpc_call *call, fiber_fn *fn);
+void rpc_turns_ran(struct rpc_call *call);    /* its fiber has got to run */
+void rpc_turns_leave(struct rpc_call *call);  /* its fiber ends: others may run */
+void rpc_turns_forget(struct rpc_call *call); /* its stream has closed before it ran */
+void rpc_turns_drain(struct rpc_server *s);   /* sends what is held back */
 
 /* ---- rpc.c */
 void rpc_call_start(struct rpc_call *call);

@@ -12,6 +12,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/limit/limit.h"
 #include "core/rpc/reflection.h"
 #include "core/rpc/rpc_internal.h"
 
@@ -96,6 +97,11 @@ static void make_metrics(struct rpc_server *s) {
                                       "Connections refused because too many were open", "");
     s->http.open_conns = metrics_gauge(m, "rookery_http_connections", "Open connections", "");
     s->http.open_streams = metrics_gauge(m, "rookery_http_streams", "Open requests", "");
+    s->waiting = metrics_gauge(m, "rookery_rpc_waiting", "Calls that wait for their turn", "");
+    s->run_limit = metrics_gauge(m, "rookery_rpc_run_limit",
+                                 "Calls above which others wait; lower when the loop cannot keep up", "");
+    s->slowed_refusals = metrics_counter(m, "rookery_rpc_slowed_refusals_total",
+                                         "Refusals held back, to networks that were refused much", "");
     s->queued_bytes =
         metrics_gauge(m, "rookery_rpc_request_bytes", "Bytes of requests held for calls in progress", "");
 }
@@ -103,6 +109,8 @@ static void make_metrics(struct rpc_server *s) {
 static void on_scrape(void *arg) {
     struct rpc_server *s = arg;
     s->queued_bytes->value = (double)s->body_bytes;
+    s->waiting->value = (double)s->admission.waiting;
+    s->run_limit->value = (double)s->admission.limit;
     s->http.open_streams->value = (double)s->http.n_streams;
 }
 
@@ -118,6 +126,10 @@ static struct rpc_server *server_new(struct loop *l, const struct rpc_server_opt
     list_init(&s->detached);
     list_init(&s->pool);
     list_init(&s->watchers);
+    list_init(&s->slowed);
+    admission_init(&s->admission, o->max_calls);
+    s->refusals = limit_table_new(LIMIT_KEYS, 1);
+    if (!s->refusals) abort();
     s->http = (struct http_server){.loop = l, .log = log, .metrics = metrics, .app = rpc_app};
     s->http.app.context = s;
     s->http.max_conns = o->max_connections;
@@ -136,6 +148,8 @@ static void server_free(struct rpc_server *s) {
     while (!list_empty(&s->pool))
         rpc_call_dispose(list_entry(list_pop_front(&s->pool), struct rpc_call, node));
     http_server_release(&s->http);
+    admission_free(&s->admission);
+    limit_table_free(s->refusals);
     free(s->table.slots);
     free(s);
 }
@@ -189,7 +203,7 @@ static bool no_connections(const struct rpc_server *s) {
 }
 
 static bool no_handles(const struct rpc_server *s) {
-    return s->http.n_conns == 0 && s->http.open_handles == 0;
+    return s->http.n_conns == 0 && s->http.open_handles == 0 && !s->keeper;
 }
 
 static void end_detached(struct rpc_server *s) {
@@ -219,6 +233,7 @@ void rpc_server_stop(struct fiber *self, struct rpc_server *s, int64_t time_ms) 
     int64_t moment_ms = time_ms / 4 < GOAWAY_MS ? time_ms / 4 : GOAWAY_MS;
     s->draining = true;
     health_sweep(s);
+    rpc_turns_drain(s);
     http_server_drain(&s->http, false);
     fiber_sleep_ms(self, moment_ms);
     http_server_stop_accepting(&s->http);

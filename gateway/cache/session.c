@@ -89,6 +89,10 @@ struct rpc_identity session_identity(const struct session *s, const struct sessi
     return (struct rpc_identity){s->account_id, s->id, fill->asked_ns + s->left_ms * NS_PER_MS};
 }
 
+bool session_cache_knew(const struct session_cache *c, struct str token) {
+    return strmap_get(&c->by_token, token) != NULL;
+}
+
 struct session_fill session_cache_fill(const struct session_cache *c) {
     return (struct session_fill){
         .fresh = hub_fresh(c->hub), .begun = fill_guard_begin(&c->guard), .asked_ns = clock_mono_ns()};

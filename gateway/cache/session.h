@@ -16,6 +16,8 @@ struct session_cache *
 session_cache_new(struct gateway *g); /* NULL on allocation failure; listens to g->hub */
 void session_cache_free(struct session_cache *c);
 bool session_cache_find(struct session_cache *c, struct str token, struct rpc_identity *out);
+/* Whether the token was right a while ago; it may have been revoked since on another gateway. */
+bool session_cache_knew(const struct session_cache *c, struct str token);
 void session_cache_revoke(struct session_cache *c, int64_t session_id);
 
 /* Begin a fill before SQL is asked. Sessions that were revoked since then are not stored. */

@@ -8,6 +8,7 @@
 #include "gateway/cache/account.h"
 #include "gateway/cache/session.h"
 #include "gateway/gateway.h"
+#include "gateway/limit/password.h"
 #include "gateway/service/service.h"
 
 static struct str user_agent(struct rpc_call *call) {
@@ -15,8 +16,10 @@ static struct str user_agent(struct rpc_call *call) {
     return rpc_metadata(call, "user-agent", &value) ? value : (struct str){"", 0};
 }
 
-int account_service_register(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
-    const Rookery__V1__RegisterRequest *in = REQUEST(RegisterRequest);
+static int do_register(struct fiber *self, struct rpc_call *call, const Rookery__V1__RegisterRequest *in,
+                       struct account *account, struct new_session *session) {
+    struct gateway *g = gateway_of(call);
+    uint64_t network = rpc_network(call);
     struct account_registration registration = {
         .handle = str_from(in->handle),
         .password = str_from(in->password),
@@ -24,10 +27,17 @@ int account_service_register(struct fiber *self, struct rpc_call *call, const Pr
         .idempotency_key = str_from(in->idempotency_key),
         .user_agent = user_agent(call),
     };
+    int e = passwords_register_begin(self, g->passwords, network, rpc_fault(call));
+    if (e != 0) return e;
+    e = account_register(self, &g->domain, &registration, account, session, rpc_fault(call));
+    passwords_register_end(g->passwords, registration.handle, network, e);
+    return e;
+}
+
+int account_service_register(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     struct account account;
     struct new_session session;
-    int e =
-        account_register(self, &gateway_of(call)->domain, &registration, &account, &session, rpc_fault(call));
+    int e = do_register(self, call, REQUEST(RegisterRequest), &account, &session);
     if (e != 0) return e;
     Rookery__V1__RegisterResponse reply = ROOKERY__V1__REGISTER_RESPONSE__INIT;
     reply.account = message_account(rpc_arena(call), &account);
@@ -37,12 +47,23 @@ int account_service_register(struct fiber *self, struct rpc_call *call, const Pr
     return 0;
 }
 
+static int do_login(struct fiber *self, struct rpc_call *call, const Rookery__V1__LoginRequest *in,
+                    struct account *account, struct new_session *session) {
+    struct gateway *g = gateway_of(call);
+    struct guess guess;
+    int e = passwords_login_begin(self, g->passwords, str_from(in->handle), rpc_network(call), &guess,
+                                  rpc_fault(call));
+    if (e != 0) return e;
+    e = account_login(self, &g->domain, str_from(in->handle), str_from(in->password), user_agent(call),
+                      account, session, rpc_fault(call));
+    passwords_login_end(g->passwords, &guess, e);
+    return e;
+}
+
 int account_service_login(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
-    const Rookery__V1__LoginRequest *in = REQUEST(LoginRequest);
     struct account account;
     struct new_session session;
-    int e = account_login(self, &gateway_of(call)->domain, str_from(in->handle), str_from(in->password),
-                          user_agent(call), &account, &session, rpc_fault(call));
+    int e = do_login(self, call, REQUEST(LoginRequest), &account, &session);
     if (e != 0) return e;
     Rookery__V1__LoginResponse reply = ROOKERY__V1__LOGIN_RESPONSE__INIT;
     reply.account = message_account(rpc_arena(call), &account);
@@ -119,9 +140,12 @@ int account_service_change_password(struct fiber *self, struct rpc_call *call,
                                     const ProtobufCMessage *request) {
     const Rookery__V1__ChangePasswordRequest *in = REQUEST(ChangePasswordRequest);
     struct rpc_identity who = *rpc_identity(call);
-    int e =
-        account_change_password(self, &gateway_of(call)->domain, who.account_id, who.session_id,
+    struct gateway *g = gateway_of(call);
+    int e = passwords_enter(self, g->passwords, rpc_network(call), rpc_fault(call));
+    if (e != 0) return e;
+    e = account_change_password(self, &g->domain, who.account_id, who.session_id,
                                 str_from(in->current_password), str_from(in->new_password), rpc_fault(call));
+    passwords_leave(g->passwords);
     if (e != 0) return e;
     Rookery__V1__ChangePasswordResponse reply = ROOKERY__V1__CHANGE_PASSWORD_RESPONSE__INIT;
     rpc_reply(call, &reply.base);

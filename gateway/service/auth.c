@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/domain/account/account.h"
 #include "gateway/cache/session.h"
+#include "gateway/limit/limit.h"
 #include "gateway/service/service.h"
 
 /* Longer than any token we make. */
@@ -17,6 +18,49 @@ static bool bearer_token(struct rpc_call *call, struct str *token) {
     return str_eq_ci(scheme, STR("bearer")) && token->len > 0 && token->len <= TOKEN_MAX;
 }
 
+static bool is_public(const struct rpc_method *m) {
+    return m->permission == PERMISSION_ANYBODY;
+}
+
+/* What this call takes from the limits of its account. */
+static int take_from_account(struct rpc_call *call, int64_t account, struct fault *fault) {
+    const struct rpc_method *m = rpc_call_method(call);
+    struct limits *l = gateway_of(call)->limits;
+    int e = limits_account(l, (enum limit)m->cost, account, fault);
+    return e != 0 ? e : limits_account(l, service_hourly_limit(m), account, fault);
+}
+
+int auth_admit(struct rpc_call *call, struct fault *fault) {
+    struct gateway *g = gateway_of(call);
+    struct str token;
+    struct rpc_identity who;
+    const struct rpc_method *m = rpc_call_method(call);
+    if (m->cost == 0) return 0; /* health and reflection */
+    if (is_public(m)) return limits_network(g->limits, LIMIT_STRANGERS, rpc_network(call), fault);
+    if (!bearer_token(call, &token)) return limits_network(g->limits, LIMIT_TOKENS, rpc_network(call), fault);
+    if (session_cache_find(g->sessions, token, &who)) {
+        int e = take_from_account(call, who.account_id, fault);
+        if (e == 0) *rpc_identity(call) = who;
+        return e;
+    }
+    if (session_cache_knew(g->sessions, token)) return 0;
+    return limits_network_peek(g->limits, LIMIT_TOKENS, rpc_network(call), fault);
+}
+
+/* SQL knows whether a token is right. Until it has answered, the token counts as wrong, unless it was right before. */
+static int ask_sql(struct fiber *self, struct rpc_call *call, struct str token, struct session *out) {
+    struct gateway *g = gateway_of(call);
+    uint64_t network = rpc_network(call);
+    bool knew = session_cache_knew(g->sessions, token);
+    int e = knew ? 0 : limits_network(g->limits, LIMIT_TOKENS, network, rpc_fault(call));
+    if (e != 0) return e;
+    e = session_authenticate(self, &g->domain, token, out, rpc_fault(call));
+    bool is_paid =
+        e == ERR_UNAUTHENTICATED || e == ERR_CANCELLED; /* or hanging up would make guessing free */
+    if (!knew && !is_paid) limits_network_give_back(g->limits, LIMIT_TOKENS, network);
+    return e;
+}
+
 /* Who calls, by the session cache or SQL. */
 static int find_caller(struct fiber *self, struct rpc_call *call) {
     struct gateway *g = gateway_of(call);
@@ -25,14 +69,16 @@ static int find_caller(struct fiber *self, struct rpc_call *call) {
         return fault_set(
             rpc_fault(call), ERR_UNAUTHENTICATED,
             "this call needs the metadata \"authorization: Bearer <token>\"; Register and Login give one");
-    if (session_cache_find(g->sessions, token, rpc_identity(call))) return 0;
-    struct session_fill fill = session_cache_fill(g->sessions);
-    struct session s;
-    int e = session_authenticate(self, &g->domain, token, &s, rpc_fault(call));
-    if (e != 0) return e;
-    *rpc_identity(call) = session_identity(&s, &fill);
-    session_cache_store(g->sessions, &fill, &s, token);
-    return 0;
+    bool admitted = rpc_identity(call)->account_id != 0;
+    if (!session_cache_find(g->sessions, token, rpc_identity(call))) {
+        struct session_fill fill = session_cache_fill(g->sessions);
+        struct session s;
+        int e = ask_sql(self, call, token, &s);
+        if (e != 0) return e;
+        *rpc_identity(call) = session_identity(&s, &fill);
+        session_cache_store(g->sessions, &fill, &s, token);
+    }
+    return admitted ? 0 : take_from_account(call, caller_of(call), rpc_fault(call));
 }
 
 int auth_authenticate(struct fiber *self, struct rpc_call *call) {

@@ -1,6 +1,8 @@
 /* The tables of the API's methods and of the rules for texts in requests. */
 #include "gateway/service/service.h"
 
+#include <assert.h>
+
 #include "core/text/fields.h"
 #include "rookery/v1/account.pb-c.h"
 #include "rookery/v1/graph.pb-c.h"
@@ -60,12 +62,55 @@ const struct rpc_method *service_methods(size_t *n) {
     return METHODS;
 }
 
-void service_print(FILE *out) {
+#define SAME(cost, limit) static_assert((int)COST_##cost == (int)LIMIT_##limit, "a cost class has its limit")
+SAME(LOOKUP, LOOKUP);
+SAME(PAGE, PAGE);
+SAME(CHANGE, CHANGE);
+SAME(PUBLISH, PUBLISH);
+SAME(PASSWORD, PASSWORD);
+SAME(STREAM, STREAM);
+SAME(WORK, WORK);
+
+enum limit service_hourly_limit(const struct rpc_method *m) {
+    if (m->handler == post_service_create_post || m->handler == post_service_repost) return LIMIT_POSTS;
+    return m->handler == graph_service_follow ? LIMIT_FOLLOWS : LIMIT_NONE;
+}
+
+/* The limits of a method. Returns how many. */
+static size_t limits_of(const struct rpc_method *m, enum limit out[static 3]) {
+    size_t n = 0;
+    if (m->permission == PERMISSION_ANYBODY) {
+        out[n++] = LIMIT_STRANGERS;
+        out[n++] = m->handler == account_service_login ? LIMIT_LOGINS : LIMIT_REGISTRATIONS;
+        return n;
+    }
+    out[n++] = (enum limit)m->cost;
+    if (service_hourly_limit(m) != LIMIT_NONE) out[n++] = service_hourly_limit(m);
+    return n;
+}
+
+static void print_limits(FILE *out, const struct rpc_method *m) {
+    enum limit which[3];
+    size_t n = limits_of(m, which);
+    for (size_t i = 0; i < n; i++) fprintf(out, "%s%s", i ? ", " : "", limit_what(which[i]));
+}
+
+void service_print(FILE *out, const struct config *c) {
     static const char *const who[] = {NULL, "anybody", "account", "analyst"};
     static const char *const costs[] = {NULL,      "lookup",   "page",   "change",
                                         "publish", "password", "stream", "work"};
-    fprintf(out, "%-56s %-8s %-9s %s\n", "METHOD", "WHO", "COST", "");
-    for (const struct rpc_method *m = METHODS; m < METHODS + N_METHODS; m++)
-        fprintf(out, "%-56s %-8s %-9s %s\n", m->path + 1, who[m->permission], costs[m->cost],
+    fprintf(out, "%-56s %-8s %-9s %-16s %s\n", "METHOD", "WHO", "COST", "", "LIMITS");
+    for (const struct rpc_method *m = METHODS; m < METHODS + N_METHODS; m++) {
+        fprintf(out, "%-56s %-8s %-9s %-16s ", m->path + 1, who[m->permission], costs[m->cost],
                 m->side_effect_free ? "no side effects" : "");
+        print_limits(out, m);
+        fputc('\n', out);
+    }
+    fprintf(out, "\n%-26s %-11s %s\n", "LIMIT", "OF", "CALLS");
+    for (int which = LIMIT_NONE + 1; which < LIMITS; which++) {
+        char calls[96];
+        limit_describe((enum limit)which, c, calls, sizeof calls);
+        fprintf(out, "%-26s %-11s %s\n", limit_what((enum limit)which),
+                limit_is_by_account((enum limit)which) ? "an account" : "a network", calls);
+    }
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "core/rpc/rpc.h"
+#include "gateway/limit/limit.h"
 
 /* As in rookery/v1/options.proto. */
 enum permission { PERMISSION_ANYBODY = 1, PERMISSION_ACCOUNT, PERMISSION_ANALYST };
@@ -23,8 +24,10 @@ struct text_fields;
 void service_texts_init(struct text_fields *f);
 /* All of them. */
 const struct rpc_method *service_methods(size_t *n);
-/* For people: a line for each. */
-void service_print(FILE *out);
+/* The limit by the hour that a method has beside that of its cost class; LIMIT_NONE for most. */
+enum limit service_hourly_limit(const struct rpc_method *m);
+/* For people: a line for each, with the limits that these settings give it; then the limits. */
+void service_print(FILE *out, const struct config *c);
 
 /* request is what the method's row says: the one place where the generic message becomes the typed one. */
 #define REQUEST(type) ((const Rookery__V1__##type *)(const void *)request)

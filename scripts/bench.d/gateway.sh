@@ -111,6 +111,7 @@ bench_B3() {
 bench_B4() {
     local seconds turn rounds ours=() yardstick=()
     seconds=$(bench_size 6 1) rounds=$(bench_size 7 3)
+    export ROOKERY_LIMIT_POSTS=1000000 # as many as the gateway can take
     gateway_world "$(bench_size 1000 200)" 3 1000
     postgres_psql rookery -c 'create table bench_rows (id bigint generated always as identity primary key,
         author bigint not null, body text not null)' >/dev/null

@@ -181,22 +181,25 @@ def memory_kib(pid):
 
 
 class Honest(threading.Thread):
-    def __init__(self, person):
+    """People take turns, since one may not post as often as this goes on."""
+
+    def __init__(self, people):
         super().__init__()
-        self.person, self.calls, self.stop, self.trouble = person, 0, threading.Event(), None
+        self.people, self.calls, self.stop, self.trouble = person, 0, threading.Event(), None
 
     def run(self):
         while not self.stop.wait(0.01) and self.trouble is None:
             try:
-                post = self.person.post(f"honest {self.calls}")
-                if self.person.home(1).items[0].id != post.id:
+                person = self.people[self.calls % len(self.people)]
+                post = person.post(f"honest {self.calls}")
+                if person.home(1).items[0].id != post.id:
                     self.trouble = "the newest post is not at home"
                 self.calls += 1
             except Exception as error:  # noqa: BLE001  whatever it is, it is what the test is about
                 self.trouble = repr(error)
 
 
-(honest, stranger) = People(connect()).named("honest", "stranger")
+*honest, stranger = People(connect()).named(*(f"honest{i}" for i in range(8)), "stranger")
 pid = gateway_pid()
 witness = Honest(honest)
 witness.start()

@@ -1,7 +1,7 @@
 /* Accounts and profiles; sessions are in session.c.
  *
- * Hashing a password takes tens of milliseconds of CPU on purpose. So it runs on the thread pool, as many at a time
- * as the pool has threads; other calls wait in fiber_offload's bounded queue.
+ * Hashing a password takes tens of milliseconds of CPU on purpose. So it runs on the thread pool. How many do at a
+ * time, and whose turn it is, is the caller's to decide (gateway/limit/password.h).
  */
 #include "core/domain/account/account.h"
 
@@ -34,6 +34,12 @@ static void verify_on_thread(void *arg) {
     j->ok = password_verify(j->hash, j->password);
 }
 
+/* A deadline that passed meanwhile says nothing about others. */
+static int not_checked(int e, struct fault *fault) {
+    if (e != ERR_OVERLOADED) return e;
+    return fault_set(fault, ERR_RESOURCE_EXHAUSTED, "too many passwords are being checked: try again");
+}
+
 static int hash_password(struct fiber *self, struct domain *d, struct str password, char **out,
                          struct fault *fault) {
     struct hash_job j = {
@@ -42,7 +48,7 @@ static int hash_password(struct fiber *self, struct domain *d, struct str passwo
         .passes = d->config->password_passes,
     };
     int e = fiber_offload(self, hash_on_thread, &j);
-    if (e != 0) return fault_set(fault, e, "too many passwords are being checked: try again");
+    if (e != 0) return not_checked(e, fault);
     if (!j.ok) return fault_set(fault, ERR_UNAVAILABLE, "no memory to hash a password: try again");
     *out = arena_strdup(fiber_arena(self), j.hash);
     return 0;
@@ -54,7 +60,7 @@ static int verify_password(struct fiber *self, struct str password, struct str h
     size_t n = hash.len < sizeof j.hash - 1 ? hash.len : sizeof j.hash - 1;
     memcpy(j.hash, hash.ptr, n);
     int e = fiber_offload(self, verify_on_thread, &j);
-    if (e != 0) return fault_set(fault, e, "too many passwords are being checked: try again");
+    if (e != 0) return not_checked(e, fault);
     *ok = j.ok;
     return 0;
 }

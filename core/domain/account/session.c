@@ -22,6 +22,42 @@ static struct str shortened(struct str s, size_t max) {
     return (struct str){s.ptr, max};
 }
 
+/* The event that these sessions have ended. */
+static int encode_revoked(struct fiber *self, struct domain *d, int64_t account_id, int64_t *ids, size_t n,
+                          struct event_record *out, struct fault *fault) {
+    Rookery__Events__V1__SessionsRevoked revoked = ROOKERY__EVENTS__V1__SESSIONS_REVOKED__INIT;
+    Event event = ROOKERY__EVENTS__V1__EVENT__INIT;
+    int e = domain_next_id(d, &event.id, fault);
+    if (e != 0) return e;
+    revoked.session_ids = ids;
+    revoked.n_session_ids = n;
+    event.actor_id = account_id;
+    event.what_case = ROOKERY__EVENTS__V1__EVENT__WHAT_SESSIONS_REVOKED;
+    event.sessions_revoked = &revoked;
+    *out = event_encode(fiber_arena(self), &event, d->config->partitions);
+    return 0;
+}
+
+/* Inserts the session, and deletes those beyond the account's limit in the same statement. Logins at the same moment may
+ * find the same ones: the next login then ends one more. Other gateways hear of it as of any ended session; the login
+ * does not wait for that. */
+static int insert_session(struct fiber *self, struct domain *d, const struct session *s, struct str hash,
+                          struct fault *fault) {
+    struct pg_result *r;
+    int e = pg_ask(self, d->pg, &SESSION_BEYOND, &r, fault, pg_i64(s->account_id),
+                   pg_i64(d->config->sessions_per_account - 1));
+    if (e != 0) return e;
+    int64_t *beyond;
+    size_t n = pg_only_i64_array(r, fiber_arena(self), &beyond);
+    struct event_record record;
+    e = encode_revoked(self, d, s->account_id, beyond, n, &record, fault);
+    if (e != 0) return e;
+    e = pg_ask(self, d->pg, &SESSION_INSERT, &r, fault, pg_i64(s->id), pg_i64(s->account_id), pg_bytes(hash),
+               pg_i64(s->expires_ms), pg_text(s->user_agent), pg_i64_array(beyond, n), OUTBOX_ROW(&record));
+    if (e == 0 && pg_only_bool(r)) outbox_publish(self, d, &record, 1);
+    return e;
+}
+
 int session_open(struct fiber *self, struct domain *d, int64_t account_id, struct str user_agent,
                  struct new_session *out, struct fault *fault) {
     assert(account_id != 0);
@@ -34,9 +70,7 @@ int session_open(struct fiber *self, struct domain *d, int64_t account_id, struc
     token_hash(hash, out->token);
     int e = domain_next_id(d, &out->session.id, fault);
     if (e != 0) return e;
-    return pg_ask(self, d->pg, &SESSION_INSERT, NULL, fault, pg_i64(out->session.id), pg_i64(account_id),
-                  pg_bytes((struct str){(const char *)hash, sizeof hash}), pg_i64(out->session.expires_ms),
-                  pg_text(out->session.user_agent));
+    return insert_session(self, d, &out->session, (struct str){(const char *)hash, sizeof hash}, fault);
 }
 
 static void read_session(struct pg_row *row, struct session *out) {
@@ -94,16 +128,9 @@ int session_filter_valid(struct fiber *self, struct domain *d, const int64_t *id
 static int revoke_all(struct fiber *self, struct domain *d, int64_t account_id, int64_t *ids, size_t n,
                       struct fault *fault) {
     assert(n > 0);
-    Rookery__Events__V1__SessionsRevoked revoked = ROOKERY__EVENTS__V1__SESSIONS_REVOKED__INIT;
-    Event event = ROOKERY__EVENTS__V1__EVENT__INIT;
-    int e = domain_next_id(d, &event.id, fault);
+    struct event_record record;
+    int e = encode_revoked(self, d, account_id, ids, n, &record, fault);
     if (e != 0) return e;
-    revoked.session_ids = ids;
-    revoked.n_session_ids = n;
-    event.actor_id = account_id;
-    event.what_case = ROOKERY__EVENTS__V1__EVENT__WHAT_SESSIONS_REVOKED;
-    event.sessions_revoked = &revoked;
-    struct event_record record = event_encode(fiber_arena(self), &event, d->config->partitions);
     struct pg_result *r;
     e = pg_ask(self, d->pg, &SESSION_REVOKE, &r, fault, pg_i64(account_id), pg_i64_array(ids, n),
                OUTBOX_ROW(&record));

@@ -1,6 +1,20 @@
+-- name: session_beyond read_only
+-- All but the newest $2 of the account's sessions.
+SELECT ARRAY(SELECT id FROM (SELECT id FROM sessions WHERE account_id = $1 ORDER BY id DESC OFFSET $2) s ORDER BY id);
+
 -- name: session_insert
-INSERT INTO sessions (id, account_id, token_hash, expires_at, user_agent)
-VALUES ($1, $2, $3, to_timestamp($4 / 1000.0), $5);
+-- $6: sessions that end for it; the event of that is in the outbox only if there are any.
+WITH del AS (
+    DELETE FROM sessions WHERE account_id = $2 AND id = ANY($6)
+    RETURNING id
+), out AS (
+    INSERT INTO outbox (id, partition, payload)
+    SELECT $7, $8, $9 WHERE EXISTS (SELECT FROM del)
+), ins AS (
+    INSERT INTO sessions (id, account_id, token_hash, expires_at, user_agent)
+    VALUES ($1, $2, $3, to_timestamp($4 / 1000.0), $5)
+)
+SELECT EXISTS (SELECT FROM del);
 
 -- name: session_find read_only
 -- The last: how long it is still valid, in milliseconds.

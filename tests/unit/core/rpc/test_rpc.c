@@ -292,8 +292,111 @@ static void calls_beyond_the_limit_hear_to_come_back(struct fiber *self, void *a
     struct sleeper s = {&p, &done, 50, statuses};
     for (int i = 0; i < 10; i++) start_fiber(self, sleeper, &s);
     latch_wait(self, &done);
-    CHECK_INT(statuses[0], 3);
-    CHECK_INT(statuses[8], 7);
+    CHECK_INT(statuses[0], 6); /* three at once, and three that waited for them */
+    CHECK_INT(statuses[8], 4);
+    pair_end(self, &p);
+}
+
+/* ---- turns and refusals -------------------------------------------------------------------------------- */
+
+static int refuse_all(struct rpc_call *call, struct fault *fault) {
+    (void)call;
+    return fault_set(fault, ERR_RESOURCE_EXHAUSTED, "not you");
+}
+
+static void many_refusals_are_held_back_but_not_forgotten(struct fiber *self, void *arg) {
+    struct pair p;
+    struct latch done;
+    int statuses[18] = {0};
+    (void)arg;
+    world_init(&p.w);
+    p.w.options.admit = refuse_all;
+    pair_open(self, &p);
+    latch_init(&done, 50);
+    struct sleeper s = {&p, &done, 0, statuses};
+    for (int i = 0; i < 50; i++) start_fiber(self, sleeper, &s);
+    WAIT_UNTIL(world_counter(&p.w, "rookery_rpc_slowed_refusals_total", "") > 0);
+    WAIT_UNTIL(statuses[8] >= 30);
+    latch_wait(self, &done); /* the rest comes later */
+    CHECK_INT(statuses[8], 50);
+    pair_end(self, &p);
+}
+
+static void held_refusals_are_sent_when_the_server_stops(struct fiber *self, void *arg) {
+    struct pair p;
+    struct latch done;
+    int statuses[18] = {0};
+    (void)arg;
+    world_init(&p.w);
+    p.w.options.admit = refuse_all;
+    pair_open(self, &p);
+    latch_init(&done, 40);
+    struct sleeper s = {&p, &done, 0, statuses};
+    for (int i = 0; i < 40; i++) start_fiber(self, sleeper, &s);
+    WAIT_UNTIL(world_counter(&p.w, "rookery_rpc_slowed_refusals_total", "") > 5);
+    world_stop(self, &p.w, 1000);
+    latch_wait(self, &done);
+    CHECK_INT(statuses[8], 40);
+    rpc_client_close(self, p.client);
+}
+
+static void a_client_that_leaves_takes_its_held_refusals_along(struct fiber *self, void *arg) {
+    struct pair p;
+    struct latch done;
+    int statuses[18] = {0};
+    (void)arg;
+    world_init(&p.w);
+    p.w.options.admit = refuse_all;
+    pair_open(self, &p);
+    latch_init(&done, 40);
+    struct sleeper s = {&p, &done, 0, statuses};
+    for (int i = 0; i < 40; i++) start_fiber(self, sleeper, &s);
+    WAIT_UNTIL(world_counter(&p.w, "rookery_rpc_slowed_refusals_total", "") > 5);
+    rpc_client_close(self, p.client);
+    p.client = NULL;
+    latch_wait(self, &done);
+    WAIT_UNTIL(p.w.server->n_slowed == 0);
+    pair_end(self, &p);
+}
+
+static void a_call_that_waits_in_vain_hears_so(struct fiber *self, void *arg) {
+    struct pair p;
+    struct latch done;
+    int statuses[18] = {0};
+    (void)arg;
+    world_init(&p.w);
+    p.w.options.max_calls = 1;
+    pair_open(self, &p);
+    latch_init(&done, 2);
+    struct sleeper s = {&p, &done, 60000, statuses};
+    start_fiber(self, sleeper, &s);
+    start_fiber(self, sleeper, &s);
+    WAIT_UNTIL(statuses[8] == 1);
+    CHECK_INT(p.w.handlers_running, 1);
+    rpc_client_close(self, p.client);
+    p.client = NULL;
+    latch_wait(self, &done);
+    pair_end(self, &p);
+}
+
+static void a_waiting_call_whose_client_leaves_never_runs(struct fiber *self, void *arg) {
+    struct pair p;
+    struct latch done;
+    int statuses[18] = {0};
+    (void)arg;
+    world_init(&p.w);
+    p.w.options.max_calls = 1;
+    pair_open(self, &p);
+    latch_init(&done, 2);
+    struct sleeper s = {&p, &done, 60000, statuses};
+    start_fiber(self, sleeper, &s);
+    start_fiber(self, sleeper, &s);
+    WAIT_UNTIL(p.w.server->admission.waiting == 1);
+    rpc_client_close(self, p.client);
+    p.client = NULL;
+    latch_wait(self, &done);
+    WAIT_UNTIL(p.w.server->admission.waiting == 0 && p.w.handlers_running == 0);
+    CHECK_INT(p.w.cancelled, 1);
     pair_end(self, &p);
 }
 
@@ -653,6 +756,11 @@ int main(void) {
         IN_FIBER(a_call_past_its_deadline_ends),
         IN_FIBER(the_servers_time_limit_ends_a_unary_call),
         IN_FIBER(calls_beyond_the_limit_hear_to_come_back),
+        IN_FIBER(many_refusals_are_held_back_but_not_forgotten),
+        IN_FIBER(held_refusals_are_sent_when_the_server_stops),
+        IN_FIBER(a_client_that_leaves_takes_its_held_refusals_along),
+        IN_FIBER(a_call_that_waits_in_vain_hears_so),
+        IN_FIBER(a_waiting_call_whose_client_leaves_never_runs),
         IN_FIBER(more_calls_than_streams_wait_for_their_turn),
         IN_FIBER(a_lost_connection_cancels_its_calls),
         IN_FIBER(a_client_that_gives_up_cancels_the_call),

@@ -395,27 +395,35 @@ daemons_start() {
     write_metrics
 }
 
-# Where metrics are, an address a line. Workers' ports are new at each start.
+# Where metrics are, an address a line: first the gateways', then the workers'. A port that the kernel chose is new at each
+# start.
 write_metrics() {
-    local name port
+    local name at
     {
-        echo "$CLIENT_ADDRESS"
+        {
+            for name in $(pidfile_names 'gateway-*'); do
+                if at=$(own_port_of_gateway "$name"); then echo "127.0.0.1:$at"; else echo "$CLIENT_ADDRESS"; fi
+            done
+        } | uniq
         for name in $(pidfile_names 'worker-*'); do
-            if port=$(listening_port "$DATA/run/$name.pid"); then echo "127.0.0.1:$port"; fi
+            if at=$(listening_port "$DATA/run/$name.pid"); then echo "127.0.0.1:$at"; fi
         done
     } >"$DATA/run/metrics.new" && mv "$DATA/run/metrics.new" "$DATA/run/metrics"
 }
+# The port beside the one for clients, which gateways share; false when it has none.
+own_port_of_gateway() { listening_port "$DATA/run/$1.pid" "$LISTEN_PORT"; } # NAME
 worker_answers() { # NAME
     local at
     at=$(listening_port "$DATA/run/$1.pid") && http_is_ok 127.0.0.1 "$at" /healthz
 }
 
-# listening_port PIDFILE: prints the TCP port on which that process listens; the kernel chose it, so the kernel knows.
+# listening_port PIDFILE [EXCEPT]: prints the TCP port on which that process listens, which is not EXCEPT; the kernel chose
+# it, so the kernel knows.
 listening_port() {
     local pid links address state inode
     pid=$(pidfile_pid "$1") && links=$(ls -l "/proc/$pid/fd" 2>/dev/null) || return 1
     while read -r _ address _ state _ _ _ _ _ inode _; do
-        if [ "$state" = 0A ] && [[ $links == *"socket:[$inode]"* ]]; then
+        if [ "$state" = 0A ] && [[ $links == *"socket:[$inode]"* ]] && [ $((16#${address##*:})) != "${2:-}" ]; then
             echo $((16#${address##*:}))
             return 0
         fi

@@ -25,7 +25,7 @@ LOG_CHECK_S=${LOG_CHECK_S:-10}
 # What is supervised, by name. PID_OF has "PID START", as pid files do.
 SUPERVISED=()
 declare -A PID_OF=() STATE_OF=() SINCE_OF=() RESTARTS_OF=() PAUSE_OF=() DEATHS_OF=()
-WORKER_RESTARTED=0
+METRICS_UNTIL=0
 
 # --- one process ------------------------------------------------------------------------------------------------
 supervise() { # NAME: it runs, started by this shell
@@ -109,7 +109,7 @@ start_again() { # NAME
     if launch "$1"; then
         note_running "$1"
         say "$1 is started again (pid ${PID_OF[$1]% *})"
-        [[ $1 != worker-* ]] || WORKER_RESTARTED=1
+        METRICS_UNTIL=$((SECONDS + DAEMON_START_S))
     else
         SINCE_OF[$1]=$EPOCHSECONDS
         count_death "$1"
@@ -140,17 +140,8 @@ write_supervised() {
     mv "$DATA/run/supervised.new" "$DATA/run/supervised"
 }
 
-# A worker's port for metrics is a new one, once it listens.
-note_workers_ports() {
-    local name
-    [ $WORKER_RESTARTED = 1 ] || return 0
-    for name in "${SUPERVISED[@]}"; do
-        if [[ $name != worker-* ]] || [ "${STATE_OF[$name]}" != running ]; then continue; fi
-        listening_port "$DATA/run/$name.pid" >/dev/null || return 0
-    done
-    write_metrics
-    WORKER_RESTARTED=0
-}
+# A daemon that was started again has another port for its metrics, once it listens.
+note_new_ports() { [ $SECONDS -ge $METRICS_UNTIL ] || write_metrics; }
 
 # --- logs -------------------------------------------------------------------------------------------------------
 rotate_log() { # FILE
@@ -185,7 +176,7 @@ supervise_all() {
         changed=0
         for name in "${SUPERVISED[@]}"; do if look_after "$name"; then changed=1; fi; done
         [ $changed = 0 ] || write_supervised
-        note_workers_ports
+        note_new_ports
         if [ $SECONDS -ge $next_logs ]; then
             rotate_logs
             next_logs=$((SECONDS + LOG_CHECK_S))

@@ -343,6 +343,9 @@ write_env() {
         {
             printf 'export DATABASE_URL=%q\nexport REDIS_URL=%q\n' "$DATABASE_URL" "$REDIS_URL"
             printf 'export GATEWAY=%q\nexport ROOKERY_LISTEN=%q\n' "$CLIENT_ADDRESS" "$CLIENT_ADDRESS"
+            # psql, pg_dump and the like, which are not in everybody's PATH.
+            # shellcheck disable=SC2016 # for the shell that reads it
+            [ -z "${POSTGRES_BIN:-}" ] || printf 'export PATH="$PATH":%q\n' "$POSTGRES_BIN"
         } >"$DATA/run/env.new"
     )
     mv "$DATA/run/env.new" "$DATA/run/env"

@@ -178,6 +178,7 @@ static int usage(FILE *out, int status) {
     fputs(
         "Usage: rookery-gateway                       serve the API until SIGTERM\n"
         "       rookery-gateway migrate               bring the database up to date\n"
+        "       rookery-gateway check                 ask PostgreSQL and Redis whether they can be used\n"
         "       rookery-gateway health [ADDR:PORT]    ask a running gateway whether it serves\n"
         "       rookery-gateway methods               list the API's methods, who may call them, their cost "
         "and limits\n"
@@ -196,6 +197,7 @@ static bool is_help(const char *word) {
 static int help_or_complain(int argc, char **argv) {
     bool migrates = strcmp(argv[1], "migrate") == 0;
     if (is_help(argv[1]) || (migrates && argc > 2 && is_help(argv[2]))) return usage(stdout, 0);
+    if (strcmp(argv[1], "check") == 0 && argc == 2) return process_check_servers(PROGRAM);
     bool lists = strcmp(argv[1], "methods") == 0 && argc == 2;
     if (strcmp(argv[1], "health") == 0 || lists || (migrates && argc == 2)) return -1;
     if (migrates)

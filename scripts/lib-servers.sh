@@ -10,6 +10,9 @@
 #   3. daemons_start LISTEN GATEWAYS WORKERS
 #   4. data_close              stop what runs there, in the order gateways, workers, Redis, PostgreSQL
 #
+# With REOPEN_LOGS=1 each process opens its log file by its name, and again when it is told to: lib-supervise.sh
+# rotates them.
+#
 # Neither server opens a TCP port: they listen on Unix sockets in a folder that only their user may enter, which is
 # why PostgreSQL may trust every connection. Each worker has a port on loopback, for its metrics.
 
@@ -29,11 +32,20 @@ data_open() {
     DATA=$(cd "$1" && pwd -P)
     if ! { mkdir -p "$DATA/run" && make_private_folder "$DATA/log"; } 2>/dev/null; then die "cannot write in $DATA"; fi
     exec {LOCK_FD}>"$DATA/run/lock"
-    flock -n "$LOCK_FD" || die "something runs in $DATA already; scripts/stop --data $DATA ends it"
+    flock -n "$LOCK_FD" || die "something runs in $DATA already: $(command_for_shell stop) ends it"
     local running
     running=$(data_running "$DATA")
-    [ -z "$running" ] || die "still running in $DATA: $running; scripts/stop --data $DATA ends it"
+    [ -z "$running" ] || die "something runs in $DATA already, without scripts/run: $running; $(command_for_shell stop) ends it"
     sockets_open
+}
+
+# A script's command for DATA, to be pasted into a shell that may stand anywhere.
+command_for_shell() { # SCRIPT
+    if [ "$PWD" = "$ROOT" ] && [ "$DATA" = "$ROOT/data" ]; then
+        echo "scripts/$1"
+    else
+        printf '%q --data %q\n' "$ROOT/scripts/$1" "$DATA"
+    fi
 }
 
 # Names what still runs in a data folder, by its pid files.
@@ -88,7 +100,7 @@ data_close() {
     if { read -r sockets <"$DATA/run/sockets"; } 2>/dev/null && [[ $sockets == /tmp/rookery.* ]]; then
         rm -rf "$sockets"
     fi
-    rm -f "$DATA/run/sockets" "$DATA/run/env" "$DATA/run/metrics"
+    rm -f "$DATA/run/sockets" "$DATA/run/env" "$DATA/run/metrics" "$DATA/run/supervised"
 }
 
 # --- PostgreSQL -------------------------------------------------------------------------------------------------
@@ -199,31 +211,64 @@ postgres_after_crash() {
     if ! wait_until 10 postgres_is_gone; then
         # shellcheck disable=SC2046 # one word a process
         kill -s KILL $(postgres_processes) 2>/dev/null || true
-        wait_until 10 postgres_is_gone || die "processes of $DATA/postgres cannot be ended: $(postgres_processes)"
+        if ! wait_until 10 postgres_is_gone; then
+            warn "processes of $DATA/postgres cannot be ended: $(postgres_processes)"
+            return 1
+        fi
     fi
     rest=$(tail -n +2 "$lock")
     printf '%s\n%s\n' $$ "$rest" >"$lock" # in place: it keeps its owner
     rm -f "$SOCKETS"/postgres/.s.PGSQL.*
 }
 
-# postgres_start: brings DATA's PostgreSQL up, with the database "rookery" in it, and sets DATABASE_URL.
-postgres_start() {
+# postgres_programs: sets POSTGRES_BIN, the folder of the programs that DATA's cluster needs.
+postgres_programs() {
     local major=''
     [ ! -f "$DATA/postgres/PG_VERSION" ] || read -r major <"$DATA/postgres/PG_VERSION"
     POSTGRES_BIN=$(postgres_find "$major") || die "PostgreSQL $major is not installed: run scripts/setup"
-    postgres_choose_user
-    [ -d "$DATA/postgres" ] || postgres_create || return 1
-    make_private_folder "$SOCKETS/postgres"
-    postgres_own "$SOCKETS/postgres"
-    postgres_after_crash
+}
+
+# With REOPEN_LOGS PostgreSQL's logger writes the log, into a folder that its user may write; DATA/log leads there. Sets
+# POSTGRES_LOG, the words for the server.
+postgres_open_log() {
+    local folder=$DATA/postgres/log link=$DATA/log/postgres.log
+    POSTGRES_LOG=()
+    [ -n "${REOPEN_LOGS:-}" ] || return 0
+    [ -d "$folder" ] || mkdir -m 700 "$folder"
+    [ ! -f "$link" ] || [ -L "$link" ] || mv "$link" "$link.1"
+    ln -sfn "$folder/postgres.log" "$link"
+    # What is said before the logger runs is appended by this shell's hand.
+    (umask 077 && touch "$folder/postgres.log")
+    postgres_own "$folder"
+    postgres_own "$folder/postgres.log"
+    POSTGRES_LOG=(-c logging_collector=on -c log_directory="$folder" -c log_filename=postgres.log -c log_rotation_age=0
+        -c log_rotation_size=0)
+}
+postgres_reopen_log() { (cd / && "${POSTGRES_AS[@]}" "$POSTGRES_BIN/pg_ctl" -s -D "$DATA/postgres" logrotate); }
+
+# postgres_launch: starts the server of DATA's cluster, which exists, and does not wait for it.
+postgres_launch() {
+    postgres_after_crash || return 1
+    postgres_open_log
     # Sized for a small server that shares its machine; just-in-time compilation only slows short queries.
     cd /
     start_process "$DATA/run/postgres.pid" "$DATA/log/postgres.log" "${POSTGRES_AS[@]}" "$POSTGRES_BIN/postgres" \
         -D "$DATA/postgres" -c listen_addresses='' -c unix_socket_directories="$SOCKETS/postgres" \
         -c unix_socket_permissions=0700 -c max_connections=100 -c jit=off \
         -c shared_buffers="${POSTGRES_SHARED_BUFFERS:-256MB}" -c wal_compression=on -c max_wal_size=2GB \
-        -c fsync="${POSTGRES_FSYNC:-on}" -c synchronous_commit=on -c timezone=UTC -c log_timezone=UTC
+        -c fsync="${POSTGRES_FSYNC:-on}" -c synchronous_commit=on -c timezone=UTC -c log_timezone=UTC \
+        "${POSTGRES_LOG[@]}"
     cd "$OLDPWD" || die "cannot go back to $OLDPWD"
+}
+
+# postgres_start: brings DATA's PostgreSQL up, with the database "rookery" in it, and sets DATABASE_URL.
+postgres_start() {
+    postgres_programs
+    postgres_choose_user
+    [ -d "$DATA/postgres" ] || postgres_create || return 1
+    make_private_folder "$SOCKETS/postgres"
+    postgres_own "$SOCKETS/postgres"
+    postgres_launch || return 1
     wait_ready PostgreSQL "$DATA/run/postgres.pid" "$DATA/log/postgres.log" 120 postgres_answers || return 1
     postgres_create_database rookery || return 1
     DATABASE_URL=$(postgres_url rookery)
@@ -242,14 +287,20 @@ redis_find() {
 }
 redis_answers() { [ "$(redis-cli -s "$1" ping 2>/dev/null)" = PONG ]; }
 
-# redis_start NAME: brings up one of DATA's Redis servers and sets REDIS_URL.
-redis_start() {
+# redis_launch NAME: starts one of DATA's Redis servers and does not wait for it.
+redis_launch() {
     local name=$1 server
-    server=$(redis_find)
+    server=$(redis_find) || return 1
     make_private_folder "$DATA/$name"
     start_process "$DATA/run/$name.pid" "$DATA/log/$name.log" "$server" --port 0 --unixsocket "$SOCKETS/$name.sock" \
         --unixsocketperm 700 --dir "$DATA/$name" --appendonly yes --appendfsync everysec --save '' \
-        --daemonize no --maxmemory-policy noeviction
+        --daemonize no --maxmemory-policy noeviction ${REOPEN_LOGS:+--logfile "$DATA/log/$name.log"}
+}
+
+# redis_start NAME: brings up one of DATA's Redis servers and sets REDIS_URL.
+redis_start() {
+    local name=$1
+    redis_launch "$name" || return 1
     wait_ready Redis "$DATA/run/$name.pid" "$DATA/log/$name.log" 120 redis_answers "$SOCKETS/$name.sock" || return 1
     REDIS_URL=unix://$SOCKETS/$name.sock
 }
@@ -287,10 +338,17 @@ daemon_env() {
 # For other programs: ". DATA/run/env". Call it when the daemons are started. By ROOKERY_LISTEN the operator's commands
 # find the gateway.
 write_env() {
-    {
-        printf 'export DATABASE_URL=%q\nexport REDIS_URL=%q\n' "$DATABASE_URL" "$REDIS_URL"
-        printf 'export GATEWAY=%q\nexport ROOKERY_LISTEN=%q\n' "$CLIENT_ADDRESS" "$CLIENT_ADDRESS"
-    } >"$DATA/run/env"
+    (
+        umask 077 # a given URL may hold a password
+        {
+            printf 'export DATABASE_URL=%q\nexport REDIS_URL=%q\n' "$DATABASE_URL" "$REDIS_URL"
+            printf 'export GATEWAY=%q\nexport ROOKERY_LISTEN=%q\n' "$CLIENT_ADDRESS" "$CLIENT_ADDRESS"
+            # psql, pg_dump and the like, which are not in everybody's PATH.
+            # shellcheck disable=SC2016 # for the shell that reads it
+            [ -z "${POSTGRES_BIN:-}" ] || printf 'export PATH="$PATH":%q\n' "$POSTGRES_BIN"
+        } >"$DATA/run/env.new"
+    )
+    mv "$DATA/run/env.new" "$DATA/run/env"
 }
 
 migrate() {
@@ -309,6 +367,7 @@ daemon_start() { # NAME [VARIABLE=VALUE...] COMMAND...
     local name=$1
     shift
     daemon_env
+    [ -z "${REOPEN_LOGS:-}" ] || DAEMON_ENV+=(ROOKERY_LOG_FILE="$DATA/log/$name.log")
     start_process "$DATA/run/$name.pid" "$DATA/log/$name.log" "${DAEMON_ENV[@]}" "$@"
 }
 daemon_wait() { # NAME COMMAND...
@@ -317,31 +376,50 @@ daemon_wait() { # NAME COMMAND...
     wait_ready "$name" "$DATA/run/$name.pid" "$DATA/log/$name.log" $DAEMON_START_S "$@"
 }
 
+gateway_start() { # NAME LISTEN
+    daemon_start "$1" ROOKERY_LISTEN="$2" ROOKERY_METRICS_LISTEN=127.0.0.1:0 "$BUILD/rookery-gateway"
+}
+worker_start() { # NAME
+    daemon_start "$1" ROOKERY_METRICS_LISTEN="${ROOKERY_METRICS_LISTEN:-127.0.0.1:0}" "$BUILD/rookery-worker"
+}
+
 # daemons_start LISTEN GATEWAYS WORKERS: several gateways share the address; each daemon's metrics have a port of loopback.
 daemons_start() {
     local listen=$1 gateways=$2 workers=$3 i
     split_listen "$listen"
-    : >"$DATA/run/metrics"
-    for ((i = 1; i <= gateways; i++)); do
-        daemon_start "gateway-$i" ROOKERY_LISTEN="$listen" ROOKERY_METRICS_LISTEN=127.0.0.1:0 "$BUILD/rookery-gateway"
-    done
-    for ((i = 1; i <= workers; i++)); do
-        daemon_start "worker-$i" ROOKERY_METRICS_LISTEN="${ROOKERY_METRICS_LISTEN:-127.0.0.1:0}" "$BUILD/rookery-worker"
-    done
+    for ((i = 1; i <= gateways; i++)); do gateway_start "gateway-$i" "$listen"; done
+    for ((i = 1; i <= workers; i++)); do worker_start "worker-$i"; done
     for ((i = 1; i <= gateways; i++)); do
         daemon_wait "gateway-$i" http_is_ok "$LISTEN_HOST" "$LISTEN_PORT" /readyz || return 1
         daemon_wait "gateway-$i" gateway_answers "gateway-$i" "$LISTEN_PORT" || return 1
-        printf '127.0.0.1:%s\n' "$(listening_port "$DATA/run/gateway-$i.pid" "$LISTEN_PORT")" >>"$DATA/run/metrics"
     done
     for ((i = 1; i <= workers; i++)); do
         daemon_wait "worker-$i" worker_answers "worker-$i" || return 1
-        printf '127.0.0.1:%s\n' "$(listening_port "$DATA/run/worker-$i.pid")" >>"$DATA/run/metrics"
     done
+    write_metrics
 }
 gateway_answers() { # NAME PORT-OF-CLIENTS
     local at
     at=$(listening_port "$DATA/run/$1.pid" "$2") && http_is_ok 127.0.0.1 "$at" /readyz
 }
+
+# Where metrics are, an address a line: first the gateways', then the workers'. A port that the kernel chose is new at each
+# start.
+write_metrics() {
+    local name at
+    {
+        {
+            for name in $(pidfile_names 'gateway-*'); do
+                if at=$(own_port_of_gateway "$name"); then echo "127.0.0.1:$at"; else echo "$CLIENT_ADDRESS"; fi
+            done
+        } | uniq
+        for name in $(pidfile_names 'worker-*'); do
+            if at=$(listening_port "$DATA/run/$name.pid"); then echo "127.0.0.1:$at"; fi
+        done
+    } >"$DATA/run/metrics.new" && mv "$DATA/run/metrics.new" "$DATA/run/metrics"
+}
+# The port beside the one for clients, which gateways share; false when it has none.
+own_port_of_gateway() { listening_port "$DATA/run/$1.pid" "$LISTEN_PORT"; } # NAME
 worker_answers() { # NAME
     local at
     at=$(listening_port "$DATA/run/$1.pid") && http_is_ok 127.0.0.1 "$at" /healthz

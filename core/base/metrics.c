@@ -14,7 +14,7 @@ enum {
     SCRAPE_HOOKS_MAX = 64, /* one for each part of a process that has gauges */
 };
 
-enum kind { COUNTER, GAUGE, SECONDS, SIZES };
+enum kind { COUNTER, FLOAT_COUNTER, GAUGE, SECONDS, SIZES };
 
 static const double seconds_bounds[HISTOGRAM_BUCKETS] = {
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
@@ -118,9 +118,8 @@ static struct series *series_new(struct metrics *m, struct family *f, const char
 /* The series that stands for all further ones of a kind once there are too many. */
 static struct series *series_overflow(struct metrics *m, enum kind kind) {
     static const char *const names[] = {
-        [COUNTER] = "metrics_overflow_total",
-        [GAUGE] = "metrics_overflow",
-        [SECONDS] = "metrics_overflow_seconds",
+        [COUNTER] = "metrics_overflow_total", [FLOAT_COUNTER] = "metrics_overflow_float_total",
+        [GAUGE] = "metrics_overflow",         [SECONDS] = "metrics_overflow_seconds",
         [SIZES] = "metrics_overflow_size",
     };
     struct family *f = family_get(m, names[kind], "Series past the limit of the registry, together.", kind);
@@ -148,6 +147,11 @@ static struct series *series_get(struct metrics *m, const char *name, const char
 
 struct counter *metrics_counter(struct metrics *m, const char *name, const char *help, const char *labels) {
     return &series_get(m, name, help, labels, COUNTER)->counter;
+}
+
+struct gauge *metrics_float_counter(struct metrics *m, const char *name, const char *help,
+                                    const char *labels) {
+    return &series_get(m, name, help, labels, FLOAT_COUNTER)->gauge;
 }
 
 struct gauge *metrics_gauge(struct metrics *m, const char *name, const char *help, const char *labels) {
@@ -235,6 +239,7 @@ static void write_series(struct buf *out, const struct series *s) {
         write_name(out, s, "", NULL);
         buf_printf(out, "%llu\n", (unsigned long long)s->counter.value);
         return;
+    case FLOAT_COUNTER:
     case GAUGE:
         write_name(out, s, "", NULL);
         write_number(out, s->gauge.value);
@@ -246,8 +251,11 @@ static void write_series(struct buf *out, const struct series *s) {
 }
 
 static void write_family(struct buf *out, const struct family *f) {
-    static const char *const types[] = {
-        [COUNTER] = "counter", [GAUGE] = "gauge", [SECONDS] = "histogram", [SIZES] = "histogram"};
+    static const char *const types[] = {[COUNTER] = "counter",
+                                        [FLOAT_COUNTER] = "counter",
+                                        [GAUGE] = "gauge",
+                                        [SECONDS] = "histogram",
+                                        [SIZES] = "histogram"};
     buf_printf(out, "# HELP %s ", f->name);
     for (const char *c = f->help; *c; c++) {
         if (*c == '\n') {

@@ -35,6 +35,9 @@ void metrics_free(struct metrics *m);
  * borrowed (literals). labels is the text between the braces, such as "method=\"GetPost\",code=\"OK\""; copied; ""
  * for none. */
 struct counter *metrics_counter(struct metrics *m, const char *name, const char *help, const char *labels);
+/* A counter of seconds or another quantity with fractions: set it to the total, which never decreases. */
+struct gauge *metrics_float_counter(struct metrics *m, const char *name, const char *help,
+                                    const char *labels);
 struct gauge *metrics_gauge(struct metrics *m, const char *name, const char *help, const char *labels);
 struct histogram *metrics_histogram(struct metrics *m, const char *name, const char *help,
                                     const char *labels);

@@ -20,6 +20,7 @@
     S("ROOKERY_METRICS_LISTEN", metrics_listen, "",                                                          \
       "address and port of /metrics, /healthz and /readyz of a daemon; empty: not served")                   \
     S("ROOKERY_LOG_LEVEL", log_level, "info", "debug, info, warn or error")                                  \
+    S("ROOKERY_LOG_FILE", log_file, "", "a daemon's log, opened again at SIGHUP; empty: standard error")     \
     S("ROOKERY_ROLES", roles, "all", "roles a worker runs, separated by commas; all: every role")            \
     N("ROOKERY_PARTITIONS", partitions, 4, 1, 64,                                                            \
       "partitions of each event stream; the same for every process of a database, and permanent")            \

@@ -1,12 +1,16 @@
 /* Processes; the story is in process.h. */
 #include "core/process/process.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/id/token.h"
+#include "core/process/usage.h"
 #include "core/store/migrate/migrate.h"
 
 extern char **environ;
@@ -72,12 +76,36 @@ static bool run_loop(struct domain *d, const char *program, const struct config 
     return true;
 }
 
+/* ---- the log file -------------------------------------------------------------------------------------- */
+
+/* Standard error becomes the file, which is made when it is missing. Who writes at this moment writes to the old file or
+ * to the new one. Returns 0 or an errno. */
+static int open_log_file(const char *path) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    if (fd < 0) return errno;
+    int e = dup2(fd, STDERR_FILENO) < 0 ? errno : 0;
+    close(fd);
+    return e;
+}
+
+/* Also before SIGHUP is watched it must not end the process: what rotates logs does not know whether it has started. */
+static bool begin_log_file(const char *program, const struct config *config) {
+    if (!config->log_file[0]) return true;
+    signal(SIGHUP, SIG_IGN);
+    int e = open_log_file(config->log_file);
+    if (e == 0) return true;
+    fprintf(stderr, "%s: ROOKERY_LOG_FILE: %s cannot be opened: %s\n", program, config->log_file,
+            strerror(e));
+    return false;
+}
+
 /* ---- daemons ------------------------------------------------------------------------------------------- */
 
 struct serving {
     const struct daemon *daemon;
     struct fiber *fiber;
-    uv_signal_t term, interrupt;
+    uv_signal_t term, interrupt, hangup;
+    struct usage *usage;
     int status;
 };
 
@@ -88,14 +116,29 @@ static void on_signal(uv_signal_t *handle, int number) {
     fiber_wake(s->fiber);
 }
 
-static void watch_signals(void *arg) {
+static void on_hangup(uv_signal_t *handle, int number) {
+    (void)number;
+    struct serving *s = handle->data;
+    const struct domain *d = s->daemon->domain;
+    int e = open_log_file(d->config->log_file);
+    if (e == 0)
+        log_info(d->log, "log file opened again");
+    else
+        log_error(d->log, "ROOKERY_LOG_FILE cannot be opened again: the old file is written",
+                  LOG_S("why", strerror(e)));
+}
+
+static void prepare_serving(void *arg) {
     struct serving *s = arg;
+    s->usage = usage_new(s->daemon->domain, ROOKERY_VERSION);
     uv_loop_t *uv = loop_uv(s->daemon->domain->loop);
     uv_signal_init(uv, &s->term);
     uv_signal_init(uv, &s->interrupt);
-    s->term.data = s->interrupt.data = s;
+    uv_signal_init(uv, &s->hangup);
+    s->term.data = s->interrupt.data = s->hangup.data = s;
     uv_signal_start(&s->term, on_signal, SIGTERM);
     uv_signal_start(&s->interrupt, on_signal, SIGINT);
+    if (s->daemon->config->log_file[0]) uv_signal_start(&s->hangup, on_hangup, SIGHUP);
 }
 
 static void serve(struct fiber *self, void *arg) {
@@ -115,14 +158,17 @@ static void serve(struct fiber *self, void *arg) {
     d->stop(self, d->context);
     uv_close((uv_handle_t *)&s->term, NULL);
     uv_close((uv_handle_t *)&s->interrupt, NULL);
+    uv_close((uv_handle_t *)&s->hangup, NULL);
     loop_stop(d->domain->loop);
 }
 
 int process_serve(const struct daemon *d) {
     struct serving s = {.daemon = d};
     enum log_level level = LOG_INFO;
+    if (!begin_log_file(d->program, d->config)) return 1;
     log_level_from(str_from(d->config->log_level), &level);
-    bool ran = run_loop(d->domain, d->program, d->config, level, serve, watch_signals, &s, &s.fiber);
+    bool ran = run_loop(d->domain, d->program, d->config, level, serve, prepare_serving, &s, &s.fiber);
+    usage_free(s.usage);
     return ran ? s.status : 1;
 }
 
@@ -152,13 +198,37 @@ static void operate(struct fiber *self, void *arg) {
     loop_stop(o->domain.loop);
 }
 
-int process_operate(const char *program, process_command *fn, void *arg) {
+static int operate_with(struct operation *o, enum log_level level) {
     struct config config;
-    struct operation o = {.program = program, .fn = fn, .arg = arg};
-    int e = process_configure(program, &config);
+    int e = process_configure(o->program, &config);
     if (e != 0) return e;
-    e = process_check_database(program, &config);
-    if (e == 0 && !run_loop(&o.domain, program, &config, LOG_WARN, operate, NULL, &o, NULL)) e = 1;
+    e = process_check_database(o->program, &config);
+    if (e == 0 && !run_loop(&o->domain, o->program, &config, level, operate, NULL, o, NULL)) e = 1;
     config_free(&config);
-    return e != 0 ? e : o.status;
+    return e != 0 ? e : o->status;
+}
+
+int process_operate(const char *program, process_command *fn, void *arg) {
+    struct operation o = {.program = program, .fn = fn, .arg = arg};
+    return operate_with(&o, LOG_WARN);
+}
+
+/* PostgreSQL is connected, and Redis has been tried once. */
+static int check(struct fiber *self, struct domain *d, void *arg) {
+    (void)self;
+    const char *program = arg;
+    if (redis_ready(d->redis)) {
+        puts("PostgreSQL and Redis can be used");
+        return 0;
+    }
+    fprintf(stderr, "%s: Redis cannot be reached at %s (%s): is REDIS_URL right?\n", program,
+            redis_address(d->redis), redis_last_reason(d->redis));
+    return 1;
+}
+
+int process_check_servers(const char *program) {
+    char name[64];
+    struct operation o = {.program = program, .fn = check, .arg = name};
+    snprintf(name, sizeof name, "%s", program);
+    return operate_with(&o, LOG_ERROR);
 }

@@ -33,8 +33,13 @@ struct daemon {
     /* Undoes what start has done, also when it failed. */
     void (*stop)(struct fiber *self, void *context);
 };
-/* Returns the exit status, after a sentence in the log when it did not start. */
+/* Returns the exit status, after a sentence in the log when it did not start. With ROOKERY_LOG_FILE, standard error is
+ * that file from here on, and SIGHUP opens it again. */
 int process_serve(const struct daemon *d);
+
+/* The command `check`: connects to both servers, as a daemon does. Prints one sentence: what is wrong and which setting
+ * leads there, or that they can be used. Returns the exit status. */
+int process_check_servers(const char *program);
 
 /* A command on the servers: configures, connects, calls fn in a fiber, disconnects. Returns the exit status: fn's, or
  * 1 or 2 after a sentence on standard error. Only warnings and errors are logged. */

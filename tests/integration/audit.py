@@ -354,7 +354,7 @@ def complaints():
     run = worker("audit", "--account", b"\xFFada")
     check("so is what is no handle", run.returncode == 1 and "a handle must be 1 to 30 of a-z" in run.stderr, run)
     run = worker("audit", "--gateway", "127.0.0.1:1")
-    check("a gateway that does not answer is said", run.returncode == 1 and "127.0.0.1:1" in run.stderr, run)
+    check("a gateway that does not answer is said", run.returncode == 1 and "127.0.0.1:1: " in run.stderr and "--gateway ADDR:PORT says" in run.stderr, run)
     run = worker("audit", "--help")
     check("--help explains", run.returncode == 0 and "LOOKS says how often" in run.stdout, run)
 

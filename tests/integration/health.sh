@@ -60,12 +60,25 @@ check "a command that does not exist is named" says 2 'there is no command "serv
 check "so is a word too many" says 2 'migrate takes nothing more, not "now"' "$build/rookery-gateway" migrate now
 check "every command answers --help" says 0 Usage "$build/rookery-gateway" migrate --help
 
+check "the servers are asked whether they can be used" says 0 'PostgreSQL and Redis can be used' "$build/rookery-gateway" check
+nobody=127.0.0.1:$(free_port)
+check "a Redis that cannot be reached is named, with its address and its variable" says 1 \
+    "rookery-gateway: Redis cannot be reached at $nobody (connection refused): is REDIS_URL right?" \
+    env REDIS_URL="redis://$nobody" "$build/rookery-gateway" check
+check "a log file that cannot be opened is named, with its variable" says 1 'ROOKERY_LOG_FILE: /proc/none cannot be opened' \
+    env ROOKERY_LOG_FILE=/proc/none ROOKERY_ROLES=relay "$build/rookery-worker"
+
 # Nobody listens where its Redis should be.
 alone=127.0.0.1:$(free_port)
-start_process "$work/gateway.pid" "$work/log" env REDIS_URL="redis://127.0.0.1:$(free_port)" ROOKERY_LISTEN="$alone" \
-    "$build/rookery-gateway"
+start_process "$work/gateway.pid" "$work/log" env REDIS_URL="redis://$nobody" ROOKERY_LISTEN="$alone" \
+    ROOKERY_LOG_FILE="$work/log.of.gateway" "$build/rookery-gateway"
 check "a gateway without Redis becomes well: writes can be committed" wait_until 60 gateway_health "$alone"
+check "its log names the variable and the address" \
+    grep -q "Redis cannot be reached: is REDIS_URL right.*\"server\":\"$nobody\"" "$work/log.of.gateway"
 pid=$(pidfile_pid "$work/gateway.pid")
+mv "$work/log.of.gateway" "$work/log.of.gateway.1"
+kill -s HUP "$pid"
+check "SIGHUP makes it open its log file again" wait_until 30 grep -qs 'log file opened again' "$work/log.of.gateway"
 kill -s TERM "$pid"
 check "it stops when it is asked to" wait_until 30 pidfile_dead "$work/gateway.pid"
 pidfile_dead "$work/gateway.pid" || kill -s KILL "$pid"

@@ -24,6 +24,10 @@ PROMISED = [
     ("queue depths", "both", ["rookery_pg_queued", "rookery_pg_in_flight", "rookery_redis_unsent_bytes",
                               "rookery_rpc_in_flight", "rookery_outbox_unmarked"]),
     ("drops", "gateway", ["rookery_http_connections_refused_total", "rookery_live_dropped_total"]),
+    ("the version", "both", ["rookery_build_info"]),
+    ("the servers", "both", ["rookery_pg_up", "rookery_redis_up"]),
+    ("what a process uses", "both", ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds",
+                                     "process_max_fds", "process_start_time_seconds"]),
     ("reconnects", "both", ["rookery_pg_reconnects_total", "rookery_redis_reconnects_total"]),
 ]
 

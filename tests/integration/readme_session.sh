@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# README's first session, word by word, against the running gateway: a newcomer's first minutes must be true. Only
-# the address and the two handles are others here, since the gateway is shared with other tests.
+# README's first session, word by word, against the running gateway, and its jobs without a server: a newcomer's first minutes
+# must be true. Only the address and the two handles are others here, since the gateway is shared with other tests; and the
+# folder in which jobs write.
 
 # shellcheck source=../lib/tap.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/tap.sh"
@@ -10,11 +11,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 tail=$$_$RANDOM
 
-# The shell blocks of the section, as one script.
-session() {
-    awk '/^## /{ inside = /^## A first session/ } /^```/{ shell = inside && $0 == "```sh"; next } shell' "$readme"
+# The shell blocks of a section, as one script.
+section() { # TITLE
+    awk -v title="## $1" '/^## /{ inside = index($0, title) == 1 } /^```/{ shell = inside && $0 == "```sh"; next } shell' "$readme"
 }
-session | sed "s/127\.0\.0\.1:8080/$ROOKERY_GATEWAY/; s/\bada\b/ada_$tail/g; s/\bgrace\b/grace_$tail/g" >"$work/session.sh"
+section "A first session" | sed "s/127\.0\.0\.1:8080/$ROOKERY_GATEWAY/; s/\bada\b/ada_$tail/g; s/\bgrace\b/grace_$tail/g" >"$work/session.sh"
 
 answers() { # NUMBER-OF-COMMAND-FROM-THE-END TEXT
     local line
@@ -30,4 +31,13 @@ check "grace follows ada" answers 3 '{}'
 check "ada's post is made" answers 2 '"hashtags":'
 check "and is in grace's timeline" answers 1 "Hello, @grace_$tail! #first"
 check_not "nothing is refused" grep '"code":' "$work/out"
+
+section "A model per slice" | sed "s,build/rookery-worker,$ROOKERY_BUILD/rookery-worker,; s,examples/,${readme%/*}/examples/," >"$work/jobs.sh"
+check "README has jobs" [ "$(grep -c '^jobs ' "$work/jobs.sh")" -ge 5 ]
+jobs() { (cd "$work" && bash -euo pipefail "$work/jobs.sh" >"$work/jobs.out"); }
+check "they run without an error" jobs
+fitted() { grep -q '^Adelie,ok,.*,bill_length_mm,' "$work/jobs.out"; }
+check "a slope is found for each species" fitted
+check "what was fitted in parts is the same as what was fitted at once" \
+    [ "$(grep -c '^Adelie,ok,.*,bill_length_mm,' "$work/jobs.out")" = 2 ]
 done_testing

@@ -52,7 +52,7 @@ every_metrics_page_answers() {
 }
 check "run/metrics says where the gateway's and the worker's metrics are" every_metrics_page_answers
 check "the database can be reached as run/env says" query 'create table kept as select 42 as n'
-check "a second run in the same folder is refused" says "still running in $data" run --detach
+check "a second run in the same folder is refused" says "something runs in $data already" run --detach
 second() { "$ROOT/scripts/run" --listen "127.0.0.1:$port" --data "$home/other" --detach; }
 check "a second run on the same port is refused" says "127.0.0.1:$port is taken" second
 check "the first run is still there" answers /readyz

@@ -82,7 +82,8 @@ static bool worth_retrying(int grpc_status) {
 }
 
 static int no_answer(const struct audit_api *api, int e, struct fault *fault) {
-    return fault_set(fault, (enum error)e, "no gateway answers at %s: %s", api->address,
+    return fault_set(fault, (enum error)e,
+                     "no gateway answers at %s: %s; --gateway ADDR:PORT says where one is", api->address,
                      error_text((enum error)e));
 }
 

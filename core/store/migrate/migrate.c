@@ -22,6 +22,7 @@
 #include <string.h>
 
 /* Any number that nothing else in the database uses: "rookery" in ASCII. */
+#define MIGRATE_IT ": run \"rookery-gateway migrate\""
 #define LOCK_SQL "SELECT pg_advisory_lock(32210646989566585)"
 #define CHECKSUM_HEX (2 * crypto_generichash_BYTES + 1)
 
@@ -136,7 +137,7 @@ static bool compare_partitions(const struct run *r) {
     PGresult *rows = PQexec(r->conn, "SELECT value FROM settings WHERE name = 'partitions'");
     bool good = PQresultStatus(rows) == PGRES_TUPLES_OK || fail_database(r, "reading the settings");
     if (good && PQntuples(rows) == 0) {
-        good = fail(r, "the database has no number of partitions: it has not been migrated");
+        good = fail(r, "the database has no number of partitions: it has not been migrated" MIGRATE_IT);
     } else if (good && atoi(PQgetvalue(rows, 0, VALUE)) != r->partitions) {
         good = fail(r, "the database was made for ROOKERY_PARTITIONS=%s, but it is %d here",
                     PQgetvalue(rows, 0, VALUE), r->partitions);
@@ -210,7 +211,7 @@ static bool has_tables(const struct run *r) {
                                      " AND to_regclass('settings') IS NOT NULL");
     bool good = PQresultStatus(rows) == PGRES_TUPLES_OK || fail_database(r, "looking for the schema");
     if (good && strcmp(PQgetvalue(rows, 0, VALUE), "t") != 0) {
-        good = fail(r, "the database has no schema: it has not been migrated");
+        good = fail(r, "the database has no schema: it has not been migrated" MIGRATE_IT);
     }
     PQclear(rows);
     return good;
@@ -220,7 +221,8 @@ static bool is_current(const struct run *r) {
     size_t applied;
     if (!has_tables(r) || !compare(r, &applied)) return false;
     if (applied < r->n) {
-        return fail(r, "migration %s has not been applied to the database", r->table[applied].name);
+        return fail(r, "migration %s has not been applied to the database" MIGRATE_IT,
+                    r->table[applied].name);
     }
     return compare_partitions(r);
 }

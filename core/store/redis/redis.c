@@ -83,7 +83,10 @@ static void watch(struct redis *r) {
 
 static void log_loss(struct redis *r, const char *reason) {
     if (strncmp(r->last_reason, reason, sizeof r->last_reason - 1) == 0) return;
-    log_warn(r->log, "Redis connection lost", LOG_S("connection", r->name), LOG_S("reason", reason));
+    const char *what = r->generation > 0 ? "Redis connection lost"
+                                         : "Redis cannot be reached: is REDIS_URL right? It is tried again";
+    log_warn(r->log, what, LOG_S("connection", r->name), LOG_S("server", r->target.address),
+             LOG_S("reason", reason));
     snprintf(r->last_reason, sizeof r->last_reason, "%s", reason);
 }
 
@@ -481,6 +484,14 @@ int redis_wait_attempt(struct fiber *self, struct redis *r) {
     int err = 0;
     while (r->generation == 0 && r->attempt == 0 && !err) err = condition_wait(self, &r->ready);
     return err;
+}
+
+const char *redis_address(const struct redis *r) {
+    return r->target.address;
+}
+
+const char *redis_last_reason(const struct redis *r) {
+    return r->last_reason;
 }
 
 const char *redis_refusal(const struct redis *r) {

@@ -55,6 +55,10 @@ bool redis_ready(const struct redis *r);
 void redis_reconnect(struct redis *r, const char *why);
 /* Waits until the first attempt to connect has succeeded or failed. Returns 0, or the fiber's interrupt. */
 int redis_wait_attempt(struct fiber *self, struct redis *r);
+/* Where the server is, "HOST:PORT" or a path, and why the last attempt to connect to it failed; "" when none has. Valid
+ * until the next attempt. */
+const char *redis_address(const struct redis *r);
+const char *redis_last_reason(const struct redis *r);
 /* The sentence why the server is refused (check.h); NULL when it is not. The client keeps trying to connect, as to an
  * unreachable server. Only for connections that redis_open made; others are not checked. */
 const char *redis_refusal(const struct redis *r);

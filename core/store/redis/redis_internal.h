@@ -80,8 +80,9 @@ struct redis_reply *redis_reply_copy(struct arena *a, const struct redis_reply *
 /* ---- one connection ---------------------------------------------------------------------------------- */
 
 struct redis_target {
-    char path[108]; /* of a Unix socket; "" for TCP */
-    char host[256]; /* name or address */
+    char address[264]; /* for people */
+    char path[108];    /* of a Unix socket; "" for TCP */
+    char host[256];    /* name or address */
     char port[6];
     char user[128], password[256]; /* "" for none */
     int db;

@@ -1,5 +1,6 @@
 /* Where the server is: redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], or unix:///PATH. User and password stand
  * for themselves (no %-escapes); an IPv6 address stands in brackets. */
+#include <stdio.h>
 #include <string.h>
 
 #include "core/store/redis/redis_internal.h"
@@ -51,7 +52,8 @@ bool redis_target_parse(struct redis_target *t, const char *url) {
     *t = (struct redis_target){.db = 0};
     if (str_starts_with(rest, local)) {
         rest = (struct str){rest.ptr + local.len, rest.len - local.len};
-        return str_starts_with(rest, STR("/")) && rest.len > 1 && copy(t->path, sizeof t->path, rest);
+        return str_starts_with(rest, STR("/")) && rest.len > 1 && copy(t->path, sizeof t->path, rest) &&
+               copy(t->address, sizeof t->address, rest);
     }
     if (!str_starts_with(rest, tcp)) return false;
     rest = (struct str){rest.ptr + tcp.len, rest.len - tcp.len};
@@ -59,5 +61,8 @@ bool redis_target_parse(struct redis_target *t, const char *url) {
     struct str address = str_cut(&rest, '/');
     if (rest.len > 0 && !take_number(rest, 0, 65535, &db)) return false;
     t->db = (int)db;
-    return take_address(t, address);
+    if (!take_address(t, address)) return false;
+    bool bare = !strchr(t->host, ':');
+    snprintf(t->address, sizeof t->address, "%s%s%s:%s", bare ? "" : "[", t->host, bare ? "" : "]", t->port);
+    return true;
 }

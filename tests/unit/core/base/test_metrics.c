@@ -55,6 +55,13 @@ static void writes_families_in_order_of_name(void **state) {
                                  "queue_depth 2.5\n");
 }
 
+static void a_counter_may_count_what_is_no_whole_number(void **state) {
+    struct metrics *m = *state;
+    metrics_float_counter(m, "cpu_seconds_total", "Processor time.", "")->value = 0.25;
+    assert_has_line(m, "# TYPE cpu_seconds_total counter");
+    assert_has_line(m, "cpu_seconds_total 0.25");
+}
+
 static void gives_the_same_series_for_the_same_name_and_labels(void **state) {
     struct metrics *m = *state;
     char labels[] = "a=\"1\"";
@@ -172,6 +179,7 @@ static void shares_one_series_past_the_limit(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(writes_families_in_order_of_name, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_counter_may_count_what_is_no_whole_number, set_up, tear_down),
         cmocka_unit_test_setup_teardown(gives_the_same_series_for_the_same_name_and_labels, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(counts_latencies_cumulatively, set_up, tear_down),

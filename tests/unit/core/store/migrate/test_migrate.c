@@ -49,10 +49,10 @@ static int empty(void **state) {
 static void what_is_missing_is_applied_once_and_in_order(void **state) {
     struct postgres *p = *state;
     assert_false(fits(p, TABLE, 1));
-    assert_wrong("it has not been migrated");
+    assert_wrong("it has not been migrated: run \"rookery-gateway migrate\"");
     assert_int_equal(run(p, TABLE, 1), 0);
     assert_false(fits(p, TABLE, 3));
-    assert_wrong("migration 0002_legs has not been applied");
+    assert_wrong("migration 0002_legs has not been applied to the database: run \"rookery-gateway migrate\"");
     assert_int_equal(run(p, TABLE, 3), 0);
     assert_int_equal(run(p, TABLE, 3), 0);
     assert_true(fits(p, TABLE, 3));

@@ -94,6 +94,7 @@ static int listen_for_calls(struct process *p, struct fault *fault) {
         .max_calls = (size_t)p->config.max_calls,
         .max_connections = (size_t)p->config.max_connections,
         .max_message_bytes = (size_t)p->config.max_message_bytes,
+        .cors_origins = p->config.cors_origins,
     };
     g->server = rpc_server_start(g->domain.loop, &o, g->domain.log, g->domain.metrics, fault);
     return g->server ? 0 : (int)fault->error;

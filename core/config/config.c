@@ -11,6 +11,14 @@
 
 /* --- checks of texts: true when valid; the sentence says what would be right -------------------------- */
 
+static bool contains(struct str s, struct str what) {
+    return s.len >= what.len && memmem(s.ptr, s.len, what.ptr, what.len) != NULL;
+}
+
+static bool ends_with(struct str s, struct str what) {
+    return s.len >= what.len && str_eq((struct str){s.ptr + s.len - what.len, what.len}, what);
+}
+
 struct text_check {
     const char *variable;
     bool (*good)(struct str value);
@@ -69,11 +77,36 @@ static bool good_roles(struct str v) {
     return true;
 }
 
+/* SCHEME://HOST, SCHEME://HOST:PORT or SCHEME://HOST:*, as a browser writes an origin: nothing behind it. */
+static bool good_origin(struct str v) {
+    if (str_eq(v, STR("*"))) return true;
+    const char *colon = memmem(v.ptr, v.len, "://", 3);
+    if (!colon || colon == v.ptr || memchr(v.ptr, ' ', v.len)) return false;
+    struct str host = {colon + 3, v.len - (size_t)(colon - v.ptr) - 3};
+    if (ends_with(host, STR(":*"))) host.len -= 2;
+    for (size_t i = 0; i < host.len; i++) {
+        char c = host.ptr[i];
+        if (c <= ' ' || c > '~' || c == '/' || c == '*' || c == '?' || c == '#' || c == '@') return false;
+    }
+    return host.len > 0;
+}
+
+static bool good_origins(struct str v) {
+    if (!v.len) return true;
+    do {
+        if (!good_origin(str_cut(&v, ','))) return false;
+    } while (v.ptr);
+    return true;
+}
+
 static const struct text_check text_checks[] = {
     {"DATABASE_URL", good_database_url, "a libpq URI that begins with postgresql://"},
     {"REDIS_URL", good_redis_url, "redis://HOST:PORT or unix:///PATH"},
     {"ROOKERY_LISTEN", good_address, "ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080"},
     {"ROOKERY_METRICS_LISTEN", good_optional_address, "ADDRESS:PORT, such as 127.0.0.1:9090, or empty"},
+    {"ROOKERY_CORS_ORIGINS", good_origins,
+     "origins separated by commas, such as https://app.example,http://localhost:*, with no path and no "
+     "blank"},
     {"ROOKERY_LOG_LEVEL", good_log_level, "debug, info, warn or error"},
     {"ROOKERY_ROLES", good_roles, "all, or role names separated by commas, such as relay,fanout"},
 };
@@ -128,14 +161,6 @@ static bool is_in_table(struct str name) {
 #undef S
 #undef N
     return false;
-}
-
-static bool contains(struct str s, struct str what) {
-    return s.len >= what.len && memmem(s.ptr, s.len, what.ptr, what.len) != NULL;
-}
-
-static bool ends_with(struct str s, struct str what) {
-    return s.len >= what.len && str_eq((struct str){s.ptr + s.len - what.len, what.len}, what);
 }
 
 /* Kubernetes sets NAME_SERVICE_HOST, NAME_SERVICE_PORT..., NAME_PORT and NAME_PORT_8080_TCP... for every

@@ -32,6 +32,9 @@
     N("ROOKERY_MAX_CONNECTIONS", max_connections, 8192, 1, 1000000, "client connections of a gateway")       \
     N("ROOKERY_MAX_MESSAGE_BYTES", max_message_bytes, 1048576, 1024, 16777216,                               \
       "largest request message, in bytes")                                                                   \
+    S("ROOKERY_CORS_ORIGINS", cors_origins, "",                                                              \
+      "origins whose pages may call the API from a browser, separated by commas, such as "                   \
+      "https://app.example or http://localhost:* (any port); *: all; empty: none")                           \
     N("ROOKERY_SESSION_DAYS", session_days, 30, 1, 3650, "lifetime of a session token, in days")             \
     N("ROOKERY_PASSWORD_MEMORY_KIB", password_memory_kib, 19456, 8192, 1048576,                              \
       "argon2id memory for each password hash")                                                              \

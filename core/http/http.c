@@ -74,6 +74,16 @@ size_t http_fields_count(const struct http_fields *f, struct str name) {
     return count;
 }
 
+enum http_method http_method_from(struct str name) {
+    static const struct str NAMES[] = {[HTTP_GET] = {"GET", 3},
+                                       [HTTP_HEAD] = {"HEAD", 4},
+                                       [HTTP_POST] = {"POST", 4},
+                                       [HTTP_OPTIONS] = {"OPTIONS", 7}};
+    size_t method = 0;
+    while (method < HTTP_OTHER && !str_eq(NAMES[method], name)) method++;
+    return (enum http_method)method;
+}
+
 /* ---- blobs --------------------------------------------------------------------------------------------- */
 
 struct http_blob *http_blob_new(struct str bytes) {

@@ -73,7 +73,10 @@ struct http_blob_queue {
 
 /* ---- streams ------------------------------------------------------------------------------------------- */
 
-enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OTHER };
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OPTIONS, HTTP_OTHER };
+
+/* HTTP_OTHER for a name that is not one of these, in capitals. */
+enum http_method http_method_from(struct str name);
 
 struct http_stream {
     struct list_node node;  /* on its connection's list */

@@ -96,10 +96,7 @@ static int parse_request_line(struct str line, struct http1_head *out) {
     struct str method = str_cut(&line, ' ');
     struct str target = str_cut(&line, ' ');
     if (!is_token(method)) return refuse(out, 400, "the request line does not begin with a method");
-    out->method = str_eq(method, STR("POST"))   ? HTTP_POST
-                  : str_eq(method, STR("GET"))  ? HTTP_GET
-                  : str_eq(method, STR("HEAD")) ? HTTP_HEAD
-                                                : HTTP_OTHER;
+    out->method = http_method_from(method);
     if (!str_starts_with(line, STR("HTTP/")) || line.len != 8)
         return refuse(out, 400, "the request line must be: METHOD PATH HTTP/1.1");
     if (str_eq(line, STR("HTTP/1.1"))) {

@@ -131,13 +131,6 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     return 0;
 }
 
-static enum http_method method_of(struct str v) {
-    if (str_eq(v, STR("POST"))) return HTTP_POST;
-    if (str_eq(v, STR("GET"))) return HTTP_GET;
-    if (str_eq(v, STR("HEAD"))) return HTTP_HEAD;
-    return HTTP_OTHER;
-}
-
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags, void *user) {
     (void)flags;
@@ -150,7 +143,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         s->head_bytes += n.len + v.len + 32;
         return s->head_bytes > 4 * HTTP_MAX_HEAD_BYTES ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : 0;
     }
-    if (n.len == 7 && memcmp(n.ptr, ":method", 7) == 0) s->method = method_of(v);
+    if (n.len == 7 && memcmp(n.ptr, ":method", 7) == 0) s->method = http_method_from(v);
     if (n.len && n.ptr[0] == ':' && !(n.len == 5 && memcmp(n.ptr, ":path", 5) == 0)) {
         s->head_bytes += n.len + v.len + 32;
         return 0;

@@ -4,7 +4,7 @@
  * protocol -> data: the message is collected, its length checked before it is kept -> end: the fiber starts ->
  * rpc_end sends the status -> closed: back to the pool when the fiber has ended too.
  *
- * A request that cannot become a call is answered here: 404, 405, 415, 431, 505 in HTTP, UNIMPLEMENTED and
+ * A request that cannot become a call is answered here: 403, 404, 405, 415, 431, 505 in HTTP, UNIMPLEMENTED and
  * the like in the protocol it spoke. What arrives after the answer is discarded.
  */
 #include <assert.h>
@@ -286,6 +286,13 @@ static void on_request(struct http_stream *stream) {
     struct fault fault = {0};
     call->started_ns = loop_now_ns(s->loop);
     call->entry = rpc_table_find(&s->table, stream->path);
+    rpc_cors_begin(call);
+    if (rpc_cors_is_preflight(call)) {
+        if (!rpc_cors_preflight(call))
+            refuse(call, 403, NULL, NULL,
+                   "pages of this origin may not call this server: ROOKERY_CORS_ORIGINS does not name it");
+        return;
+    }
     if (call->entry->route) {
         serve_route(call);
         return;

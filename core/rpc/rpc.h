@@ -138,6 +138,9 @@ struct rpc_server_options {
     /* Of unary calls without a client deadline, from their headers; other single messages must have come by then. */
     int64_t request_timeout_ms;
     size_t max_calls, max_connections, max_message_bytes;
+    /* Origins whose pages may call from a browser, separated by commas: "https://app.example", "http://localhost:*"
+     * (any port), "*" (all). NULL or "": none. */
+    const char *cors_origins;
 };
 
 /* Binds and listens. Returns NULL with a sentence in *fault on failure. */

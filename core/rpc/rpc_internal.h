@@ -7,6 +7,7 @@
  *   message.c   framing
  *   call.c      what all calls share, and the end of a call
  *   grpc.c, connect.c   the two protocols' framing and status
+ *   cors.c      pages of other origins in browsers
  *   status.c    faults as statuses, details and JSON
  *   hints.c     what the sender of a request that cannot become a call is told
  *
@@ -147,6 +148,14 @@ extern const struct http_app rpc_app;
 void rpc_hint_path(const struct rpc_call *call, struct buf *out);        /* nothing is there */
 void rpc_hint_http_method(const struct rpc_call *call, struct buf *out); /* what is there is not asked so */
 void rpc_hint_content(const struct rpc_call *call, struct buf *out);     /* nor is its content type right */
+
+/* ---- cors.c */
+/* Adds to the response what lets the page that called read it. */
+void rpc_cors_begin(struct rpc_call *call);
+/* Whether the request is a browser's question whether a page may call. */
+bool rpc_cors_is_preflight(const struct rpc_call *call);
+/* Answers it, behind rpc_cors_begin. Returns false, and has not answered, when the page may not call. */
+bool rpc_cors_preflight(struct rpc_call *call);
 
 /* ---- rpc.c */
 void rpc_call_start(struct rpc_call *call);

@@ -173,6 +173,7 @@ void rpc_error_json(struct buf *out, enum error e, const struct fault *fault) {
 
 void rpc_refusal_json(struct buf *out, int http_status, const char *why) {
     const char *code = http_status == 400                         ? "invalid_argument"
+                       : http_status == 403                       ? "permission_denied"
                        : http_status == 413 || http_status == 431 ? "resource_exhausted"
                        : http_status == 503                       ? "unavailable"
                                                                   : "unimplemented";

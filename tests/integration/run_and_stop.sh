@@ -51,6 +51,11 @@ every_metrics_page_answers() {
     while IFS= read -r address; do http_is_ok "${address%:*}" "${address##*:}" /metrics || return 1; done <"$data/run/metrics"
 }
 check "run/metrics says where the gateway's and the worker's metrics are" every_metrics_page_answers
+page_may_call() {
+    curl -sS -i -X OPTIONS "http://127.0.0.1:$port/rookery.v1.PostService/CreatePost" -H 'Origin: http://localhost:5173' \
+        -H 'Access-Control-Request-Method: POST' | grep -i '^access-control-allow-origin: http://localhost:5173'
+}
+check "a page of localhost may call it from a browser" page_may_call
 check "the database can be reached as run/env says" query 'create table kept as select 42 as n'
 check "a second run in the same folder is refused" says "still running in $data" run --detach
 second() { "$ROOT/scripts/run" --listen "127.0.0.1:$port" --data "$home/other" --detach; }

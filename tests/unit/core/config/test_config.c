@@ -103,6 +103,30 @@ static void checks_addresses(void **state) {
                    "or empty.");
 }
 
+static void checks_origins(void **state) {
+    static const char *const good[] = {"",
+                                       "*",
+                                       "https://app.example",
+                                       "http://localhost:*,http://127.0.0.1:3000",
+                                       "http://[::1]:*",
+                                       "app://x,*"},
+                             *const bad[] = {",",          "localhost",   "https://",
+                                             "https://a/", "https://a/b", "https://a, https://b",
+                                             "https://a,", "https://*.a", "://a",
+                                             "http://:*",  "https://a?b"};
+    char setting[128];
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        snprintf(setting, sizeof setting, "ROOKERY_CORS_ORIGINS=%s", good[i]);
+        assert_loads(setting);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        snprintf(setting, sizeof setting, "ROOKERY_CORS_ORIGINS=%s", bad[i]);
+        assert_refused(setting, "ROOKERY_CORS_ORIGINS must be origins separated by commas, such as "
+                                "https://app.example,http://localhost:*, with no path and no blank.");
+    }
+}
+
 static void checks_the_other_texts(void **state) {
     (void)state;
     assert_loads("DATABASE_URL=postgres://u:p@h/db");
@@ -183,6 +207,7 @@ int main(void) {
         cmocka_unit_test(keeps_numbers_within_their_bounds),
         cmocka_unit_test(says_what_a_number_must_be),
         cmocka_unit_test(checks_addresses),
+        cmocka_unit_test(checks_origins),
         cmocka_unit_test(checks_the_other_texts),
         cmocka_unit_test(keeps_a_password_out_of_the_sentence),
         cmocka_unit_test(refuses_misspelt_variables),

@@ -358,6 +358,38 @@ static void connect_runs_over_http_2_too(struct fiber *self, void *arg) {
     pair_end(self, &p);
 }
 
+static void a_page_may_read_a_grpc_answer(struct fiber *self, void *arg) {
+    struct pair p;
+    (void)arg;
+    world_init(&p.w);
+    p.w.options.cors_origins = "https://app.example";
+    world_start(self, &p.w);
+    h2_open(self, &p.peer, p.w.address, -1);
+    h2_send_call(&p.peer, 1, TEST_SERVICE "Nope", "origin", "https://app.example");
+    const struct h2_response *r = answer(self, &p, 1);
+    CHECK_INT(r->grpc_status, 12);
+    CHECK(has_field(r, "access-control-allow-origin: https://app.example\n"));
+    CHECK(has_field(r, "vary: origin\n"));
+    const char *fields[] = {":method",
+                            "OPTIONS",
+                            ":scheme",
+                            "http",
+                            ":path",
+                            TEST_SERVICE "Echo",
+                            ":authority",
+                            "x",
+                            "origin",
+                            "https://app.example",
+                            "access-control-request-method",
+                            "POST",
+                            NULL};
+    h2_send_fields(&p.peer, 3, NGHTTP2_FLAG_END_HEADERS | END, fields);
+    r = answer(self, &p, 3);
+    CHECK_INT(r->http_status, 204);
+    CHECK(has_field(r, "access-control-allow-origin: https://app.example\n"));
+    pair_end(self, &p);
+}
+
 static void a_header_list_beyond_the_limit_is_refused(struct fiber *self, void *arg) {
     struct pair p;
     static char big[16200];
@@ -868,6 +900,7 @@ int main(void) {
         IN_FIBER(encodings_we_do_not_have_are_unimplemented),
         IN_FIBER(content_types_and_methods_have_their_http_status),
         IN_FIBER(connect_runs_over_http_2_too),
+        IN_FIBER(a_page_may_read_a_grpc_answer),
         IN_FIBER(a_header_list_beyond_the_limit_is_refused),
         IN_FIBER(a_header_bomb_is_defused),
         IN_FIBER(a_reset_cancels_the_handler),

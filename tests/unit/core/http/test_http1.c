@@ -476,6 +476,134 @@ static void a_wrong_request_is_told_what_would_be_right(struct fiber *self, void
     pair_end(self, &p);
 }
 
+/* ---- pages of other origins ---------------------------------------------------------------------------- */
+
+#define EXPOSED                                                                                              \
+    "access-control-expose-headers: grpc-status, grpc-message, grpc-status-details-bin, retry-after, *\r\n"
+
+static void cors_begin(struct fiber *self, struct pair *p, const char *origins) {
+    world_init(&p->w);
+    p->w.options.cors_origins = origins;
+    world_start(self, &p->w);
+    raw_open(self, &p->peer, p->w.address);
+}
+
+/* The answer to a browser's question whether a page of this origin may POST. */
+static void ask_first(struct fiber *self, struct pair *p, const char *origin) {
+    char text[512];
+    buf_clear(&p->peer.in);
+    snprintf(text, sizeof text,
+             "OPTIONS " TEST_SERVICE "Echo HTTP/1.1\r\nHost: x\r\nOrigin: %s\r\n"
+             "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type\r\n\r\n",
+             origin);
+    raw_send_text(&p->peer, text);
+    CHECK(raw_wait_text(self, &p->peer, "\r\n\r\n"));
+}
+
+static void a_page_asks_before_it_calls(struct fiber *self, void *arg) {
+    static const struct {
+        const char *origin;
+        bool may;
+    } cases[] = {
+        {"https://app.example", true},
+        {"HTTPS://App.Example", true},
+        {"http://localhost:3000", true},
+        {"http://localhost", true},
+        {"http://localhost:", false},
+        {"http://localhost:3000.evil", false},
+        {"http://localhost.evil", false},
+        {"https://localhost:1", false},
+        {"https://app.example:444", false},
+        {"https://app.example.evil", false},
+        {"https://xapp.example", false},
+        {"null", false},
+        {"", false},
+        {"*", false},
+    };
+    struct pair p;
+    (void)arg;
+    cors_begin(self, &p, "https://app.example,http://localhost:*");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char expected[128];
+        ask_first(self, &p, cases[i].origin);
+        snprintf(expected, sizeof expected, "\r\naccess-control-allow-origin: %s\r\n", cases[i].origin);
+        bool told = raw_count(&p.peer, "HTTP/1.1 204 No Content\r\n") == 1 &&
+                    raw_count(&p.peer, expected) == 1 &&
+                    raw_count(&p.peer, "access-control-allow-methods: GET, POST\r\n") == 1 &&
+                    raw_count(&p.peer, "access-control-allow-headers: authorization, content-type, ") == 1;
+        bool denied = raw_count(&p.peer, "HTTP/1.1 403 ") == 1 &&
+                      raw_count(&p.peer, "access-control-allow") == 0 &&
+                      raw_wait_text(self, &p.peer, "ROOKERY_CORS_ORIGINS");
+        CHECK_INT(raw_count(&p.peer, "vary: origin\r\n"), 1);
+        if (!CHECK(cases[i].may ? told : denied))
+            fprintf(stderr, "# case %zu got %.*s\n", i, (int)p.peer.in.len, p.peer.in.ptr);
+    }
+    pair_end(self, &p);
+}
+
+static void a_page_may_read_what_it_called(struct fiber *self, void *arg) {
+    static const struct {
+        const char *method, *type, *body, *expected;
+    } cases[] = {{"Echo", "application/json", "{}", "HTTP/1.1 200 "},
+                 {"Fail", "application/json", "{\"service\":\"5\"}", "HTTP/1.1 404 "},
+                 {"Private", "application/json", "{}", "HTTP/1.1 401 "},
+                 {"Echo", "text/plain", "{}", "HTTP/1.1 415 "},
+                 {"Nope", "application/json", "{}", "HTTP/1.1 404 "},
+                 {"Count", "application/connect+json", "     ", "HTTP/1.1 200 "}};
+    struct pair p;
+    (void)arg;
+    cors_begin(self, &p, "http://localhost:*");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        buf_clear(&p.peer.in);
+        post(&p.peer, cases[i].method, cases[i].type, "Origin: http://localhost:5173\r\n", cases[i].body,
+             strlen(cases[i].body));
+        bool answered = raw_wait_text(self, &p.peer, "\r\n\r\n");
+        if (!CHECK(answered && raw_count(&p.peer, cases[i].expected) == 1 &&
+                   raw_count(&p.peer, EXPOSED) == 1 &&
+                   raw_count(&p.peer, "access-control-allow-origin: http://localhost:5173\r\n") == 1 &&
+                   raw_count(&p.peer, "vary: origin\r\n") == 1))
+            fprintf(stderr, "# case %zu got %.*s\n", i, (int)p.peer.in.len, p.peer.in.ptr);
+        WAIT_UNTIL(p.w.handlers_running == 0);
+        fiber_sleep_ms(self, 1);
+    }
+    pair_end(self, &p);
+}
+
+/* A cache must not give the answer of one origin to another, or to none. */
+static void other_pages_may_read_nothing(struct fiber *self, void *arg) {
+    struct pair p;
+    (void)arg;
+    cors_begin(self, &p, "http://localhost:*");
+    post(&p.peer, "Echo", "application/json", "Origin: https://evil.example\r\n", "{}", 2);
+    post(&p.peer, "Echo", "application/json", "", "{}", 2);
+    WAIT_UNTIL(raw_count(&p.peer, "HTTP/1.1 200 ") == 2);
+    CHECK_INT(raw_count(&p.peer, "vary: origin\r\n"), 2);
+    CHECK_INT(raw_count(&p.peer, "access-control-"), 0);
+    pair_end(self, &p);
+}
+
+static void any_page_may_call_where_the_setting_says_so(struct fiber *self, void *arg) {
+    struct pair p;
+    (void)arg;
+    cors_begin(self, &p, "*");
+    ask_first(self, &p, "https://anybody.example");
+    CHECK_INT(raw_count(&p.peer, "access-control-allow-origin: *\r\n"), 1);
+    pair_end(self, &p);
+}
+
+static void without_the_setting_no_page_is_answered(struct fiber *self, void *arg) {
+    struct pair p;
+    (void)arg;
+    cors_begin(self, &p, "");
+    ask_first(self, &p, "http://localhost:1");
+    CHECK_INT(raw_count(&p.peer, "HTTP/1.1 405 "), 1);
+    CHECK_INT(raw_count(&p.peer, "access-control-"), 0);
+    CHECK_INT(raw_count(&p.peer, "vary:"), 0);
+    pair_end(self, &p);
+}
+
+/* ---- Connect's GET ------------------------------------------------------------------------------------- */
+
 static void connect_get_is_for_what_has_no_side_effects(struct fiber *self, void *arg) {
     static const struct {
         const char *query, *expected;
@@ -608,6 +736,11 @@ int main(void) {
         IN_FIBER(connect_errors_have_a_status_and_details),
         IN_FIBER(connect_refuses_what_it_does_not_speak),
         IN_FIBER(a_wrong_request_is_told_what_would_be_right),
+        IN_FIBER(a_page_asks_before_it_calls),
+        IN_FIBER(a_page_may_read_what_it_called),
+        IN_FIBER(other_pages_may_read_nothing),
+        IN_FIBER(any_page_may_call_where_the_setting_says_so),
+        IN_FIBER(without_the_setting_no_page_is_answered),
         IN_FIBER(connect_get_is_for_what_has_no_side_effects),
         IN_FIBER(connect_streams_in_chunks_and_ends_with_an_envelope),
         IN_FIBER(connect_client_streams_work_half_duplex),

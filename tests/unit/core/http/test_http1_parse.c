@@ -97,8 +97,8 @@ static void methods_are_known_by_their_exact_name(void **state) {
     static const struct {
         const char *name;
         enum http_method method;
-    } cases[] = {{"GET", HTTP_GET},   {"POST", HTTP_POST},  {"HEAD", HTTP_HEAD},
-                 {"get", HTTP_OTHER}, {"GETS", HTTP_OTHER}, {"OPTIONS", HTTP_OTHER}};
+    } cases[] = {{"GET", HTTP_GET},    {"POST", HTTP_POST},       {"HEAD", HTTP_HEAD}, {"get", HTTP_OTHER},
+                 {"GETS", HTTP_OTHER}, {"OPTIONS", HTTP_OPTIONS}, {"PUT", HTTP_OTHER}};
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
         char text[64];

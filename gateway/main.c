@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/process/monitor.h"
 #include "core/process/process.h"
 #include "core/process/routes.h"
 #include "core/rpc/probe.h"
@@ -18,10 +19,14 @@
 
 #define PROGRAM "rookery-gateway"
 
+enum { MONITOR_STOP_MS = 1000 };
+
 struct process {
     struct gateway gateway;
     struct config config;
     struct text_fields texts;
+    struct rpc_server *monitor; /* NULL without ROOKERY_METRICS_LISTEN */
+    struct metrics *monitor_counts;
 };
 
 /* ---- plain routes -------------------------------------------------------------------------------------- */
@@ -54,8 +59,9 @@ static void metrics_page(struct fiber *self, void *context, struct str path, str
     route_metrics(out, g->domain.metrics);
 }
 
-static const struct http_route ROUTES[] = {
-    {"/healthz", healthz}, {"/readyz", readyz}, {"/metrics", metrics_page}};
+static const struct http_route ROUTES[] = {{"/healthz", healthz}, {"/readyz", readyz}},
+                               MONITOR_ROUTES[] = {
+                                   {"/healthz", healthz}, {"/readyz", readyz}, {"/metrics", metrics_page}};
 
 /* ---- start and stop ------------------------------------------------------------------------------------ */
 
@@ -100,6 +106,19 @@ static int listen_for_calls(struct process *p, struct fault *fault) {
     return g->server ? 0 : (int)fault->error;
 }
 
+/* Not at the clients' port: what it says is for the operator. */
+static int listen_for_operators(struct process *p, struct fault *fault) {
+    p->monitor_counts = metrics_new();
+    const struct monitor_options o = {
+        .routes = MONITOR_ROUTES,
+        .n_routes = sizeof MONITOR_ROUTES / sizeof *MONITOR_ROUTES,
+        .context = &p->gateway,
+        .ready = ready,
+        .counts = p->monitor_counts,
+    };
+    return monitor_start(&p->gateway.domain, &o, &p->monitor, fault);
+}
+
 static int start(struct fiber *self, void *context, struct fault *fault) {
     struct process *p = context;
     struct gateway *g = &p->gateway;
@@ -108,9 +127,11 @@ static int start(struct fiber *self, void *context, struct fault *fault) {
     if (e != 0) return e;
     gateway_open(g);
     e = listen_for_calls(p, fault);
+    if (e == 0) e = listen_for_operators(p, fault);
     if (e == 0)
         log_info(g->domain.log, "ready", LOG_S("listen", p->config.listen),
-                 LOG_I("port", rpc_server_port(g->server)));
+                 LOG_I("port", rpc_server_port(g->server)),
+                 LOG_I("metrics_port", p->monitor ? rpc_server_port(p->monitor) : 0));
     return e;
 }
 
@@ -119,6 +140,9 @@ static void stop(struct fiber *self, void *context) {
     struct gateway *g = &p->gateway;
     g->draining = true;
     if (g->server) rpc_server_stop(self, g->server, p->config.drain_ms);
+    if (p->monitor)
+        rpc_server_stop(self, p->monitor, MONITOR_STOP_MS); /* until here the drain can be watched */
+    if (p->monitor_counts) metrics_free(p->monitor_counts);
     gateway_close(self, g);
     text_fields_free(&p->texts);
     domain_disconnect(self, &g->domain);

@@ -317,36 +317,43 @@ daemon_wait() { # NAME COMMAND...
     wait_ready "$name" "$DATA/run/$name.pid" "$DATA/log/$name.log" $DAEMON_START_S "$@"
 }
 
-# daemons_start LISTEN GATEWAYS WORKERS: several gateways share the address.
+# daemons_start LISTEN GATEWAYS WORKERS: several gateways share the address; each daemon's metrics have a port of loopback.
 daemons_start() {
     local listen=$1 gateways=$2 workers=$3 i
     split_listen "$listen"
+    : >"$DATA/run/metrics"
     for ((i = 1; i <= gateways; i++)); do
-        daemon_start "gateway-$i" ROOKERY_LISTEN="$listen" "$BUILD/rookery-gateway"
+        daemon_start "gateway-$i" ROOKERY_LISTEN="$listen" ROOKERY_METRICS_LISTEN=127.0.0.1:0 "$BUILD/rookery-gateway"
     done
     for ((i = 1; i <= workers; i++)); do
         daemon_start "worker-$i" ROOKERY_METRICS_LISTEN="${ROOKERY_METRICS_LISTEN:-127.0.0.1:0}" "$BUILD/rookery-worker"
     done
     for ((i = 1; i <= gateways; i++)); do
         daemon_wait "gateway-$i" http_is_ok "$LISTEN_HOST" "$LISTEN_PORT" /readyz || return 1
+        daemon_wait "gateway-$i" gateway_answers "gateway-$i" "$LISTEN_PORT" || return 1
+        printf '127.0.0.1:%s\n' "$(listening_port "$DATA/run/gateway-$i.pid" "$LISTEN_PORT")" >>"$DATA/run/metrics"
     done
-    echo "$CLIENT_ADDRESS" >"$DATA/run/metrics"
     for ((i = 1; i <= workers; i++)); do
         daemon_wait "worker-$i" worker_answers "worker-$i" || return 1
         printf '127.0.0.1:%s\n' "$(listening_port "$DATA/run/worker-$i.pid")" >>"$DATA/run/metrics"
     done
+}
+gateway_answers() { # NAME PORT-OF-CLIENTS
+    local at
+    at=$(listening_port "$DATA/run/$1.pid" "$2") && http_is_ok 127.0.0.1 "$at" /readyz
 }
 worker_answers() { # NAME
     local at
     at=$(listening_port "$DATA/run/$1.pid") && http_is_ok 127.0.0.1 "$at" /healthz
 }
 
-# listening_port PIDFILE: prints the TCP port on which that process listens; the kernel chose it, so the kernel knows.
+# listening_port PIDFILE [EXCEPT]: prints the TCP port on which that process listens, which is not EXCEPT; the kernel chose
+# it, so the kernel knows.
 listening_port() {
     local pid links address state inode
     pid=$(pidfile_pid "$1") && links=$(ls -l "/proc/$pid/fd" 2>/dev/null) || return 1
     while read -r _ address _ state _ _ _ _ _ inode _; do
-        if [ "$state" = 0A ] && [[ $links == *"socket:[$inode]"* ]]; then
+        if [ "$state" = 0A ] && [[ $links == *"socket:[$inode]"* ]] && [ $((16#${address##*:})) != "${2:-}" ]; then
             echo $((16#${address##*:}))
             return 0
         fi

@@ -8,6 +8,7 @@
 
 #include "core/base/clock.h"
 #include "core/id/token.h"
+#include "core/process/monitor.h"
 #include "core/process/process.h"
 #include "core/process/routes.h"
 #include "core/rpc/rpc.h"
@@ -106,23 +107,18 @@ static const struct http_route ROUTES[] = {
     {"/healthz", healthz}, {"/readyz", healthz}, {"/metrics", metrics_page}};
 
 static int serve_metrics(struct process *p, struct fault *fault) {
-    if (p->config.metrics_listen[0] == '\0') return 0;
-    struct rpc_server_options o = {
-        .listen = p->config.metrics_listen,
+    struct domain *d = &p->worker.domain;
+    const struct monitor_options o = {
         .routes = ROUTES,
         .n_routes = sizeof ROUTES / sizeof *ROUTES,
         .context = p,
         .ready = is_well,
-        .request_timeout_ms = p->config.request_timeout_ms,
-        .max_calls = 64,
-        .max_connections = 64,
-        .max_message_bytes = 4096,
+        .counts = d->metrics,
     };
-    struct domain *d = &p->worker.domain;
+    if (p->config.metrics_listen[0] == '\0') return 0;
     p->backlog = backlog_gauges_new(d->metrics);
     if (!p->backlog) return fault_set(fault, ERR_OVERLOADED, "not enough memory");
-    p->http = rpc_server_start(d->loop, &o, d->log, d->metrics, fault);
-    return p->http ? 0 : (int)fault->error;
+    return monitor_start(d, &o, &p->http, fault);
 }
 
 /* ---- start and stop ------------------------------------------------------------------------------------ */

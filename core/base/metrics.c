@@ -183,6 +183,13 @@ void metrics_on_scrape(struct metrics *m, void (*fn)(void *arg), void *arg) {
     m->hooks[m->hook_count++] = (struct scrape_hook){fn, arg};
 }
 
+void metrics_off_scrape(struct metrics *m, void (*fn)(void *arg), void *arg) {
+    size_t kept = 0;
+    for (size_t i = 0; i < m->hook_count; i++)
+        if (m->hooks[i].fn != fn || m->hooks[i].arg != arg) m->hooks[kept++] = m->hooks[i];
+    m->hook_count = kept;
+}
+
 /* Prometheus writes infinities and NaN its own way. */
 static void write_number(struct buf *out, double v) {
     if (v != v) {

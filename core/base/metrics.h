@@ -47,6 +47,8 @@ void histogram_observe(struct histogram *h, double seconds_or_size, struct metri
 
 /* fn refreshes gauges; it is called just before they are printed. */
 void metrics_on_scrape(struct metrics *m, void (*fn)(void *arg), void *arg);
+/* Undoes it, if it was done. */
+void metrics_off_scrape(struct metrics *m, void (*fn)(void *arg), void *arg);
 
 /* Appends the whole page; families sorted by name. */
 void metrics_write(struct metrics *m, struct buf *out);

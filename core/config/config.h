@@ -18,7 +18,7 @@
     S("REDIS_URL", redis_url, "redis://127.0.0.1:6379", "Redis: redis://HOST:PORT or unix:///PATH")          \
     S("ROOKERY_LISTEN", listen, "127.0.0.1:8080", "address and port the gateway listens on")                 \
     S("ROOKERY_METRICS_LISTEN", metrics_listen, "",                                                          \
-      "address and port of a worker's /metrics and /healthz; empty: not served")                             \
+      "address and port of /metrics, /healthz and /readyz of a daemon; empty: not served")                   \
     S("ROOKERY_LOG_LEVEL", log_level, "info", "debug, info, warn or error")                                  \
     S("ROOKERY_ROLES", roles, "all", "roles a worker runs, separated by commas; all: every role")            \
     N("ROOKERY_PARTITIONS", partitions, 4, 1, 64,                                                            \

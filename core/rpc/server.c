@@ -132,6 +132,7 @@ static struct rpc_server *server_new(struct loop *l, const struct rpc_server_opt
 }
 
 static void server_free(struct rpc_server *s) {
+    metrics_off_scrape(s->metrics, on_scrape, s);
     while (!list_empty(&s->pool))
         rpc_call_dispose(list_entry(list_pop_front(&s->pool), struct rpc_call, node));
     http_server_release(&s->http);

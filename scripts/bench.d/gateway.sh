@@ -99,7 +99,7 @@ bench_B3() {
         ours+=("$("$BUILD/rpcbench" home "$GATEWAY" "$WORK/tokens" $GATEWAY_LOAD "$seconds" | tee -a "$WORK/home" | calls_per_second)")
         bench_note "turn $turn: $(tail -n 1 "$WORK/home"); the C++ server ${yardstick[-1]}"
     done
-    bench_note "tails of lists: $(curl -s "http://$GATEWAY/metrics" | sed -n 's/^rookery_home_tails_total//p' | paste -s -d ' ')"
+    bench_note "tails of lists: $(curl -s "http://$(head -n 1 "$DATA/run/metrics")/metrics" | sed -n 's/^rookery_home_tails_total//p' | paste -s -d ' ')"
     note_nghttpd "$seconds"
     bench_ratio 'home timelines' 'reads/s' "$(printf '%s\n' "${ours[@]}" | median)" \
         "$(printf '%s\n' "${yardstick[@]}" | median)" 'calls/s of a constant gRPC C++ server' at-least 1.5

@@ -23,7 +23,8 @@ def address(stack):
 
 def start_again(stack):
     port = stack.address[1]
-    stack.start("gateway-1", "rookery-gateway", ROOKERY_LISTEN=f"127.0.0.1:{port}")
+    stack.start("gateway-1", "rookery-gateway", ROOKERY_LISTEN=f"127.0.0.1:{port}",
+                ROOKERY_METRICS_LISTEN="%s:%d" % stack.metrics_address)
     stack.sh(f"daemon_wait gateway-1 http_is_ok 127.0.0.1 {port} /readyz")
 
 
@@ -148,7 +149,7 @@ def slow_reader(stack, ada, bob):
 
 
 def metric(stack, name):
-    connection = http.client.HTTPConnection(*stack.address, timeout=60)
+    connection = http.client.HTTPConnection(*stack.metrics_address, timeout=60)
     connection.request("GET", "/metrics")
     lines = connection.getresponse().read().decode().splitlines()
     connection.close()

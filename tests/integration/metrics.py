@@ -2,9 +2,10 @@
 """/metrics: every family that an operator is promised is there after a short story, and the ones it moves have moved."""
 import os
 import sys
+import urllib.error
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
-from stack import GATEWAY, STACK, Person, check, done_testing, eventually, metrics  # noqa: E402
+from stack import GATEWAY, STACK, Person, check, done_testing, eventually, metrics, metrics_address, page  # noqa: E402
 
 # What for, where, and the families, of which at least one series must be there.
 PROMISED = [
@@ -44,7 +45,24 @@ def story():
     check("the story runs", eventually(lambda: bob.home() == [post]))
 
 
+def status(address, path):
+    try:
+        page(address, path)
+        return 200
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def places():
+    operators = metrics_address(GATEWAY)
+    check("metrics have an address of their own", operators != GATEWAY, operators)
+    for path in ("/healthz", "/readyz"):
+        check(f"{path} is for clients and for operators", [status(a, path) for a in (GATEWAY, operators)] == [200, 200])
+    check("/metrics is for operators only", [status(a, "/metrics") for a in (GATEWAY, operators)] == [404, 200])
+
+
 def main():
+    places()
     story()
     gateway, workers = metrics(GATEWAY), worker_pages()
     for what, where, families in PROMISED:

@@ -113,7 +113,8 @@ class Stack:
         self.shell = subprocess.Popen(["bash", "-c", self.SHELL.replace("<&3", f"<&{read_end}")], cwd=ROOT, text=True,
                                       env=environment, stdout=subprocess.PIPE, pass_fds=[read_end])
         os.close(read_end)
-        self.address, self.settings, self.paths, self.clocks, self.reports = None, {}, [], 0, []
+        self.address = self.metrics_address = None  # of the gateway that was started last: for clients, for its /metrics
+        self.settings, self.paths, self.clocks, self.reports = {}, [], 0, []
         atexit.register(self.close)
         self.sh(f"data_open {shlex.quote(self.folder)}/data")
         self.sh("postgres_start && redis_start redis && migrate")
@@ -165,9 +166,10 @@ class Stack:
         """Starts a gateway and waits until it is ready; its settings, not those of its paths, are all daemons' from
         then on."""
         self.settings = {"ROOKERY_PASSWORD_MEMORY_KIB": 8192, "ROOKERY_PASSWORD_PASSES": 1, **settings}
-        port = self.sh("free_port")
-        self.address = ("127.0.0.1", int(port))
-        self.start(name, "rookery-gateway", paths, ROOKERY_LISTEN=f"127.0.0.1:{port}")
+        port, metrics_port = self.sh("free_port"), self.sh("free_port")
+        self.address, self.metrics_address = ("127.0.0.1", int(port)), ("127.0.0.1", int(metrics_port))
+        self.start(name, "rookery-gateway", paths, ROOKERY_LISTEN=f"127.0.0.1:{port}",
+                   ROOKERY_METRICS_LISTEN=f"127.0.0.1:{metrics_port}")
         self.sh(f"daemon_wait {name} http_is_ok 127.0.0.1 {port} /readyz")
 
     def worker(self, name, paths=(), **settings):

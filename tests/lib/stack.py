@@ -67,7 +67,8 @@ class Own:
         self.name = f"own_{os.getpid()}"
         self.database = re.sub(r"/[^/?]+(\?|$)", rf"/{self.name}\1", os.environ["ROOKERY_TEST_DATABASE_URL"], count=1)
         self.redis_url = os.environ["ROOKERY_TEST_REDIS_URL"]
-        self.gateway, self.metrics = (f"127.0.0.1:{free_port()}" for _ in range(2))
+        self.gateway, self.metrics, self.gateway_metrics = (f"127.0.0.1:{free_port()}" for _ in range(3))
+        METRICS_OF[self.gateway] = self.gateway_metrics
         self.environment = {**ENVIRONMENT, "DATABASE_URL": self.database, "REDIS_URL": self.redis_url,
                             "ROOKERY_LISTEN": self.gateway, "ROOKERY_METRICS_LISTEN": self.metrics, **settings}
         self.running = []
@@ -84,6 +85,8 @@ class Own:
 
     def start(self, program, **settings):
         """"gateway" or "worker"; returned when it is ready: its log, on standard error, says so."""
+        if program == "gateway":
+            settings = {"ROOKERY_METRICS_LISTEN": self.gateway_metrics, **settings}
         daemon = subprocess.Popen([f"{BUILD}/rookery-{program}"], env={**self.environment, **settings},
                                   stderr=subprocess.PIPE, text=True)
         daemon.log, daemon.ready = [], threading.Event()
@@ -136,9 +139,20 @@ def page(address, path):
         return reply.read().decode()
 
 
+METRICS_OF = {}  # where the metrics are of the gateway that clients find at an address
+
+
+def metrics_address(address):
+    if address == GATEWAY and address not in METRICS_OF:
+        with open(f"{STACK}/run/metrics", encoding="utf-8") as file:
+            METRICS_OF[address] = file.readline().strip()
+    return METRICS_OF.get(address, address)
+
+
 def metrics(address):
-    """{"name{labels}": value} of a /metrics page."""
-    lines = [line.rsplit(" ", 1) for line in page(address, "/metrics").splitlines() if not line.startswith("#")]
+    """{"name{labels}": value} of the /metrics page of the daemon that serves it here, or that serves clients here."""
+    lines = [line.rsplit(" ", 1) for line in page(metrics_address(address), "/metrics").splitlines()
+             if not line.startswith("#")]
     return {name: float(value) for name, value in lines}
 
 

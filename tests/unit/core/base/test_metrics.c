@@ -132,6 +132,18 @@ static void refreshes_gauges_before_it_prints(void **state) {
     assert_non_null(strstr(page(m), "z 4\n"));
 }
 
+static void refreshes_no_longer_what_was_taken_off(void **state) {
+    struct metrics *m = *state;
+    struct gauge *gone = metrics_gauge(m, "gone", "h", ""), *kept = metrics_gauge(m, "kept", "h", "");
+    metrics_on_scrape(m, refresh, gone);
+    metrics_on_scrape(m, refresh, kept);
+    metrics_off_scrape(m, refresh, gone);
+    metrics_off_scrape(m, refresh, gone);
+    const char *text = page(m);
+    assert_non_null(strstr(text, "gone 0\n"));
+    assert_non_null(strstr(text, "kept 1\n"));
+}
+
 static void shares_one_series_past_the_limit(void **state) {
     struct metrics *m = *state;
     struct counter *last = NULL;
@@ -167,6 +179,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(writes_numbers_that_are_none, set_up, tear_down),
         cmocka_unit_test_setup_teardown(escapes_help, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refreshes_gauges_before_it_prints, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(refreshes_no_longer_what_was_taken_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(shares_one_series_past_the_limit, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,6 +43,8 @@ struct http_protocol {
     bool (*begin)(struct http_conn *c);
     void (*read)(struct http_conn *c, const char *bytes, size_t n);
     void (*fill)(struct http_conn *c);
+    /* The peer sends no more. Returns whether it is still to be answered. NULL: never. */
+    bool (*ended)(struct http_conn *c);
     void (*end)(struct http_conn *c);             /* frees c->state; streams are closed already */
     void (*drain)(struct http_conn *c, bool now); /* no new streams; now: the second step */
     /* Closes or resets what takes too long; called once a second. */

@@ -6,7 +6,8 @@
  *
  * Failures: a head or a chunk that is not strictly valid -> one refusal, then the connection ends, since it is
  * unknown where the next request begins. A response that is complete before its request -> the connection ends after
- * it. The peer closes -> the stream is closed, its call cancelled. A reset by the application -> the connection is
+ * it. The peer sends no more -> what it has asked completely is answered, since it may still read; a request that is
+ * incomplete -> the connection ends. The peer has gone -> the stream is closed, its call cancelled. A reset by the application -> the connection is
  * cut without the final chunk, which is how HTTP/1.1 signals an aborted response.
  */
 #include <assert.h>
@@ -55,6 +56,7 @@ struct h1 {
     struct http1_head head;
     struct buf out_head; /* the response's head, up to but without its last line */
     bool head_written, by_length, in_chunks, owe_continue, must_close;
+    bool half_closed; /* the peer sends no more */
 };
 
 static void enter(struct h1 *h, enum state state) {
@@ -340,6 +342,20 @@ static void write_body(struct h1 *h) {
     }
 }
 
+/* Whether the exchange under way, if any, cannot be completed, because the peer sends no more. */
+static bool is_hopeless(const struct h1 *h) {
+    return h->stream && !h->stream->request_ended && !h->stream->finished;
+}
+
+/* Behind the last complete request of a peer that sends no more. */
+static void end_if_half_closed(struct h1 *h) {
+    if (!h->half_closed) return;
+    if (!h->stream && h->state == HEAD) conn_finish(h->conn);
+    if (!is_hopeless(h)) return;
+    h->must_close = true;
+    socket_flush_later(&h->conn->socket);
+}
+
 static void exchange_done(struct h1 *h) {
     struct http_stream *s = h->stream;
     struct http_conn *c = h->conn;
@@ -355,6 +371,7 @@ static void exchange_done(struct h1 *h) {
     h->scanned = 0;
     socket_resume(&c->socket);
     if (h->in.len) parse_waiting(h);
+    end_if_half_closed(h);
 }
 
 /* One response, as far as there is room. True when it is complete and another may follow. */
@@ -417,6 +434,10 @@ static void h1_drain(struct http_conn *c, bool now) {
 static void h1_sweep(struct http_conn *c, int64_t now) {
     struct h1 *h = c->state;
     struct http_stream *s = h->stream;
+    if (h->half_closed && socket_is_gone(&c->socket)) {
+        conn_close(c, NULL);
+        return;
+    }
     if (!s) {
         if (h->head_since_ns && now - h->head_since_ns > HEAD_S * NS_PER_S)
             conn_close(c, "slow_head");
@@ -427,6 +448,13 @@ static void h1_sweep(struct http_conn *c, int64_t now) {
     conn_check_body(s, now);
     int64_t still_s = (now - s->progress_ns) / NS_PER_S;
     if (s->responded && !s->dry && still_s > SLOW_READER_S) conn_close(c, "slow_reader");
+}
+
+static bool h1_ended(struct http_conn *c) {
+    struct h1 *h = c->state;
+    h->half_closed = true;
+    if (c->finish_by_ns || h->state == BROKEN) return true; /* the last answer is on its way */
+    return h->stream && !is_hopeless(h);
 }
 
 static bool h1_begin(struct http_conn *c) {
@@ -449,6 +477,7 @@ const struct http_protocol http1_protocol = {
     .begin = h1_begin,
     .read = h1_read,
     .fill = h1_fill,
+    .ended = h1_ended,
     .end = h1_end,
     .drain = h1_drain,
     .sweep = h1_sweep,

@@ -75,6 +75,11 @@ static void conn_fill(struct net_socket *k) {
     if (c->phase == HTTP_SPEAKING) c->protocol->fill(c);
 }
 
+static bool conn_ended(struct net_socket *k) {
+    struct http_conn *c = (struct http_conn *)k;
+    return c->phase == HTTP_SPEAKING && c->protocol->ended && c->protocol->ended(c);
+}
+
 static void conn_lost(struct net_socket *k) {
     conn_close((struct http_conn *)k, NULL);
 }
@@ -90,7 +95,8 @@ static void conn_free(struct net_socket *k) {
     if (s->on_change) s->on_change(s->app.context);
 }
 
-static const struct socket_events conn_events = {conn_read, conn_fill, conn_lost, conn_free};
+static const struct socket_events conn_events = {
+    .read = conn_read, .fill = conn_fill, .ended = conn_ended, .lost = conn_lost, .closed = conn_free};
 
 static struct http_conn *conn_new(struct http_server *s) {
     struct http_conn *c = calloc(1, sizeof *c);

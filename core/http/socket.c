@@ -120,7 +120,7 @@ static void write_out(struct net_socket *k, bool give_way) {
 
 static void shutdown_done(uv_shutdown_t *req, int status) {
     struct net_socket *k = req->data;
-    if (status < 0 && !k->closing) report_lost(k);
+    if ((status < 0 || k->ended) && !k->closing) report_lost(k); /* or now both sides have ended */
 }
 
 static void shut_down(struct net_socket *k) {
@@ -185,7 +185,9 @@ static void on_read(uv_stream_t *t, ssize_t n, const uv_buf_t *b) {
     struct net_socket *k = t->data;
     if (n == 0) return;
     if (n < 0) {
-        report_lost(k);
+        k->ended = true;
+        bool goes_on = n == UV_EOF && !k->shut && k->events->ended && k->events->ended(k);
+        if (!goes_on) report_lost(k);
         return;
     }
     if (k->shut) return;
@@ -216,9 +218,15 @@ void socket_pause(struct net_socket *k) {
 }
 
 void socket_resume(struct net_socket *k) {
-    if (!k->paused || k->closing) return;
+    if (!k->paused || k->closing || k->ended) return;
     k->paused = false;
     if (uv_read_start((uv_stream_t *)&k->tcp, give_buffer, on_read) != 0) report_lost(k);
+}
+
+bool socket_is_gone(const struct net_socket *k) {
+    struct sockaddr_storage a;
+    int len = sizeof a;
+    return uv_tcp_getpeername(&k->tcp, (struct sockaddr *)&a, &len) != 0;
 }
 
 /* ---- the end ------------------------------------------------------------------------------------------- */

@@ -6,7 +6,8 @@
  * the output buffer while there is room (64 KiB), and the buffer is written. Until the kernel has taken all of it
  * nothing more is pulled: that is the backpressure of every protocol. An idle connection holds no buffer.
  *
- * Ends: events->lost() is called once, when the peer has gone or a write failed; the owner then calls socket_close().
+ * Ends: events->ended(), if there is one, is asked when the peer sends no more, since it may still read. Otherwise, and
+ * when the peer has gone or a write failed, events->lost() is called, once; the owner then calls socket_close().
  * socket_finish() is the orderly end: flush, shut down our side, and discard further input, so that the kernel does
  * not reset the connection and lose our last bytes. It lasts until the peer closes or the owner's sweep closes the
  * connection. events->closed() is the last event: the owner may free the memory.
@@ -37,6 +38,8 @@ struct socket_events {
     void (*read)(struct net_socket *k, const char *bytes, size_t n);
     /* Append with socket_reserve/socket_commit until there is no room or no output left. */
     void (*fill)(struct net_socket *k);
+    /* Returns whether there is still something to send; NULL: never. */
+    bool (*ended)(struct net_socket *k);
     void (*lost)(struct net_socket *k);
     void (*closed)(struct net_socket *k);
 };
@@ -56,6 +59,7 @@ struct net_socket {
     bool writing;   /* one uv_write in flight */
     bool finishing; /* close once everything is flushed */
     bool shut;      /* our side is shut down; input is discarded */
+    bool ended;     /* the peer sends no more */
     bool lost, closing;
     bool paused; /* reading is stopped */
 };
@@ -77,6 +81,9 @@ void socket_commit(struct net_socket *k, size_t bytes);
 
 /* Called about once a second: the bytes of the write in flight if it has not moved since the last call, else 0. */
 size_t socket_stalled_bytes(struct net_socket *k);
+
+/* Whether the kernel has given the connection up: for one that has ended, and so is not read. */
+bool socket_is_gone(const struct net_socket *k);
 
 void socket_finish(struct net_socket *k);
 void socket_close(struct net_socket *k);

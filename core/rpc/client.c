@@ -296,7 +296,8 @@ static void client_closed(struct net_socket *k) {
     wake_waiter(c);
 }
 
-static const struct socket_events client_events = {client_read, client_fill, client_lost, client_closed};
+static const struct socket_events client_events = {
+    .read = client_read, .fill = client_fill, .lost = client_lost, .closed = client_closed};
 
 static void on_connect(uv_connect_t *req, int status) {
     struct rpc_client *c = req->data;

@@ -71,13 +71,26 @@ static void on_closed(uv_handle_t *h) {
     wake(p);
 }
 
-void raw_close(struct fiber *self, struct raw_peer *p) {
-    uv_close((uv_handle_t *)&p->tcp, on_closed);
+static void wait_closed(struct fiber *self, struct raw_peer *p) {
     while (!p->closed) {
         p->fiber = self;
         fiber_park_uninterruptible(self);
     }
     buf_free(&p->in);
+}
+
+void raw_close(struct fiber *self, struct raw_peer *p) {
+    uv_close((uv_handle_t *)&p->tcp, on_closed);
+    wait_closed(self, p);
+}
+
+void raw_close_reset(struct fiber *self, struct raw_peer *p) {
+    CHECK_INT(uv_tcp_close_reset(&p->tcp, on_closed), 0);
+    wait_closed(self, p);
+}
+
+void raw_half_close(struct raw_peer *p) {
+    CHECK_INT(uv_shutdown(&p->shutdown, (uv_stream_t *)&p->tcp, NULL), 0);
 }
 
 struct write {

@@ -8,6 +8,7 @@
 struct raw_peer {
     uv_tcp_t tcp;
     uv_connect_t connect;
+    uv_shutdown_t shutdown;
     struct fiber *fiber; /* that waits */
     struct buf in;       /* all that came */
     bool connected, failed, ended /* the server closed */, closed, deaf;
@@ -15,6 +16,10 @@ struct raw_peer {
 
 void raw_open(struct fiber *self, struct raw_peer *p, const char *address);
 void raw_close(struct fiber *self, struct raw_peer *p);
+/* Closes with a reset, as a kernel does for a process that died with input unread. */
+void raw_close_reset(struct fiber *self, struct raw_peer *p);
+/* Sends no more behind what was sent, but reads on. */
+void raw_half_close(struct raw_peer *p);
 void raw_send(struct raw_peer *p, const void *bytes, size_t n);
 void raw_send_text(struct raw_peer *p, const char *text);
 /* Stops reading from the socket, so that the server's writes stall. */

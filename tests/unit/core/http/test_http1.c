@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "grpc/health/v1/health.pb-c.h"
 #include "tests/unit/support/fibers.h"
 #include "tests/unit/support/raw_peer.h"
 #include "tests/unit/support/rpc_world.h"
@@ -667,8 +668,80 @@ static void a_client_that_leaves_cancels_its_call(struct fiber *self, void *arg)
     pair_begin(self, &p);
     post_json(&p.peer, "Sleep", "\"60000s\"");
     WAIT_UNTIL(p.w.handlers_running == 1);
-    raw_close(self, &p.peer);
+    raw_close_reset(self, &p.peer);
     WAIT_UNTIL(p.w.cancelled == 1);
+    world_stop(self, &p.w, 1000);
+}
+
+/* ---- clients that send no more ------------------------------------------------------------------------- */
+
+/* Together with its last request, or while that is being answered. */
+static void what_was_asked_before_a_half_close_is_answered(struct fiber *self, void *arg) {
+    (void)arg;
+    for (int together = 0; together <= 1; together++) {
+        struct pair p;
+        pair_begin(self, &p);
+        post_json(&p.peer, "Sleep", "\"50s\""); /* seconds are milliseconds here */
+        raw_send_text(&p.peer, "GET /echo?second HTTP/1.1\r\nHost: x\r\n\r\n");
+        if (!together) WAIT_UNTIL(p.w.handlers_running == 1);
+        raw_half_close(&p.peer);
+        CHECK(raw_wait_end(self, &p.peer));
+        CHECK_INT(raw_count(&p.peer, "HTTP/1.1 200 OK\r\n"), 2);
+        CHECK_INT(raw_count(&p.peer, "\r\n\r\nsecond"), 1);
+        CHECK_INT(p.w.cancelled, 0);
+        pair_end(self, &p);
+    }
+}
+
+static void a_stream_is_sent_whole_behind_a_half_close(struct fiber *self, void *arg) {
+    struct pair p;
+    (void)arg;
+    pair_begin(self, &p);
+    post(&p.peer, "Flood", "application/connect+proto", "", "\0\0\0\0\3\x08\xe8\7", 8); /* 1,000 messages */
+    raw_half_close(&p.peer);
+    CHECK(raw_wait_end(self, &p.peer));
+    CHECK(p.peer.in.len > (size_t)1000 * 10000);
+    CHECK_INT(raw_count(&p.peer, "\r\n0\r\n\r\n"), 1);
+    pair_end(self, &p);
+}
+
+static void half_a_request_ends_with_its_sender(struct fiber *self, void *arg) {
+    static const char *const halves[] = {"", "GET / HT",
+                                         "POST " TEST_SERVICE
+                                         "Echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                                         "Content-Length: 9\r\n\r\n{}"};
+    (void)arg;
+    for (int behind_another = 0; behind_another <= 1; behind_another++) {
+        for (size_t i = 0; i < sizeof halves / sizeof *halves; i++) {
+            struct pair p;
+            pair_begin(self, &p);
+            if (behind_another) post_json(&p.peer, "Sleep", "\"20s\"");
+            raw_send_text(&p.peer, halves[i]);
+            raw_half_close(&p.peer);
+            CHECK(raw_wait_end(self, &p.peer));
+            CHECK_INT(raw_count(&p.peer, "HTTP/1.1 "), behind_another);
+            WAIT_UNTIL(metrics_gauge(p.w.metrics, "rookery_http_connections", "", "")->value == 0);
+            pair_end(self, &p);
+        }
+    }
+}
+
+/* What is sent to it meets a reset. */
+static void a_feed_whose_reader_has_gone_ends(struct fiber *self, void *arg) {
+    Grpc__Health__V1__HealthCheckRequest m = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+    struct rpc_shared *hello = rpc_shared_new(&m.base);
+    struct pair p;
+    (void)arg;
+    pair_begin(self, &p);
+    post(&p.peer, "Live", "application/connect+json", "", "\0\0\0\0\2{}", 7);
+    WAIT_UNTIL(p.w.live != NULL);
+    raw_close(self, &p.peer);
+    for (int i = 0; i < 500 && p.w.live; i++) {
+        rpc_stream_send(p.w.live, hello, 65536);
+        fiber_sleep_ms(self, 10);
+    }
+    CHECK_INT(p.w.live_ended, 1);
+    rpc_shared_unref(hello);
     world_stop(self, &p.w, 1000);
 }
 
@@ -745,6 +818,10 @@ int main(void) {
         IN_FIBER(connect_streams_in_chunks_and_ends_with_an_envelope),
         IN_FIBER(connect_client_streams_work_half_duplex),
         IN_FIBER(a_client_that_leaves_cancels_its_call),
+        IN_FIBER(what_was_asked_before_a_half_close_is_answered),
+        IN_FIBER(a_stream_is_sent_whole_behind_a_half_close),
+        IN_FIBER(half_a_request_ends_with_its_sender),
+        IN_FIBER(a_feed_whose_reader_has_gone_ends),
         IN_FIBER(a_reader_that_stalls_stops_the_writer),
         IN_FIBER(a_drain_closes_idle_connections),
         IN_FIBER(connections_beyond_the_limit_are_closed),

@@ -3,7 +3,7 @@
  * Decoding turns a stranger's bytes into structs, so it is guarded: protobuf-c itself has no depth limit and no UTF-8
  * check, and amplifies memory. A pre-scan of the wire format along the descriptor refuses messages nested deeper than
  * CODEC_MAX_DEPTH, more than CODEC_MAX_FIELDS fields, strings that are not UTF-8 or hold U+0000, wire types that do
- * not fit, and groups. Unknown fields are dropped. Then protobuf-c decodes into the arena, whose limit bounds the
+ * not fit. Unknown fields, groups too, are dropped. Then protobuf-c decodes into the arena, whose limit bounds the
  * rest. Decoding uses at most 64 KiB of stack.
  *
  * Types are proto3 without `optional`, maps and recursion: scripts/check-protos keeps ours so.

@@ -27,6 +27,14 @@ uint64_t wire_number(struct str payload) {
     return cut_varint(&payload, 10, &v) ? v : 0;
 }
 
+static bool cut_tag(struct str *rest, uint32_t *number, enum wire_type *type) {
+    uint64_t tag;
+    if (!cut_varint(rest, 5, &tag) || tag > UINT32_MAX || tag >> 3 == 0) return false;
+    *number = (uint32_t)tag >> 3;
+    *type = (enum wire_type)(tag & 7);
+    return true;
+}
+
 /* How many bytes the payload of a field takes; for WIRE_BYTES the length in front of it is cut off first. */
 static bool payload_len(struct str *rest, enum wire_type type, size_t *len) {
     struct str look = *rest;
@@ -47,16 +55,39 @@ static bool payload_len(struct str *rest, enum wire_type type, size_t *len) {
     return n <= rest->len;
 }
 
+/* The fields of a group and the tag of its end, behind the tag of its beginning. */
+static bool skip_group(struct str *rest, uint32_t number) {
+    uint32_t open[WIRE_MAX_GROUPS] = {number};
+    size_t depth = 1, len;
+    while (depth) {
+        enum wire_type type;
+        if (!cut_tag(rest, &number, &type)) return false;
+        if (type == WIRE_GROUP) {
+            if (depth == WIRE_MAX_GROUPS) return false;
+            open[depth++] = number;
+        } else if (type == WIRE_GROUP_END) {
+            if (open[--depth] != number) return false;
+        } else {
+            if (!payload_len(rest, type, &len)) return false;
+            skip(rest, len);
+        }
+    }
+    return true;
+}
+
 bool wire_next(struct str *rest, struct wire_field *f) {
     const char *start = rest->ptr;
-    uint64_t tag;
     size_t len;
-    if (!cut_varint(rest, 5, &tag) || tag > UINT32_MAX || tag >> 3 == 0) return false;
-    f->number = (uint32_t)tag >> 3;
-    f->type = (enum wire_type)(tag & 7);
-    if (!payload_len(rest, f->type, &len)) return false;
-    f->payload = (struct str){rest->ptr, len};
-    skip(rest, len);
+    if (!cut_tag(rest, &f->number, &f->type)) return false;
+    if (f->type == WIRE_GROUP) {
+        struct str payload = *rest;
+        if (!skip_group(rest, f->number)) return false;
+        f->payload = (struct str){payload.ptr, payload.len - rest->len};
+    } else {
+        if (!payload_len(rest, f->type, &len)) return false;
+        f->payload = (struct str){rest->ptr, len};
+        skip(rest, len);
+    }
     f->whole = (struct str){start, (size_t)(rest->ptr - start)};
     return true;
 }

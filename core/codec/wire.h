@@ -1,8 +1,8 @@
 /* The protobuf wire format, field by field. The pre-scan of strangers' messages and the index of our own descriptor
  * set read with it. No descriptors, no allocation.
  *
- * Source: the encoding chapter of the Protocol Buffers documentation. Groups (wire types 3 and 4), gone from
- * the language since proto3, are refused.
+ * Source: the encoding chapter of the Protocol Buffers documentation. Groups, gone from the language since proto3, are
+ * read over: a whole one is one field, whose type fits no field of ours.
  */
 #ifndef ROOKERY_CORE_CODEC_WIRE_H
 #define ROOKERY_CORE_CODEC_WIRE_H
@@ -12,13 +12,24 @@
 
 #include "core/base/str.h"
 
-enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
+enum wire_type {
+    WIRE_VARINT = 0,
+    WIRE_FIXED64 = 1,
+    WIRE_BYTES = 2,
+    WIRE_GROUP = 3,
+    WIRE_GROUP_END = 4, /* never a field's */
+    WIRE_FIXED32 = 5
+};
+
+/* So deep may groups be nested in one another. */
+#define WIRE_MAX_GROUPS 32
 
 struct wire_field {
     uint32_t number; /* 1 .. 2^29-1 */
     enum wire_type type;
-    struct str payload; /* behind the tag; for WIRE_BYTES behind the length */
-    struct str whole;   /* the tag too */
+    struct str
+        payload; /* behind the tag; for WIRE_BYTES behind the length, of WIRE_GROUP with the tag of its end */
+    struct str whole; /* the tag too */
 };
 
 /* Cuts the next field off *rest. Returns false when *rest is empty or does not begin with a whole field; *rest is

@@ -202,6 +202,18 @@ static void put_unknown_fields(struct buf *out) {
     buf_append_str(out, STR("1234"));
     put_tag(out, 536870911, WIRE_FIXED64);
     buf_append_str(out, STR("12345678"));
+    /* A group with a field of each type, that number a known one's, and a group in it. */
+    put_tag(out, 1003, WIRE_GROUP);
+    put_tag(out, 1, WIRE_VARINT);
+    put_varint(out, 300);
+    put_bytes(out, 1, STR("\xff\x84\x7d"));
+    put_tag(out, 1003, WIRE_GROUP);
+    put_tag(out, 15, WIRE_FIXED32);
+    buf_append_str(out, STR("1234"));
+    put_tag(out, 1003, WIRE_GROUP_END);
+    put_tag(out, 37, WIRE_FIXED64);
+    buf_append_str(out, STR("12345678"));
+    put_tag(out, 1003, WIRE_GROUP_END);
 }
 
 static void unknown_fields_are_dropped_at_every_depth(void **state) {
@@ -224,6 +236,19 @@ static void unknown_fields_are_dropped_at_every_depth(void **state) {
     assert_int_equal(m->base.n_unknown_fields, 0);
     assert_int_equal(m->leaves[0]->base.n_unknown_fields, 0);
     buf_free(&leaf);
+}
+
+static void groups_nest_so_deep_and_no_deeper(void **state) {
+    struct bench *b = *state;
+    for (int depth = WIRE_MAX_GROUPS; depth <= WIRE_MAX_GROUPS + 1; depth++) {
+        buf_clear(&b->in);
+        for (int i = 0; i < depth; i++) put_tag(&b->in, 1000, WIRE_GROUP);
+        for (int i = 0; i < depth; i++) put_tag(&b->in, 1000, WIRE_GROUP_END);
+        if (depth == WIRE_MAX_GROUPS)
+            assert_non_null(decode(b, LEAF));
+        else
+            assert_refused(b, LEAF, ERR_INTERNAL, "cut off");
+    }
 }
 
 static void unknown_fields_cost_no_more_than_a_copy(void **state) {
@@ -400,10 +425,17 @@ static void malformed_bytes_are_refused(void **state) {
         {{"\x00\x00", 2}, "cut off"},                         /* field number 0 */
         {{"\x15\x01\x02\x03", 4}, "cut off"},                 /* half a fixed32 */
         {{"\x11\x01\x02\x03\x04\x05\x06\x07", 8}, "cut off"}, /* half a fixed64 */
-        {{"\x13\x14", 2}, "cut off"},                         /* a group */
+        {{"\x13\x14", 2}, "number has the wrong wire type"},  /* a group */
         {{"\x14", 1}, "cut off"},                             /* the end of one */
-        {{"\x83\x7d\x84\x7d", 4}, "cut off"},                 /* an unknown group */
-        {{"\x16", 1}, "cut off"},                             /* wire type 6 */
+        {{"\x83\x7d", 2}, "cut off"},                         /* an unknown group that does not end */
+        {{"\x83\x7d\x8c\x7d", 4}, "cut off"},                 /* or with the end of another */
+        {{"\x83\x7d\x8b\x7d\x84\x7d\x8c\x7d", 8}, "cut off"}, /* or before one that began in it */
+        {{"\x83\x7d\x0a\x05"
+          "abc\x84\x7d",
+          9},
+         "cut off"},                              /* or inside one of its fields */
+        {{"\x83\x7d\x0e\x84\x7d", 5}, "cut off"}, /* or has a field of wire type 6 */
+        {{"\x16", 1}, "cut off"},                 /* wire type 6 */
         {{"\x17", 1}, "cut off"},
         {{"\x08\x01", 2}, "text has the wrong wire type"},
         {{"\x0d"
@@ -488,6 +520,7 @@ int main(void) {
         TEST(repeated_numbers_may_be_packed_or_not),
         TEST(a_length_may_be_written_longer_than_needed),
         TEST(unknown_fields_are_dropped_at_every_depth),
+        TEST(groups_nest_so_deep_and_no_deeper),
         TEST(unknown_fields_cost_no_more_than_a_copy),
         TEST(too_many_fields_are_refused_before_anything_is_allocated),
         TEST(fields_are_counted_over_all_submessages),

@@ -143,7 +143,7 @@ static void begin_exchange(struct h1 *h, struct str head) {
     }
     buf_clear(&h->out_head);
     h->head_written = h->by_length = h->in_chunks = false;
-    h->owe_continue = h->head.expect_continue;
+    h->owe_continue = h->head.expect_continue && h->head.minor == 1;
     h->unconsumed = 0;
     h->trailers = 0;
     h->left = h->head.content_length > 0 ? (uint64_t)h->head.content_length : 0;

@@ -157,9 +157,31 @@ static void request_ended(struct http_stream *s) {
     s->conn->server->app.end(s);
 }
 
-static void on_headers_complete(const nghttp2_frame *frame, struct http_stream *s) {
-    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) conn_request_complete(s);
-    if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) request_ended(s);
+static nghttp2_nv nv_of(struct str name, struct str value) {
+    return (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name.ptr,
+                        .value = (uint8_t *)(uintptr_t)value.ptr,
+                        .namelen = name.len,
+                        .valuelen = value.len,
+                        .flags = NGHTTP2_NV_FLAG_NONE};
+}
+
+/* The peer asks whether to send its body. Whatever was refused was answered already. */
+static void send_continue(struct h2 *h, const struct http_stream *s) {
+    struct str expectation;
+    nghttp2_nv nv = nv_of(STR(":status"), STR("100"));
+    if (s->responded || !http_fields_find(&s->request, STR("expect"), &expectation) ||
+        !str_eq_ci(expectation, STR("100-continue")))
+        return;
+    nghttp2_submit_headers(h->session, NGHTTP2_FLAG_NONE, s->id, NULL, &nv, 1, NULL);
+}
+
+static void on_headers_complete(struct h2 *h, const nghttp2_frame *frame, struct http_stream *s) {
+    bool ends = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        conn_request_complete(s);
+        if (!ends) send_continue(h, s);
+    }
+    if (ends) request_ended(s);
 }
 
 static void on_data_frame(struct h2 *h, const nghttp2_frame *frame, struct http_stream *s) {
@@ -186,7 +208,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     struct http_stream *s;
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
-        if ((s = stream_of(session, frame->hd.stream_id))) on_headers_complete(frame, s);
+        if ((s = stream_of(session, frame->hd.stream_id))) on_headers_complete(h, frame, s);
         return 0;
     case NGHTTP2_DATA:
         if ((s = stream_of(session, frame->hd.stream_id))) on_data_frame(h, frame, s);
@@ -261,14 +283,6 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
         nghttp2_session_get_stream_remote_close(session, id) == 0)
         nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
     return 0;
-}
-
-static nghttp2_nv nv_of(struct str name, struct str value) {
-    return (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name.ptr,
-                        .value = (uint8_t *)(uintptr_t)value.ptr,
-                        .namelen = name.len,
-                        .valuelen = value.len,
-                        .flags = NGHTTP2_NV_FLAG_NONE};
 }
 
 static size_t nv_fields(nghttp2_nv *nv, const struct http_fields *f) {

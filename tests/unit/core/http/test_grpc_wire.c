@@ -269,6 +269,26 @@ static void two_authorization_fields_are_refused(struct fiber *self, void *arg) 
     pair_end(self, &p);
 }
 
+static void a_continue_is_sent_when_the_body_is_wanted(struct fiber *self, void *arg) {
+    struct pair p;
+    (void)arg;
+    pair_begin(self, &p);
+    h2_send_call(&p.peer, 1, TEST_SERVICE "Echo", "expect", "100-Continue");
+    while (p.peer.streams[1].header_blocks == 0 && h2_pump(self, &p.peer)) continue;
+    CHECK_INT(p.peer.streams[1].http_status, 100);
+    h2_send_message(&p.peer, 1, STR("\n\2hi"), END);
+    const struct h2_response *r = answer(self, &p, 1);
+    CHECK_INT(r->http_status, 200);
+    CHECK_INT(r->grpc_status, 0);
+    CHECK_INT(r->header_blocks, 3);
+    CHECK(str_eq(buf_str(&r->body), STR("\0\0\0\0\4\n\2hi")));
+    h2_send_call(&p.peer, 3, TEST_SERVICE "Nope", "expect", "100-continue"); /* refused at once */
+    r = answer(self, &p, 3);
+    CHECK_INT(r->grpc_status, 12);
+    CHECK_INT(r->header_blocks, 1);
+    pair_end(self, &p);
+}
+
 static void a_length_beyond_the_limit_is_refused_before_the_body_comes(struct fiber *self, void *arg) {
     struct pair p;
     (void)arg;
@@ -896,6 +916,7 @@ int main(void) {
         IN_FIBER(an_oversize_length_is_refused_before_its_bytes_come),
         IN_FIBER(bad_timeouts_are_no_deadline),
         IN_FIBER(two_authorization_fields_are_refused),
+        IN_FIBER(a_continue_is_sent_when_the_body_is_wanted),
         IN_FIBER(a_length_beyond_the_limit_is_refused_before_the_body_comes),
         IN_FIBER(encodings_we_do_not_have_are_unimplemented),
         IN_FIBER(content_types_and_methods_have_their_http_status),

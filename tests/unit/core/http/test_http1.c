@@ -150,6 +150,11 @@ static void a_continue_is_sent_only_when_the_body_is_wanted(struct fiber *self, 
     CHECK(raw_wait_text(self, &p.peer, "HTTP/1.1 100 Continue\r\n\r\n"));
     raw_send_text(&p.peer, "{}");
     WAIT_UNTIL(raw_count(&p.peer, "HTTP/1.1 200 OK") == 2);
+    raw_send_text(&p.peer, "POST " TEST_SERVICE "Echo HTTP/1.0\r\nContent-Type: application/json\r\n"
+                           "Connection: keep-alive\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    fiber_sleep_ms(self, 20);
+    raw_send_text(&p.peer, "{}"); /* HTTP/1.0 knows no such answer */
+    WAIT_UNTIL(raw_count(&p.peer, "HTTP/1.1 200 OK") == 3);
     raw_send_text(&p.peer,
                   "POST /nowhere HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
     CHECK(raw_wait_end(self, &p.peer));

@@ -156,7 +156,19 @@ static void begin_exchange(struct h1 *h, struct str head) {
 
 /* Each step takes a prefix of the bytes and returns its length; 0: more is needed, or none is wanted. */
 
+/* What begins as no request does is refused without waiting for its end. */
+static void refuse_strange(struct h1 *h, char first) {
+    enum { TLS_HANDSHAKE = 0x16 };
+    refuse(h, 400,
+           first == TLS_HANDSHAKE ? "this port speaks HTTP without TLS: use http://"
+                                  : "the request line does not begin with a method");
+}
+
 static size_t step_head(struct h1 *h, const char *p, size_t n) {
+    if (!http1_may_begin(p[0])) {
+        refuse_strange(h, p[0]);
+        return 0;
+    }
     if (h->scanned == 0 && n >= 2 && p[0] == '\r' && p[1] == '\n')
         return 2; /* a stray line before a request */
     if (!h->head_since_ns) h->head_since_ns = loop_now_ns(h->conn->server->loop);

@@ -154,6 +154,10 @@ static int understand(struct str name, struct str value, struct http1_head *out,
     return 0;
 }
 
+bool http1_may_begin(char c) {
+    return is_token_char((unsigned char)c) || c == '\r'; /* a stray line may stand before a request */
+}
+
 /* A folded line has no token before its colon. */
 bool http1_is_field(struct str line) {
     const char *colon = memchr(line.ptr, ':', line.len);

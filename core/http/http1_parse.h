@@ -27,6 +27,9 @@ int http1_parse_head(struct str head, struct http1_head *out, struct http_fields
  * when it is anything else. */
 bool http1_parse_chunk_size(struct str line, uint64_t *out);
 
+/* Whether a request may begin with this byte. */
+bool http1_may_begin(char c);
+
 /* Whether a line, without its CRLF, is a header field or trailer: a token, a colon, a value. */
 bool http1_is_field(struct str line);
 

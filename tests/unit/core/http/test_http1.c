@@ -321,6 +321,34 @@ static void a_peer_that_is_neither_protocol_is_refused(struct fiber *self, void 
     pair_end(self, &p);
 }
 
+/* The first bytes of what TLS begins with, of other protocols, and of noise. */
+static void what_is_not_http_is_refused_at_its_first_byte(struct fiber *self, void *arg) {
+    static const struct {
+        struct str bytes;
+        const char *sentence;
+    } cases[] = {
+        {{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11},
+         "this port speaks HTTP without TLS: use http://"},
+        {{"\x16", 1}, "this port speaks HTTP without TLS: use http://"},
+        {{"\0\0\0\x08\x04\xd2\x16\x2f", 8}, "does not begin with a method"},
+        {{"\n", 1}, "does not begin with a method"},
+        {{"{\"jsonrpc\"", 10}, "does not begin with a method"},
+    };
+    struct pair p;
+    (void)arg;
+    pair_begin(self, &p);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct raw_peer peer;
+        raw_open(self, &peer, p.w.address);
+        raw_send(&peer, cases[i].bytes.ptr, cases[i].bytes.len);
+        CHECK(raw_wait_end(self, &peer));
+        CHECK_INT(raw_count(&peer, "HTTP/1.1 400 "), 1);
+        CHECK_INT(raw_count(&peer, cases[i].sentence), 1);
+        raw_close(self, &peer);
+    }
+    pair_end(self, &p);
+}
+
 /* A byte every 20 ms: it never stands still. */
 static void a_body_that_trickles_meets_the_deadline(struct fiber *self, void *arg) {
     static const struct {
@@ -809,6 +837,7 @@ int main(void) {
         IN_FIBER(a_body_beyond_the_limit_is_refused_unread),
         IN_FIBER(a_length_beyond_the_limit_is_refused_at_once),
         IN_FIBER(a_peer_that_is_neither_protocol_is_refused),
+        IN_FIBER(what_is_not_http_is_refused_at_its_first_byte),
         IN_FIBER(a_body_that_trickles_meets_the_deadline),
         IN_FIBER(connect_unary_speaks_json_and_proto),
         IN_FIBER(connect_errors_have_a_status_and_details),

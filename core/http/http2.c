@@ -80,10 +80,17 @@ static void calm(struct h2 *h, const char *reason) {
 
 /* ---- input --------------------------------------------------------------------------------------------- */
 
+/* nghttp2 does not look at priorities, since our SETTINGS say that they have no effect. */
+static void check_priority(struct h2 *h) {
+    if (h->frames.stream == 0) end_session(h, "http2_error", NGHTTP2_PROTOCOL_ERROR);
+    if (h->frames.length != 5) end_session(h, "http2_error", NGHTTP2_FRAME_SIZE_ERROR);
+}
+
 /* Frames are counted before nghttp2 reads them. DATA and fields count as late until it reports them, which it does for
  * streams that are open. */
 static void frame_begins(struct h2 *h) {
     const struct http2_frames *f = &h->frames;
+    if (f->type == NGHTTP2_PRIORITY) check_priority(h);
     if (f->type == NGHTTP2_HEADERS) {
         h->head_since_ns = now_ns(h);
         http2_guard_useful(&h->guard);

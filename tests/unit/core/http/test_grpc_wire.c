@@ -811,6 +811,18 @@ static bool ends_with(struct fiber *self, struct pair *p, uint32_t code) {
     return p->peer.raw.ended && p->peer.goaway == code;
 }
 
+static void a_priority_of_no_stream_or_another_length_ends_the_connection(struct fiber *self, void *arg) {
+    (void)arg;
+    for (int i = 0; i < 2; i++) {
+        struct pair p;
+        pair_begin(self, &p);
+        if (i == 0) h2_send_frame(&p.peer, NGHTTP2_PRIORITY, 0, 0, "\0\0\0\0\1", 5);
+        if (i == 1) h2_send_frame(&p.peer, NGHTTP2_PRIORITY, 0, 1, "\0\0\0\0", 4);
+        CHECK(ends_with(self, &p, i == 0 ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_FRAME_SIZE_ERROR));
+        pair_end(self, &p);
+    }
+}
+
 static void a_flood_of_empty_frames_for_an_ended_stream_ends_the_connection(struct fiber *self, void *arg) {
     struct pair p;
     (void)arg;
@@ -946,6 +958,7 @@ int main(void) {
         IN_FIBER(trailers_of_a_stream_that_was_answered_early_are_dropped),
         IN_FIBER(data_behind_the_reset_of_an_unfinished_request_is_dropped),
         IN_FIBER(the_body_of_a_refused_stream_is_dropped),
+        IN_FIBER(a_priority_of_no_stream_or_another_length_ends_the_connection),
         IN_FIBER(a_flood_of_empty_frames_for_an_ended_stream_ends_the_connection),
         IN_FIBER(more_data_than_was_on_its_way_ends_the_connection),
         IN_FIBER(frames_of_a_stream_that_the_peer_ended_end_the_connection),

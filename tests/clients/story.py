@@ -166,6 +166,12 @@ def live_story(ada, bob):
     post_service.DeletePost(posts.DeletePostRequest(post_id=sent), **ada.me)
     got = feed.wait("deleted_id")
     check("a deletion comes live", got is not None and got.deleted_id == sent, got)
+    for size in (2_000_000, 3_000_000):
+        fails_with("a message that is far too large is refused", grpc.StatusCode.RESOURCE_EXHAUSTED,
+                   lambda n=size: bob.post("x" * n))
+    after = ada.post("after the refusals").id
+    got = feed.wait("item")
+    check("beside which the same connection's live stream goes on", got is not None and got.item.id == after, got)
     feed.cancel()
 
 

@@ -103,7 +103,7 @@ void http_after_take(struct http_stream *s, size_t n);
 
 /* Notes that n bytes of the body have come. */
 void http_received(struct http_stream *s, size_t n, int64_t now_ns);
-/* Whether the application waits in vain: the request stands still or trickles, or its time is over. */
+/* Whether the request that the application waits for stands still or trickles, or its time is over. */
 bool http_is_late(const struct http_stream *s, int64_t now_ns);
 /* Tells the application, if so. */
 void conn_check_body(struct http_stream *s, int64_t now_ns);

@@ -7,8 +7,8 @@
  * Failures: a head or a chunk that is not strictly valid -> one refusal, then the connection ends, since it is
  * unknown where the next request begins. A response that is complete before its request -> the connection ends after
  * it. The peer sends no more -> what it has asked completely is answered, since it may still read; a request that is
- * incomplete -> the connection ends. The peer has gone -> the stream is closed, its call cancelled. A reset by the application -> the connection is
- * cut without the final chunk, which is how HTTP/1.1 signals an aborted response.
+ * incomplete -> the connection ends. The peer has gone -> the stream is closed, its call cancelled. A reset by the
+ * application -> the connection is cut without the final chunk, which is how HTTP/1.1 signals an aborted response.
  */
 #include <assert.h>
 #include <stdio.h>

@@ -7,11 +7,11 @@
  * send_data copies from the stream's output straight into the connection's -> the last DATA chunk submits the
  * trailers -> the stream is closed.
  *
- * Failures: the peer resets a stream -> closed. A limit of one stream -> RST_STREAM. A limit of the
- * connection -> GOAWAY(ENHANCE_YOUR_CALM), flush, close. The answer is complete before the request -> RST_STREAM
- * (NO_ERROR); what is on its way is dropped, and its bytes are given back to the connection's window by nghttp2. Any negative answer of nghttp2 -> close. Nothing is
- * pulled while the socket has unwritten bytes, so a peer that does not read fills nghttp2's bounded queues
- * and is cut there.
+ * Failures: the peer resets a stream -> closed. A limit of one stream -> RST_STREAM. A limit of the connection ->
+ * GOAWAY(ENHANCE_YOUR_CALM), flush, close. The answer is complete before the request -> RST_STREAM(NO_ERROR); what is
+ * on its way is dropped, and nghttp2 gives its bytes back to the connection's window. Any negative answer of nghttp2 ->
+ * close. Nothing is pulled while the socket has unwritten bytes, so a peer that does not read fills nghttp2's bounded
+ * queues and is cut there.
  *
  * nghttp2 must not be re-entered from its callbacks, so those only submit; only fill() pulls.
  */

@@ -5,8 +5,8 @@
  * CONTINUATION floods, settings entries, unread acknowledgements) is set in http2.c's option block.
  *
  * Late frames are those for streams that have ended. When one is reset before its request has come, what is on its
- * way cannot be called back: at most a window of DATA and two blocks of fields, which are dropped. What comes beyond that was sent
- * for a stream that the peer knew to be closed: GOAWAY(STREAM_CLOSED).
+ * way cannot be called back: at most a window of DATA and two blocks of fields, which are dropped. What comes beyond
+ * that was sent for a stream that the peer knew to be closed: GOAWAY(STREAM_CLOSED).
  */
 #ifndef ROOKERY_CORE_HTTP_HTTP2_GUARD_H
 #define ROOKERY_CORE_HTTP_HTTP2_GUARD_H

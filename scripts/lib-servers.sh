@@ -39,6 +39,14 @@ data_open() {
     sockets_open
 }
 
+# The free space below which PostgreSQL is about to fail.
+DISK_LOW_MB=100
+# Sets FREE_MB; false when that is low.
+disk_has_room() {
+    FREE_MB=$(df --output=avail -B1M "$DATA" | tail -n 1 | tr -d ' ')
+    [ "$FREE_MB" -ge $DISK_LOW_MB ]
+}
+
 # A script's command for DATA, to be pasted into a shell that may stand anywhere.
 command_for_shell() { # SCRIPT
     if [ "$PWD" = "$ROOT" ] && [ "$DATA" = "$ROOT/data" ]; then

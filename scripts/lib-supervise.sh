@@ -9,6 +9,7 @@
 # 3. A log that is larger than LOG_BYTES is renamed to NAME.log.1, and those before to .2 and so on, LOG_KEEP of them.
 #    Its process then opens a new one (SIGHUP for the daemons, pg_ctl for PostgreSQL; Redis opens it for every line), and
 #    until it does it writes to the renamed one: no line is lost.
+# 4. A disk that is nearly full is said, once.
 #
 # DATA/run/supervised says what is known of each process, for scripts/status: a line "NAME STATE RESTARTS SINCE", STATE
 # being running, waiting (until SINCE) or given-up, SINCE in seconds of the epoch.
@@ -162,6 +163,17 @@ rotate_logs() {
         <(find -L "$DATA/log" -maxdepth 1 -name '*.log' -size "+${LOG_BYTES}c" 2>/dev/null)
 }
 
+# --- the disk -----------------------------------------------------------------------------------------------------
+DISK_SAID=0
+look_at_disk() {
+    if disk_has_room; then
+        DISK_SAID=0
+    elif [ $DISK_SAID = 0 ]; then
+        DISK_SAID=1
+        warn "only $FREE_MB MB are free in $DATA: PostgreSQL takes no writes when there are none"
+    fi
+}
+
 # --- the loop ---------------------------------------------------------------------------------------------------
 # supervise_all: until a signal comes, whose trap ends this script.
 supervise_all() {
@@ -179,6 +191,7 @@ supervise_all() {
         note_new_ports
         if [ $SECONDS -ge $next_logs ]; then
             rotate_logs
+            look_at_disk
             next_logs=$((SECONDS + LOG_CHECK_S))
         fi
         # In the background, because a trap waits for the command in front.

@@ -101,6 +101,21 @@ check "no line is lost, and none comes twice" wait_until 30 lines_are_whole
 opened_again() { grep -qh 'log file opened again' "$data"/log/gateway-1.log*; }
 check "a daemon opens its log again when it is asked to" wait_until 30 opened_again
 
+# A disk that is nearly full, as df tells it.
+mkdir "$home/bin"
+printf '#!/bin/sh\nprintf "Avail\\n 42\\n"\n' >"$home/bin/df"
+chmod +x "$home/bin/df"
+# shellcheck disable=SC2031 # env alone has another
+full_path=$home/bin:$PATH
+says_free() { says '42 MB are free' env PATH="$full_path" "$ROOT/scripts/status" --data "$data"; }
+refused_disk() {
+    says 'only 42 MB are free in .*free some more, or choose another folder' env PATH="$full_path" \
+        "$ROOT/scripts/run" --listen "127.0.0.1:$other" --data "$home/full" --detach
+}
+other=$(free_port)
+check "status says how much of the disk is free" says_free
+check "a run on a disk that is nearly full is refused" refused_disk
+
 # Without a supervisor.
 kill -s KILL "$(pid_of run)"
 wait_until 30 pidfile_dead "$data/run/run.pid"

@@ -63,7 +63,7 @@ static size_t share(const struct admission *a, size_t parties) {
 }
 
 static bool may_run(const struct admission *a, const struct admission_party *p) {
-    return a->running < a->limit || p->running < share(a, a->parties.len);
+    return a->running < a->limit || (a->running < 2 * a->max && p->running < share(a, a->parties.len));
 }
 
 /* ---- calls --------------------------------------------------------------------------------------------- */

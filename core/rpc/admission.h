@@ -7,8 +7,8 @@
  *
  * The limit follows the loop: when calls must wait long until it gets to them, fewer may run, but not fewer than
  * ADMISSION_LEAST; when it keeps up and the limit was reached, more may. Calls that wait for PostgreSQL do not delay the loop.
- * A call that has waited for ADMISSION_WAIT_MS gives up: by then the answer may be of no use. With its share a party
- * can put no more than twice the limit in flight, all parties together.
+ * A call that has waited for ADMISSION_WAIT_MS gives up: by then the answer may be of no use. All together never run more
+ * than twice the maximum.
  */
 #ifndef ROOKERY_CORE_RPC_ADMISSION_H
 #define ROOKERY_CORE_RPC_ADMISSION_H

@@ -113,7 +113,9 @@ struct rpc_server {
     size_t n_slowed;
     struct limit_table *refusals; /* by network */
     struct fiber *keeper;         /* of turns.c; NULL while there is nothing to do */
-    struct counter *slowed_refusals;
+    struct counter *slowed_refusals, *overload_refusals;
+    uint64_t reported_refusals; /* of overload_refusals */
+    int64_t report_at_ns;       /* the next may be */
     struct gauge *waiting, *run_limit;
     struct list_node watchers; /* of health.c */
     bool draining;             /* no new calls */
@@ -185,6 +187,7 @@ bool rpc_turns_run(struct rpc_call *call, fiber_fn *fn);
 void rpc_turns_ran(struct rpc_call *call);    /* its fiber has got to run */
 void rpc_turns_leave(struct rpc_call *call);  /* its fiber ends: others may run */
 void rpc_turns_forget(struct rpc_call *call); /* its stream has closed before it ran */
+void rpc_turns_sweep(struct rpc_server *s);   /* logs what was refused, once a minute */
 void rpc_turns_drain(struct rpc_server *s);   /* sends what is held back */
 
 /* ---- rpc.c */

@@ -80,6 +80,7 @@ static bool end_one_expired(struct rpc_server *s, int64_t now) {
 static void on_sweep(void *context) {
     struct rpc_server *s = context;
     health_sweep(s);
+    rpc_turns_sweep(s);
     while (end_one_expired(s, loop_now_ns(s->loop))) {
     }
 }
@@ -102,6 +103,9 @@ static void make_metrics(struct rpc_server *s) {
                                  "Calls above which others wait; lower when the loop cannot keep up", "");
     s->slowed_refusals = metrics_counter(m, "rookery_rpc_slowed_refusals_total",
                                          "Refusals held back, to networks that were refused much", "");
+    s->overload_refusals =
+        metrics_counter(m, "rookery_rpc_overload_refusals_total",
+                        "Calls refused because too many waited, or waited for too long", "");
     s->queued_bytes =
         metrics_gauge(m, "rookery_rpc_request_bytes", "Bytes of requests held for calls in progress", "");
 }

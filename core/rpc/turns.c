@@ -12,9 +12,11 @@
 #include <assert.h>
 
 #include "core/base/clock.h"
+#include "core/base/log.h"
 #include "core/limit/limit.h"
 #include "core/rpc/rpc_internal.h"
 
+#define REPORT_MS INT64_C(60000)
 enum { TICK_MS = 20, SLOW_MS = 1000, SLOW_RATE = 10, SLOW_PERIODS = 3, BUSY_RETRY_MS = 500 };
 /* Answers a tick, so that refusing many takes little of the loop's time, whenever they came. */
 enum { ANSWERS_MAX = 32 };
@@ -68,15 +70,16 @@ void rpc_refuse(struct rpc_call *call, enum error e, const struct fault *fault) 
     s->slowed_refusals->value++;
 }
 
-static struct fault busy(void) {
+static struct fault busy(struct rpc_server *s) {
     struct fault fault = {0};
+    s->overload_refusals->value++;
     fault_set(&fault, ERR_RESOURCE_EXHAUSTED, "the server handles as many calls as it can; try again");
     fault.retry_after_ms = BUSY_RETRY_MS;
     return fault;
 }
 
 static void refuse_full(struct rpc_call *call) {
-    struct fault fault = busy();
+    struct fault fault = busy(call->server);
     rpc_refuse(call, fault.error, &fault);
 }
 
@@ -155,7 +158,7 @@ void rpc_turns_ran(struct rpc_call *call) {
 static void end_expired(struct rpc_server *s) {
     struct admission_call *c;
     for (int n = 0; n < ANSWERS_MAX && (c = admission_expired(&s->admission, loop_now_ns(s->loop))); n++) {
-        struct fault fault = busy();
+        struct fault fault = busy(s);
         rpc_end(call_of(c), fault.error, &fault);
     }
 }
@@ -170,6 +173,15 @@ static void end_due(struct rpc_server *s) {
         if (call->slow_until_ns > loop_now_ns(s->loop)) return;
         end_slowed(call);
     }
+}
+
+void rpc_turns_sweep(struct rpc_server *s) {
+    uint64_t refused = s->overload_refusals->value - s->reported_refusals;
+    if (refused == 0 || loop_now_ns(s->loop) < s->report_at_ns) return;
+    log_warn(s->log, "calls refused because too many waited", LOG_I("calls", refused),
+             LOG_I("run_limit", s->admission.limit), LOG_I("waiting", s->admission.waiting));
+    s->reported_refusals += refused;
+    s->report_at_ns = loop_now_ns(s->loop) + REPORT_MS * NS_PER_MS;
 }
 
 void rpc_turns_drain(struct rpc_server *s) {

@@ -185,7 +185,7 @@ class Honest(threading.Thread):
 
     def __init__(self, people):
         super().__init__()
-        self.people, self.calls, self.stop, self.trouble = person, 0, threading.Event(), None
+        self.people, self.calls, self.stop, self.trouble = people, 0, threading.Event(), None
 
     def run(self):
         while not self.stop.wait(0.01) and self.trouble is None:

@@ -12,7 +12,7 @@ from siege import Honest, ask, attack, request  # noqa: E402
 from tap import check, done_testing, note  # noqa: E402
 
 PASSWORD, HOME = "correct horse battery", "127.0.0.2"
-SECONDS = 5
+SECONDS = 3
 
 
 def is_wrong(reply):

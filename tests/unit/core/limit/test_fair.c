@@ -53,7 +53,7 @@ static void let_all_go(struct fiber *self, struct caller *holder, const struct c
     holder->holds = false;
     for (int i = 0; i < n; i++)
         while (c[i].result == -1) fiber_sleep_ms(self, 1);
-    fiber_sleep_ms(self, 10);
+    while (holder->fair->free == 0) fiber_sleep_ms(self, 1);
 }
 
 static void a_free_place_is_had_at_once(struct fiber *self, void *arg) {

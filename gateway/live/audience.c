@@ -123,7 +123,6 @@ void audience_push_all(struct live *l, struct rpc_shared *message) {
 static void push_to_replay(struct replay *r, int64_t author_id, const struct tell *t,
                            struct rpc_shared *message, audience_wants *wants) {
     struct subscriber *s = r->subscriber;
-    assert(!s->stream && s->indexed);
     bool hears = author_id == s->account_id ||
                  ids_contains(s->relations.followed.v, s->relations.followed.len, author_id);
     if (!hears || s->told == t->round || !wants(s, t)) return;

@@ -232,14 +232,17 @@ class Trier:
             return NONE + ("the test passed" if outcome.passed else outcome.reason)
 
     def link_daemons(self, objects, extra):
-        """A build folder that is the plain one but for the daemons."""
+        """A build folder that is the plain one but for the daemons that hold the fault."""
         here, there = self.file("build"), self.builds.folder("plain")
+        rooms = {path.split("/")[0] for path in objects}
+        changed = [f"rookery-{name}" for name, room in (("gateway", "gateway"), ("worker", "workers"))
+                   if rooms & {room, "core"}]
         shutil.rmtree(here)
         os.makedirs(here)
         for name in os.listdir(there):
-            if name not in ("rookery-gateway", "rookery-worker", "redis-server"):
+            if name not in changed and name != "redis-server":
                 os.symlink(os.path.join(there, name), os.path.join(here, name))
-        for name in ("rookery-gateway", "rookery-worker"):
+        for name in changed:
             self.builds.link_all("plain", name, objects, extra, os.path.join(here, name))
 
     def try_entry(self, entry, wanted):

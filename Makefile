@@ -225,7 +225,7 @@ $(BUILD)/tests/unit/core/store/migrate/test_statements.o: $(STATEMENTS)
 $(SERVICES): $(BUILD)/generate/services $(DESCRIPTORS)
 	$^ >$@.new
 	mv $@.new $@
-$(call objects,$(wildcard gateway/*.c) $(GATEWAY_C)): | $(SERVICES)
+$(call objects,$(wildcard gateway/*.c) $(GATEWAY_C) $(TEST_C) $(FUZZ_C)): | $(SERVICES)
 $(BUILD)/gateway/service/service.o: $(SERVICES)
 # SQL migrations are embedded the same way (core/store/migrate/migrations/*.sql).
 MIGRATIONS := $(sort $(wildcard core/store/migrate/migrations/*.sql))

@@ -20,7 +20,7 @@ struct fiber {
     bool cancelled;
     bool uninterruptible; /* in fiber_park_uninterruptible */
     bool offloaded;       /* parked until the thread pool has computed for it */
-    uint64_t parks;       /* so far */
+    uint64_t parks;       /* so far, and times it gave way */
     fiber_fn *on_resume;  /* fiber_on_resume; NULL: nothing */
     void *on_resume_arg;
     struct list_node ready; /* on loop.ready or loop.yielded; also chains loop.spare */

@@ -75,6 +75,7 @@ static int give_way(struct fiber *self) {
     int err = fiber_interrupted(self);
     if (err) return err;
     fiber_enter(self, FIBER_YIELDED);
+    self->parks++; /* others run meanwhile: what is good until it suspends is no longer */
     list_push_back(&l->yielded, &self->ready);
     coroutine_yield(self->coroutine);
     return 0;

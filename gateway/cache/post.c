@@ -78,7 +78,6 @@ void post_cache_copy_shown(struct arena *a, const struct cached_post **entries,
 }
 
 static void store(struct post_cache *cache, const struct cached_post *c) {
-    assert(idmap_get(&cache->lru.map, c->lru.id) != c);
     struct cached_post *copy = malloc(entry_size(c->encoded_len));
     if (!copy) return;
     memcpy(copy, c, entry_size(c->encoded_len));
@@ -191,7 +190,6 @@ static void refresh_some(struct fiber *self, struct post_cache *cache) {
     if (cache->refresh.len == 0) return;
     struct arena *a = fiber_arena(self);
     size_t n = cache->refresh.len;
-    assert(n <= REFRESH_CAP);
     int64_t *ids = arena_memdup(a, cache->refresh.v, n * sizeof *ids);
     cache->refresh.len = 0;
     int64_t asked_ns = clock_mono_ns();

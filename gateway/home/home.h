@@ -36,4 +36,9 @@ struct home_page {
 int home_read(struct fiber *self, struct gateway *g, const struct home_request *r, struct home_page *out,
               struct fault *fault);
 
+/* Returns true while the page's posts are valid: the fiber has not suspended since. */
+static inline bool home_page_is_current(const struct fiber *self, const struct home_page *p) {
+    return p->n == 0 || p->suspensions == fiber_suspensions(self);
+}
+
 #endif

@@ -10,7 +10,6 @@
 #include "gateway/home/impressions.h"
 #include "gateway/home/impressions.sql.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #define QUEUE_MAX 2000
@@ -51,7 +50,6 @@ void impressions_note(struct impressions *m, int64_t viewer_id, const struct cac
 
 static void write_noted(struct fiber *self, struct impressions *m) {
     size_t n = m->n;
-    assert(n <= QUEUE_MAX);
     if (n == 0) return;
     m->n = 0; /* they are copied before the fiber waits; others may be noted meanwhile */
     int e = pg_ask(self, m->domain->pg, &IMPRESSIONS_INSERT, NULL, NULL, pg_i64_array(m->posts, n),

@@ -127,7 +127,6 @@ static void keep(struct home_tails *t, struct kept_tail about, const struct home
     if (!whole) return;
     struct kept_tail *k = malloc(sizeof *k + tail->part.n * sizeof *k->ids);
     if (!k) return;
-    assert(tail->tokens.relations.len < sizeof k->relations && tail->tokens.likes.len < sizeof k->likes);
     *k = about;
     k->tail = *tail;
     memcpy(k->relations, tail->tokens.relations.ptr, tail->tokens.relations.len);

@@ -58,7 +58,7 @@ int timeline_service_get_home_timeline(struct fiber *self, struct rpc_call *call
     impressions_note(gateway_of(call)->impressions, caller_of(call), found.shown, found.n);
     int64_t last = found.n > 0 ? found.entries[found.n - 1]->lru.id : 0;
     char *next = lists_next(call, &page, found.more && found.n > 0, last, page.position.b + (int64_t)found.n);
-    assert(found.n == 0 || found.suspensions == fiber_suspensions(self));
+    assert(home_page_is_current(self, &found));
     e = reply_items(self, call, found.viewer, found.entries, found.shown, found.n, next);
     viewer_release(found.viewer);
     return e;

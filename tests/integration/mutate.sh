@@ -92,5 +92,70 @@ listing=$(BUILD_MUTATE=$tree/build-mutate "$root/scripts/mutate" --tree "$tree" 
 again=$(BUILD_MUTATE=$tree/build-mutate "$root/scripts/mutate" --tree "$tree" --sample 3 --seed 7 --list)
 check "a seed draws the same mutants again" test "$listing" = "$again"
 check "a sample has the size asked for" test "$(wc -l <<<"$listing")" = 3
+# --- faults that assertions find: one that does, one that does not, and an assertion without a fault ---
+mkdir -p "$tree/core/domain" "$tree/tests/unit/core/domain"
+cat >"$tree/core/domain/counted.c" <<'TEXT'
+#include <assert.h>
+
+#include "core/base/planted.h"
+
+int planted_cap_all(const int *v, int n, int most);
+int planted_cap_all(const int *v, int n, int most) {
+    int sum = 0;
+    assert(most > 0);
+    for (int i = 0; i < n; i++) sum += planted_cap(v[i], most);
+    assert(sum <= n * most);
+    assert(n >= 0);
+    return sum;
+}
+TEXT
+cat >"$tree/tests/unit/core/domain/test_counted.c" <<'TEXT'
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+int planted_cap_all(const int *v, int n, int most);
+static void sums_are_capped(void **state) {
+    const int v[] = {1, 7};
+    (void)state;
+    assert_int_equal(planted_cap_all(v, 2, 3), 4);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(sums_are_capped)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+TEXT
+cat >"$tree/tests/mutants/assertions" <<'TEXT'
+# Two entries.
+core/domain/counted.c: planted_cap_all: sum <= n * most
+    core/base/planted.c: planted_cap: n < most ? n : most -> n
+    unit/core/domain/test_counted
+
+core/domain/counted.c: planted_cap_all: most > 0
+    core/domain/counted.c: planted_cap_all: int sum = 0; -> int sum = 1;
+    unit/core/domain/test_counted
+TEXT
+cp "$root/tests/mutants/witness.c" "$tree/tests/mutants/"
+try_assertions() {
+    status=0
+    report=$(BUILD_MUTATE=$tree/build-mutate "$root/scripts/mutate" --tree "$tree" --assertions "$@" 2>&1) || status=$?
+}
+try_assertions
+check "an assertion that does not notice its fault is shown" printed 'not caught: core/domain/counted.c: planted_cap_all: most > 0'
+check "with what its test said" printed 'unit/core/domain/test_counted: no assertion failed'
+check "an assertion without a fault is named" printed 'no entry: core/domain/counted.c:11: planted_cap_all: n >= 0'
+check "the last line counts assertions" printed '3 assertions, 1 caught their fault, 1 did not, 1 without an entry'
+check "that is a failure" test "$status" = 1
+try_assertions --check
+check "a list whose places are there passes" test "$status" = 0
+sed -i 's/int sum = 0;/int sum = 9;/; s/sum <= n/sum < n/' "$tree/core/domain/counted.c"
+try_assertions --check
+check "a place that has gone is named" printed 'core/domain/counted.c: planted_cap_all has not: int sum = 0;'
+check "an assertion that has gone is named" printed 'there is no such assertion: core/domain/counted.c: planted_cap_all: sum <= n * most'
+check "each fault of our own list has its place" "$root/scripts/mutate" --assertions --check
 check "a file that is not there is refused" says 'is no C file' "$root/scripts/mutate" --tree "$tree" core/none.c
 done_testing

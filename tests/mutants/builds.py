@@ -132,14 +132,17 @@ class Builds:
         return self.commands[kind, target]
 
     # --- one object ---
-    def compile(self, kind, path, text, output):
-        """Compiles text as if it were the file at path; the compiler's words when it refuses, else None."""
+    def compile(self, kind, path, text, output, more=(), overlay=""):
+        """Compiles text as if it were the file at path; the compiler's words when it refuses, else None. Headers that are
+        in the overlay are taken from there."""
         words = [word for word in self.command(kind, path[:-2] + ".o", path) if word not in ("-MMD", "-MP", "-g", path)]
         at = words.index("-o")
         words[at + 1] = output
         # Which of && and || binds first is a matter of style to the warning, and the very question to the mutant.
-        words += ["-g0", "-Wno-parentheses", "-iquote", os.path.dirname(path), "-x", "c", "-"]
-        made = subprocess.run(words, cwd=self.tree, input=f'# 1 "{path}"\n{text}', capture_output=True, text=True)
+        # What is compiled from standard input looks for headers in the current folder first.
+        words = ["-I" + self.tree if word == "-I." else word for word in words]
+        words += ["-g0", "-Wno-parentheses", *more, "-iquote", os.path.join(self.tree, os.path.dirname(path)), "-x", "c", "-"]
+        made = subprocess.run(words, cwd=overlay or self.tree, input=f'# 1 "{path}"\n{text}', capture_output=True, text=True)
         return None if made.returncode == 0 else made.stderr
 
     def original(self, path):
@@ -155,14 +158,29 @@ class Builds:
 
     def link(self, kind, target, path, mutant, output):
         """Links a program of a build with the mutant's object in the place of the original's."""
+        self.link_all(kind, target, {path: mutant}, [], output)
+
+    def link_all(self, kind, target, objects, more, output):
+        """The same with several: {path: its object}; and with more objects."""
         words = list(self.command(kind, target))
         at = words.index("-o")
         words[at + 1] = output
-        original = os.path.join(self.folder(kind), path[:-2] + ".o")
-        if original in words:
-            words[words.index(original)] = mutant
-        else:
-            words.insert(at + 2, mutant)
-        made = run(words + LINKER, cwd=self.tree)
+        for path, mutant in objects.items():
+            original = os.path.join(self.folder(kind), path[:-2] + ".o")
+            if original in words:
+                words[words.index(original)] = mutant
+            else:
+                words.insert(at + 2, mutant)
+        made = run(words[:at + 2] + list(more) + words[at + 2:] + LINKER, cwd=self.tree)
         if made.returncode != 0:
-            raise BuildError(f"{target} does not link with a mutant of {path}:\n{made.stderr[-2000:]}")
+            raise BuildError(f"{target} does not link with a mutant of {', '.join(objects)}:\n{made.stderr[-2000:]}")
+
+    def witness(self):
+        """The object that writes down which assertion failed."""
+        with self.lock:
+            output = os.path.join(self.home, "witness.o")
+            if not os.path.exists(output):
+                made = run(["cc", "-O1", "-fPIE", "-c", "tests/mutants/witness.c", "-o", output], cwd=self.tree)
+                if made.returncode != 0:
+                    raise BuildError(f"the witness does not compile:\n{made.stderr}")
+            return output

@@ -6,6 +6,8 @@ how it is used; here is the story:
     3. mutants are drawn from the files asked for           source.py
     4. each is tried                                        trial.py
     5. the survivors are listed, the score is compared
+
+With --assertions the faults are those of a list              assertions.py
 """
 import argparse
 import fcntl
@@ -17,6 +19,7 @@ import sys
 import threading
 import time
 
+import assertions
 from builds import BuildError, Builds
 from reach import Reach
 from running import Stopped, is_stopped, stop_all
@@ -183,7 +186,7 @@ def options_of(words):
     parser.add_argument("--seed", default="1")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--tree", default=ROOT)
-    for flag in ("--list", "--remap", "--unit", "--verbose"):
+    for flag in ("--assertions", "--check", "--list", "--remap", "--unit", "--verbose"):
         parser.add_argument(flag, action="store_true")
     options = parser.parse_args(words)
     if options.sample < 0 or options.jobs < 1:
@@ -191,8 +194,23 @@ def options_of(words):
     return options
 
 
+def in_files(words):
+    """Is a path one of these, or in one of these folders?"""
+    wanted = [os.path.relpath(os.path.abspath(os.path.join(ROOT, word)), ROOT) for word in words]
+    return lambda path: not wanted or any(path == word or path.startswith(word + "/") for word in wanted)
+
+
+def check_assertions(tree):
+    problems = assertions.check_list(tree, assertions.list_path(tree))
+    for problem in problems:
+        print(problem)
+    return 1 if problems else 0
+
+
 def main():
     options, screen = options_of(sys.argv[1:]), Screen()
+    if options.assertions and options.check:
+        return check_assertions(os.path.abspath(options.tree))
     home = os.path.abspath(os.environ.get("BUILD_MUTATE") or os.path.join(options.tree, "build-mutate"))
     os.makedirs(home, exist_ok=True)
     lock = open(os.path.join(home, "lock"), "w", encoding="utf-8")  # until the end of the process
@@ -201,6 +219,8 @@ def main():
     except OSError:
         sys.exit(f"mutate: another scripts/mutate works in {home}; BUILD_MUTATE names another folder")
     builds = Builds(os.path.abspath(options.tree), home, options.jobs)
+    if options.assertions:
+        return 0 if assertions.try_all(builds, in_files(options.files), options, screen) else 1
     paths = chosen_files(builds, options.files)
     mutants = [mutant for path in paths for mutant in mutants_of(path, builds.text(path))]
     if options.sample or options.list:

@@ -123,6 +123,7 @@ class File:
                 close = self.pairs.get(i, len(self.tokens) - 1)
                 if self.word(i - 1) == ")":
                     name = self.pairs[i - 1] - 1
+                    name -= self.word(name) == ")"  # QR(solve)(...)
                     before = [self.word(k) for k in range(begin, name)]
                     yield self.word(name), "bool" in before and "*" not in before, i, close
                     begin = close + 1

@@ -637,7 +637,6 @@ static int open_states(struct worker *w) {
         if (!state || find_state(w, state)) continue;
         void *opened = state->open(&w->domain);
         if (!opened) return ERR_OVERLOADED;
-        assert(w->n_states < w->n_roles);
         w->states[w->n_states++] = (struct open_state){state, opened};
     }
     w->domain.on_new_epoch = forget_states;

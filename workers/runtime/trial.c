@@ -52,7 +52,6 @@ bool trial_open(struct trial *t, struct worker *w) {
 }
 
 static void give_turn_back(struct trial *t) {
-    assert(t->worker);
     if (t->worker->trial == t) t->worker->trial = NULL;
 }
 
@@ -70,7 +69,6 @@ static bool set_deliveries(struct fiber *self, struct trial *t, int64_t deliveri
  * back. */
 static void count_again(struct fiber *self, void *arg) {
     struct trial *t = arg;
-    assert(t->lane == self && t->worker->trial != t);
     if (fiber_cancelled(self)) return;
     if (!t->worker->trial) t->worker->trial = t;
     set_deliveries(self, t, t->item->deliveries + 1);

@@ -54,7 +54,6 @@ static void add_source(struct merge *m, int64_t author_id, int64_t before) {
 }
 
 static void merge_init(struct merge *m, const struct relations *r, int64_t before, struct arena *a) {
-    assert(ids_are_sorted_unique(r->followed.v, r->followed.len)); /* no source twice */
     *m = (struct merge){.relations = r, .arena = a};
     m->sources = ARENA_ARRAY(a, struct source, r->followed.len + 1);
     add_source(m, r->viewer_id, before);

@@ -22,7 +22,6 @@
 /* Grows an array to hold one item more than n. */
 static bool grow(void *array, size_t item, size_t n, size_t *room) {
     void **slot = array;
-    assert(n <= *room);
     if (n < *room) return true;
     size_t bigger = *room ? *room * 2 : 1024;
     void *moved = realloc(*slot, item * bigger);
@@ -101,6 +100,7 @@ static bool no_memory(struct jobs_error *error) {
 
 /* Writes the buffered rows and empties the buffer. */
 static bool write_rows(struct results_out *out, FILE *file, struct jobs_error *error) {
+    assert(out->at == 0); /* whole ones */
     if (out->text.failed) return no_memory(error);
     text_buffer_write(&out->text, file);
     if (!ferror(file)) return true;

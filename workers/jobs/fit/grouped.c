@@ -5,6 +5,7 @@
  * What fails: an unknown name or a policy that could do nothing is the request's fault and found before a row is
  * read; a text where a number is wanted, a response of too many values, a column nothing can fill, are the data's.
  */
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -78,6 +79,7 @@ static bool use_columns(struct grouped *job, struct jobs_error *error) {
     for (size_t j = 0; j < spec->n_x; j++) {
         if (!use_x(job, j, error)) return false;
     }
+    assert(job->columns.y < job->dataset->n_columns);
     job->columns.weights = DATASET_NO_COLUMN;
     if (!spec->weights) return true;
     job->columns.weights = dataset_find(job->dataset, spec->weights);
@@ -363,6 +365,7 @@ static bool start_spilling(struct reading *r, struct jobs_error *error) {
     const struct grouped *job = r->state->job;
     struct grouped_batch *batch = &rows->batch;
     if (!slice_queue_settle(&r->queue)) return jobs_fail_memory(error, "the slice keys");
+    assert(r->queue.settled == r->queue.pushed); /* each row's slice is known */
     struct dataset_cell *cells = calloc(job->dataset->n_columns + 1, sizeof *cells);
     if (!cells) return jobs_fail_memory(error, "temporary files");
     rows->spill = spill_new(job->dataset, job->spec->scratch_dir, 0, r->memory / 8, error);
@@ -439,6 +442,7 @@ static bool read_rows(struct reading *r, struct jobs_error *error) {
     if (status != DATASET_END) return false;
     if (r->rows->spill) return spill_flush(r->rows->spill, error);
     if (!slice_queue_settle(&r->queue)) return jobs_fail_memory(error, "the slice keys");
+    assert(job->sums_only || r->rows->batch.table.n_rows == r->rows->n_rows);
     /* No slice columns: the whole file is one slice, even when it has no row. */
     bool whole = job->spec->n_slice_by > 0 || slice_keys_add(r->rows->batch.keys, r->cells) != SLICE_NONE;
     return whole || jobs_fail_memory(error, "the slice keys");
@@ -458,6 +462,7 @@ static void say_big_integers(const struct grouped *job) {
 /* Determines what depends on all rows. */
 static bool settle(struct grouped_state *state, struct grouped_rows *rows, struct jobs_error *error) {
     const struct grouped *job = state->job;
+    assert(state->plan.n_columns == job->dataset->n_columns);
     if (!decide_positive(state, error)) return false;
     if (!rows->spill) table_finish(&rows->batch.table, job->dataset);
     for (size_t i = 0; i < job->dataset->n_columns; i++) {
@@ -503,7 +508,7 @@ bool grouped_read(struct grouped_state *state, struct grouped_rows *rows, struct
 
 bool grouped_each_batch(struct grouped_state *state, struct grouped_rows *rows, grouped_batch_fn *each,
                         void *context, struct jobs_error *error) {
-    if (rows->spill) return grouped_spilled_each(state, rows->spill, each, context, error);
+    if (rows->spill) return grouped_spilled_each(state, rows->spill, rows->n_rows, each, context, error);
     return each(context, &rows->batch, error);
 }
 
@@ -527,8 +532,9 @@ static bool put_slice(void *context, struct slice_key key, const char *text, siz
                       struct jobs_error *error) {
     struct table_out *out = context;
     if (out->collector) {
-        bool twice;
-        return collector_put(out->collector, key, text, length, &twice, error);
+        bool twice, good = collector_put(out->collector, key, text, length, &twice, error);
+        assert(!twice); /* a slice is in one partition */
+        return good;
     }
     return write_slice(out, text, length) || grouped_write_failed(error);
 }

@@ -87,6 +87,7 @@ static void worker_free(struct fit_worker *w) {
 
 static struct input_column describe_input(const struct fit_run *run, size_t at, bool indicates,
                                           bool response) {
+    assert(at < run->batch->table.n_columns);
     const struct table_column *column = &run->batch->table.columns[at];
     struct input_column input = {.column = column, .at = at, .indicates = indicates};
     input.is_text = response && run->state->positive;
@@ -334,6 +335,7 @@ static bool put_in_order(struct fit_run *run, struct grouped_sink sink, struct j
         pthread_cond_broadcast(&run->change);
         pthread_mutex_unlock(&run->lock);
     }
+    assert(!good || run->written == run->n_blocks);
     return good;
 }
 
@@ -375,6 +377,9 @@ static bool plan_blocks(struct fit_run *run) {
             rows += n;
         }
     }
+    size_t covered = 0;
+    for (size_t i = 0; i < run->n_blocks; i++) covered += run->blocks[i].count;
+    assert(covered == index->n_slices);
     return true;
 }
 

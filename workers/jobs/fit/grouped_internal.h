@@ -91,8 +91,8 @@ bool grouped_write_failed(struct jobs_error *error);
 /* Fills over a whole table that is in spill files; spill may be NULL for a job of sums_only. */
 bool grouped_spilled_fills(struct grouped_state *state, struct spill *spill, const struct grouped_sums *sums,
                            struct jobs_error *error);
-bool grouped_spilled_each(struct grouped_state *state, struct spill *spill, grouped_batch_fn *each,
-                          void *context, struct jobs_error *error);
+bool grouped_spilled_each(struct grouped_state *state, struct spill *spill, uint64_t n_rows,
+                          grouped_batch_fn *each, void *context, struct jobs_error *error);
 
 /* ---- pictures (grouped_plots.c) ------------------------------------------------------------------------ */
 

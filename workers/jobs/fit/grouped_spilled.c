@@ -99,6 +99,7 @@ static bool copy_rows(struct spill *from, size_t partition, struct spill *to, st
 static bool split(const struct each_run *run, struct spill *spill, size_t partition, unsigned depth,
                   struct jobs_error *error) {
     const struct grouped *job = run->state->job;
+    assert(depth > 0 && depth <= DEPTH_MAX); /* another hash than the one before */
     struct spill *finer =
         spill_new(job->dataset, job->spec->scratch_dir, depth, memory_of(run->state) / 8, error);
     if (!finer) return false;
@@ -131,9 +132,16 @@ static bool each_partition(const struct each_run *run, struct spill *spill, size
     return good && full ? split(run, spill, partition, depth + 1, error) : good;
 }
 
-bool grouped_spilled_each(struct grouped_state *state, struct spill *spill, grouped_batch_fn *each,
-                          void *context, struct jobs_error *error) {
+static uint64_t all_rows(const struct spill *spill) {
+    uint64_t n = 0;
+    for (size_t i = 0; i < SPILL_PARTITIONS; i++) n += spill_rows(spill, i);
+    return n;
+}
+
+bool grouped_spilled_each(struct grouped_state *state, struct spill *spill, uint64_t n_rows,
+                          grouped_batch_fn *each, void *context, struct jobs_error *error) {
     struct each_run run = {state, each, context};
+    assert(all_rows(spill) == n_rows);
     for (size_t i = 0; i < SPILL_PARTITIONS; i++) {
         if (!each_partition(&run, spill, i, 0, error)) return false;
     }
@@ -237,6 +245,7 @@ static bool find_medians(struct median_search *s, struct spill *spill, struct mi
     }
     for (size_t i = 0; i < s->n && good; i += 2) {
         double low = number_of_bits(s->ranks[i].prefix), high = number_of_bits(s->ranks[i + 1].prefix);
+        assert(low <= high);
         fills->fills[s->ranks[i].column] =
             (struct missing_fill){.known = true, .number = missing_midpoint(low, high)};
     }
@@ -275,6 +284,7 @@ static bool count_value(void *context, const struct dataset_row *row) {
         s->counts = bigger;
         s->room = room;
     }
+    assert(id < s->room);
     s->counts[id]++;
     s->full = intern_size(s->values) + s->room * sizeof *s->counts > s->memory;
     return true;

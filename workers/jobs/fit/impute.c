@@ -6,6 +6,7 @@
  */
 #include "workers/jobs/fit/impute.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,7 @@ static void put_as_written(struct text_buffer *b, const struct dataset_cell *cel
 
 /* Finds the value that fills a gap of this row in this slice. Cells come in the order of rows and columns. */
 static struct impute_value value_of(struct writing *w, struct impute_slice *slice, size_t id, size_t place) {
+    assert(slice->next_cell <= slice->end_cell && slice->end_cell <= w->fills->n_cells);
     const struct impute_cell *cell = &w->fills->cells[slice->next_cell];
     if (slice->next_cell < slice->end_cell && cell->row == slice->rows && cell->column == place) {
         slice->next_cell++;
@@ -84,6 +86,7 @@ static void put_gap(struct writing *w, const struct dataset_cell *cell, size_t a
                     uint32_t id) {
     const struct impute_column *column = w->filled[at];
     size_t place = (size_t)(column - w->fills->columns), length;
+    assert(place < w->fills->n_columns);
     struct impute_value value = value_of(w, slice, id, place);
     if (!value.known) {
         if (w->n_left++ == 0) w->first_slice = id, w->first_column = at;
@@ -132,6 +135,7 @@ static bool put_row(struct writing *w, const struct dataset_row *row, struct job
     if (id == SLICE_NONE) {
         return jobs_fail(error, JOBS_FAULT_DATA, "%s changed while it was read; try again", w->dataset.name);
     }
+    assert(id < slice_keys_count(w->fills->keys));
     struct impute_slice *slice = &w->fills->slices[id];
     size_t start = w->text.length;
     for (size_t i = 0; i < w->dataset.n_columns; i++) {

@@ -3,6 +3,7 @@
  * policies are those of all columns, and fills over the whole table come with it. Within slices each batch is indexed
  * and its slices are filled one by one. Either way the fills end up by slice, gaps with values of their own by row.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,6 +119,7 @@ static bool grow_slices(struct impute_fills *f) {
         if (!slices || !values) return false;
         f->slices_room = room;
     }
+    assert(n > 0 && n <= f->slices_room);
     f->slices[n - 1] = (struct impute_slice){f->n_cells, f->n_cells, 0};
     return true;
 }
@@ -131,6 +133,7 @@ static uint32_t keep_text(struct impute_fills *f, const struct table_column *col
 
 static bool keep_value(struct finding *f, const struct table *t, size_t at, const struct missing_fill *fill,
                        struct impute_value *value) {
+    assert(f->place[at] < f->fills->n_columns);
     const struct impute_column *column = &f->fills->columns[f->place[at]];
     *value = (struct impute_value){fill->known, 0, fill->number};
     if (!fill->known || !column->text) return true;
@@ -161,6 +164,7 @@ static uint32_t row_in_slice(const uint32_t *rows, size_t n, uint32_t row) {
             high = middle;
         }
     }
+    assert(!rows || (low < n && rows[low] == row));
     return rows ? (uint32_t)low : row;
 }
 
@@ -177,6 +181,7 @@ static bool keep_cells(struct finding *f, const struct table *t, const struct mi
     for (size_t i = 0; i < result->n_cells; i++) {
         const struct missing_cell *from = &result->cells[i];
         struct missing_fill fill = {true, from->number, from->text};
+        assert(fills->n_cells < fills->cells_room);
         struct impute_cell *cell = &fills->cells[fills->n_cells];
         *cell = (struct impute_cell){.row = row_in_slice(rows, n_rows, from->row),
                                      .column = f->place[from->column]};

@@ -2,6 +2,7 @@
  * steps_fit: the second step of steps.h. The part is read into a batch, which is then fitted as grouped_run fits one.
  * An inconsistent part (a record that ends early, a row before a slice, another hash) is refused.
  */
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -55,6 +56,7 @@ static bool need(struct part_reader *r, size_t n, struct jobs_error *error) {
         if (got == 0) return damaged(r, "the part ends too early", error);
         r->end += (size_t)got;
     }
+    assert(r->start + n <= r->end && r->end <= r->room);
     return true;
 }
 
@@ -176,6 +178,7 @@ static bool check_end(const struct rows_reader *r, const struct part_record *rec
                       struct jobs_error *error) {
     struct unpack u = {record->at, record->at + record->length, false};
     uint64_t slices = unpack_u64(&u), rows = unpack_u64(&u), hash = unpack_u64(&u);
+    assert(r->slices == slice_keys_count(r->batch.keys));
     bool good = !u.bad && u.at == u.end && slices == r->slices && rows == r->batch.table.n_rows &&
                 hash == r->part.hash;
     return good || damaged(&r->part, "the part was changed after it was written", error);

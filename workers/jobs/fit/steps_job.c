@@ -8,6 +8,7 @@
  * Every index is checked against the number of columns, every enumeration against its range: a part is a file like
  * any other.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +47,7 @@ static void pack_fill(struct text_buffer *b, const struct grouped_state *state, 
                       const struct table *spelling) {
     const struct missing_fill *fill = state->fills.fills ? &state->fills.fills[at] : NULL;
     bool text = state->job->dataset->columns[at].type == COLUMN_TEXT;
+    assert(!fill || !fill->known || !text || spelling || state->fill_texts[at]);
     pack_u8(b, fill && fill->known);
     if (!fill || !fill->known) return;
     if (!text) {
@@ -62,6 +64,7 @@ static void pack_fill(struct text_buffer *b, const struct grouped_state *state, 
 /* A dataset column's position among those that a part contains. */
 static uint32_t place_of(const struct dataset *d, size_t at) {
     uint32_t place = 0;
+    assert(at <= d->n_columns);
     for (size_t i = 0; i < at; i++) place += steps_column_travels(&d->columns[i]);
     return place;
 }
@@ -215,6 +218,7 @@ static void unpack_predictors(struct unpack *u, struct steps_job *s) {
 /* Assembles the job as grouped_open and grouped_read would have. */
 static bool assemble(struct steps_job *s, const struct steps_fit_options *options, struct jobs_error *error) {
     struct grouped_spec *spec = &s->spec;
+    assert(s->state.plan.n_columns == s->dataset.n_columns);
     spec->y = s->dataset.columns[s->job.columns.y].name;
     if (s->job.columns.weights != DATASET_NO_COLUMN)
         spec->weights = s->dataset.columns[s->job.columns.weights].name;

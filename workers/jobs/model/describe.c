@@ -56,7 +56,6 @@ static size_t insert(const struct describe_column *c, struct slice_key *first, s
                      struct slice_key key) {
     size_t at = n;
     while (at > 0 && slice_key_compare(&c->kinds, key, first[at - 1]) < 0) at--;
-    assert(n <= DESCRIBE_SLICES);
     if (at == DESCRIBE_SLICES) return n;
     if (n < DESCRIBE_SLICES) n++;
     for (size_t i = n - 1; i > at; i--) first[i] = first[i - 1];
@@ -74,6 +73,9 @@ size_t describe_slices(const struct describe *d, size_t column, struct slice_cel
         slice_key_next(key.bytes, &cell);
         if (!cell.missing && cell.length <= DESCRIBE_VALUE_MAX) n = insert(c, first, n, key);
     }
-    for (size_t i = 0; i < n; i++) slice_key_next(first[i].bytes, &out[i]);
+    for (size_t i = 0; i < n; i++) {
+        assert(i == 0 || slice_key_compare(&c->kinds, first[i - 1], first[i]) < 0);
+        slice_key_next(first[i].bytes, &out[i]);
+    }
     return n;
 }

@@ -168,6 +168,7 @@ static void solve_step(struct logistic *l, const double *const *columns, double 
         double sign = row_sign(l, i), q = exp(-fabs(eta));
         l->weight[i] = row_weight(l, i) * (q / ((1 + q) * (1 + q)));
         l->response[i] = sign * (1 + exp(-sign * eta)); /* (y - mu) / (mu (1 - mu)) */
+        assert(l->weight[i] >= 0);
     }
     struct qr_problem problem = {
         .y = l->response,
@@ -226,6 +227,7 @@ static double move(struct logistic *l) {
         if (row_weight(l, i) > 0) most = fmax(most, fabs(l->trial[i] - l->predictor[i]));
         l->predictor[i] = l->trial[i];
     }
+    assert(!(deviance < 0));
     l->deviance = deviance;
     l->result->steps++;
     return most;

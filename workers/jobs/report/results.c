@@ -106,10 +106,11 @@ static const char *const logistic_names[] = {"events", "deviance", "null_devianc
 
 struct name_list {
     const char **names;
-    size_t n;
+    size_t n, room;
 };
 
 static void add_names(struct name_list *list, const char *const *names, size_t n) {
+    assert(list->n + n <= list->room);
     for (size_t i = 0; i < n; i++) list->names[list->n++] = names[i];
 }
 
@@ -140,8 +141,8 @@ static void long_names(const struct results_shape *shape, struct name_list *list
 }
 
 const char **results_names(const struct results_shape *shape, size_t *n) {
-    struct name_list list = {0};
-    list.names = calloc(shape->n_slice_names + shape->n_x + 64, sizeof *list.names);
+    struct name_list list = {.room = shape->n_slice_names + shape->n_x + 64};
+    list.names = calloc(list.room, sizeof *list.names);
     if (!list.names) return NULL;
     add_names(&list, shape->slice_names, shape->n_slice_names);
     if (shape->wide) {
@@ -149,7 +150,6 @@ const char **results_names(const struct results_shape *shape, size_t *n) {
     } else {
         long_names(shape, &list);
     }
-    assert(list.n <= shape->n_slice_names + shape->n_x + 64);
     *n = list.n;
     return list.names;
 }

@@ -1,4 +1,5 @@
 /* Computing on the thread pool, and what every step needs. Contract: role.h. */
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -97,6 +98,7 @@ static void watch_job(struct fiber *self, void *arg) {
 
 int jobs_compute_long(struct fiber *self, struct worker *w, struct jobs_wanted wanted, jobs_piece *fn,
                       void *arg, _Atomic bool *stop) {
+    assert((wanted.job_id == 0) != (wanted.dataset_id == 0));
     struct piece p = {.fn = fn, .arg = arg};
     struct watch watch = {.worker = w, .wanted = wanted, .stop = stop};
     struct fiber_options options = {.name = "job watch"};
@@ -108,6 +110,7 @@ int jobs_compute_long(struct fiber *self, struct worker *w, struct jobs_wanted w
     if (!*stop) fiber_cancel(watcher); /* otherwise it ends, or has ended, by itself */
     watch.left.waiter = self;
     while (watch.left.left > 0) fiber_park_uninterruptible(self);
+    assert(watch.left.left == 0); /* it uses this function's memory */
     return e != 0 ? e : *stop && w->stopping ? ERR_UNAVAILABLE : 0;
 }
 
@@ -129,6 +132,7 @@ struct str role_clean_text(struct arena *a, const char *text) {
         in = (struct str){in.ptr + n, in.len - n};
     }
     struct str clean = {arena_strndup(a, out.ptr, out.len), out.len};
+    assert(str_is_utf8(clean));
     buf_free(&out);
     return clean;
 }

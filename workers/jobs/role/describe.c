@@ -6,6 +6,7 @@
  * Failures: when it is not a CSV, the dataset has failed, with the sentence that says where. When the dataset was
  * deleted, nothing is left to do.
  */
+#include <assert.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
@@ -90,6 +91,7 @@ static Rookery__V1__Column *shape_column(struct arena *a, const struct describin
 
 static struct str shape(struct arena *a, const struct describing *d) {
     Rookery__V1__DescribeDatasetResponse out = ROOKERY__V1__DESCRIBE_DATASET_RESPONSE__INIT;
+    assert(d->described && d->error.fault == JOBS_FAULT_NONE);
     out.n_columns = d->dataset.n_columns;
     out.columns = ARENA_ARRAY(a, Rookery__V1__Column *, out.n_columns);
     for (size_t i = 0; i < out.n_columns; i++) out.columns[i] = shape_column(a, d, i);

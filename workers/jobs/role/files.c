@@ -2,6 +2,7 @@
  * disk is read and written on the thread pool. */
 #include "workers/jobs/role/files.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -116,6 +117,7 @@ static void fetch_all(struct fiber *self, void *arg) {
 
 static int store_one(struct fiber *self, struct transfer *t, int32_t seq) {
     int64_t from = (int64_t)seq * (int64_t)DATASET_CHUNK_BYTES, left = t->length - from;
+    assert(left > 0);
     size_t n = left < (int64_t)DATASET_CHUNK_BYTES ? (size_t)left : DATASET_CHUNK_BYTES;
     struct disk d = {
         .fd = t->fd, .bytes = arena_alloc(fiber_arena(self), n), .n = n, .offset = t->offset + from};
@@ -151,6 +153,7 @@ int role_fetch(struct fiber *self, struct worker *w, struct role_bytes from, int
 
 int role_store(struct fiber *self, struct worker *w, struct role_bytes to, int fd, int64_t offset,
                int64_t length, struct fault *fault) {
+    assert(offset >= 0 && length >= 0);
     struct transfer t = {
         .worker = w, .what = to, .fd = fd, .offset = offset, .length = length, .fault = fault};
     return run(self, &t, store_all);
@@ -161,6 +164,7 @@ int role_store(struct fiber *self, struct worker *w, struct role_bytes to, int f
 static ssize_t read_range(void *context, char *at, size_t room) {
     struct role_range *r = context;
     int64_t left = r->end - r->at;
+    assert(left >= 0);
     if (left < (int64_t)room) room = (size_t)left;
     if (room == 0) return 0;
     ssize_t n = pread(r->fd, at, room, r->at);

@@ -2,6 +2,7 @@
  * limits. */
 #include "workers/jobs/role/fit.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -50,6 +51,7 @@ static bool close_out(struct role_run *run, FILE *file, const char *what) {
 
 static FILE *open_part(void *context, const struct steps_part *part, struct jobs_error *error) {
     struct role_planning *p = context;
+    assert(part->number == p->n_parts); /* the parts before it have been closed */
     if (part->number >= p->max_parts) {
         jobs_fail(error, JOBS_FAULT_USAGE, "the job would have more than %zu tasks, which are allowed here",
                   p->max_parts);
@@ -68,6 +70,7 @@ static bool note_end(struct role_planning *p, int64_t end) {
         p->part_ends = bigger;
         p->parts_room = room;
     }
+    assert(p->n_parts == 0 || p->part_ends[p->n_parts - 1] < end);
     p->part_ends[p->n_parts++] = end;
     return true;
 }

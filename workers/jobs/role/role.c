@@ -1,6 +1,8 @@
 /* The jobs role: passes each message to its step. The story is in role.h. */
 #include "workers/jobs/role/role.h"
 
+#include <assert.h>
+
 /* ---- steps --------------------------------------------------------------------------------------------- */
 
 static const JobMessage *message_of(const struct item *item) {
@@ -25,6 +27,7 @@ static int run_step(struct fiber *self, struct worker *w, const JobMessage *m, s
 
 static int handle(struct fiber *self, struct worker *w, const struct batch *b, struct fault *fault) {
     struct semaphore *places = runtime_state(w, &JOBS_PLACES);
+    assert(b->n > 0);
     int e = semaphore_acquire(self, places);
     if (e != 0) return e;
     for (size_t i = 0; i < b->n && e == 0; i++) e = run_step(self, w, message_of(&b->items[i]), fault);

@@ -1,6 +1,8 @@
 /* From rookery.v1.JobSpec to grouped_spec. */
 #include "workers/jobs/role/spec.h"
 
+#include <assert.h>
+
 #include "core/codec/codec.h"
 #include "core/domain/job/spec.h"
 
@@ -64,6 +66,7 @@ static void set_regression(const Rookery__V1__Regression *r, struct grouped_spec
 void role_spec_grouped(struct arena *a, const Rookery__V1__JobSpec *spec, struct grouped_spec *out,
                        struct dataset_options *dataset) {
     const Rookery__V1__Regression *r = job_spec_regression(spec);
+    assert(r);
     *out = (struct grouped_spec){.threads = 1};
     set_regression(r, out);
     set_column_policies(a, r, out);

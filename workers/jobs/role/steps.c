@@ -14,6 +14,7 @@
  *   - the job is cancelled, or fails elsewhere: a long computation is told to stop; its result is not stored.
  *   - a step is begun ROLE_ATTEMPTS times and never ends: the job has failed.
  */
+#include <assert.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -70,6 +71,7 @@ static struct role_bytes whole_table(int64_t job_id) {
 /* ---- planning ------------------------------------------------------------------------------------------ */
 
 static int64_t part_start(const struct role_planning *p, size_t part) {
+    assert(part <= p->n_parts);
     return part == 0 ? 0 : p->part_ends[part - 1];
 }
 
@@ -133,6 +135,7 @@ static int plan_file(struct fiber *self, const struct step *s, const struct role
     role_dialect(a, job->dialect, &p.options);
     role_spec_grouped(a, spec, &p.spec, &p.options);
     int e = compute(self, s, role_plan_on_thread, &p.run, &good);
+    assert(!good || p.n_parts > 0);
     if (e == 0 && good) e = p.n_parts == 1 ? finish_small(self, s, &p, spec) : store_parts(self, s, &p);
     role_plan_free(&p);
     return e;

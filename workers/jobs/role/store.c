@@ -3,6 +3,8 @@
  * commit. */
 #include "workers/jobs/role/store.h"
 
+#include <assert.h>
+
 #include "core/domain/job/job.h"
 #include "workers/jobs/role/role.h"
 #include "workers/jobs/role/store.sql.h"
@@ -123,6 +125,7 @@ static void message_arrays(struct pg_args *args, const struct event_record *m, s
 
 int role_end_plan(struct fiber *self, struct worker *w, int64_t job_id, int64_t tasks, const char *notes,
                   struct fault *fault) {
+    assert(tasks > 1); /* the only part is fitted by the planning itself */
     size_t n = tasks < ROLE_WINDOW ? (size_t)tasks : ROLE_WINDOW;
     struct event_record first[ROLE_WINDOW];
     for (size_t i = 0; i < n; i++) {
@@ -143,6 +146,7 @@ int role_end_plan(struct fiber *self, struct worker *w, int64_t job_id, int64_t 
 int role_end_task(struct fiber *self, struct worker *w, int64_t job_id, int32_t task, int64_t tasks,
                   struct fault *fault) {
     struct event_record next, combine;
+    assert(task >= 0 && task < tasks);
     int e = task_message(self, w, job_id, (int64_t)task + ROLE_WINDOW, &next, fault);
     if (e == 0) e = combine_message(self, w, job_id, &combine, fault);
     if (e != 0) return e;
@@ -172,6 +176,8 @@ static int end_job(struct fiber *self, struct worker *w, int64_t job_id, const s
 
 int role_end_job(struct fiber *self, struct worker *w, int64_t job_id, Rookery__V1__JobState from,
                  int64_t result_bytes, const char *notes, struct fault *fault) {
+    assert(from == ROOKERY__V1__JOB_STATE__JOB_STATE_PLANNING ||
+           from == ROOKERY__V1__JOB_STATE__JOB_STATE_COMBINING);
     struct pg_args args = args_of(self, job_id);
     struct str clean = notes ? role_clean_text(fiber_arena(self), notes) : (struct str){0};
     pg_args_add(&args, pg_i32((int32_t)from), pg_i64(result_bytes), pg_text_or_null(clean));

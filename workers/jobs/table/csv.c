@@ -12,6 +12,7 @@
  */
 #include "workers/jobs/table/csv.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -147,6 +148,7 @@ char *csv_reader_room(struct csv_reader *r, size_t *room) {
 }
 
 void csv_reader_commit(struct csv_reader *r, size_t n) {
+    assert(r->end + n <= r->capacity);
     r->end += n;
     r->bytes += n;
     if (n == 0) r->ended = true;
@@ -481,6 +483,7 @@ enum csv_status csv_reader_next(struct csv_reader *r, const struct csv_field **f
         return CSV_MORE;
     }
     if (stop == STOP_ERROR || !finish_record(r, next)) return CSV_ERROR;
+    assert(r->start <= next && next <= r->end);
     r->start = next;
     r->record_line = r->line;
     r->line += 1 + r->inner_lines;

@@ -1,6 +1,7 @@
 /* dataset: see dataset.h. The hot path is read_number, which recognises a missing cell and a short decimal first. */
 #include "workers/jobs/table/dataset.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,7 +150,10 @@ size_t dataset_find(const struct dataset *d, const char *name) {
 }
 
 static void use_column(struct dataset *d, size_t at, unsigned use) {
-    if (!d->columns[at].use && use) d->used[d->n_used++] = at;
+    if (!d->columns[at].use && use) {
+        assert(d->n_used < d->n_columns);
+        d->used[d->n_used++] = at;
+    }
     d->columns[at].use |= use;
 }
 
@@ -252,6 +256,7 @@ enum dataset_status dataset_next(struct dataset *d, struct dataset_row *row, str
         csv_failed(d, error);
         return DATASET_ERROR;
     }
+    assert(n == d->n_columns);
     *row = (struct dataset_row){.cells = d->cells, .line = csv_reader_line(d->csv)};
     if (!read_cells(d, fields, row, error)) return DATASET_ERROR;
     row->gap = (d->options.want_gaps && row_has_gap(d, fields)) || row->bad;

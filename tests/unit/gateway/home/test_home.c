@@ -14,6 +14,7 @@
 #include "core/base/metrics.h"
 #include "core/domain/graph/graph.h"
 #include "core/domain/post/post.h"
+#include "core/domain/timeline/home.h"
 #include "core/event/epoch.h"
 #include "core/event/keys.h"
 #include "core/event/tokens.h"
@@ -157,6 +158,57 @@ static void a_token_that_moved_is_heeded(void **state) {
     run_in_fiber(heed_foreign_token, *state);
 }
 
+/* Tokens are ours, and have one length; what else may be there is as good as nothing. */
+static void read_with_long_tokens(struct fiber *self, void *arg) {
+    struct gateway_world *w = arg;
+    struct scene s;
+    struct home_page page;
+    struct viewer *v;
+    struct fault fault = {0};
+    gateway_world_open(self, w);
+    set_scene(self, w, &s);
+    struct redis *redis = w->gateway.domain.redis;
+    CHECK_INT(redis_call(self, redis, NULL, "SET rv:{%" PRId64 "} %060d", s.viewer, 1), 0);
+    if (CHECK_INT(viewer_find(self, &w->gateway, s.viewer, &v, &fault), 0)) viewer_release(v);
+    read_page(self, &s, INT64_MAX, 0, 20, &page);
+    CHECK_INT(page.n, 20);
+    gateway_world_close(self, w);
+}
+
+static void a_token_that_is_too_long_is_none(void **state) {
+    run_in_fiber(read_with_long_tokens, *state);
+}
+
+static void read_to_the_end(struct fiber *self, void *arg) {
+    struct gateway_world *w = arg;
+    struct scene s;
+    char sql[256];
+    gateway_world_open(self, w);
+    set_scene(self, w, &s);
+    int64_t first = s.posts[0] - HOME_LENGTH - 100;
+    snprintf(sql, sizeof sql,
+             "INSERT INTO posts (id, author_id, text, thread_id) SELECT i, %" PRId64 ", 'old', i"
+             " FROM generate_series(%" PRId64 "::bigint, %" PRId64 "::bigint) i",
+             s.author, first, s.posts[0] - 1);
+    CHECK(postgres_try(&w->postgres, sql));
+    for (int round = 0; round < 2; round++) { /* builds the list, and reads it */
+        struct home_page page = {.more = true};
+        int64_t before = INT64_MAX;
+        size_t n = 0;
+        for (; page.more; n += page.n) {
+            read_page(self, &s, before, n, 100, &page);
+            if (!CHECK(page.n > 0)) break;
+            before = page.entries[page.n - 1]->lru.id;
+        }
+        CHECK_INT(n, HOME_LENGTH);
+    }
+    gateway_world_close(self, w);
+}
+
+static void a_timeline_has_an_end(void **state) {
+    run_in_fiber(read_to_the_end, *state);
+}
+
 /* ---- while posts go ------------------------------------------------------------------------------------ */
 
 struct deleting {
@@ -238,6 +290,24 @@ static void read_a_repost(struct fiber *self, void *arg) {
 
 static void a_repost_is_shown_as_its_original_and_goes_with_it(void **state) {
     run_in_fiber(read_a_repost, *state);
+}
+
+/* The pointers are into the cache, where others may remove what they point to as soon as the fiber waits. */
+static void read_and_wait(struct fiber *self, void *arg) {
+    struct gateway_world *w = arg;
+    struct scene s;
+    struct home_page page;
+    gateway_world_open(self, w);
+    set_scene(self, w, &s);
+    read_page(self, &s, INT64_MAX, 0, 20, &page);
+    CHECK(page.n > 0 && home_page_is_current(self, &page));
+    fiber_sleep_ms(self, 0);
+    CHECK(!home_page_is_current(self, &page));
+    gateway_world_close(self, w);
+}
+
+static void a_page_is_current_until_the_fiber_waits(void **state) {
+    run_in_fiber(read_and_wait, *state);
 }
 
 /* ---- a bound on time ----------------------------------------------------------------------------------- */
@@ -390,8 +460,11 @@ int main(void) {
         cmocka_unit_test(every_way_of_reading_gives_the_same),
         cmocka_unit_test(the_next_read_shows_what_relations_became),
         cmocka_unit_test(a_token_that_moved_is_heeded),
+        cmocka_unit_test(a_token_that_is_too_long_is_none),
+        cmocka_unit_test(a_timeline_has_an_end),
         cmocka_unit_test(a_page_is_full_though_posts_go_while_it_is_made),
         cmocka_unit_test(a_repost_is_shown_as_its_original_and_goes_with_it),
+        cmocka_unit_test(a_page_is_current_until_the_fiber_waits),
         cmocka_unit_test(a_deadline_that_has_passed_ends_the_read),
         cmocka_unit_test(a_read_sees_what_was_delivered_before),
         cmocka_unit_test(no_reader_misses_what_is_delivered_meanwhile),

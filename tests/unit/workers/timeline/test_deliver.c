@@ -112,6 +112,20 @@ TEST(each_recipient_gets_their_entries_in_order) {
     CHECK_INT(counter(w, "rookery_deliveries_total"), 4);
 }
 
+TEST(a_round_that_was_not_sent_leaves_nothing_for_the_next) {
+    const int64_t account = 1;
+    make_list(self, w, account);
+    for (int sent = 0; sent < 2; sent++) {
+        struct round *r = round_open(w->deliverer);
+        CHECK_INT(round_deliveries(r), 0);
+        round_entry(r, made_ago(0, sent));
+        round_deliver(r, &account, 1);
+        if (sent) CHECK_INT(round_send(self, r, EPOCH, &PACE), 0);
+        round_close(r);
+    }
+    CHECK_INT(counter(w, "rookery_deliveries_total"), 1);
+}
+
 TEST(a_timeline_that_is_not_kept_stays_so) {
     const int64_t nobody = 4;
     struct round *r = round_open(w->deliverer);
@@ -250,6 +264,7 @@ TEST(an_interrupted_round_gives_way_and_the_next_one_works) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_recipient_gets_their_entries_in_order),
+        cmocka_unit_test(a_round_that_was_not_sent_leaves_nothing_for_the_next),
         cmocka_unit_test(a_timeline_that_is_not_kept_stays_so),
         cmocka_unit_test(a_list_that_grew_too_long_is_trimmed),
         cmocka_unit_test(a_key_that_is_no_list_is_deleted_and_its_neighbours_are_unharmed),

@@ -58,8 +58,37 @@ static void a_repost_taken_back_is_told_at_the_next_try(void **state) {
     run_in_fiber(take_back_without_redis, *state);
 }
 
+/* What is kept of an account's likes ends somewhere; for older posts SQL is asked. */
+static void like_many(struct fiber *self, void *arg) {
+    enum { LIKES = 2100, KEPT = 2000, CEM = 3 };
+    struct gateway_world *w = arg;
+    struct domain *d = &w->gateway.domain;
+    struct engagements known;
+    struct ids asked[ENGAGEMENT_KINDS];
+    struct fault fault = {0};
+    const int64_t posts[] = {1, LIKES + 1};
+    gateway_world_open(self, w);
+    gateway_world_accounts(w, CEM, 1);
+    CHECK(postgres_try(&w->postgres, "INSERT INTO likes (post_id, account_id, id)"
+                                     " SELECT i, 3, i FROM generate_series(1, 2100) i"));
+    CHECK_INT(post_engagements(self, d, CEM, &known, &fault), 0);
+    CHECK_INT(known.of[ENGAGED_LIKED].len, KEPT);
+    CHECK_INT(known.floor[ENGAGED_LIKED], LIKES - KEPT + 1);
+    CHECK(engagements_may_have(&known, LIKES));
+    engagements_free(&known);
+    CHECK_INT(post_engaged_in(self, d, CEM, posts, 2, asked, &fault), 0);
+    CHECK_INT(asked[ENGAGED_LIKED].len, 1);
+    engaged_free(asked);
+    gateway_world_close(self, w);
+}
+
+static void of_many_likes_the_newest_are_known_and_the_others_asked_for(void **state) {
+    run_in_fiber(like_many, *state);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(of_many_likes_the_newest_are_known_and_the_others_asked_for),
         cmocka_unit_test(a_repost_taken_back_is_told_at_the_next_try),
     };
     return cmocka_run_group_tests(tests, gateway_world_setup, gateway_world_teardown);

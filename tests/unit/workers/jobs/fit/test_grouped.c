@@ -73,6 +73,26 @@ static void writes_long_tables(void **state) {
     free(table);
 }
 
+/* More slices than are handed to a thread at once. */
+static void writes_as_many_slices_as_there_are(void **state) {
+    (void)state;
+    struct buf text;
+    struct jobs_error error = {0};
+    size_t lines = 0;
+    struct grouped_spec spec = {
+        .slice_by = by_g, .n_slice_by = 1, .y = "y", .x = x1, .n_x = 1, .wide = true, .threads = 2};
+    buf_init(&text);
+    buf_append_cstr(&text, "g,y,x\n");
+    for (int i = 0; i < 3000; i++) buf_printf(&text, "%d,%d,%d\n", i % 1000, i, i % 7);
+    buf_append_char(&text, '\0');
+    char *table = jobs_fit_text(&spec, text.ptr, &error);
+    if (!table) fail_msg("%s", error.text);
+    for (const char *at = table; (at = strchr(at, '\n')) != NULL; at++) lines++;
+    assert_int_equal(lines, 1001);
+    free(table);
+    buf_free(&text);
+}
+
 /* --- the same table ----------------------------------------------------------------------------------------- */
 
 static char *random_rows(int rows, unsigned seed) {
@@ -292,6 +312,31 @@ static void imputing_survives_it_too(void **state) {
     }
 }
 
+/* Each gap is filled from its own slice's rows, wherever these stand. */
+static void imputes_within_slices(void **state) {
+    (void)state;
+    static const char *const z[] = {"z"};
+    struct text_source source = {0};
+    struct impute_input input = {"rows", {0}, text_source_again, &source};
+    struct grouped_spec spec = {.slice_by = by_g,
+                                .n_slice_by = 1,
+                                .missing = MISSING_KNN,
+                                .missing_options = {.k = 1},
+                                .predictors = z,
+                                .n_predictors = 1,
+                                .within_slice = true};
+    struct dataset_options options = {0};
+    struct jobs_error error = {0};
+    struct text_sink sink;
+    input.source = text_source(&source, "g,x,z\na,1,1\nb,10,1\na,NA,1\na,3,9\nb,NA,2\nb,30,8\n");
+    FILE *out = text_sink_open(&sink);
+    assert_non_null(out);
+    if (!impute_run(&spec, &input, &options, out, &error)) fail_msg("%s", error.text);
+    fclose(out);
+    assert_string_equal(sink.at, "g,x,z\na,1,1\nb,10,1\na,1,1\na,3,9\nb,10,2\nb,30,8\n");
+    text_sink_close(&sink);
+}
+
 static bool show_case(void *text) {
     struct jobs_error error = {0};
     struct text_sink sink;
@@ -447,11 +492,13 @@ int main(void) {
         cmocka_unit_test(writes_wide_tables),
         cmocka_unit_test(writes_json),
         cmocka_unit_test(writes_long_tables),
+        cmocka_unit_test(writes_as_many_slices_as_there_are),
         cmocka_unit_test(threads_memory_and_parts_change_nothing),
         cmocka_unit_test(splits_partitions_that_are_too_large),
         cmocka_unit_test(survives_a_lack_of_memory),
         cmocka_unit_test(combining_survives_it_too),
         cmocka_unit_test(imputing_survives_it_too),
+        cmocka_unit_test(imputes_within_slices),
         cmocka_unit_test(tables_for_a_person_are_aligned),
         cmocka_unit_test(says_that_the_disk_is_full),
         cmocka_unit_test(says_that_a_read_failed),

@@ -71,11 +71,6 @@ SAME(PASSWORD, PASSWORD);
 SAME(STREAM, STREAM);
 SAME(WORK, WORK);
 
-enum limit service_hourly_limit(const struct rpc_method *m) {
-    if (m->handler == post_service_create_post || m->handler == post_service_repost) return LIMIT_POSTS;
-    return m->handler == graph_service_follow ? LIMIT_FOLLOWS : LIMIT_NONE;
-}
-
 /* The limits of a method. Returns how many. */
 static size_t limits_of(const struct rpc_method *m, enum limit out[static 3]) {
     size_t n = 0;

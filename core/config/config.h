@@ -30,8 +30,22 @@
     N("ROOKERY_MAX_CALLS", max_calls, 4096, 1, 100000,                                                       \
       "concurrent calls above which a gateway answers RESOURCE_EXHAUSTED")                                   \
     N("ROOKERY_MAX_CONNECTIONS", max_connections, 8192, 1, 1000000, "client connections of a gateway")       \
+    N("ROOKERY_ANONYMOUS_CONNECTIONS", anonymous_connections, 4096, 1, 1000000,                              \
+      "connections on which nobody has been authenticated; above it the idlest is closed")                   \
+    N("ROOKERY_NETWORK_CONNECTIONS", network_connections, 256, 1, 1000000,                                   \
+      "such connections of one IPv4 address or IPv6 /64; of an IPv6 /48 ten times as many")                  \
+    N("ROOKERY_ACCOUNT_CONNECTIONS", account_connections, 512, 1, 1000000,                                   \
+      "connections of one account; above it its idlest is closed")                                           \
+    N("ROOKERY_ANONYMOUS_IDLE_MS", anonymous_idle_ms, 20000, 100, 300000,                                    \
+      "idle time after which a connection on which nobody has been authenticated is closed")                 \
     N("ROOKERY_MAX_MESSAGE_BYTES", max_message_bytes, 1048576, 1024, 16777216,                               \
       "largest request message, in bytes")                                                                   \
+    N("ROOKERY_REQUEST_BYTES", request_bytes, 67108864, 1048576, 17179869184,                                \
+      "bytes of accounts' requests held while they arrive; of one account an eighth")                        \
+    N("ROOKERY_ANONYMOUS_REQUEST_BYTES", anonymous_request_bytes, 33554432, 1048576, 17179869184,            \
+      "the same of requests whose sender is not known; of one network a 16th, of a connection a 32nd")       \
+    N("ROOKERY_REPLY_BYTES", reply_bytes, 33554432, 1048576, 17179869184,                                    \
+      "bytes of replies unsent or being made, above which calls wait; of one connection a 32nd")             \
     N("ROOKERY_SESSION_DAYS", session_days, 30, 1, 3650, "lifetime of a session token, in days")             \
     N("ROOKERY_PASSWORD_MEMORY_KIB", password_memory_kib, 19456, 8192, 1048576,                              \
       "argon2id memory for each password hash")                                                              \

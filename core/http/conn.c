@@ -33,11 +33,15 @@ void conn_stream_closed(struct http_stream *s) {
     struct http_conn *c = s->conn;
     struct http_server *server = c->server;
     list_remove(&s->node);
+    c->n_unsent -= s->n_counted;
+    server->n_unsent -= s->n_counted;
+    s->n_counted = 0;
     s->conn = NULL;
     c->n_streams--;
     server->n_streams--;
     if (c->n_streams == 0) c->idle_since_ns = loop_now_ns(server->loop);
     server->app.closed(s);
+    server->app.sent(server->app.context);
 }
 
 bool conn_request_field(struct http_stream *s, struct str name, struct str value) {
@@ -64,6 +68,8 @@ void conn_request_complete(struct http_stream *s) {
 void conn_close(struct http_conn *c, const char *reason) {
     if (c->closed) return;
     c->closed = true;
+    c->server->n_open--;
+    peers_leave(c);
     if (reason) count_drop(c->server, reason);
     socket_close(&c->socket);
     while (!list_empty(&c->streams))

@@ -90,9 +90,10 @@ struct http_stream {
     bool dry;        /* the protocol asked for output and there was none */
     bool wants_body; /* the application waits for the whole request: a stalled one is closed */
     bool was_full;   /* unsent passed HTTP_HIGH_WATER: wants_more must follow */
+    bool is_wide;    /* http_widen */
     unsigned empty_frames;
     struct buf out;
-    size_t out_sent;
+    size_t out_sent, n_counted; /* in the connection's n_unsent */
     struct http_blob_queue blobs;
     struct http_fields trailers;
     size_t moved;        /* bytes sent since progress_ns */
@@ -130,6 +131,10 @@ void http_consume(struct http_stream *s, size_t n);
 const char *http_peer(const struct http_stream *s); /* "" once closed */
 uint64_t http_network(const struct http_stream *s); /* the peer's, core/http/network.h; 0 once closed */
 bool http_is_h2(const struct http_stream *s);
+/* The stream's request is of this account, which has been authenticated: core/http/peers.h. */
+void http_known(struct http_stream *s, int64_t account_id);
+/* The peer may send more of this request ahead: of somebody who is known, and of a body that is long. */
+void http_widen(struct http_stream *s);
 
 /* ---- the application ----------------------------------------------------------------------------------- */
 
@@ -141,6 +146,7 @@ struct http_app {
     void (*data)(struct http_stream *s, const char *bytes, size_t n);
     void (*end)(struct http_stream *s);
     void (*wants_more)(struct http_stream *s);
+    void (*sent)(void *context); /* some of the unsent output of some stream was taken, or dropped */
     void (*closed)(struct http_stream *s);
 };
 

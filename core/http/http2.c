@@ -28,7 +28,8 @@
 enum {
     FRAME_ROOM = 16384 + 16,     /* the largest piece nghttp2 hands out */
     MAX_STREAMS = 250,           /* more than 100: live feeds share a connection with calls */
-    STREAM_WINDOW = 256 * 1024,  /* what one slow handler may have waiting */
+    NARROW_WINDOW = 64 * 1024,   /* what somebody unknown may send ahead */
+    WIDE_WINDOW = 256 * 1024,    /* what one slow handler may have waiting */
     CONNECTION_WINDOW = 4 << 20, /* given back immediately, so this only bounds one round trip */
     MAX_RESPONSE_FIELDS = 64,
     MAX_BARREN = 192 * 1024, /* two reads and what a frame may still lack */
@@ -341,6 +342,11 @@ static void h2_consume(struct http_stream *s, size_t n) {
     nghttp2_session_consume_stream(h->session, s->id, n);
 }
 
+static void h2_widen(struct http_stream *s) {
+    struct h2 *h = s->conn->state;
+    nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, s->id, WIDE_WINDOW);
+}
+
 /* ---- time ---------------------------------------------------------------------------------------------- */
 
 static void h2_drain(struct http_conn *c, bool now) {
@@ -385,7 +391,7 @@ static void h2_sweep(struct http_conn *c, int64_t now) {
         conn_close(c, "slow_head");
     } else if (is_silent(h, now)) {
         conn_close(c, "silent");
-    } else if (c->n_streams == 0 && now - c->idle_since_ns > IDLE_S * NS_PER_S) {
+    } else if (c->n_streams == 0 && now - c->idle_since_ns > peers_idle_ns(c, IDLE_S * NS_PER_S)) {
         h2_drain(c, true);
     } else {
         list_each_safe (&c->streams, n) sweep_stream(list_entry(n, struct http_stream, node), now);
@@ -439,7 +445,7 @@ static bool h2_begin(struct http_conn *c) {
         return false;
     }
     const nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, MAX_STREAMS},
-                                               {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW},
+                                               {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, NARROW_WINDOW},
                                                {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP_MAX_HEAD_BYTES},
                                                {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1}};
     nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof *settings);
@@ -467,4 +473,5 @@ const struct http_protocol http2_protocol = {
     .resume = h2_resume,
     .reset = h2_reset,
     .consume = h2_consume,
+    .widen = h2_widen,
 };

@@ -1,6 +1,6 @@
 /* Listening, connections, and which protocol a connection speaks.
  *
- * A connection's life: (1) accepted, if there is room; (2) its first bytes are compared with HTTP/2's magic: all 24
+ * A connection's life: (1) accepted; peers.c makes room for it; (2) its first bytes are compared with HTTP/2's magic: all 24
  * equal -> http2, the first difference -> http1; (3) the protocol reads and fills until the peer goes, a limit is
  * passed or the server drains; (4) conn_close: every stream is closed, the protocol's state is freed, the socket is
  * closed; (5) the socket's last event frees the memory.
@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -63,6 +64,7 @@ static void sniff(struct http_conn *c, const char *bytes, size_t n) {
 
 static void conn_read(struct net_socket *k, const char *bytes, size_t n) {
     struct http_conn *c = (struct http_conn *)k;
+    peers_active(c);
     if (c->phase == HTTP_SNIFFING) {
         sniff(c, bytes, n);
     } else {
@@ -86,6 +88,7 @@ static void conn_free(struct net_socket *k) {
     list_remove(&c->node);
     s->n_conns--;
     s->open_conns->value = (double)s->n_conns;
+    free(c->application);
     free(c);
     if (s->on_change) s->on_change(s->app.context);
 }
@@ -96,9 +99,11 @@ static struct http_conn *conn_new(struct http_server *s) {
     struct http_conn *c = calloc(1, sizeof *c);
     if (!c) return NULL;
     c->server = s;
+    c->place.conn = c;
     list_init(&c->streams);
     list_push_back(&s->conns, &c->node);
     s->n_conns++;
+    s->n_open++;
     s->open_conns->value = (double)s->n_conns;
     c->opened_ns = c->idle_since_ns = loop_now_ns(s->loop);
     if (socket_init(&c->socket, s->loop, &s->pool, &conn_events) != 0) abort();
@@ -117,20 +122,21 @@ static void on_connection(uv_stream_t *listener, int status) {
         conn_close(c, NULL);
         return;
     }
-    if (s->n_conns > s->max_conns) {
+    socket_peer_name(&c->socket, c->peer, sizeof c->peer);
+    c->network = socket_peer_network(&c->socket);
+    if (!peers_join(c)) {
         s->refused->value++;
         conn_close(c, "too_many_connections");
         return;
     }
     s->accepted->value++;
-    socket_peer_name(&c->socket, c->peer, sizeof c->peer);
-    c->network = socket_peer_network(&c->socket);
     if (socket_start(&c->socket) != 0) conn_close(c, NULL);
 }
 
 /* ---- the sweep ----------------------------------------------------------------------------------------- */
 
 static void sweep_conn(struct http_conn *c, int64_t now) {
+    if (!c->closed) peers_sweep_conn(c);
     if (c->closed) return;
     if (c->finish_by_ns && now > c->finish_by_ns) {
         conn_close(c, "finish_timeout");
@@ -148,6 +154,7 @@ static void on_sweep(uv_timer_t *t) {
     int64_t now = loop_now_ns(s->loop);
     list_each_safe (&s->conns, n) sweep_conn(list_entry(n, struct http_conn, node), now);
     s->open_streams->value = (double)s->n_streams;
+    peers_sweep(s, now);
     if (s->on_sweep) s->on_sweep(s->app.context);
 }
 
@@ -183,6 +190,21 @@ static void handle_closed(uv_handle_t *h) {
     if (s->on_change) s->on_change(s->app.context);
 }
 
+/* Beside the connections: servers, logs, streams. */
+enum { OTHER_FILES = 256 };
+
+/* A connection is a file: where there are fewer than max_conns, accepting would fail before anybody gives way. */
+static void bound_by_files(struct http_server *s) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+    files.rlim_cur = files.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0 && getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+    if (files.rlim_cur == RLIM_INFINITY || s->max_conns + OTHER_FILES <= files.rlim_cur) return;
+    s->max_conns = files.rlim_cur > 2 * OTHER_FILES ? files.rlim_cur - OTHER_FILES : files.rlim_cur / 2;
+    log_warn(s->log, "fewer connections than configured, since this process may open few files",
+             LOG_I("connections", s->max_conns), LOG_I("files", files.rlim_cur));
+}
+
 static void start_sweeper(struct http_server *s) {
     if (uv_timer_init(loop_uv(s->loop), &s->sweeper) != 0) abort();
     s->sweeper.data = s;
@@ -214,6 +236,7 @@ bool http_server_listen(struct http_server *s, const char *address, struct fault
         return false;
     }
     s->port = port_of(fd);
+    bound_by_files(s);
     start_sweeper(s);
     return true;
 }
@@ -238,5 +261,6 @@ void http_server_close_all(struct http_server *s) {
 void http_server_release(struct http_server *s) {
     assert(s->open_handles == 0 && list_empty(&s->conns));
     socket_pool_free(&s->pool);
+    peers_free(&s->peers);
     http2_options_free(s);
 }

@@ -47,6 +47,7 @@ void socket_pool_free(struct socket_pool *p) {
 
 static struct out_buffer *buffer_get(struct socket_pool *p) {
     struct out_buffer *b = p->free;
+    p->n_used++;
     if (!b) return must(malloc(sizeof *b));
     p->free = b->next;
     p->n_free--;
@@ -59,6 +60,7 @@ static void buffer_put(struct net_socket *k) {
     k->out = NULL;
     k->out_len = 0;
     if (!b) return;
+    p->n_used--;
     if (p->n_free >= POOL_KEEP) {
         free(b);
         return;
@@ -191,6 +193,13 @@ static void on_read(uv_stream_t *t, ssize_t n, const uv_buf_t *b) {
     if (k->shut) return;
     k->last_read_ns = loop_now_ns(k->loop);
     k->events->read(k, b->base, (size_t)n);
+}
+
+bool socket_has_unread(const struct net_socket *k) {
+    uv_os_fd_t fd;
+    char byte;
+    if (uv_fileno((const uv_handle_t *)&k->tcp, &fd) != 0) return false;
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 int socket_init(struct net_socket *k, struct loop *l, struct socket_pool *p,

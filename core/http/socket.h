@@ -27,7 +27,7 @@ struct out_buffer;
 struct socket_pool {
     char *read_buffer;
     struct out_buffer *free;
-    size_t n_free;
+    size_t n_free, n_used;
 };
 void socket_pool_init(struct socket_pool *p);
 void socket_pool_free(struct socket_pool *p); /* after the last connection has closed */
@@ -74,6 +74,9 @@ void socket_flush_later(struct net_socket *k);
 char *socket_reserve(struct net_socket *k, size_t bytes);
 size_t socket_room(const struct net_socket *k);
 void socket_commit(struct net_socket *k, size_t bytes);
+
+/* Whether bytes of the peer wait to be read: asks the kernel. */
+bool socket_has_unread(const struct net_socket *k);
 
 /* Called about once a second: the bytes of the write in flight if it has not moved since the last call, else 0. */
 size_t socket_stalled_bytes(struct net_socket *k);

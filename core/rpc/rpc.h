@@ -9,8 +9,8 @@
  *   http2.c, http1.c      the two versions of HTTP; http2.c uses nghttp2
  *   listener.c, socket.c  libuv; TLS will go between the socket and HTTP
  *
- * A call's life: headers arrive -> the method is found -> message bytes arrive and are bounded -> admission
- * (max_calls in flight, draining) -> a fiber starts, the authenticator runs -> the message is decoded, its texts are
+ * A call's life: headers arrive -> the method is found, and whose the request is (held.c) -> message bytes arrive and
+ * are bounded (budget.h) -> the replies before it are sent (turns.c) -> admission (max_calls in flight, draining) -> a fiber starts, the authenticator runs -> the message is decoded, its texts are
  * brought to their normal forms (core/text/fields.h) -> the handler runs -> the reply and status go out. The client's
  * RST, a closed connection or the deadline cancels the fiber. The call is freed when its fiber has ended and its
  * stream is closed, whichever comes last.
@@ -26,6 +26,8 @@
 #include "core/async/loop.h"
 #include "core/base/error.h"
 #include "core/base/str.h"
+#include "core/http/peers.h"
+#include "core/rpc/budget.h"
 
 struct metrics;
 struct text_fields;
@@ -78,6 +80,11 @@ struct buf *rpc_reply_open(struct rpc_call *call);
 void rpc_reply_close(struct rpc_call *call);
 /* The same for bytes that are encoded already; copied. */
 void rpc_reply_encoded(struct rpc_call *call, struct str bytes);
+
+/* Whether a reply of so many bytes may be made now. If not, rpc_await_room waits until it may; it is best asked before
+ * the memory is taken. rpc_await_room returns 0, ERR_CANCELLED or ERR_DEADLINE_EXCEEDED. */
+bool rpc_has_room(struct rpc_call *call, size_t bytes);
+int rpc_await_room(struct fiber *self, struct rpc_call *call, size_t bytes);
 
 /* Server streaming: waits while more than 64 KiB of this stream is unsent (backpressure). Returns 0, ERR_CANCELLED or
  * ERR_DEADLINE_EXCEEDED. Headers go out with rpc_send_headers or the first message. */
@@ -133,10 +140,17 @@ struct rpc_server_options {
     size_t n_routes;
     /* Runs in the call's fiber before the handler of a method that is not public. Returns 0 to let the call pass. */
     int (*authenticate)(struct fiber *self, struct rpc_call *call);
+    /* Optional: the same by the headers alone, without suspending, so that the request is held for its sender. Returns 0
+     * and sets the identity; ERR_NOT_FOUND when authenticate must be asked; or the error that refuses the call. A call
+     * that it lets pass is authenticated all the same. */
+    int (*recognize)(struct rpc_call *call);
     void *context;
     bool (*ready)(void *context); /* for grpc.health.v1: SERVING or NOT_SERVING */
     int64_t request_timeout_ms;   /* unary calls without a client deadline */
     size_t max_calls, max_connections, max_message_bytes;
+    struct peer_limits peers;    /* of connections */
+    struct budget_limits budget; /* of the bytes of requests */
+    size_t reply_bytes;          /* unsent or being made, above which calls wait; 0: no limit */
 };
 
 /* Binds and listens. Returns NULL with a sentence in *fault on failure. */

@@ -6,6 +6,9 @@
  *   stream.c    streaming in and out, detached streams, shared messages
  *   message.c   framing
  *   call.c      what all calls share, and the end of a call
+ *   held.c      what a call may hold while its request comes
+ *   budget.c    the bytes of requests, by whose they are
+ *   turns.c     when a call is served: after the replies before it
  *   grpc.c, connect.c   the two protocols' framing and status
  *   status.c    faults as statuses, details and JSON
  *
@@ -18,6 +21,7 @@
 #include "core/base/metrics.h"
 #include "core/http/conn.h"
 #include "core/http/http.h"
+#include "core/rpc/budget.h"
 #include "core/rpc/rpc.h"
 
 #define RPC_CODES 17 /* gRPC statuses 0..16 */
@@ -25,8 +29,6 @@
 /* Memory that a call may take for decoding and for its handler. */
 #define RPC_ARENA_LIMIT ((size_t)16 << 20)
 #define RPC_DECODE_LIMIT(bytes) (8 * (bytes) + 64 * 1024)
-/* Request bytes that all calls may hold together: many large bodies. */
-#define RPC_BODY_BYTES ((size_t)256 << 20)
 
 /* A method or a route, found by path; its metrics are looked up once. */
 struct rpc_entry {
@@ -34,6 +36,7 @@ struct rpc_entry {
     struct str path;
     const struct rpc_method *method; /* one of the two */
     const struct http_route *route;
+    size_t max_message; /* bytes */
     struct counter *codes[RPC_CODES];
     struct histogram *latency;
 };
@@ -42,6 +45,20 @@ struct rpc_table {
     struct rpc_entry *slots; /* open addressing, power of two */
     size_t cap;
     struct rpc_entry unknown; /* counts calls of methods that do not exist */
+};
+
+/* A connection's share of what all may have unsent. */
+#define RPC_REPLY_SHARES 32
+
+/* Calls that wait for their turn: turns.c. */
+struct rpc_queue;
+struct rpc_turns {
+    struct list_node queues;  /* with waiting calls, the next one first */
+    struct list_node at_room; /* calls whose handler waits for room */
+    size_t n_waiting, expected /* bytes that running calls may make */;
+    size_t n_delayed, n_cut; /* since the last line in the log */
+    int64_t told_ns;
+    struct flusher flusher;
 };
 
 enum rpc_codec { RPC_PROTO, RPC_JSON };
@@ -65,9 +82,20 @@ struct rpc_call {
     enum rpc_codec codec;
     struct fiber *fiber; /* NULL before and after */
     int64_t started_ns, deadline_ns;
-    struct buf body;      /* request bytes not taken yet */
-    size_t message_bytes; /* of the message at the front of body, with its prefix; 0: not known yet */
-    size_t unconsumed;    /* of body: bytes whose window has not been given back */
+    struct buf body;         /* request bytes not taken yet */
+    size_t message_bytes;    /* of the message at the front of body, with its prefix; 0: not known yet */
+    size_t unconsumed;       /* of body: bytes whose window has not been given back */
+    struct rpc_queue *queue; /* that it waits in, or counts for while it runs */
+    struct list_node turn;   /* in the queue, or among those that wait for room */
+    size_t expected;         /* bytes of its reply */
+    size_t room_bytes;       /* that the handler waits for */
+    bool in_queue;
+    struct budget_request held;
+    bool is_known;  /* the sender was recognized or authenticated */
+    bool looked_up; /* in this fiber: the authenticator need not run again */
+    bool checking;  /* a fiber authenticates while the body comes */
+    bool is_whole;  /* and it came */
+    bool evicted;   /* it gave way: core/rpc/budget.h */
     struct rpc_identity identity;
     struct http_fields headers; /* the handler's response metadata */
     struct fault fault;
@@ -92,13 +120,17 @@ struct rpc_server {
     struct rpc_table table;
 
     struct list_node running, detached, pool;
-    size_t n_running, n_detached, n_pool, body_bytes;
-    struct list_node watchers; /* of health.c */
-    bool draining;             /* no new calls */
-    bool stopping;             /* calls are being cancelled */
+    size_t n_running, n_detached, n_pool;
+    struct budgets budget;
+    struct rpc_turns turns;
+    struct descriptors *descriptors; /* of reflection.c, once it was asked */
+    struct list_node watchers;       /* of health.c */
+    bool draining;                   /* no new calls */
+    bool stopping;                   /* calls are being cancelled */
     bool was_serving;
     struct fiber *stopper; /* parked in rpc_server_stop, to be woken by changes */
-    struct gauge *in_flight, *streams_detached, *queued_bytes;
+    struct gauge *in_flight, *streams_detached, *queued_bytes, *unsent_bytes, *waiting;
+    struct counter *gave_way;
 };
 
 /* ---- call.c */
@@ -120,6 +152,10 @@ void rpc_stream_ended(struct rpc_call *call); /* calls on_end, once */
 /* Wakes the fiber if it is parked for the stream. */
 void rpc_call_wake(struct rpc_call *call);
 
+/* The descriptors of the API; one copy for all streams that ask, since anybody may open them. NULL on allocation
+ * failure. */
+const struct descriptors *rpc_descriptors(struct rpc_call *call);
+
 /* ---- message.c */
 /* The four bytes of an envelope's length. */
 void rpc_put_length(char *p, size_t length);
@@ -138,11 +174,46 @@ size_t rpc_message_limit(const struct rpc_call *call);
  * error of a bad envelope. */
 enum error rpc_envelope(struct rpc_call *call, bool *complete, struct fault *fault);
 
+/* ---- held.c */
+/* Counts the request by its headers. Returns 0, or the error that refuses it. */
+enum error rpc_hold(struct rpc_call *call, struct fault *fault);
+/* The sender is known: call->identity. */
+void rpc_held_by(struct rpc_call *call);
+/* Keeps n more bytes of the body. */
+enum error rpc_hold_more(struct rpc_call *call, const char *bytes, size_t n, struct fault *fault);
+/* Whether a fiber must authenticate before the body may be large. */
+bool rpc_must_look_up(const struct rpc_call *call);
+void rpc_evict(struct budget_request *r);
+/* The request has arrived: a call that will end by itself does not give way any more. */
+void rpc_held_whole(struct rpc_call *call);
+/* Once a second: a line in the log a minute when requests gave way. */
+void rpc_held_sweep(struct rpc_server *s, int64_t now_ns);
+/* The error of a call that gave way, with its sentence in call->fault. */
+enum error rpc_evicted(struct rpc_call *call);
+
+/* ---- turns.c */
+void rpc_turns_init(struct rpc_server *s);
+/* Returns true when the call may start now; it waits otherwise, and rpc_call_go starts it. */
+bool rpc_turn_take(struct rpc_call *call);
+/* The call has made its reply. */
+void rpc_turn_replied(struct rpc_call *call);
+/* The call does not wait or run any more; harmless when it did neither. */
+void rpc_turn_over(struct rpc_call *call);
+/* Something may have made room: looked at when the turn of the loop ends. */
+void rpc_turns_later(struct rpc_server *s);
+void rpc_turns_sweep(struct rpc_server *s, int64_t now_ns);
+/* Ends waiting calls whose deadline has passed; all, while the server cancels calls. */
+void rpc_turns_end_waiting(struct rpc_server *s, int64_t now_ns);
+
 /* ---- dispatch.c */
 extern const struct http_app rpc_app;
 
 /* ---- rpc.c */
 void rpc_call_start(struct rpc_call *call);
+/* Its turn has come. */
+void rpc_call_go(struct rpc_call *call);
+/* Starts a fiber that authenticates while the body comes. */
+void rpc_call_check(struct rpc_call *call);
 /* The fiber of a plain route. */
 bool rpc_call_start_route(struct rpc_call *call);
 

@@ -17,18 +17,30 @@ static bool bearer_token(struct rpc_call *call, struct str *token) {
     return str_eq_ci(scheme, STR("bearer")) && token->len > 0 && token->len <= TOKEN_MAX;
 }
 
+static int require_token(struct rpc_call *call, struct str *token) {
+    if (bearer_token(call, token)) return 0;
+    return fault_set(
+        rpc_fault(call), ERR_UNAUTHENTICATED,
+        "this call needs the metadata \"authorization: Bearer <token>\"; Register and Login give one");
+}
+
+int auth_recognize(struct rpc_call *call) {
+    struct str token;
+    int e = require_token(call, &token);
+    if (e != 0) return e;
+    return session_cache_find(gateway_of(call)->sessions, token, rpc_identity(call)) ? 0 : ERR_NOT_FOUND;
+}
+
 /* Who calls, by the session cache or SQL. */
 static int find_caller(struct fiber *self, struct rpc_call *call) {
     struct gateway *g = gateway_of(call);
     struct str token;
-    if (!bearer_token(call, &token))
-        return fault_set(
-            rpc_fault(call), ERR_UNAUTHENTICATED,
-            "this call needs the metadata \"authorization: Bearer <token>\"; Register and Login give one");
+    int e = require_token(call, &token);
+    if (e != 0) return e;
     if (session_cache_find(g->sessions, token, rpc_identity(call))) return 0;
     struct session_fill fill = session_cache_fill(g->sessions);
     struct session s;
-    int e = session_authenticate(self, &g->domain, token, &s, rpc_fault(call));
+    e = session_authenticate(self, &g->domain, token, &s, rpc_fault(call));
     if (e != 0) return e;
     *rpc_identity(call) = (struct rpc_identity){s.account_id, s.id};
     session_cache_store(g->sessions, &fill, &s, token);

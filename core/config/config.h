@@ -50,10 +50,10 @@
     N("ROOKERY_PASSWORD_MEMORY_KIB", password_memory_kib, 19456, 8192, 1048576,                              \
       "argon2id memory for each password hash")                                                              \
     N("ROOKERY_PASSWORD_PASSES", password_passes, 2, 1, 16, "argon2id passes over that memory")              \
-    N("ROOKERY_POST_CACHE_ENTRIES", post_cache_entries, 200000, 100, 100000000,                              \
-      "posts that a gateway caches")                                                                         \
-    N("ROOKERY_VIEWER_CACHE_ENTRIES", viewer_cache_entries, 20000, 10, 100000000,                            \
-      "viewers whose relations a gateway caches")                                                            \
+    N("ROOKERY_POST_CACHE_BYTES", post_cache_bytes, 67108864, 65536, 1099511627776,                          \
+      "bytes of the posts that a gateway caches")                                                            \
+    N("ROOKERY_VIEWER_CACHE_BYTES", viewer_cache_bytes, 67108864, 65536, 1099511627776,                      \
+      "bytes of the viewers whose relations a gateway caches")                                               \
     N("ROOKERY_TIMELINE_TTL_S", timeline_ttl_s, 1209600, 60, 315360000,                                      \
       "seconds after its last read until a home timeline is dropped from Redis")                             \
     N("ROOKERY_CHUNK_AUDIENCE", chunk_audience, 5000, 10, 10000000,                                          \

@@ -110,6 +110,8 @@ static int listen_for_calls(struct process *p, struct fault *fault) {
         .request_timeout_ms = p->config.request_timeout_ms,
         .max_calls = (size_t)p->config.max_calls,
         .max_connections = (size_t)p->config.max_connections,
+        .trusted_proxies = p->config.trusted_proxies,
+        .proxy_headers = p->config.proxy_headers == 1,
         .peers =
             {
                 .per_network = (size_t)p->config.network_connections,

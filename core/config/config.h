@@ -30,6 +30,10 @@
     N("ROOKERY_MAX_CALLS", max_calls, 4096, 1, 100000,                                                       \
       "concurrent calls above which a gateway answers RESOURCE_EXHAUSTED")                                   \
     N("ROOKERY_MAX_CONNECTIONS", max_connections, 8192, 1, 1000000, "client connections of a gateway")       \
+    S("ROOKERY_TRUSTED_PROXIES", trusted_proxies, "",                                                        \
+      "proxies whose X-Forwarded-For says who the client is: ADDR or ADDR/BITS, separated by commas")        \
+    N("ROOKERY_PROXY_HEADERS", proxy_headers, 0, 0, 1,                                                       \
+      "1: trusted proxies begin each connection with a PROXY header, and X-Forwarded-For is ignored")        \
     N("ROOKERY_ANONYMOUS_CONNECTIONS", anonymous_connections, 4096, 1, 1000000,                              \
       "connections on which nobody has been authenticated; above it the idlest is closed")                   \
     N("ROOKERY_NETWORK_CONNECTIONS", network_connections, 256, 1, 1000000,                                   \

@@ -9,6 +9,7 @@
 #include "core/base/metrics.h"
 #include "core/http/http.h"
 #include "core/http/peers.h"
+#include "core/http/proxies.h"
 #include "core/http/socket.h"
 
 /* What all connections of a server share. */
@@ -23,6 +24,7 @@ struct http_server {
     struct list_node conns;
     size_t n_conns, n_open /* not closed yet */, max_conns;
     struct peers peers;
+    struct proxies proxies;
     int port;
     unsigned open_handles; /* listener and sweeper */
     bool draining;
@@ -37,7 +39,7 @@ struct http_server {
     size_t n_streams, n_unsent; /* bytes of all connections, without shared ones */
 };
 
-enum http_phase { HTTP_SNIFFING, HTTP_SPEAKING };
+enum http_phase { HTTP_INTRODUCED /* by a PROXY header */, HTTP_SNIFFING, HTTP_SPEAKING };
 
 struct http_protocol {
     bool multiplexed; /* HTTP/2 */
@@ -74,6 +76,8 @@ struct http_conn {
     bool closed;
     char peer[72];
     uint64_t network; /* that the peer calls from: core/http/network.h */
+    bool is_proxied;  /* of a trusted proxy: its clients are known by what it says of them */
+    struct buf early; /* a PROXY header that is not complete */
     struct peer_place place;
     size_t n_unsent,
         n_taken; /* bytes of its streams that wait to be written; that were written since the last sweep */

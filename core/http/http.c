@@ -248,7 +248,11 @@ const char *http_peer(const struct http_stream *s) {
 }
 
 uint64_t http_network(const struct http_stream *s) {
-    return s->conn ? s->conn->network : 0;
+    return s->conn ? s->network : 0;
+}
+
+bool http_is_proxied(const struct http_stream *s) {
+    return s->conn && s->conn->is_proxied;
 }
 
 void http_known(struct http_stream *s, int64_t account_id) {

@@ -79,6 +79,7 @@ struct http_stream {
     struct list_node node;  /* on its connection's list */
     struct http_conn *conn; /* NULL once closed */
     int32_t id;
+    uint64_t network; /* of the client: core/http/network.h */
     enum http_method method;
     struct str path, query;     /* into request; valid from the request upcall on */
     struct http_fields request; /* ":path" included, other pseudo fields left out */
@@ -129,7 +130,10 @@ void http_reset(struct http_stream *s, enum http_reset why);
 /* The application has consumed n bytes of the request's body: the peer may send as many again. */
 void http_consume(struct http_stream *s, size_t n);
 const char *http_peer(const struct http_stream *s); /* "" once closed */
-uint64_t http_network(const struct http_stream *s); /* the peer's, core/http/network.h; 0 once closed */
+/* The client's, core/http/network.h: of the peer, or of whom a trusted proxy names; 0 once closed. */
+uint64_t http_network(const struct http_stream *s);
+/* Whether the connection is a proxy's, with requests of many clients. */
+bool http_is_proxied(const struct http_stream *s);
 bool http_is_h2(const struct http_stream *s);
 /* The stream's request is of this account, which has been authenticated: core/http/peers.h. */
 void http_known(struct http_stream *s, int64_t account_id);

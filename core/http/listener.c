@@ -1,6 +1,6 @@
 /* Listening, connections, and which protocol a connection speaks.
  *
- * A connection's life: (1) accepted; peers.c makes room for it; (2) its first bytes are compared with HTTP/2's magic: all 24
+ * A connection's life: (1) accepted; peers.c makes room for it, and if it is of a proxy that sends PROXY headers, that is read first; (2) its first bytes are compared with HTTP/2's magic: all 24
  * equal -> http2, the first difference -> http1; (3) the protocol reads and fills until the peer goes, a limit is
  * passed or the server drains; (4) conn_close: every stream is closed, the protocol's state is freed, the socket is
  * closed; (5) the socket's last event frees the memory.
@@ -21,6 +21,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/http/conn.h"
+#include "core/http/network.h"
 
 enum {
     BACKLOG = 1024,
@@ -62,10 +63,39 @@ static void sniff(struct http_conn *c, const char *bytes, size_t n) {
     c->n_sniffed += n;
 }
 
+/* Whose connection it is. */
+static void belongs_to(struct http_conn *c, const struct sockaddr_storage *client) {
+    socket_address_name(client, c->peer, sizeof c->peer);
+    c->network = network_of(client);
+}
+
+/* The PROXY header, then what follows it. */
+static void introduce(struct http_conn *c, const char *bytes, size_t n) {
+    struct sockaddr_storage client;
+    size_t used = 0;
+    buf_append(&c->early, bytes, n);
+    enum proxy_header e = proxies_read_header(buf_str(&c->early), &used, &client);
+    if (e == PROXY_HEADER_BAD) {
+        conn_close(c, "proxy_header");
+        return;
+    }
+    if (e == PROXY_HEADER_SHORT) return;
+    if (client.ss_family != AF_UNSPEC) belongs_to(c, &client);
+    c->phase = HTTP_SNIFFING;
+    c->is_proxied = false;
+    peers_enter(c);
+    struct buf early = c->early;
+    c->early = (struct buf){0};
+    if (early.len > used) sniff(c, early.ptr + used, early.len - used);
+    buf_free(&early);
+}
+
 static void conn_read(struct net_socket *k, const char *bytes, size_t n) {
     struct http_conn *c = (struct http_conn *)k;
     peers_active(c);
-    if (c->phase == HTTP_SNIFFING) {
+    if (c->phase == HTTP_INTRODUCED) {
+        introduce(c, bytes, n);
+    } else if (c->phase == HTTP_SNIFFING) {
         sniff(c, bytes, n);
     } else {
         c->protocol->read(c, bytes, n);
@@ -89,6 +119,7 @@ static void conn_free(struct net_socket *k) {
     s->n_conns--;
     s->open_conns->value = (double)s->n_conns;
     free(c->application);
+    buf_free(&c->early);
     free(c);
     if (s->on_change) s->on_change(s->app.context);
 }
@@ -100,6 +131,7 @@ static struct http_conn *conn_new(struct http_server *s) {
     if (!c) return NULL;
     c->server = s;
     c->place.conn = c;
+    c->phase = HTTP_SNIFFING;
     list_init(&c->streams);
     list_push_back(&s->conns, &c->node);
     s->n_conns++;
@@ -122,8 +154,11 @@ static void on_connection(uv_stream_t *listener, int status) {
         conn_close(c, NULL);
         return;
     }
-    socket_peer_name(&c->socket, c->peer, sizeof c->peer);
-    c->network = socket_peer_network(&c->socket);
+    struct sockaddr_storage peer;
+    socket_peer(&c->socket, &peer);
+    belongs_to(c, &peer);
+    c->is_proxied = proxies_trust(&s->proxies, &peer);
+    if (c->is_proxied && s->proxies.send_header) c->phase = HTTP_INTRODUCED;
     if (!peers_join(c)) {
         s->refused->value++;
         conn_close(c, "too_many_connections");
@@ -140,7 +175,7 @@ static void sweep_conn(struct http_conn *c, int64_t now) {
     if (c->closed) return;
     if (c->finish_by_ns && now > c->finish_by_ns) {
         conn_close(c, "finish_timeout");
-    } else if (c->phase == HTTP_SNIFFING) {
+    } else if (c->phase != HTTP_SPEAKING) {
         if (now - c->opened_ns > SNIFF_S * NS_PER_S) conn_close(c, "handshake_timeout");
     } else if (socket_stalled_bytes(&c->socket) && now - c->socket.last_write_ns > WRITE_STALL_S * NS_PER_S) {
         conn_close(c, "write_stall");

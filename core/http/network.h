@@ -1,5 +1,5 @@
 /* The network that a client calls from, as one number: what limits by address count by. An IPv4 address is a network of
- * its own; of an IPv6 address it is the /64, since whoever has one address of a /64 has them all. An IPv4 address
+ * its own; of an IPv6 address it is the /64, since a client that has one address of a /64 has them all. An IPv4 address
  * inside IPv6 (::ffff:0:0/96) is the same network as the IPv4 address. */
 #ifndef ROOKERY_CORE_HTTP_NETWORK_H
 #define ROOKERY_CORE_HTTP_NETWORK_H

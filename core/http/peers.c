@@ -110,7 +110,7 @@ static bool give_way(struct peer_group *g, int which, const struct http_conn *c,
     struct http_conn *other = idlest(g, which, c);
     if (!other) return false;
     ++*count;
-    conn_close(other, reason);
+    other->server->peers.close(other, reason);
     return true;
 }
 
@@ -127,7 +127,7 @@ static void bound_network(struct http_conn *c, int which, size_t most, const str
         struct http_conn *other = idlest(g, which, but);
         if (!other || (is_young(other) && g->n <= YOUNG_TIMES * most)) return;
         p->report.network++;
-        conn_close(other, "anonymous_network");
+        p->close(other, "anonymous_network");
     }
 }
 
@@ -139,16 +139,21 @@ static void bound_networks(struct http_conn *c, const struct http_conn *but) {
 
 /* ---- the life of a connection -------------------------------------------------------------------------- */
 
-bool peers_join(struct http_conn *c) {
+void peers_enter(struct http_conn *c) {
     struct peers *p = &c->server->peers;
     uint64_t around;
-    c->place.moved_ns = loop_now_ns(c->server->loop);
     if (c->network != 0) enter(c, PEER_OWNER, group_of(&p->networks, (int64_t)c->network));
     if (c->network != 0 && network_around(c->network, &around))
         enter(c, PEER_AROUND, group_of(&p->networks, (int64_t)around));
     enter(c, PEER_ALL, &p->anonymous);
     bound_networks(c, c);
     bound(c, PEER_ALL, p->limits.anonymous, &p->report.anonymous, "anonymous");
+}
+
+bool peers_join(struct http_conn *c) {
+    struct peers *p = &c->server->peers;
+    c->place.moved_ns = loop_now_ns(c->server->loop);
+    if (!c->is_proxied) peers_enter(c);
     if (c->server->n_open <= c->server->max_conns) return true;
     if (give_way(&p->anonymous, PEER_ALL, c, &p->report.full, "anonymous")) return true;
     p->report.full++;
@@ -168,7 +173,7 @@ void peers_active(struct http_conn *c) {
 
 void peers_known(struct http_conn *c, int64_t account_id) {
     struct peers *p = &c->server->peers;
-    if (c->place.is_known || c->closed) return;
+    if (c->place.is_known || c->closed || c->is_proxied) return;
     peers_leave(c);
     c->place.is_known = true;
     enter(c, PEER_OWNER, group_of(&p->accounts, account_id));
@@ -177,14 +182,15 @@ void peers_known(struct http_conn *c, int64_t account_id) {
 
 int64_t peers_idle_ns(const struct http_conn *c, int64_t known_idle_ns) {
     int64_t ms = c->server->peers.limits.anonymous_idle_ms;
-    bool is_short = !c->place.is_known && ms > 0 && ms * NS_PER_MS < known_idle_ns;
+    bool is_short = !c->place.is_known && !c->is_proxied && ms > 0 && ms * NS_PER_MS < known_idle_ns;
     return is_short ? ms * NS_PER_MS : known_idle_ns;
 }
 
 /* ---- all of them --------------------------------------------------------------------------------------- */
 
-void peers_init(struct peers *p, const struct peer_limits *limits) {
-    *p = (struct peers){.limits = *limits};
+void peers_init(struct peers *p, const struct peer_limits *limits,
+                void (*close)(struct http_conn *c, const char *reason)) {
+    *p = (struct peers){.limits = *limits, .close = close};
     idmap_init(&p->networks);
     idmap_init(&p->accounts);
     list_init(&p->anonymous.conns);

@@ -59,14 +59,19 @@ struct peers {
     struct idmap networks, accounts; /* -> struct peer_group: there while it counts a connection */
     struct peer_group anonymous;
     struct peer_report report;
+    void (*close)(struct http_conn *c, const char *reason); /* leaves */
 };
 
-void peers_init(struct peers *p, const struct peer_limits *limits);
+/* close is conn_close, which is built on this. */
+void peers_init(struct peers *p, const struct peer_limits *limits,
+                void (*close)(struct http_conn *c, const char *reason));
 void peers_free(struct peers *p);
 
 /* A new connection, whose network is known. Closes those that give way to it. Returns false when the server is full
- * of connections that do not give way; the caller closes it. */
+ * of connections that do not give way; the caller closes it. A proxy's is many clients', and counts nowhere. */
 bool peers_join(struct http_conn *c);
+/* It is one client's after all. */
+void peers_enter(struct http_conn *c);
 void peers_leave(struct http_conn *c); /* harmless when it is counted nowhere */
 /* Bytes came from the peer. */
 void peers_active(struct http_conn *c);

@@ -86,9 +86,9 @@ void socket_close(struct net_socket *k);
 
 /* Parses "ADDR:PORT" or "[ADDR6]:PORT", numeric. Returns false when it is neither. */
 bool socket_parse_address(const char *text, struct sockaddr_storage *out);
-/* The network that the peer calls from; 0 when it has gone. */
-uint64_t socket_peer_network(const struct net_socket *k);
-/* The peer as "127.0.0.1:4711". */
-void socket_peer_name(const struct net_socket *k, char *out, size_t size);
+/* The peer's address; of family AF_UNSPEC when it has gone. */
+void socket_peer(const struct net_socket *k, struct sockaddr_storage *out);
+/* An address as "127.0.0.1:4711"; "?:0" when it has no family. */
+void socket_address_name(const struct sockaddr_storage *address, char *out, size_t size);
 
 #endif

@@ -7,7 +7,7 @@
  * the request itself -> budget_add returns false, and the caller refuses it.
  *
  * Assumptions. There are few shares: each counts at least one open request, and a connection has a bounded number of
- * them. Evicting frees bytes at once: evict() calls budget_take; should it not, the loop ends all the same, since
+ * them. Evicting frees bytes immediately: evict() calls budget_take; should it not, the loop ends all the same, since
  * what was evicted is not incomplete any more.
  */
 #include "core/rpc/budget.h"
@@ -59,13 +59,13 @@ static void leave_all(struct budget_request *r) {
 
 /* ---- requests ------------------------------------------------------------------------------------------ */
 
-void budget_open_anonymous(struct budgets *b, struct budget_request *r, const void *connection,
+void budget_open_anonymous(struct budgets *b, struct budget_request *r, uintptr_t connection,
                            uint64_t network) {
     const struct budget_limits *l = &b->limits;
     uint64_t around;
     assert(!r->is_open);
     *r = (struct budget_request){.is_open = true};
-    enter(r, BUDGET_OWNER, share_of(&b->connections, (int64_t)(uintptr_t)connection, l->connection));
+    enter(r, BUDGET_OWNER, share_of(&b->connections, (int64_t)connection, l->connection));
     enter(r, BUDGET_ALL, &b->anonymous);
     if (network == 0) return;
     enter(r, BUDGET_NETWORK, share_of(&b->networks, (int64_t)network, l->network));

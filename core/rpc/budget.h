@@ -54,8 +54,8 @@ void budget_init(struct budgets *b, const struct budget_limits *limits,
                  void (*evict)(struct budget_request *r));
 void budget_free(struct budgets *b); /* after the last request was closed */
 
-/* A request begins, of somebody unknown on this connection (any pointer) from this network, or of an account. */
-void budget_open_anonymous(struct budgets *b, struct budget_request *r, const void *connection,
+/* A request begins, of somebody unknown on this connection (any number that tells it apart) from this network, or of an account. */
+void budget_open_anonymous(struct budgets *b, struct budget_request *r, uintptr_t connection,
                            uint64_t network);
 void budget_open_known(struct budgets *b, struct budget_request *r, int64_t account_id);
 /* Its sender has become known: it is counted for the account from now on. */

@@ -2,7 +2,7 @@
  *
  * A method that anybody may call: the request is anonymous (core/rpc/budget.h), and its message is bounded by what its
  * texts can need. Any other method: the application recognizes the sender by the headers alone -> the request is the
- * account's. There is no token -> it is refused at once, and its body is discarded as it comes. The token must be
+ * account's. There is no token -> it is refused immediately, and its body is discarded as it comes. The token must be
  * looked up -> the request is anonymous meanwhile, a fiber looks it up (rpc.c), and the peer gets no more window than
  * it began with; then it is the account's.
  *
@@ -75,7 +75,10 @@ enum error rpc_hold(struct rpc_call *call, struct fault *fault) {
         budget_open_known(&s->budget, &call->held, call->identity.account_id);
         rpc_held_by(call);
     } else {
-        budget_open_anonymous(&s->budget, &call->held, call->http.conn, http_network(&call->http));
+        uint64_t network = http_network(&call->http);
+        /* A proxy's connection is shared: its clients are told apart by their networks only. */
+        uintptr_t owner = http_is_proxied(&call->http) ? (uintptr_t)network : (uintptr_t)call->http.conn;
+        budget_open_anonymous(&s->budget, &call->held, owner, network);
     }
     bool takes_stream = m->kind == RPC_CLIENT_STREAM || m->kind == RPC_BIDI;
     size_t own = CALL_BYTES + call->http.head_bytes + (takes_stream ? FIBER_BYTES : 0);

@@ -148,6 +148,8 @@ struct rpc_server_options {
     bool (*ready)(void *context); /* for grpc.health.v1: SERVING or NOT_SERVING */
     int64_t request_timeout_ms;   /* unary calls without a client deadline */
     size_t max_calls, max_connections, max_message_bytes;
+    const char *trusted_proxies; /* core/http/proxies.h; NULL: none */
+    bool proxy_headers;          /* they send PROXY headers, not X-Forwarded-For */
     struct peer_limits peers;    /* of connections */
     struct budget_limits budget; /* of the bytes of requests */
     size_t reply_bytes;          /* unsent or being made, above which calls wait; 0: no limit */

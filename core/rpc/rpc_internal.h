@@ -59,6 +59,7 @@ struct rpc_turns {
     size_t n_delayed, n_cut; /* since the last line in the log */
     int64_t told_ns;
     struct flusher flusher;
+    void (*start)(struct rpc_call *call);
 };
 
 enum rpc_codec { RPC_PROTO, RPC_JSON };
@@ -192,8 +193,9 @@ void rpc_held_sweep(struct rpc_server *s, int64_t now_ns);
 enum error rpc_evicted(struct rpc_call *call);
 
 /* ---- turns.c */
-void rpc_turns_init(struct rpc_server *s);
-/* Returns true when the call may start now; it waits otherwise, and rpc_call_go starts it. */
+/* start is rpc_call_go, which is built on this. */
+void rpc_turns_init(struct rpc_server *s, void (*start)(struct rpc_call *call));
+/* Returns true when the call may start now; it waits otherwise, and is started in its turn. */
 bool rpc_turn_take(struct rpc_call *call);
 /* The call has made its reply. */
 void rpc_turn_replied(struct rpc_call *call);

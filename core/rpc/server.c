@@ -139,9 +139,9 @@ static struct rpc_server *server_new(struct loop *l, const struct rpc_server_opt
     s->http = (struct http_server){.loop = l, .log = log, .metrics = metrics, .app = rpc_app};
     s->http.app.context = s;
     s->http.max_conns = o->max_connections;
-    peers_init(&s->http.peers, &o->peers);
+    peers_init(&s->http.peers, &o->peers, conn_close);
     budget_init(&s->budget, &o->budget, rpc_evict);
-    rpc_turns_init(s);
+    rpc_turns_init(s, rpc_call_go);
     s->http.on_change = on_change;
     s->http.on_sweep = on_sweep;
     list_init(&s->http.conns);
@@ -167,7 +167,9 @@ struct rpc_server *rpc_server_start(struct loop *l, const struct rpc_server_opti
                                     struct metrics *metrics, struct fault *fault) {
     assert(o->max_calls && o->max_connections && o->max_message_bytes && metrics);
     struct rpc_server *s = server_new(l, o, log, metrics);
-    if (!http_server_listen(&s->http, o->listen, fault)) {
+    s->http.proxies.send_header = o->proxy_headers;
+    const char *proxies = o->trusted_proxies ? o->trusted_proxies : "";
+    if (!proxies_parse(proxies, &s->http.proxies, fault) || !http_server_listen(&s->http, o->listen, fault)) {
         server_free(s);
         return NULL;
     }

@@ -1,14 +1,14 @@
 /* When a call is served: after the replies before it, and in turn with other connections.
  *
- * A unary call has arrived whole -> if its connection has room it is started at once; else it waits in its
- * connection's queue -> a reply was written, or a call has ended -> at the end of the turn of the loop the queues are
- * gone through, one call of each, until none has room. A handler that is about to make a page asks once more
- * (rpc_has_room), and waits with little in its hands (rpc_await_room).
+ * A unary call has arrived whole -> if its connection has room it is started; else it waits in its connection's queue
+ * -> a reply was written, or a call has ended -> at the end of the turn of the loop the queues are gone through, one
+ * call of each, until none has room. A handler that is about to make a page asks again (rpc_has_room), and waits with
+ * little in its hands (rpc_await_room).
  *
  * Room: the replies of a connection that are unsent, and those that its running calls are expected to make, are
  * bounded; so is the sum of all connections. What a call is expected to make is what replies on its connection were
- * lately (`usual`), and much at first: so a burst of large replies runs a few at a time, one of small ones runs all at
- * once. A connection without unsent replies and running calls has room up to twice the sum: an honest client does not
+ * lately (`usual`), and much at first: so of a burst of large replies a few are made concurrently, of small ones all. A
+ * connection without unsent replies and running calls has room up to twice the sum: an honest client does not
  * wait for those who do not read.
  *
  * Failures: the client goes -> its waiting calls are dropped. A deadline passes -> the call is ended by the sweep, or
@@ -161,7 +161,7 @@ static bool start_one(struct rpc_server *s, struct rpc_queue *q) {
         list_push_back(&s->turns.queues, &q->node);
     }
     count_in(call, q);
-    rpc_call_go(call);
+    s->turns.start(call);
     return true;
 }
 
@@ -189,7 +189,8 @@ void rpc_turns_later(struct rpc_server *s) {
         loop_flush_later(s->loop, &s->turns.flusher);
 }
 
-void rpc_turns_init(struct rpc_server *s) {
+void rpc_turns_init(struct rpc_server *s, void (*start)(struct rpc_call *call)) {
+    s->turns.start = start;
     list_init(&s->turns.queues);
     list_init(&s->turns.at_room);
     flusher_init(&s->turns.flusher, go_on);

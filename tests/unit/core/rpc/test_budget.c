@@ -24,7 +24,6 @@ struct request {
 
 static struct budgets budget;
 static struct request requests[8];
-static int connections[4];
 
 static void evict(struct budget_request *r) {
     struct request *q = (struct request *)(void *)r;
@@ -46,7 +45,7 @@ static void end(void) {
 }
 
 static struct budget_request *anonymous(int i, int connection, uint64_t network, size_t bytes) {
-    budget_open_anonymous(&budget, &requests[i].r, &connections[connection], network);
+    budget_open_anonymous(&budget, &requests[i].r, (uintptr_t)connection + 1, network);
     assert_true(budget_add(&budget, &requests[i].r, bytes));
     return &requests[i].r;
 }
@@ -95,7 +94,7 @@ static void networks_of_a_48_share_ten_times_as_much(void **state) {
     begin((struct budget_limits){.network = 1 * KB});
     for (int i = 0; i < 2; i++) anonymous(i, 0, prefix + (uint64_t)i, 1 * KB);
     for (uint64_t i = 0; i < 8; i++) {
-        budget_open_anonymous(&budget, &more[i], &connections[1], prefix + 10 + i);
+        budget_open_anonymous(&budget, &more[i], 2, prefix + 10 + i);
         assert_true(budget_add(&budget, &more[i], 1 * KB));
     }
     assert_int_equal(n_evicted(), 0);

@@ -150,7 +150,7 @@ static void recycle(struct rpc_call *call) {
     *call = clean;
     list_init(&call->http.node);
     list_init(&call->node);
-    list_init(&call->turn);
+    list_init(&call->reply_node);
     list_push_front(&s->pool, &call->node);
     s->n_pool++;
 }

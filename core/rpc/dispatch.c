@@ -32,7 +32,7 @@ static struct http_stream *on_open(void *context) {
         if (!call) abort();
         list_init(&call->http.node);
         list_init(&call->node);
-        list_init(&call->turn);
+        list_init(&call->reply_node);
         arena_init(&call->messages, 0);
     }
     call->server = s;
@@ -41,7 +41,7 @@ static struct http_stream *on_open(void *context) {
 
 static void on_closed(struct http_stream *stream) {
     struct rpc_call *call = call_of(stream);
-    rpc_turn_over(call);
+    rpc_replies_over(call);
     if (call->fiber) fiber_cancel(call->fiber);
     rpc_call_release_if_done(call);
 }
@@ -301,7 +301,7 @@ static void on_wants_more(struct http_stream *stream) {
 }
 
 static void on_sent(void *context) {
-    rpc_turns_later(context);
+    rpc_replies_later(context);
 }
 
 const struct http_app rpc_app = {

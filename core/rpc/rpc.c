@@ -202,8 +202,8 @@ static void call_main(struct fiber *self, void *arg) {
     if (call->detached && e != ERR_OK) rpc_stream_ended(call);
     bool stays = call->detached && !call->ended;
     if (!stays) rpc_end(call, e, &call->fault);
-    rpc_turn_replied(call);
-    rpc_turn_over(call);
+    rpc_replies_made(call);
+    rpc_replies_over(call);
     leave_running(call);
     rpc_body_free(call);
     if (stays) stay_detached(call);
@@ -285,14 +285,14 @@ void rpc_call_start(struct rpc_call *call) {
     rpc_held_whole(call);
     if (call->checking) return; /* that fiber goes on */
     if (refuse_while_draining(call)) return;
-    if (call->entry->method->kind != RPC_UNARY || rpc_turn_take(call)) rpc_call_go(call);
+    if (call->entry->method->kind != RPC_UNARY || rpc_replies_take(call)) rpc_call_go(call);
 }
 
 void rpc_call_go(struct rpc_call *call) {
     struct fault fault = {0};
     enum error e = admit(call, call_main, &fault);
     if (e == ERR_OK) return;
-    rpc_turn_over(call);
+    rpc_replies_over(call);
     rpc_end(call, e, &fault);
 }
 

@@ -10,7 +10,7 @@
  *   listener.c, socket.c  libuv; TLS will go between the socket and HTTP
  *
  * A call's life: headers arrive -> the method is found, and whose the request is (held.c) -> message bytes arrive and
- * are bounded (budget.h) -> the replies before it are sent (turns.c) -> admission (max_calls in flight, draining) -> a fiber starts, the authenticator runs -> the message is decoded, its texts are
+ * are bounded (budget.h) -> the replies before it are sent (replies.c) -> admission (max_calls in flight, draining) -> a fiber starts, the authenticator runs -> the message is decoded, its texts are
  * brought to their normal forms (core/text/fields.h) -> the handler runs -> the reply and status go out. The client's
  * RST, a closed connection or the deadline cancels the fiber. The call is freed when its fiber has ended and its
  * stream is closed, whichever comes last.

@@ -8,7 +8,7 @@
  *   call.c      what all calls share, and the end of a call
  *   held.c      what a call may hold while its request comes
  *   budget.c    the bytes of requests, by whose they are
- *   turns.c     when a call is served: after the replies before it
+ *   replies.c     when a call is served: after the replies before it
  *   grpc.c, connect.c   the two protocols' framing and status
  *   status.c    faults as statuses, details and JSON
  *
@@ -50,9 +50,9 @@ struct rpc_table {
 /* A connection's share of what all may have unsent. */
 #define RPC_REPLY_SHARES 32
 
-/* Calls that wait for their turn: turns.c. */
+/* Calls that wait until the replies before them are sent: replies.c. */
 struct rpc_queue;
-struct rpc_turns {
+struct rpc_replies {
     struct list_node queues;  /* with waiting calls, the next one first */
     struct list_node at_room; /* calls whose handler waits for room */
     size_t n_waiting, expected /* bytes that running calls may make */;
@@ -87,7 +87,7 @@ struct rpc_call {
     size_t message_bytes;    /* of the message at the front of body, with its prefix; 0: not known yet */
     size_t unconsumed;       /* of body: bytes whose window has not been given back */
     struct rpc_queue *queue; /* that it waits in, or counts for while it runs */
-    struct list_node turn;   /* in the queue, or among those that wait for room */
+    struct list_node reply_node; /* in the queue, or among those that wait for room */
     size_t expected;         /* bytes of its reply */
     size_t room_bytes;       /* that the handler waits for */
     bool in_queue;
@@ -123,7 +123,7 @@ struct rpc_server {
     struct list_node running, detached, pool;
     size_t n_running, n_detached, n_pool;
     struct budgets budget;
-    struct rpc_turns turns;
+    struct rpc_replies replies;
     struct descriptors *descriptors; /* of reflection.c, once it was asked */
     struct list_node watchers;       /* of health.c */
     bool draining;                   /* no new calls */
@@ -192,20 +192,20 @@ void rpc_held_sweep(struct rpc_server *s, int64_t now_ns);
 /* The error of a call that gave way, with its sentence in call->fault. */
 enum error rpc_evicted(struct rpc_call *call);
 
-/* ---- turns.c */
+/* ---- replies.c */
 /* start is rpc_call_go, which is built on this. */
-void rpc_turns_init(struct rpc_server *s, void (*start)(struct rpc_call *call));
+void rpc_replies_init(struct rpc_server *s, void (*start)(struct rpc_call *call));
 /* Returns true when the call may start now; it waits otherwise, and is started in its turn. */
-bool rpc_turn_take(struct rpc_call *call);
+bool rpc_replies_take(struct rpc_call *call);
 /* The call has made its reply. */
-void rpc_turn_replied(struct rpc_call *call);
+void rpc_replies_made(struct rpc_call *call);
 /* The call does not wait or run any more; harmless when it did neither. */
-void rpc_turn_over(struct rpc_call *call);
+void rpc_replies_over(struct rpc_call *call);
 /* Something may have made room: looked at when the turn of the loop ends. */
-void rpc_turns_later(struct rpc_server *s);
-void rpc_turns_sweep(struct rpc_server *s, int64_t now_ns);
+void rpc_replies_later(struct rpc_server *s);
+void rpc_replies_sweep(struct rpc_server *s, int64_t now_ns);
 /* Ends waiting calls whose deadline has passed; all, while the server cancels calls. */
-void rpc_turns_end_waiting(struct rpc_server *s, int64_t now_ns);
+void rpc_replies_end_waiting(struct rpc_server *s, int64_t now_ns);
 
 /* ---- dispatch.c */
 extern const struct http_app rpc_app;

@@ -89,7 +89,7 @@ static void on_sweep(void *context) {
     struct rpc_server *s = context;
     health_sweep(s);
     rpc_held_sweep(s, loop_now_ns(s->loop));
-    rpc_turns_sweep(s, loop_now_ns(s->loop));
+    rpc_replies_sweep(s, loop_now_ns(s->loop));
     while (end_one_expired(s, loop_now_ns(s->loop))) {
     }
 }
@@ -120,7 +120,7 @@ static void on_scrape(void *arg) {
     struct rpc_server *s = arg;
     s->queued_bytes->value = (double)budget_bytes(&s->budget);
     s->unsent_bytes->value = (double)s->http.n_unsent;
-    s->waiting->value = (double)s->turns.n_waiting;
+    s->waiting->value = (double)s->replies.n_waiting;
     s->http.open_streams->value = (double)s->http.n_streams;
 }
 
@@ -141,7 +141,7 @@ static struct rpc_server *server_new(struct loop *l, const struct rpc_server_opt
     s->http.max_conns = o->max_connections;
     peers_init(&s->http.peers, &o->peers, conn_close);
     budget_init(&s->budget, &o->budget, rpc_evict);
-    rpc_turns_init(s, rpc_call_go);
+    rpc_replies_init(s, rpc_call_go);
     s->http.on_change = on_change;
     s->http.on_sweep = on_sweep;
     list_init(&s->http.conns);
@@ -156,7 +156,7 @@ static void server_free(struct rpc_server *s) {
     while (!list_empty(&s->pool))
         rpc_call_dispose(list_entry(list_pop_front(&s->pool), struct rpc_call, node));
     http_server_release(&s->http);
-    flusher_cancel(&s->turns.flusher);
+    flusher_cancel(&s->replies.flusher);
     budget_free(&s->budget);
     descriptors_free(s->descriptors);
     free(s->table.slots);
@@ -206,7 +206,7 @@ static void wait_surely(struct fiber *self, struct rpc_server *s, bool (*done)(c
 }
 
 static bool no_calls(const struct rpc_server *s) {
-    return s->n_running == 0 && s->turns.n_waiting == 0;
+    return s->n_running == 0 && s->replies.n_waiting == 0;
 }
 
 static bool no_connections(const struct rpc_server *s) {
@@ -236,7 +236,7 @@ static void end_detached(struct rpc_server *s) {
 
 static void cancel_calls(struct rpc_server *s) {
     s->stopping = true;
-    rpc_turns_end_waiting(s, loop_now_ns(s->loop));
+    rpc_replies_end_waiting(s, loop_now_ns(s->loop));
     list_each_safe (&s->running, n) fiber_cancel(list_entry(n, struct rpc_call, node)->fiber);
 }
 

@@ -15,7 +15,7 @@
  * when its turn comes. The sum stays full -> connections that read less than READ_LEAST a second are cut, since their
  * replies keep others waiting. The server drains -> what waits is served as long as calls are.
  *
- * Assumptions. A queue lives as long as its connection, and calls leave it (rpc_turn_over) when their stream closes,
+ * Assumptions. A queue lives as long as its connection, and calls leave it (rpc_replies_over) when their stream closes,
  * which is before. A waiting call holds its request only, which core/rpc/budget.h bounds. Streams take no turns: they
  * wait by themselves while 64 KiB of theirs are unsent.
  */
@@ -62,7 +62,7 @@ static bool has_room(const struct rpc_server *s, const struct http_conn *c, size
     size_t one = s->options.reply_bytes / RPC_REPLY_SHARES, all = s->options.reply_bytes;
     if (all == 0) return true;
     if (c->n_unsent == 0 && others == 0) return all_unsent(s) + more <= 2 * all;
-    return c->n_unsent + others + more <= one && all_unsent(s) + s->turns.expected + more <= all;
+    return c->n_unsent + others + more <= one && all_unsent(s) + s->replies.expected + more <= all;
 }
 
 static bool may_start(const struct rpc_server *s, const struct rpc_call *call) {
@@ -80,19 +80,19 @@ int rpc_await_room(struct fiber *self, struct rpc_call *call, size_t bytes) {
     int rc = fiber_cancelled(self) ? ERR_CANCELLED : ERR_OK;
     while (rc == 0 && !rpc_has_room(call, bytes)) {
         call->room_bytes = bytes;
-        list_push_back(&s->turns.at_room, &call->turn);
+        list_push_back(&s->replies.at_room, &call->reply_node);
         call->waiting = true;
         rc = fiber_park(self);
         call->waiting = false;
-        list_remove(&call->turn);
+        list_remove(&call->reply_node);
     }
     return rc;
 }
 
-/* ---- turns --------------------------------------------------------------------------------------------- */
+/* ---- queues --------------------------------------------------------------------------------------------- */
 
 static void count_in(struct rpc_call *call, struct rpc_queue *q) {
-    struct rpc_turns *t = &call->server->turns;
+    struct rpc_replies *t = &call->server->replies;
     call->queue = q;
     call->expected = q->usual;
     q->n_running++;
@@ -101,7 +101,7 @@ static void count_in(struct rpc_call *call, struct rpc_queue *q) {
 }
 
 static void count_out(struct rpc_call *call) {
-    struct rpc_turns *t = &call->server->turns;
+    struct rpc_replies *t = &call->server->replies;
     struct rpc_queue *q = call->queue;
     assert(q->n_running > 0 && q->expected >= call->expected && t->expected >= call->expected);
     q->n_running--;
@@ -111,22 +111,22 @@ static void count_out(struct rpc_call *call) {
 
 static void leave_queue(struct rpc_call *call) {
     call->in_queue = false;
-    list_remove(&call->turn);
-    call->server->turns.n_waiting--;
+    list_remove(&call->reply_node);
+    call->server->replies.n_waiting--;
     if (list_empty(&call->queue->calls)) list_remove(&call->queue->node);
 }
 
-void rpc_turn_over(struct rpc_call *call) {
+void rpc_replies_over(struct rpc_call *call) {
     if (!call->queue) return;
     if (call->in_queue)
         leave_queue(call);
     else
         count_out(call);
     call->queue = NULL;
-    rpc_turns_later(call->server);
+    rpc_replies_later(call->server);
 }
 
-void rpc_turn_replied(struct rpc_call *call) {
+void rpc_replies_made(struct rpc_call *call) {
     struct rpc_queue *q = call->queue;
     if (!q) return;
     size_t size = http_unsent(&call->http);
@@ -135,7 +135,7 @@ void rpc_turn_replied(struct rpc_call *call) {
     if (q->usual < USUAL_LEAST) q->usual = USUAL_LEAST;
 }
 
-bool rpc_turn_take(struct rpc_call *call) {
+bool rpc_replies_take(struct rpc_call *call) {
     struct rpc_server *s = call->server;
     struct rpc_queue *q = queue_of(call->http.conn);
     if (list_empty(&q->calls) && may_start(s, call)) {
@@ -144,31 +144,31 @@ bool rpc_turn_take(struct rpc_call *call) {
     }
     call->queue = q;
     call->in_queue = true;
-    list_push_back(&q->calls, &call->turn);
-    if (!list_linked(&q->node)) list_push_back(&s->turns.queues, &q->node);
-    s->turns.n_waiting++;
-    s->turns.n_delayed++;
+    list_push_back(&q->calls, &call->reply_node);
+    if (!list_linked(&q->node)) list_push_back(&s->replies.queues, &q->node);
+    s->replies.n_waiting++;
+    s->replies.n_delayed++;
     return false;
 }
 
 /* The first call of a queue, if there is room: started. */
 static bool start_one(struct rpc_server *s, struct rpc_queue *q) {
-    struct rpc_call *call = list_entry(q->calls.next, struct rpc_call, turn);
+    struct rpc_call *call = list_entry(q->calls.next, struct rpc_call, reply_node);
     if (!may_start(s, call)) return false;
     leave_queue(call);
     if (!list_empty(&q->calls)) { /* behind the others */
         list_remove(&q->node);
-        list_push_back(&s->turns.queues, &q->node);
+        list_push_back(&s->replies.queues, &q->node);
     }
     count_in(call, q);
-    s->turns.start(call);
+    s->replies.start(call);
     return true;
 }
 
 static bool start_round(struct rpc_server *s) {
     bool some = false;
-    size_t left = s->turns.n_waiting; /* a queue that goes to the back is met again: stop then */
-    list_each_safe (&s->turns.queues, n) {
+    size_t left = s->replies.n_waiting; /* a queue that goes to the back is met again: stop then */
+    list_each_safe (&s->replies.queues, n) {
         if (left-- == 0) break;
         some |= start_one(s, list_entry(n, struct rpc_queue, node));
     }
@@ -176,24 +176,24 @@ static bool start_round(struct rpc_server *s) {
 }
 
 static void go_on(struct flusher *f) {
-    struct rpc_server *s = list_entry(f, struct rpc_server, turns.flusher);
-    list_each_safe (&s->turns.at_room, n) {
-        struct rpc_call *call = list_entry(n, struct rpc_call, turn);
+    struct rpc_server *s = list_entry(f, struct rpc_server, replies.flusher);
+    list_each_safe (&s->replies.at_room, n) {
+        struct rpc_call *call = list_entry(n, struct rpc_call, reply_node);
         if (rpc_has_room(call, call->room_bytes)) rpc_call_wake(call);
     }
-    while (s->turns.n_waiting > 0 && start_round(s)) continue;
+    while (s->replies.n_waiting > 0 && start_round(s)) continue;
 }
 
-void rpc_turns_later(struct rpc_server *s) {
-    if (s->turns.n_waiting > 0 || !list_empty(&s->turns.at_room))
-        loop_flush_later(s->loop, &s->turns.flusher);
+void rpc_replies_later(struct rpc_server *s) {
+    if (s->replies.n_waiting > 0 || !list_empty(&s->replies.at_room))
+        loop_flush_later(s->loop, &s->replies.flusher);
 }
 
-void rpc_turns_init(struct rpc_server *s, void (*start)(struct rpc_call *call)) {
-    s->turns.start = start;
-    list_init(&s->turns.queues);
-    list_init(&s->turns.at_room);
-    flusher_init(&s->turns.flusher, go_on);
+void rpc_replies_init(struct rpc_server *s, void (*start)(struct rpc_call *call)) {
+    s->replies.start = start;
+    list_init(&s->replies.queues);
+    list_init(&s->replies.at_room);
+    flusher_init(&s->replies.flusher, go_on);
 }
 
 /* ---- once a second ------------------------------------------------------------------------------------- */
@@ -203,16 +203,16 @@ static void end_waiting(struct rpc_call *call) {
     struct fault fault = {0};
     enum error e = s->stopping ? ERR_UNAVAILABLE : ERR_DEADLINE_EXCEEDED;
     fault_set(&fault, e, "%s", s->stopping ? "shutting down" : "deadline exceeded");
-    rpc_turn_over(call);
+    rpc_replies_over(call);
     rpc_end(call, e, &fault);
     rpc_server_changed(s);
 }
 
-void rpc_turns_end_waiting(struct rpc_server *s, int64_t now_ns) {
-    list_each_safe (&s->turns.queues, n) {
+void rpc_replies_end_waiting(struct rpc_server *s, int64_t now_ns) {
+    list_each_safe (&s->replies.queues, n) {
         struct rpc_queue *q = list_entry(n, struct rpc_queue, node);
         list_each_safe (&q->calls, m) {
-            struct rpc_call *call = list_entry(m, struct rpc_call, turn);
+            struct rpc_call *call = list_entry(m, struct rpc_call, reply_node);
             if (s->stopping || (call->deadline_ns && now_ns >= call->deadline_ns)) end_waiting(call);
         }
     }
@@ -227,16 +227,16 @@ static void cut_slow_readers(struct rpc_server *s) {
         c->n_taken = 0;
         c->slow_sweeps = is_slow ? c->slow_sweeps + 1 : 0;
         if (!is_full || c->slow_sweeps < SLOW_SWEEPS || c->closed) continue;
-        s->turns.n_cut++;
+        s->replies.n_cut++;
         conn_close(c, "unread_replies");
     }
 }
 
-void rpc_turns_sweep(struct rpc_server *s, int64_t now_ns) {
-    struct rpc_turns *t = &s->turns;
-    rpc_turns_end_waiting(s, now_ns);
+void rpc_replies_sweep(struct rpc_server *s, int64_t now_ns) {
+    struct rpc_replies *t = &s->replies;
+    rpc_replies_end_waiting(s, now_ns);
     cut_slow_readers(s);
-    rpc_turns_later(s);
+    rpc_replies_later(s);
     if (t->n_cut + t->n_delayed == 0 || now_ns - t->told_ns < TELL_EVERY_NS) return;
     log_warn(s->log, "calls waited until the replies before them were sent", LOG_I("calls", t->n_delayed),
              LOG_I("connections_cut", t->n_cut), LOG_I("unsent_bytes", all_unsent(s)));

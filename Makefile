@@ -225,7 +225,9 @@ $(BUILD)/tests/unit/core/store/migrate/test_statements.o: $(STATEMENTS)
 $(SERVICES): $(BUILD)/generate/services $(DESCRIPTORS)
 	$^ >$@.new
 	mv $@.new $@
-$(call objects,$(wildcard gateway/*.c) $(GATEWAY_C) $(TEST_C) $(FUZZ_C)): | $(SERVICES)
+# The API's table is included by the gateway, and by these tests.
+SERVICE_TESTS := $(wildcard tests/unit/workers/test_whole.c tests/fuzz/fuzz_request.c)
+$(call objects,$(wildcard gateway/*.c) $(GATEWAY_C) $(SERVICE_TESTS)): | $(SERVICES)
 $(BUILD)/gateway/service/service.o: $(SERVICES)
 # SQL migrations are embedded the same way (core/store/migrate/migrations/*.sql).
 MIGRATIONS := $(sort $(wildcard core/store/migrate/migrations/*.sql))

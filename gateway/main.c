@@ -85,6 +85,22 @@ static int load_page_key(struct fiber *self, struct gateway *g, struct fault *fa
     return 0;
 }
 
+static size_t at_least(int64_t bytes, int64_t least) {
+    return (size_t)(bytes > least ? bytes : least);
+}
+
+/* Whatever is configured, one message fits. */
+static void bound_requests(const struct config *c, struct budget_limits *out) {
+    const int64_t message = 2 * c->max_message_bytes, anonymous = 128 * 1024;
+    *out = (struct budget_limits){
+        .connection = at_least(c->anonymous_request_bytes / 32, anonymous),
+        .network = at_least(c->anonymous_request_bytes / 16, anonymous),
+        .anonymous = at_least(c->anonymous_request_bytes, anonymous),
+        .account = at_least(c->request_bytes / 8, message),
+        .accounts = at_least(c->request_bytes, message),
+    };
+}
+
 static int listen_for_calls(struct process *p, struct fault *fault) {
     struct gateway *g = &p->gateway;
     size_t n_methods;
@@ -99,14 +115,26 @@ static int listen_for_calls(struct process *p, struct fault *fault) {
         .n_routes = sizeof ROUTES / sizeof *ROUTES,
         .admit = auth_admit,
         .authenticate = auth_authenticate,
+        .recognize = auth_recognize,
         .context = g,
         .ready = ready,
         .request_timeout_ms = p->config.request_timeout_ms,
         .max_calls = (size_t)p->config.max_calls,
         .max_connections = (size_t)p->config.max_connections,
+        .trusted_proxies = p->config.trusted_proxies,
+        .proxy_headers = p->config.proxy_headers == 1,
+        .peers =
+            {
+                .per_network = (size_t)p->config.network_connections,
+                .anonymous = (size_t)p->config.anonymous_connections,
+                .per_account = (size_t)p->config.account_connections,
+                .anonymous_idle_ms = p->config.anonymous_idle_ms,
+            },
         .max_message_bytes = (size_t)p->config.max_message_bytes,
         .cors_origins = p->config.cors_origins,
     };
+    bound_requests(&p->config, &o.budget);
+    o.reply_bytes = (size_t)p->config.reply_bytes;
     g->server = rpc_server_start(g->domain.loop, &o, g->domain.log, g->domain.metrics, fault);
     return g->server ? 0 : (int)fault->error;
 }

@@ -94,9 +94,10 @@ pidfile_names() {
     for file in "$DATA"/run/$1.pid; do [ ! -e "$file" ] || basename "$file" .pid; done
 }
 
-# data_close: stops everything in DATA. Safe to call at any time, and again.
+# data_close: stops everything in DATA. Safe to call at any time, and again, also in the trap of a signal that came while
+# "IFS= read" was reading.
 data_close() {
-    local names sockets
+    local names sockets IFS=$' \t\n'
     mapfile -t names < <(pidfile_names 'gateway-*')
     stop_group TERM $DAEMON_STOP_S "${names[@]}"
     mapfile -t names < <(pidfile_names 'worker-*')

@@ -31,6 +31,18 @@
     N("ROOKERY_MAX_CALLS", max_calls, 4096, 1, 100000,                                                       \
       "calls that a gateway runs at a time; as many more wait, and the rest is RESOURCE_EXHAUSTED")          \
     N("ROOKERY_MAX_CONNECTIONS", max_connections, 8192, 1, 1000000, "client connections of a gateway")       \
+    S("ROOKERY_TRUSTED_PROXIES", trusted_proxies, "",                                                        \
+      "proxies whose X-Forwarded-For says who the client is: ADDR or ADDR/BITS, separated by commas")        \
+    N("ROOKERY_PROXY_HEADERS", proxy_headers, 0, 0, 1,                                                       \
+      "1: trusted proxies begin each connection with a PROXY header, and X-Forwarded-For is ignored")        \
+    N("ROOKERY_ANONYMOUS_CONNECTIONS", anonymous_connections, 4096, 1, 1000000,                              \
+      "connections on which nobody has been authenticated; above it the idlest is closed")                   \
+    N("ROOKERY_NETWORK_CONNECTIONS", network_connections, 256, 1, 1000000,                                   \
+      "such connections of one IPv4 address or IPv6 /64; of an IPv6 /48 ten times as many")                  \
+    N("ROOKERY_ACCOUNT_CONNECTIONS", account_connections, 512, 1, 1000000,                                   \
+      "connections of one account; above it its idlest is closed")                                           \
+    N("ROOKERY_ANONYMOUS_IDLE_MS", anonymous_idle_ms, 20000, 100, 300000,                                    \
+      "idle time after which a connection on which nobody has been authenticated is closed")                 \
     N("ROOKERY_MAX_MESSAGE_BYTES", max_message_bytes, 1048576, 1024, 16777216,                               \
       "largest request message, in bytes")                                                                   \
     S("ROOKERY_CORS_ORIGINS", cors_origins, "",                                                              \
@@ -62,6 +74,12 @@
       "logins from a network in a minute, right or wrong")                                                   \
     N("ROOKERY_LIMIT_REGISTRATIONS", limit_registrations, 600, 1, 1000000,                                   \
       "registrations from a network in an hour")                                                             \
+    N("ROOKERY_REQUEST_BYTES", request_bytes, 67108864, 1048576, 17179869184,                                \
+      "bytes of accounts' requests held while they arrive; of one account an eighth")                        \
+    N("ROOKERY_ANONYMOUS_REQUEST_BYTES", anonymous_request_bytes, 33554432, 1048576, 17179869184,            \
+      "the same of requests whose sender is not known; of one network a 16th, of a connection a 32nd")       \
+    N("ROOKERY_REPLY_BYTES", reply_bytes, 33554432, 1048576, 17179869184,                                    \
+      "bytes of replies unsent or being made, above which calls wait; of one connection a 32nd")             \
     N("ROOKERY_SESSION_DAYS", session_days, 30, 1, 3650, "lifetime of a session token, in days")             \
     N("ROOKERY_PASSWORD_MEMORY_KIB", password_memory_kib, 19456, 8192, 1048576,                              \
       "argon2id memory for each password hash")                                                              \
@@ -70,10 +88,10 @@
       "passwords that a gateway checks at the same time; each takes a core for a while")                     \
     N("ROOKERY_SESSIONS_PER_ACCOUNT", sessions_per_account, 100, 1, 1000000,                                 \
       "sessions of an account; a login beyond them ends the oldest")                                         \
-    N("ROOKERY_POST_CACHE_ENTRIES", post_cache_entries, 200000, 100, 100000000,                              \
-      "posts that a gateway caches")                                                                         \
-    N("ROOKERY_VIEWER_CACHE_ENTRIES", viewer_cache_entries, 20000, 10, 100000000,                            \
-      "viewers whose relations a gateway caches")                                                            \
+    N("ROOKERY_POST_CACHE_BYTES", post_cache_bytes, 67108864, 65536, 1099511627776,                          \
+      "bytes of the posts that a gateway caches")                                                            \
+    N("ROOKERY_VIEWER_CACHE_BYTES", viewer_cache_bytes, 67108864, 65536, 1099511627776,                      \
+      "bytes of the viewers whose relations a gateway caches")                                               \
     N("ROOKERY_TIMELINE_TTL_S", timeline_ttl_s, 1209600, 60, 315360000,                                      \
       "seconds after its last read until a home timeline is dropped from Redis")                             \
     N("ROOKERY_CHUNK_AUDIENCE", chunk_audience, 5000, 10, 10000000,                                          \

@@ -3,6 +3,7 @@
 
 #include "core/base/clock.h"
 #include "core/http/conn.h"
+#include "core/http/network.h"
 
 enum { FINISH_S = 5 }; /* a peer that does not close after we have */
 
@@ -21,6 +22,7 @@ struct http_stream *conn_stream_open(struct http_conn *c, int32_t id) {
     struct http_stream *s = server->app.open(server->app.context);
     s->conn = c;
     s->id = id;
+    s->network = c->network;
     s->method = HTTP_OTHER;
     s->progress_ns = loop_now_ns(server->loop);
     list_push_back(&c->streams, &s->node);
@@ -33,11 +35,15 @@ void conn_stream_closed(struct http_stream *s) {
     struct http_conn *c = s->conn;
     struct http_server *server = c->server;
     list_remove(&s->node);
+    c->n_unsent -= s->n_counted;
+    server->n_unsent -= s->n_counted;
+    s->n_counted = 0;
     s->conn = NULL;
     c->n_streams--;
     server->n_streams--;
     if (c->n_streams == 0) c->idle_since_ns = loop_now_ns(server->loop);
     server->app.closed(s);
+    server->app.sent(server->app.context);
 }
 
 bool conn_request_field(struct http_stream *s, struct str name, struct str value) {
@@ -50,8 +56,15 @@ bool conn_request_field(struct http_stream *s, struct str name, struct str value
     return true;
 }
 
+static void find_client(struct http_stream *s) {
+    struct sockaddr_storage client;
+    if (s->conn->is_proxied && proxies_forwarded_for(&s->conn->server->proxies, &s->request, &client))
+        s->network = network_of(&client);
+}
+
 void conn_request_complete(struct http_stream *s) {
     struct str path = {0};
+    find_client(s);
     http_fields_find(&s->request, STR(":path"), &path);
     s->path = str_cut(&path, '?');
     s->query = path;
@@ -70,6 +83,8 @@ void conn_check_body(struct http_stream *s, int64_t now_ns) {
 void conn_close(struct http_conn *c, const char *reason) {
     if (c->closed) return;
     c->closed = true;
+    c->server->n_open--;
+    peers_leave(c);
     if (reason) count_drop(c->server, reason);
     socket_close(&c->socket);
     while (!list_empty(&c->streams))

@@ -8,6 +8,8 @@
 
 #include "core/base/metrics.h"
 #include "core/http/http.h"
+#include "core/http/peers.h"
+#include "core/http/proxies.h"
 #include "core/http/socket.h"
 
 /* What all connections of a server share. */
@@ -20,7 +22,9 @@ struct http_server {
     uv_tcp_t listener;
     uv_timer_t sweeper;
     struct list_node conns;
-    size_t n_conns, max_conns;
+    size_t n_conns, n_open /* not closed yet */, max_conns;
+    struct peers peers;
+    struct proxies proxies;
     int port;
     unsigned open_handles; /* listener and sweeper */
     bool draining;
@@ -32,10 +36,10 @@ struct http_server {
     int64_t date_s;
     struct counter *accepted, *refused;
     struct gauge *open_conns, *open_streams;
-    size_t n_streams;
+    size_t n_streams, n_unsent; /* bytes of all connections, without shared ones */
 };
 
-enum http_phase { HTTP_SNIFFING, HTTP_SPEAKING };
+enum http_phase { HTTP_INTRODUCED /* by a PROXY header */, HTTP_SNIFFING, HTTP_SPEAKING };
 
 struct http_protocol {
     bool multiplexed; /* HTTP/2 */
@@ -54,6 +58,7 @@ struct http_protocol {
     void (*resume)(struct http_stream *s); /* output was added, or finished */
     void (*reset)(struct http_stream *s, enum http_reset why);
     void (*consume)(struct http_stream *s, size_t n);
+    void (*widen)(struct http_stream *s); /* or NULL */
 };
 extern const struct http_protocol http1_protocol, http2_protocol;
 
@@ -73,6 +78,13 @@ struct http_conn {
     bool closed;
     char peer[72];
     uint64_t network; /* that the peer calls from: core/http/network.h */
+    bool is_proxied;  /* of a trusted proxy: its clients are known by what it says of them */
+    struct buf early; /* a PROXY header that is not complete */
+    struct peer_place place;
+    size_t n_unsent,
+        n_taken; /* bytes of its streams that wait to be written; that were written since the last sweep */
+    unsigned slow_sweeps; /* the application's */
+    void *application;    /* the application's: malloc'ed, freed with the connection */
 };
 
 /* Binds, listens, starts the sweep. On failure: false and a sentence in *fault. */
@@ -98,6 +110,8 @@ void conn_request_complete(struct http_stream *s);
 
 /* For protocols: copies a stream's next output bytes, at most max, to p. Returns how many. */
 size_t http_take(struct http_stream *s, char *p, size_t max);
+/* Counts what of the stream is unsent. */
+void http_settle(struct http_stream *s);
 /* Records that n bytes were taken: notes the progress, wakes a waiting producer. */
 void http_after_take(struct http_stream *s, size_t n);
 

@@ -181,8 +181,18 @@ bool http_is_late(const struct http_stream *s, int64_t now_ns) {
     return too_late || now_ns - s->progress_ns > BODY_S * NS_PER_S;
 }
 
+void http_settle(struct http_stream *s) {
+    size_t now = s->out.len - s->out_sent;
+    s->conn->n_unsent += now - s->n_counted;
+    s->conn->server->n_unsent += now - s->n_counted;
+    s->n_counted = now;
+}
+
 void http_after_take(struct http_stream *s, size_t n) {
     s->moved += n;
+    s->conn->n_taken += n;
+    http_settle(s);
+    s->conn->server->app.sent(s->conn->server->app.context);
     if (s->moved >= LEAST_PROGRESS || http_unsent(s) == 0) {
         s->moved = 0;
         s->progress_ns = loop_now_ns(s->conn->server->loop);
@@ -220,6 +230,7 @@ void http_flush(struct http_stream *s) {
         s->out.len = s->out_sent = 0;
         return;
     }
+    http_settle(s);
     if (http_unsent(s) > HTTP_HIGH_WATER) s->was_full = true;
     /* A slow reader's sent bytes are given back once they are the larger part. */
     if (s->out_sent > HTTP_HIGH_WATER && s->out_sent > s->out.len / 2) {
@@ -264,7 +275,21 @@ const char *http_peer(const struct http_stream *s) {
 }
 
 uint64_t http_network(const struct http_stream *s) {
-    return s->conn ? s->conn->network : 0;
+    return s->conn ? s->network : 0;
+}
+
+bool http_is_proxied(const struct http_stream *s) {
+    return s->conn && s->conn->is_proxied;
+}
+
+void http_known(struct http_stream *s, int64_t account_id) {
+    if (s->conn) peers_known(s->conn, account_id);
+}
+
+void http_widen(struct http_stream *s) {
+    if (!s->conn || s->is_wide || s->request_ended) return;
+    s->is_wide = true;
+    if (s->conn->protocol->widen) s->conn->protocol->widen(s);
 }
 
 bool http_is_h2(const struct http_stream *s) {

@@ -82,6 +82,7 @@ struct http_stream {
     struct list_node node;  /* on its connection's list */
     struct http_conn *conn; /* NULL once closed */
     int32_t id;
+    uint64_t network; /* of the client: core/http/network.h */
     enum http_method method;
     struct str path, query;     /* into request; valid from the request upcall on */
     struct http_fields request; /* ":path" included, other pseudo fields left out */
@@ -93,9 +94,10 @@ struct http_stream {
     bool dry;        /* the protocol asked for output and there was none */
     bool wants_body; /* the application waits for the whole request, and is told when it is late */
     bool was_full;   /* unsent passed HTTP_HIGH_WATER: wants_more must follow */
+    bool is_wide;    /* http_widen */
     unsigned empty_frames;
     struct buf out;
-    size_t out_sent;
+    size_t out_sent, n_counted; /* in the connection's n_unsent */
     struct http_blob_queue blobs;
     struct http_fields trailers;
     size_t moved;        /* bytes sent or received since progress_ns */
@@ -132,8 +134,15 @@ void http_reset(struct http_stream *s, enum http_reset why);
 /* The application has consumed n bytes of the request's body: the peer may send as many again. */
 void http_consume(struct http_stream *s, size_t n);
 const char *http_peer(const struct http_stream *s); /* "" once closed */
-uint64_t http_network(const struct http_stream *s); /* the peer's, core/http/network.h; 0 once closed */
+/* The client's, core/http/network.h: of the peer, or of whom a trusted proxy names; 0 once closed. */
+uint64_t http_network(const struct http_stream *s);
+/* Whether the connection is a proxy's, with requests of many clients. */
+bool http_is_proxied(const struct http_stream *s);
 bool http_is_h2(const struct http_stream *s);
+/* The stream's request is of this account, which has been authenticated: core/http/peers.h. */
+void http_known(struct http_stream *s, int64_t account_id);
+/* The peer may send more of this request ahead: of somebody who is known, and of a body that is long. */
+void http_widen(struct http_stream *s);
 
 /* ---- the application ----------------------------------------------------------------------------------- */
 
@@ -145,6 +154,7 @@ struct http_app {
     void (*data)(struct http_stream *s, const char *bytes, size_t n);
     void (*end)(struct http_stream *s);
     void (*wants_more)(struct http_stream *s);
+    void (*sent)(void *context); /* some of the unsent output of some stream was taken, or dropped */
     void (*closed)(struct http_stream *s);
     /* The rest of a request that the application waits for (wants_body) did not come in time. */
     void (*late)(struct http_stream *s);

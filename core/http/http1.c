@@ -23,6 +23,7 @@
 enum {
     MAX_WAITING = 64 * 1024,     /* pipelined bytes kept while an exchange is under way */
     MAX_UNCONSUMED = 256 * 1024, /* body bytes a slow handler may have waiting: the socket rests above this */
+    MAX_NARROW = 64 * 1024,      /* the same of somebody unknown */
     MAX_LINE = 256,              /* a chunk-size or trailer line */
     MAX_TRAILERS = 32,
     HEAD_S = 10,
@@ -193,7 +194,8 @@ static void give_data(struct h1 *h, const char *p, size_t n) {
     http_received(s, n, loop_now_ns(h->conn->server->loop));
     h->unconsumed += n;
     h->conn->server->app.data(s, p, n);
-    if (h->unconsumed > MAX_UNCONSUMED && !s->finished) socket_pause(&h->conn->socket);
+    if (h->unconsumed > (s->is_wide ? MAX_UNCONSUMED : MAX_NARROW) && !s->finished)
+        socket_pause(&h->conn->socket);
 }
 
 static size_t step_data(struct h1 *h, const char *p, size_t n) {
@@ -433,7 +435,7 @@ static void h1_reset(struct http_stream *s, enum http_reset why) {
 static void h1_consume(struct http_stream *s, size_t n) {
     struct h1 *h = s->conn->state;
     h->unconsumed -= n < h->unconsumed ? n : h->unconsumed;
-    if (h->unconsumed <= MAX_UNCONSUMED / 2 && h->in.len <= MAX_WAITING) socket_resume(&s->conn->socket);
+    if (h->unconsumed <= MAX_NARROW / 2 && h->in.len <= MAX_WAITING) socket_resume(&s->conn->socket);
 }
 
 /* ---- time, begin and end ------------------------------------------------------------------------------- */
@@ -453,7 +455,7 @@ static void h1_sweep(struct http_conn *c, int64_t now) {
     if (!s) {
         if (h->head_since_ns && now - h->head_since_ns > HEAD_S * NS_PER_S)
             conn_close(c, "slow_head");
-        else if (now - c->idle_since_ns > IDLE_S * NS_PER_S)
+        else if (now - c->idle_since_ns > peers_idle_ns(c, IDLE_S * NS_PER_S))
             conn_finish(c);
         return;
     }

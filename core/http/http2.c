@@ -30,7 +30,8 @@
 enum {
     FRAME_ROOM = 16384 + 16,     /* the largest piece nghttp2 hands out */
     MAX_STREAMS = 250,           /* more than 100: live feeds share a connection with calls */
-    STREAM_WINDOW = 256 * 1024,  /* what one slow handler may have waiting */
+    NARROW_WINDOW = 64 * 1024,   /* what somebody unknown may send ahead */
+    WIDE_WINDOW = 256 * 1024,    /* what one slow handler may have waiting */
     CONNECTION_WINDOW = 4 << 20, /* given back immediately, so this only bounds one round trip */
     MAX_RESPONSE_FIELDS = 64,
     SETTINGS_ACK_S = 10,
@@ -222,7 +223,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         return 0;
     case NGHTTP2_RST_STREAM: /* some clients have DATA behind it on its way */
         s = stream_of(session, frame->hd.stream_id);
-        if (s && !s->request_ended) http2_guard_allow_late(&h->guard, STREAM_WINDOW);
+        if (s && !s->request_ended) http2_guard_allow_late(&h->guard, WIDE_WINDOW);
         return 0;
     case NGHTTP2_SETTINGS: on_settings(h, frame); return 0;
     case NGHTTP2_PING:
@@ -275,7 +276,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     struct h2 *h = h2_of(user);
     uint8_t type = frame->hd.type;
     if (type == NGHTTP2_RST_STREAM) {
-        http2_guard_allow_late(&h->guard, STREAM_WINDOW);
+        http2_guard_allow_late(&h->guard, WIDE_WINDOW);
         uint32_t code = frame->rst_stream.error_code;
         bool blame = code != NGHTTP2_NO_ERROR && code != NGHTTP2_CANCEL;
         if (blame && !http2_guard_reset(&h->guard, now_ns(h))) calm(h, "reset_flood");
@@ -412,6 +413,11 @@ static void h2_consume(struct http_stream *s, size_t n) {
     nghttp2_session_consume_stream(h->session, s->id, n);
 }
 
+static void h2_widen(struct http_stream *s) {
+    struct h2 *h = s->conn->state;
+    nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, s->id, WIDE_WINDOW);
+}
+
 /* ---- time ---------------------------------------------------------------------------------------------- */
 
 static void h2_drain(struct http_conn *c, bool now) {
@@ -454,7 +460,7 @@ static void h2_sweep(struct http_conn *c, int64_t now) {
         conn_close(c, "slow_head");
     } else if (is_silent(h, now)) {
         conn_close(c, "silent");
-    } else if (c->n_streams == 0 && now - c->idle_since_ns > IDLE_S * NS_PER_S) {
+    } else if (c->n_streams == 0 && now - c->idle_since_ns > peers_idle_ns(c, IDLE_S * NS_PER_S)) {
         h2_drain(c, true);
     } else {
         list_each_safe (&c->streams, n) sweep_stream(list_entry(n, struct http_stream, node), now);
@@ -509,7 +515,7 @@ static bool h2_begin(struct http_conn *c) {
         return false;
     }
     const nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, MAX_STREAMS},
-                                               {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW},
+                                               {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, NARROW_WINDOW},
                                                {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP_MAX_HEAD_BYTES},
                                                {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1}};
     nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof *settings);
@@ -537,4 +543,5 @@ const struct http_protocol http2_protocol = {
     .resume = h2_resume,
     .reset = h2_reset,
     .consume = h2_consume,
+    .widen = h2_widen,
 };

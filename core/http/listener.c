@@ -1,6 +1,6 @@
 /* Listening, connections, and which protocol a connection speaks.
  *
- * A connection's life: (1) accepted, if there is room; (2) its first bytes are compared with HTTP/2's magic: all 24
+ * A connection's life: (1) accepted; peers.c makes room for it, and if it is of a proxy that sends PROXY headers, that is read first; (2) its first bytes are compared with HTTP/2's magic: all 24
  * equal -> http2, the first difference -> http1; (3) the protocol reads and fills until the peer goes, a limit is
  * passed or the server drains; (4) conn_close: every stream is closed, the protocol's state is freed, the socket is
  * closed; (5) the socket's last event frees the memory.
@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/http/conn.h"
+#include "core/http/network.h"
 
 enum {
     BACKLOG = 1024,
@@ -61,9 +63,39 @@ static void sniff(struct http_conn *c, const char *bytes, size_t n) {
     c->n_sniffed += n;
 }
 
+/* Whose connection it is. */
+static void belongs_to(struct http_conn *c, const struct sockaddr_storage *client) {
+    socket_address_name(client, c->peer, sizeof c->peer);
+    c->network = network_of(client);
+}
+
+/* The PROXY header, then what follows it. */
+static void introduce(struct http_conn *c, const char *bytes, size_t n) {
+    struct sockaddr_storage client;
+    size_t used = 0;
+    buf_append(&c->early, bytes, n);
+    enum proxy_header e = proxies_read_header(buf_str(&c->early), &used, &client);
+    if (e == PROXY_HEADER_BAD) {
+        conn_close(c, "proxy_header");
+        return;
+    }
+    if (e == PROXY_HEADER_SHORT) return;
+    if (client.ss_family != AF_UNSPEC) belongs_to(c, &client);
+    c->phase = HTTP_SNIFFING;
+    c->is_proxied = false;
+    peers_enter(c);
+    struct buf early = c->early;
+    c->early = (struct buf){0};
+    if (early.len > used) sniff(c, early.ptr + used, early.len - used);
+    buf_free(&early);
+}
+
 static void conn_read(struct net_socket *k, const char *bytes, size_t n) {
     struct http_conn *c = (struct http_conn *)k;
-    if (c->phase == HTTP_SNIFFING) {
+    peers_active(c);
+    if (c->phase == HTTP_INTRODUCED) {
+        introduce(c, bytes, n);
+    } else if (c->phase == HTTP_SNIFFING) {
         sniff(c, bytes, n);
     } else {
         c->protocol->read(c, bytes, n);
@@ -91,6 +123,8 @@ static void conn_free(struct net_socket *k) {
     list_remove(&c->node);
     s->n_conns--;
     s->open_conns->value = (double)s->n_conns;
+    free(c->application);
+    buf_free(&c->early);
     free(c);
     if (s->on_change) s->on_change(s->app.context);
 }
@@ -102,9 +136,12 @@ static struct http_conn *conn_new(struct http_server *s) {
     struct http_conn *c = calloc(1, sizeof *c);
     if (!c) return NULL;
     c->server = s;
+    c->place.conn = c;
+    c->phase = HTTP_SNIFFING;
     list_init(&c->streams);
     list_push_back(&s->conns, &c->node);
     s->n_conns++;
+    s->n_open++;
     s->open_conns->value = (double)s->n_conns;
     c->opened_ns = c->idle_since_ns = loop_now_ns(s->loop);
     if (socket_init(&c->socket, s->loop, &s->pool, &conn_events) != 0) abort();
@@ -123,24 +160,28 @@ static void on_connection(uv_stream_t *listener, int status) {
         conn_close(c, NULL);
         return;
     }
-    if (s->n_conns > s->max_conns) {
+    struct sockaddr_storage peer;
+    socket_peer(&c->socket, &peer);
+    belongs_to(c, &peer);
+    c->is_proxied = proxies_trust(&s->proxies, &peer);
+    if (c->is_proxied && s->proxies.send_header) c->phase = HTTP_INTRODUCED;
+    if (!peers_join(c)) {
         s->refused->value++;
         conn_close(c, "too_many_connections");
         return;
     }
     s->accepted->value++;
-    socket_peer_name(&c->socket, c->peer, sizeof c->peer);
-    c->network = socket_peer_network(&c->socket);
     if (socket_start(&c->socket) != 0) conn_close(c, NULL);
 }
 
 /* ---- the sweep ----------------------------------------------------------------------------------------- */
 
 static void sweep_conn(struct http_conn *c, int64_t now) {
+    if (!c->closed) peers_sweep_conn(c);
     if (c->closed) return;
     if (c->finish_by_ns && now > c->finish_by_ns) {
         conn_close(c, "finish_timeout");
-    } else if (c->phase == HTTP_SNIFFING) {
+    } else if (c->phase != HTTP_SPEAKING) {
         if (now - c->opened_ns > SNIFF_S * NS_PER_S) conn_close(c, "handshake_timeout");
     } else if (socket_stalled_bytes(&c->socket) && now - c->socket.last_write_ns > WRITE_STALL_S * NS_PER_S) {
         conn_close(c, "write_stall");
@@ -154,6 +195,7 @@ static void on_sweep(uv_timer_t *t) {
     int64_t now = loop_now_ns(s->loop);
     list_each_safe (&s->conns, n) sweep_conn(list_entry(n, struct http_conn, node), now);
     s->open_streams->value = (double)s->n_streams;
+    peers_sweep(s, now);
     if (s->on_sweep) s->on_sweep(s->app.context);
 }
 
@@ -189,6 +231,21 @@ static void handle_closed(uv_handle_t *h) {
     if (s->on_change) s->on_change(s->app.context);
 }
 
+/* Beside the connections: servers, logs, streams. */
+enum { OTHER_FILES = 256 };
+
+/* A connection is a file: where there are fewer than max_conns, accepting would fail before anybody gives way. */
+static void bound_by_files(struct http_server *s) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+    files.rlim_cur = files.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0 && getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+    if (files.rlim_cur == RLIM_INFINITY || s->max_conns + OTHER_FILES <= files.rlim_cur) return;
+    s->max_conns = files.rlim_cur > 2 * OTHER_FILES ? files.rlim_cur - OTHER_FILES : files.rlim_cur / 2;
+    log_warn(s->log, "fewer connections than configured, since this process may open few files",
+             LOG_I("connections", s->max_conns), LOG_I("files", files.rlim_cur));
+}
+
 static void start_sweeper(struct http_server *s) {
     if (uv_timer_init(loop_uv(s->loop), &s->sweeper) != 0) abort();
     s->sweeper.data = s;
@@ -220,6 +277,7 @@ bool http_server_listen(struct http_server *s, const char *address, struct fault
         return false;
     }
     s->port = port_of(fd);
+    bound_by_files(s);
     start_sweeper(s);
     return true;
 }
@@ -244,5 +302,6 @@ void http_server_close_all(struct http_server *s) {
 void http_server_release(struct http_server *s) {
     assert(s->open_handles == 0 && list_empty(&s->conns));
     socket_pool_free(&s->pool);
+    peers_free(&s->peers);
     http2_options_free(s);
 }

@@ -14,7 +14,6 @@
 #include <string.h>
 
 #include "core/base/str.h"
-#include "core/http/network.h"
 
 enum {
     FLUSH_ROUNDS = 4,
@@ -47,6 +46,7 @@ void socket_pool_free(struct socket_pool *p) {
 
 static struct out_buffer *buffer_get(struct socket_pool *p) {
     struct out_buffer *b = p->free;
+    p->n_used++;
     if (!b) return must(malloc(sizeof *b));
     p->free = b->next;
     p->n_free--;
@@ -59,6 +59,7 @@ static void buffer_put(struct net_socket *k) {
     k->out = NULL;
     k->out_len = 0;
     if (!b) return;
+    p->n_used--;
     if (p->n_free >= POOL_KEEP) {
         free(b);
         return;
@@ -195,6 +196,13 @@ static void on_read(uv_stream_t *t, ssize_t n, const uv_buf_t *b) {
     k->events->read(k, b->base, (size_t)n);
 }
 
+bool socket_has_unread(const struct net_socket *k) {
+    uv_os_fd_t fd;
+    char byte;
+    if (uv_fileno((const uv_handle_t *)&k->tcp, &fd) != 0) return false;
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 int socket_init(struct net_socket *k, struct loop *l, struct socket_pool *p,
                 const struct socket_events *events) {
     *k = (struct net_socket){.loop = l, .pool = p, .events = events};
@@ -271,27 +279,23 @@ bool socket_parse_address(const char *text, struct sockaddr_storage *out) {
     return uv_ip4_addr(host, (int)port, (struct sockaddr_in *)out) == 0;
 }
 
-uint64_t socket_peer_network(const struct net_socket *k) {
-    struct sockaddr_storage a;
-    int len = sizeof a;
-    return uv_tcp_getpeername(&k->tcp, (struct sockaddr *)&a, &len) == 0 ? network_of(&a) : 0;
+void socket_peer(const struct net_socket *k, struct sockaddr_storage *out) {
+    int len = sizeof *out;
+    *out = (struct sockaddr_storage){.ss_family = AF_UNSPEC};
+    if (uv_tcp_getpeername(&k->tcp, (struct sockaddr *)out, &len) != 0) out->ss_family = AF_UNSPEC;
 }
 
-void socket_peer_name(const struct net_socket *k, char *out, size_t size) {
-    struct sockaddr_storage a;
-    int len = sizeof a;
+void socket_address_name(const struct sockaddr_storage *address, char *out, size_t size) {
     char host[64] = "?";
     unsigned port = 0;
-    if (uv_tcp_getpeername(&k->tcp, (struct sockaddr *)&a, &len) == 0) {
-        if (a.ss_family == AF_INET6) {
-            const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&a;
-            uv_ip6_name(in6, host, sizeof host);
-            port = ntohs(in6->sin6_port);
-        } else {
-            const struct sockaddr_in *in4 = (const struct sockaddr_in *)&a;
-            uv_ip4_name(in4, host, sizeof host);
-            port = ntohs(in4->sin_port);
-        }
+    if (address->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
+        uv_ip6_name(in6, host, sizeof host);
+        port = ntohs(in6->sin6_port);
+    } else if (address->ss_family == AF_INET) {
+        const struct sockaddr_in *in4 = (const struct sockaddr_in *)address;
+        uv_ip4_name(in4, host, sizeof host);
+        port = ntohs(in4->sin_port);
     }
     snprintf(out, size, "%s:%u", host, port);
 }

@@ -28,7 +28,7 @@ struct out_buffer;
 struct socket_pool {
     char *read_buffer;
     struct out_buffer *free;
-    size_t n_free;
+    size_t n_free, n_used;
 };
 void socket_pool_init(struct socket_pool *p);
 void socket_pool_free(struct socket_pool *p); /* after the last connection has closed */
@@ -79,6 +79,9 @@ char *socket_reserve(struct net_socket *k, size_t bytes);
 size_t socket_room(const struct net_socket *k);
 void socket_commit(struct net_socket *k, size_t bytes);
 
+/* Whether bytes of the peer wait to be read: asks the kernel. */
+bool socket_has_unread(const struct net_socket *k);
+
 /* Called about once a second: the bytes of the write in flight if it has not moved since the last call, else 0. */
 size_t socket_stalled_bytes(struct net_socket *k);
 
@@ -90,9 +93,9 @@ void socket_close(struct net_socket *k);
 
 /* Parses "ADDR:PORT" or "[ADDR6]:PORT", numeric. Returns false when it is neither. */
 bool socket_parse_address(const char *text, struct sockaddr_storage *out);
-/* The network that the peer calls from; 0 when it has gone. */
-uint64_t socket_peer_network(const struct net_socket *k);
-/* The peer as "127.0.0.1:4711". */
-void socket_peer_name(const struct net_socket *k, char *out, size_t size);
+/* The peer's address; of family AF_UNSPEC when it has gone. */
+void socket_peer(const struct net_socket *k, struct sockaddr_storage *out);
+/* An address as "127.0.0.1:4711"; "?:0" when it has no family. */
+void socket_address_name(const struct sockaddr_storage *address, char *out, size_t size);
 
 #endif

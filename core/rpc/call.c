@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/codec/descriptors.h"
 #include "core/rpc/rpc_internal.h"
 
 enum {
@@ -57,6 +58,12 @@ bool rpc_server_serving(struct rpc_server *s) {
     return !s->options.ready || s->options.ready(s->options.context);
 }
 
+const struct descriptors *rpc_descriptors(struct rpc_call *call) {
+    struct rpc_server *s = call->server;
+    if (!s->descriptors) s->descriptors = descriptors_load();
+    return s->descriptors;
+}
+
 void rpc_server_changed(struct rpc_server *s) {
     struct fiber *f = s->stopper;
     s->stopper = NULL;
@@ -83,10 +90,24 @@ void rpc_count(struct rpc_call *call, enum error e) {
     if (entry->latency && !call->detached) histogram_observe(entry->latency, seconds, s->metrics);
 }
 
+void rpc_body_take(struct rpc_call *call, size_t n) {
+    assert(n <= call->body.len);
+    buf_consume(&call->body, n);
+    budget_take(&call->held, n);
+}
+
+void rpc_body_free(struct rpc_call *call) {
+    budget_take(&call->held, call->body.len);
+    buf_clear(&call->body);
+    if (call->body.cap > BODY_KEEP) buf_free(&call->body);
+}
+
 void rpc_end(struct rpc_call *call, enum error e, const struct fault *fault) {
     if (call->ended) return;
     call->ended = true;
     call->http.wants_body = false;
+    rpc_body_free(call);
+    budget_close(&call->held);
     if (!call->http.conn) {
         rpc_count(call, ERR_CANCELLED);
         return;
@@ -113,21 +134,10 @@ void rpc_call_dispose(struct rpc_call *call) {
     free(call);
 }
 
-void rpc_body_take(struct rpc_call *call, size_t n) {
-    assert(n <= call->body.len);
-    buf_consume(&call->body, n);
-    call->server->body_bytes -= n;
-}
-
-void rpc_body_free(struct rpc_call *call) {
-    call->server->body_bytes -= call->body.len;
-    buf_clear(&call->body);
-    if (call->body.cap > BODY_KEEP) buf_free(&call->body);
-}
-
 static void recycle(struct rpc_call *call) {
     struct rpc_server *s = call->server;
     rpc_body_free(call);
+    budget_close(&call->held);
     arena_free(&call->messages);
     if (s->n_pool >= POOL_KEEP) {
         rpc_call_dispose(call);
@@ -140,6 +150,7 @@ static void recycle(struct rpc_call *call) {
     *call = clean;
     list_init(&call->http.node);
     list_init(&call->node);
+    list_init(&call->reply_node);
     list_push_front(&s->pool, &call->node);
     s->n_pool++;
 }

@@ -32,6 +32,7 @@ static struct http_stream *on_open(void *context) {
         if (!call) abort();
         list_init(&call->http.node);
         list_init(&call->node);
+        list_init(&call->reply_node);
         arena_init(&call->messages, 0);
     }
     call->server = s;
@@ -40,6 +41,7 @@ static struct http_stream *on_open(void *context) {
 
 static void on_closed(struct http_stream *stream) {
     struct rpc_call *call = call_of(stream);
+    rpc_replies_over(call);
     if (call->fiber) fiber_cancel(call->fiber);
     rpc_turns_forget(call);
     rpc_call_release_if_done(call);
@@ -304,12 +306,14 @@ static void on_request(struct http_stream *stream) {
     if (e != ERR_OK) {
         rpc_refuse(call, e, &fault);
     } else if (stream->method == HTTP_GET) {
-        s->body_bytes += call->body.len;
         rpc_call_start(call);
-    } else if (takes_one(call)) {
-        stream->wants_body = true;
+    } else if ((e = rpc_hold(call, &fault)) != ERR_OK) {
+        rpc_end(call, e, &fault);
+    } else if (!takes_one(call)) {
+        rpc_call_start(call);
     } else {
-        rpc_call_start(call);
+        stream->wants_body = true;
+        if (rpc_must_look_up(call)) rpc_call_check(call);
     }
 }
 
@@ -329,24 +333,17 @@ static enum error check_message(struct rpc_call *call, struct fault *fault) {
 
 static void on_data(struct http_stream *stream, const char *bytes, size_t n) {
     struct rpc_call *call = call_of(stream);
-    struct rpc_server *s = call->server;
     struct fault fault = {0};
-    if (call->ended || call->slowed || !call->entry || !call->entry->method || stream->method == HTTP_GET) {
+    if (call->ended || call->slowed || call->evicted || !call->entry || !call->entry->method ||
+        stream->method == HTTP_GET) {
         http_consume(stream, n);
         return;
     }
-    enum error e = ERR_OK;
-    if (s->body_bytes + n > RPC_BODY_BYTES) {
-        e = fault_set(&fault, ERR_RESOURCE_EXHAUSTED, "the server holds as many request bytes as it can");
-    } else {
-        buf_append(&call->body, bytes, n);
-        s->body_bytes += n;
-        if (takes_one(call)) e = check_message(call, &fault);
-    }
+    enum error e = rpc_hold_more(call, bytes, n, &fault);
+    if (e == ERR_OK && takes_one(call)) e = check_message(call, &fault);
     if (e != ERR_OK) {
-        rpc_body_free(call);
         rpc_end(call, e, &fault);
-    } else if (takes_one(call)) {
+    } else if (takes_one(call) && !rpc_must_look_up(call)) {
         http_consume(stream, n);
     } else {
         call->unconsumed += n;
@@ -359,6 +356,7 @@ static void on_end(struct http_stream *stream) {
     struct fault fault = {0};
     if (call->ended || call->slowed || !call->entry || !call->entry->method || stream->method == HTTP_GET)
         return;
+    if (call->evicted) return; /* its fiber ends it */
     if (!takes_one(call)) {
         rpc_call_wake(call);
         return;
@@ -386,12 +384,17 @@ static void on_wants_more(struct http_stream *stream) {
     rpc_call_wake(call_of(stream));
 }
 
+static void on_sent(void *context) {
+    rpc_replies_later(context);
+}
+
 const struct http_app rpc_app = {
     .open = on_open,
     .request = on_request,
     .data = on_data,
     .end = on_end,
     .wants_more = on_wants_more,
+    .sent = on_sent,
     .closed = on_closed,
     .late = on_late,
     .refusal = rpc_refusal_json,

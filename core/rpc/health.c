@@ -83,13 +83,15 @@ const struct rpc_method *health_methods(size_t *n) {
          .reply = &grpc__health__v1__health_check_response__descriptor,
          .handler = check,
          .is_public = true,
+         .max_message_bytes = 1024,
          .side_effect_free = true},
         {.path = "/grpc.health.v1.Health/Watch",
          .kind = RPC_SERVER_STREAM,
          .request = &grpc__health__v1__health_check_request__descriptor,
          .reply = &grpc__health__v1__health_check_response__descriptor,
          .handler = watch,
-         .is_public = true},
+         .is_public = true,
+         .max_message_bytes = 1024},
     };
     *n = sizeof methods / sizeof *methods;
     return methods;

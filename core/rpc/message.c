@@ -44,8 +44,7 @@ const ProtobufCMessage *rpc_decode(struct rpc_call *call, struct str bytes, stru
 }
 
 size_t rpc_message_limit(const struct rpc_call *call) {
-    size_t own = call->entry->method->max_message_bytes;
-    return own ? own : call->server->options.max_message_bytes;
+    return call->entry->max_message;
 }
 
 enum error rpc_envelope(struct rpc_call *call, bool *complete, struct fault *fault) {

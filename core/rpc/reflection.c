@@ -7,6 +7,8 @@
  */
 #include "core/rpc/reflection.h"
 
+#include "core/rpc/rpc_internal.h"
+
 #include "core/base/arena.h"
 
 typedef Grpc__Reflection__V1__ServerReflectionRequest Request;
@@ -142,11 +144,9 @@ static int serve(struct fiber *self, struct rpc_call *call, const struct descrip
 static int handle_server_reflection_info(struct fiber *self, struct rpc_call *call,
                                          const ProtobufCMessage *request) {
     (void)request; /* a client stream has none */
-    struct descriptors *d = descriptors_load();
+    const struct descriptors *d = rpc_descriptors(call);
     if (d == NULL) return fault_set(rpc_fault(call), ERR_RESOURCE_EXHAUSTED, "no memory for the descriptors");
-    int e = serve(self, call, d);
-    descriptors_free(d);
-    return e;
+    return serve(self, call, d);
 }
 
 #define REFLECTION_METHOD(version)                                                                           \
@@ -154,7 +154,7 @@ static int handle_server_reflection_info(struct fiber *self, struct rpc_call *ca
         .path = "/grpc.reflection." version ".ServerReflection/ServerReflectionInfo", .kind = RPC_BIDI,      \
         .request = &grpc__reflection__v1__server_reflection_request__descriptor,                             \
         .reply = &grpc__reflection__v1__server_reflection_response__descriptor,                              \
-        .handler = handle_server_reflection_info, .is_public = true,                                         \
+        .handler = handle_server_reflection_info, .is_public = true, .max_message_bytes = 4096,              \
     }
 
 static const struct rpc_method methods[] = {REFLECTION_METHOD("v1"), REFLECTION_METHOD("v1alpha")};

@@ -132,15 +132,21 @@ static bool gives_stream(const struct rpc_method *m) {
     return m->kind == RPC_SERVER_STREAM || m->kind == RPC_BIDI;
 }
 
+static enum error authenticate(struct fiber *self, struct rpc_call *call) {
+    const struct rpc_server_options *o = &call->server->options;
+    if (call->entry->method->is_public || !o->authenticate || call->looked_up) return ERR_OK;
+    int e = o->authenticate(self, call);
+    if (e == 0) rpc_held_by(call);
+    return (enum error)e;
+}
+
 static enum error serve(struct fiber *self, struct rpc_call *call) {
     const struct rpc_method *m = call->entry->method;
     const ProtobufCMessage *request = NULL;
     if (call->deadline_ns && loop_now_ns(call->server->loop) >= call->deadline_ns)
         return ERR_DEADLINE_EXCEEDED;
-    if (!m->is_public && call->server->options.authenticate) {
-        int rc = call->server->options.authenticate(self, call);
-        if (rc != 0) return (enum error)rc;
-    }
+    enum error known = authenticate(self, call);
+    if (known != ERR_OK) return known;
     if (!takes_stream(m)) {
         size_t prefix = call->protocol->enveloped ? 5 : 0;
         struct str bytes = {call->body.len ? call->body.ptr + prefix : NULL, call->body.len - prefix};
@@ -183,6 +189,7 @@ static void stay_detached(struct rpc_call *call) {
     call->listed_detached = true;
     list_push_back(&s->detached, &call->node);
     s->n_detached++;
+    if (call->is_known) budget_close(&call->held);
     s->streams_detached->value = (double)s->n_detached;
     /* An idle stream should be small. */
     http_fields_free(&call->http.request);
@@ -190,21 +197,45 @@ static void stay_detached(struct rpc_call *call) {
     call->http.path = call->http.query = (struct str){0};
 }
 
+/* Why a fiber was cancelled, if the server did it. */
+static enum error why_cancelled(struct rpc_call *call, enum error e) {
+    if (e != ERR_CANCELLED) return e;
+    if (call->evicted) return rpc_evicted(call);
+    return call->server->stopping ? fault_set(&call->fault, ERR_UNAVAILABLE, "shutting down") : e;
+}
+
 static void call_main(struct fiber *self, void *arg) {
     struct rpc_call *call = arg;
     call->fiber = self;
     rpc_turns_ran(call);
-    enum error e = serve(self, call);
-    if (e == ERR_CANCELLED && call->server->stopping)
-        e = fault_set(&call->fault, ERR_UNAVAILABLE, "shutting down");
+    enum error e = why_cancelled(call, serve(self, call));
     if (call->codec == RPC_JSON && !call->snake) json_spell_fault(call->entry->method->request, &call->fault);
     e = refer(call, e);
     if (call->detached && e != ERR_OK) rpc_stream_ended(call);
     bool stays = call->detached && !call->ended;
     if (!stays) rpc_refuse(call, e, &call->fault);
+    rpc_replies_made(call);
+    rpc_replies_over(call);
     leave_running(call);
     rpc_body_free(call);
     if (stays) stay_detached(call);
+    rpc_call_release_if_done(call);
+}
+
+/* The authenticator alone, while the body comes; the call begins here if that was faster. */
+static void check_main(struct fiber *self, void *arg) {
+    struct rpc_call *call = arg;
+    call->fiber = self;
+    rpc_turns_ran(call);
+    enum error e = authenticate(self, call);
+    call->checking = false;
+    if (call->evicted) e = ERR_CANCELLED;
+    e = refer(call, why_cancelled(call, e));
+    if (e != ERR_OK) rpc_refuse(call, e, &call->fault);
+    leave_running(call);
+    call->looked_up = call->is_whole;
+    http_consume(&call->http, call->body.len);
+    if (e == ERR_OK && call->is_whole && !call->ended && call->http.conn) rpc_call_start(call);
     rpc_call_release_if_done(call);
 }
 
@@ -230,15 +261,29 @@ static void route_main(struct fiber *self, void *arg) {
     rpc_call_release_if_done(call);
 }
 
+static bool refuse_while_draining(struct rpc_call *call) {
+    struct fault fault = {.retry_after_ms = BUSY_RETRY_MS};
+    if (!call->server->draining) return false;
+    rpc_end(call, fault_set(&fault, ERR_UNAVAILABLE, "the server is shutting down"), &fault);
+    return true;
+}
+
+void rpc_call_check(struct rpc_call *call) {
+    if (refuse_while_draining(call)) return;
+    call->checking = true;
+    rpc_turns_start(call, check_main);
+}
+
 void rpc_call_start(struct rpc_call *call) {
-    struct fault fault = {0};
-    if (!call->server->draining) {
-        rpc_turns_start(call, call_main);
-        return;
-    }
-    fault_set(&fault, ERR_UNAVAILABLE, "the server is shutting down");
-    fault.retry_after_ms = BUSY_RETRY_MS;
-    rpc_end(call, ERR_UNAVAILABLE, &fault);
+    call->is_whole = true;
+    rpc_held_whole(call);
+    if (call->checking) return; /* that fiber goes on */
+    if (refuse_while_draining(call)) return;
+    if (call->entry->method->kind != RPC_UNARY || rpc_replies_take(call)) rpc_call_go(call);
+}
+
+void rpc_call_go(struct rpc_call *call) {
+    rpc_turns_start(call, call_main);
 }
 
 /* Routes do not wait for a turn: they are few, and say whether the server is well. */

@@ -9,11 +9,12 @@
  *   http2.c, http1.c      the two versions of HTTP; http2.c uses nghttp2
  *   listener.c, socket.c  libuv; TLS will go between the socket and HTTP
  *
- * A call's life: headers arrive -> the method is found, the application admits the call -> message bytes arrive and
- * are bounded -> it is the call's turn (admission.h: immediately, but under overload) -> a fiber starts, the authenticator
- * runs -> the message is decoded, its texts are brought to their normal forms (core/text/fields.h) -> the handler runs ->
- * the reply and status go out. The client's RST, a closed connection or the deadline cancels the fiber. The call is freed
- * when its fiber has ended and its stream is closed, whichever comes last.
+ * A call's life: headers arrive -> the method is found, the application admits the call, and whose the request is is
+ * decided (held.c) -> message bytes arrive and are bounded (budget.h) -> the replies before it are sent (replies.c) -> it is
+ * the call's turn (admission.h: immediately, but under overload) -> a fiber starts, the authenticator runs -> the message is
+ * decoded, its texts are brought to their normal forms (core/text/fields.h) -> the handler runs -> the reply and status go
+ * out. The client's RST, a closed connection or the deadline cancels the fiber. The call is freed when its fiber has
+ * ended and its stream is closed, whichever comes last.
  *
  * A handler returns 0 or an enum error; the sentence is in rpc_fault(call).
  */
@@ -26,6 +27,8 @@
 #include "core/async/loop.h"
 #include "core/base/error.h"
 #include "core/base/str.h"
+#include "core/http/peers.h"
+#include "core/rpc/budget.h"
 
 struct metrics;
 struct text_fields;
@@ -79,6 +82,11 @@ struct buf *rpc_reply_open(struct rpc_call *call);
 void rpc_reply_close(struct rpc_call *call);
 /* The same for bytes that are encoded already; copied. */
 void rpc_reply_encoded(struct rpc_call *call, struct str bytes);
+
+/* Whether a reply of so many bytes may be made now. If not, rpc_await_room waits until it may; it is best asked before
+ * the memory is taken. rpc_await_room returns 0, ERR_CANCELLED or ERR_DEADLINE_EXCEEDED. */
+bool rpc_has_room(struct rpc_call *call, size_t bytes);
+int rpc_await_room(struct fiber *self, struct rpc_call *call, size_t bytes);
 
 /* Server streaming: waits while more than 64 KiB of this stream is unsent (backpressure). Returns 0, ERR_CANCELLED or
  * ERR_DEADLINE_EXCEEDED. Headers go out with rpc_send_headers or the first message. */
@@ -137,6 +145,10 @@ struct rpc_server_options {
     int (*admit)(struct rpc_call *call, struct fault *fault);
     /* Runs in the call's fiber before the handler of a method that is not public. Returns 0 to let the call pass. */
     int (*authenticate)(struct fiber *self, struct rpc_call *call);
+    /* Optional: the same by the headers alone, without suspending, so that the request is held for its sender. Returns 0
+     * and sets the identity; ERR_NOT_FOUND when authenticate must be asked; or the error that refuses the call. A call
+     * that it lets pass is authenticated all the same. */
+    int (*recognize)(struct rpc_call *call);
     void *context;
     bool (*ready)(void *context); /* for grpc.health.v1: SERVING or NOT_SERVING */
     /* Of unary calls without a client deadline, from their headers; other single messages must have come by then. */
@@ -146,6 +158,11 @@ struct rpc_server_options {
     /* Origins whose pages may call from a browser, separated by commas: "https://app.example", "http://localhost:*"
      * (any port), "*" (all). NULL or "": none. */
     const char *cors_origins;
+    const char *trusted_proxies; /* core/http/proxies.h; NULL: none */
+    bool proxy_headers;          /* they send PROXY headers, not X-Forwarded-For */
+    struct peer_limits peers;    /* of connections */
+    struct budget_limits budget; /* of the bytes of requests */
+    size_t reply_bytes;          /* unsent or being made, above which calls wait; 0: no limit */
 };
 
 /* Binds and listens. Returns NULL with a sentence in *fault on failure. */

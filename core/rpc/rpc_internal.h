@@ -8,6 +8,9 @@
  *   call.c      what all calls share, and the end of a call
  *   turns.c     calls that wait for their turn, and refusals that are held back
  *   admission.c which calls run, and whose turn it is
+ *   held.c      what a call may hold while its request comes
+ *   budget.c    the bytes of requests, by whose they are
+ *   replies.c     when a call is served: after the replies before it
  *   grpc.c, connect.c   the two protocols' framing and status
  *   cors.c      pages of other origins in browsers
  *   status.c    faults as statuses, details and JSON
@@ -23,6 +26,7 @@
 #include "core/http/conn.h"
 #include "core/http/http.h"
 #include "core/rpc/admission.h"
+#include "core/rpc/budget.h"
 #include "core/rpc/rpc.h"
 
 #define RPC_CODES 17 /* gRPC statuses 0..16 */
@@ -30,8 +34,6 @@
 /* Memory that a call may take for decoding and for its handler. */
 #define RPC_ARENA_LIMIT ((size_t)16 << 20)
 #define RPC_DECODE_LIMIT(bytes) (8 * (bytes) + 64 * 1024)
-/* Request bytes that all calls may hold together: many large bodies. */
-#define RPC_BODY_BYTES ((size_t)256 << 20)
 
 /* A method or a route, found by path; its metrics are looked up once. */
 struct rpc_entry {
@@ -39,6 +41,7 @@ struct rpc_entry {
     struct str path;
     const struct rpc_method *method; /* one of the two */
     const struct http_route *route;
+    size_t max_message; /* bytes */
     struct counter *codes[RPC_CODES];
     struct histogram *latency;
 };
@@ -49,6 +52,21 @@ struct rpc_table {
     struct rpc_entry *slots; /* open addressing, power of two */
     size_t cap;
     struct rpc_entry unknown; /* counts calls of methods that do not exist */
+};
+
+/* A connection's share of what all may have unsent. */
+#define RPC_REPLY_SHARES 32
+
+/* Calls that wait until the replies before them are sent: replies.c. */
+struct rpc_queue;
+struct rpc_replies {
+    struct list_node queues;  /* with waiting calls, the next one first */
+    struct list_node at_room; /* calls whose handler waits for room */
+    size_t n_waiting, expected /* bytes that running calls may make */;
+    size_t n_delayed, n_cut; /* since the last line in the log */
+    int64_t told_ns;
+    struct flusher flusher;
+    void (*start)(struct rpc_call *call);
 };
 
 enum rpc_codec { RPC_PROTO, RPC_JSON };
@@ -78,10 +96,21 @@ struct rpc_call {
     int64_t ready_ns;           /* when it could run */
     struct list_node slow_node; /* while slowed */
     int64_t slow_until_ns;
-    bool slowed;          /* refused, with fault; the answer is held back */
-    struct buf body;      /* request bytes not taken yet */
-    size_t message_bytes; /* of the message at the front of body, with its prefix; 0: not known yet */
-    size_t unconsumed;    /* of body: bytes whose window has not been given back */
+    bool slowed;                 /* refused, with fault; the answer is held back */
+    struct buf body;             /* request bytes not taken yet */
+    size_t message_bytes;        /* of the message at the front of body, with its prefix; 0: not known yet */
+    size_t unconsumed;           /* of body: bytes whose window has not been given back */
+    struct rpc_queue *queue;     /* that it waits in, or counts for while it runs */
+    struct list_node reply_node; /* in the queue, or among those that wait for room */
+    size_t expected;             /* bytes of its reply */
+    size_t room_bytes;           /* that the handler waits for */
+    bool in_queue;
+    struct budget_request held;
+    bool is_known;  /* the sender was recognized or authenticated */
+    bool looked_up; /* in this fiber: the authenticator need not run again */
+    bool checking;  /* a fiber authenticates while the body comes */
+    bool is_whole;  /* and it came */
+    bool evicted;   /* it gave way: core/rpc/budget.h */
     struct rpc_identity identity;
     struct http_fields headers; /* the handler's response metadata */
     struct fault fault;
@@ -107,7 +136,7 @@ struct rpc_server {
     struct rpc_table table;
 
     struct list_node running, detached, pool;
-    size_t n_running, n_detached, n_pool, body_bytes;
+    size_t n_running, n_detached, n_pool;
     struct admission admission;
     struct list_node slowed; /* calls whose refusal is held back, the next first */
     size_t n_slowed;
@@ -117,12 +146,16 @@ struct rpc_server {
     uint64_t reported_refusals; /* of overload_refusals */
     int64_t report_at_ns;       /* the next may be */
     struct gauge *waiting, *run_limit;
-    struct list_node watchers; /* of health.c */
-    bool draining;             /* no new calls */
-    bool stopping;             /* calls are being cancelled */
+    struct budgets budget;
+    struct rpc_replies replies;
+    struct descriptors *descriptors; /* of reflection.c, once it was asked */
+    struct list_node watchers;       /* of health.c */
+    bool draining;                   /* no new calls */
+    bool stopping;                   /* calls are being cancelled */
     bool was_serving;
     struct fiber *stopper; /* parked in rpc_server_stop, to be woken by changes */
-    struct gauge *in_flight, *streams_detached, *queued_bytes;
+    struct gauge *in_flight, *streams_detached, *queued_bytes, *unsent_bytes, *waiting_replies;
+    struct counter *gave_way;
 };
 
 /* ---- call.c */
@@ -144,6 +177,10 @@ void rpc_stream_ended(struct rpc_call *call); /* calls on_end, once */
 /* Wakes the fiber if it is parked for the stream. */
 void rpc_call_wake(struct rpc_call *call);
 
+/* The descriptors of the API; one copy for all streams that ask, since anybody may open them. NULL on allocation
+ * failure. */
+const struct descriptors *rpc_descriptors(struct rpc_call *call);
+
 /* ---- message.c */
 /* The four bytes of an envelope's length. */
 void rpc_put_length(char *p, size_t length);
@@ -161,6 +198,38 @@ size_t rpc_message_limit(const struct rpc_call *call);
 /* Checks the envelope at the front of body. Returns 0 with *complete: whether the whole message has arrived; or the
  * error of a bad envelope. */
 enum error rpc_envelope(struct rpc_call *call, bool *complete, struct fault *fault);
+
+/* ---- held.c */
+/* Counts the request by its headers. Returns 0, or the error that refuses it. */
+enum error rpc_hold(struct rpc_call *call, struct fault *fault);
+/* The sender is known: call->identity. */
+void rpc_held_by(struct rpc_call *call);
+/* Keeps n more bytes of the body. */
+enum error rpc_hold_more(struct rpc_call *call, const char *bytes, size_t n, struct fault *fault);
+/* Whether a fiber must authenticate before the body may be large. */
+bool rpc_must_look_up(const struct rpc_call *call);
+void rpc_evict(struct budget_request *r);
+/* The request has arrived: a call that will end by itself does not give way any more. */
+void rpc_held_whole(struct rpc_call *call);
+/* Once a second: a line in the log a minute when requests gave way. */
+void rpc_held_sweep(struct rpc_server *s, int64_t now_ns);
+/* The error of a call that gave way, with its sentence in call->fault. */
+enum error rpc_evicted(struct rpc_call *call);
+
+/* ---- replies.c */
+/* start is rpc_call_go, which is built on this. */
+void rpc_replies_init(struct rpc_server *s, void (*start)(struct rpc_call *call));
+/* Returns true when the call may start now; it waits otherwise, and is started in its turn. */
+bool rpc_replies_take(struct rpc_call *call);
+/* The call has made its reply. */
+void rpc_replies_made(struct rpc_call *call);
+/* The call does not wait or run any more; harmless when it did neither. */
+void rpc_replies_over(struct rpc_call *call);
+/* Something may have made room: looked at when the turn of the loop ends. */
+void rpc_replies_later(struct rpc_server *s);
+void rpc_replies_sweep(struct rpc_server *s, int64_t now_ns);
+/* Ends waiting calls whose deadline has passed; all, while the server cancels calls. */
+void rpc_replies_end_waiting(struct rpc_server *s, int64_t now_ns);
 
 /* ---- dispatch.c */
 extern const struct http_app rpc_app;
@@ -192,6 +261,10 @@ void rpc_turns_drain(struct rpc_server *s);   /* sends what is held back */
 
 /* ---- rpc.c */
 void rpc_call_start(struct rpc_call *call);
+/* Its turn has come. */
+void rpc_call_go(struct rpc_call *call);
+/* Starts a fiber that authenticates while the body comes. */
+void rpc_call_check(struct rpc_call *call);
 /* The fiber of a plain route. */
 bool rpc_call_start_route(struct rpc_call *call);
 

@@ -15,6 +15,7 @@
 #include "core/limit/limit.h"
 #include "core/rpc/reflection.h"
 #include "core/rpc/rpc_internal.h"
+#include "core/text/fields.h"
 
 enum {
     GOAWAY_MS = 100, /* at least a round trip between the two GOAWAYs */
@@ -32,10 +33,18 @@ static struct rpc_entry *table_add(struct rpc_table *t, const char *path) {
     return &t->slots[i];
 }
 
+/* What anybody may send is bounded by what the texts of the message can need. */
+static size_t message_limit(const struct rpc_server *s, const struct rpc_method *m) {
+    size_t most = m->max_message_bytes ? m->max_message_bytes : s->options.max_message_bytes;
+    size_t need = m->is_public && s->options.texts ? text_fields_most_bytes(s->options.texts, m->request) : 0;
+    return need > 0 && need < most ? need : most;
+}
+
 static void add_method(struct rpc_server *s, const struct rpc_method *m) {
     char labels[256];
     struct rpc_entry *e = table_add(&s->table, m->path);
     e->method = m;
+    e->max_message = message_limit(s, m);
     snprintf(labels, sizeof labels, "method=\"%s\"", m->path + 1);
     e->latency = metrics_histogram(s->metrics, "rookery_rpc_duration_seconds",
                                    "Duration from a call's headers to its status, by method", labels);
@@ -81,6 +90,8 @@ static void on_sweep(void *context) {
     struct rpc_server *s = context;
     health_sweep(s);
     rpc_turns_sweep(s);
+    rpc_held_sweep(s, loop_now_ns(s->loop));
+    rpc_replies_sweep(s, loop_now_ns(s->loop));
     while (end_one_expired(s, loop_now_ns(s->loop))) {
     }
 }
@@ -106,15 +117,22 @@ static void make_metrics(struct rpc_server *s) {
     s->overload_refusals =
         metrics_counter(m, "rookery_rpc_overload_refusals_total",
                         "Calls refused because too many waited, or waited for too long", "");
+    s->unsent_bytes = metrics_gauge(m, "rookery_rpc_unsent_bytes", "Bytes of replies not yet sent", "");
+    s->waiting_replies = metrics_gauge(m, "rookery_rpc_waiting_replies",
+                                       "Calls that wait until replies before them are sent", "");
+    s->gave_way = metrics_counter(m, "rookery_rpc_requests_gave_way_total",
+                                  "Incomplete requests that were ended for newer ones", "");
     s->queued_bytes =
         metrics_gauge(m, "rookery_rpc_request_bytes", "Bytes of requests held for calls in progress", "");
 }
 
 static void on_scrape(void *arg) {
     struct rpc_server *s = arg;
-    s->queued_bytes->value = (double)s->body_bytes;
     s->waiting->value = (double)s->admission.waiting;
     s->run_limit->value = (double)s->admission.limit;
+    s->queued_bytes->value = (double)budget_bytes(&s->budget);
+    s->unsent_bytes->value = (double)s->http.n_unsent;
+    s->waiting_replies->value = (double)s->replies.n_waiting;
     s->http.open_streams->value = (double)s->http.n_streams;
 }
 
@@ -137,6 +155,9 @@ static struct rpc_server *server_new(struct loop *l, const struct rpc_server_opt
     s->http = (struct http_server){.loop = l, .log = log, .metrics = metrics, .app = rpc_app};
     s->http.app.context = s;
     s->http.max_conns = o->max_connections;
+    peers_init(&s->http.peers, &o->peers, conn_close);
+    budget_init(&s->budget, &o->budget, rpc_evict);
+    rpc_replies_init(s, rpc_call_go);
     s->http.on_change = on_change;
     s->http.on_sweep = on_sweep;
     list_init(&s->http.conns);
@@ -154,6 +175,9 @@ static void server_free(struct rpc_server *s) {
     http_server_release(&s->http);
     admission_free(&s->admission);
     limit_table_free(s->refusals);
+    flusher_cancel(&s->replies.flusher);
+    budget_free(&s->budget);
+    descriptors_free(s->descriptors);
     free(s->table.slots);
     free(s);
 }
@@ -162,7 +186,9 @@ struct rpc_server *rpc_server_start(struct loop *l, const struct rpc_server_opti
                                     struct metrics *metrics, struct fault *fault) {
     assert(o->max_calls && o->max_connections && o->max_message_bytes && metrics);
     struct rpc_server *s = server_new(l, o, log, metrics);
-    if (!http_server_listen(&s->http, o->listen, fault)) {
+    s->http.proxies.send_header = o->proxy_headers;
+    const char *proxies = o->trusted_proxies ? o->trusted_proxies : "";
+    if (!proxies_parse(proxies, &s->http.proxies, fault) || !http_server_listen(&s->http, o->listen, fault)) {
         server_free(s);
         return NULL;
     }
@@ -199,7 +225,7 @@ static void wait_surely(struct fiber *self, struct rpc_server *s, bool (*done)(c
 }
 
 static bool no_calls(const struct rpc_server *s) {
-    return s->n_running == 0;
+    return s->n_running == 0 && s->replies.n_waiting == 0;
 }
 
 static bool no_connections(const struct rpc_server *s) {
@@ -229,6 +255,7 @@ static void end_detached(struct rpc_server *s) {
 
 static void cancel_calls(struct rpc_server *s) {
     s->stopping = true;
+    rpc_replies_end_waiting(s, loop_now_ns(s->loop));
     list_each_safe (&s->running, n) fiber_cancel(list_entry(n, struct rpc_call, node)->fiber);
 }
 

@@ -58,6 +58,7 @@ void rpc_refuse(struct rpc_call *call, enum error e, const struct fault *fault) 
         rpc_end(call, e, fault);
         return;
     }
+    rpc_replies_over(call);
     if (fault != &call->fault) call->fault = *fault;
     call->fault.error = e;
     call->slowed = true;
@@ -129,7 +130,9 @@ static void start_next(struct rpc_server *s) {
             struct fault fault = {0};
             admission_leave(&s->admission, c);
             rpc_end(call, fault_set(&fault, ERR_UNAVAILABLE, "shutting down"), &fault);
-        } else if (call->ended || !rpc_turns_run(call, call->fn)) {
+        } else if (call->ended) {
+            admission_leave(&s->admission, c);
+        } else if (!rpc_turns_run(call, call->fn)) {
             admission_leave(&s->admission, c);
             refuse_full(call);
         }

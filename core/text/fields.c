@@ -65,6 +65,45 @@ void text_fields_free(struct text_fields *f) {
     arena_free(&f->arena);
 }
 
+/* ---- sizes --------------------------------------------------------------------------------------------- */
+
+enum {
+    NEWER_BYTES = 1024, /* for fields that this release does not know */
+    FIELD_BYTES = 64,   /* a number, a time, or what stands around a text; its name is added */
+    JSON_TIMES = 6      /* a byte as \u0041 */
+};
+
+static size_t text_bytes(const struct text_rule *rule) {
+    if (rule->form == TEXT_AS_IS) return rule->max_bytes;
+    if (rule->form == TEXT_HANDLE) return rule->max_characters;
+    if (rule->max_bytes > 0) return 2 * (size_t)rule->max_bytes; /* before it is composed */
+    return (size_t)rule->max_characters * TEXT_SENT_CHARACTER_BYTES;
+}
+
+/* 0: no bound. */
+static size_t field_bytes(const struct text_fields *f, const ProtobufCMessageDescriptor *message,
+                          const ProtobufCFieldDescriptor *field) {
+    size_t bytes = FIELD_BYTES + 2 * strlen(field->name);
+    const struct text_rule *rule = rule_of(f, message, field->id);
+    if (field->label == PROTOBUF_C_LABEL_REPEATED) return 0;
+    if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
+        size_t inner = text_fields_most_bytes(f, field->descriptor);
+        return inner ? bytes + inner : 0;
+    }
+    if (field->type != PROTOBUF_C_TYPE_STRING && field->type != PROTOBUF_C_TYPE_BYTES) return bytes;
+    return rule ? bytes + JSON_TIMES * text_bytes(rule) : 0;
+}
+
+size_t text_fields_most_bytes(const struct text_fields *f, const ProtobufCMessageDescriptor *message) {
+    size_t sum = NEWER_BYTES;
+    for (unsigned i = 0; i < message->n_fields; i++) {
+        size_t bytes = field_bytes(f, message, &message->fields[i]);
+        if (bytes == 0) return 0;
+        sum += bytes;
+    }
+    return sum;
+}
+
 /* ---- walking ------------------------------------------------------------------------------------------- */
 
 /* Where the walk stands: the field, and the one its message is in. */

@@ -28,6 +28,10 @@ void text_fields_free(struct text_fields *f);
 /* From here on messages of this type are looked at. No type may contain itself. */
 void text_fields_add(struct text_fields *f, const ProtobufCMessageDescriptor *message);
 
+/* The most bytes that a message of this type can need, in protobuf or JSON, by the rules for its texts and with some
+ * room for fields of a newer API; 0 when a text has no rule, or a field may be repeated. */
+size_t text_fields_most_bytes(const struct text_fields *f, const ProtobufCMessageDescriptor *message);
+
 /* Puts the texts of the message, and of those it holds, in their normal forms; new ones are in the arena. A field
  * that is not there (a oneof's, a message's) is left alone; an empty text that is in no oneof is held against its
  * rule. A message whose type was not added, or has no text in the table, costs a look-up. 0, or ERR_INVALID_ARGUMENT

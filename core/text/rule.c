@@ -70,7 +70,9 @@ static const char *check_size(const struct text_rule *rule, struct arena *a, str
     struct text_size size = text_measure(s);
     const char *wrong =
         check_range(a, size.characters, rule->min_characters, rule->max_characters, "characters");
-    if (wrong || size.longest_bytes <= TEXT_CHARACTER_BYTES) return wrong;
+    if (wrong) return wrong;
+    if (size.longest_bytes <= TEXT_CHARACTER_BYTES)
+        return rule->max_bytes > 0 ? check_range(a, s.len, 0, rule->max_bytes, "bytes") : NULL;
     return arena_printf(a, "must have at most %d bytes in a character with its marks, this has one of %zu",
                         TEXT_CHARACTER_BYTES, size.longest_bytes);
 }

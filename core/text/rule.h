@@ -23,8 +23,10 @@ enum text_form { TEXT_AS_IS = 1, TEXT_HANDLE, TEXT_LINE, TEXT_LINES, TEXT_FREE, 
 struct text_rule {
     enum text_form form;
     uint32_t min_characters, max_characters; /* grapheme clusters; min > 0: not blank; max 0: no bound */
-    uint32_t min_bytes, max_bytes;           /* of TEXT_AS_IS, and of the normal form of TEXT_PASSWORD */
-    bool may_be_empty;                       /* whatever the least is */
+    uint32_t min_bytes,
+        max_bytes;     /* of TEXT_AS_IS, of the normal form of TEXT_PASSWORD; max_bytes of the other
+                                    * texts too, in their form; 0: no bound */
+    bool may_be_empty; /* whatever the least is */
 };
 
 /* 0, and *out is the text in its normal form: raw itself (TEXT_AS_IS, and what is empty), or in the arena and

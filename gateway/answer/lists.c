@@ -32,6 +32,14 @@ char *lists_next(struct rpc_call *call, const struct page_request *page, bool mo
     return page_token_encode(rpc_arena(call), gateway_of(call)->page_key, &p);
 }
 
+/* The most that a post takes in a reply, with its author: its text has 4 kB at most (post.proto). */
+#define LISTED_BYTES ((size_t)5 * 1024)
+
+int lists_await_room(struct fiber *self, struct rpc_call *call, size_t n_posts) {
+    size_t bytes = n_posts * LISTED_BYTES;
+    return rpc_has_room(call, bytes) ? 0 : rpc_await_room(self, call, bytes);
+}
+
 /* The cache keeps summaries encoded: they are decoded again for messages. */
 int lists_accounts(struct fiber *self, struct gateway *g, const int64_t *ids, size_t n,
                    Rookery__V1__AccountSummary ***out, size_t *n_out, struct fault *fault) {

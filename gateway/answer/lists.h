@@ -40,6 +40,10 @@ int lists_page(struct rpc_call *call, enum list_kind kind, int64_t object_id, in
 /* Returns the token of the next page; "" when `more` is false. */
 char *lists_next(struct rpc_call *call, const struct page_request *page, bool more, int64_t a, int64_t b);
 
+/* Waits until a page of so many posts may be made (rpc_await_room): after what suspends for long, before the posts
+ * are copied. Returns 0, ERR_CANCELLED or ERR_DEADLINE_EXCEEDED. */
+int lists_await_room(struct fiber *self, struct rpc_call *call, size_t n_posts);
+
 /* Summaries of the accounts with these ids, as messages. */
 int lists_accounts(struct fiber *self, struct gateway *g, const int64_t *ids, size_t n,
                    Rookery__V1__AccountSummary ***out, size_t *n_out, struct fault *fault);

@@ -13,8 +13,8 @@
 #include "gateway/cache/message.h"
 #include "gateway/hub/hub.h"
 
-/* A summary is under 300 bytes. */
-#define ACCOUNT_CACHE_ENTRIES 100000
+/* Nearly all summaries are under 100 bytes: some 100,000. */
+#define ACCOUNT_CACHE_BYTES ((size_t)24 << 20)
 #define KEEP_NS (60 * NS_PER_S)
 
 struct account_cache {
@@ -39,7 +39,7 @@ static void store(struct account_cache *cache, int64_t id, struct str encoded, i
     if (!c) return;
     *c = (struct cached_account){.lru = {.id = id}, .loaded_ns = asked_ns, .len = encoded.len};
     memcpy(c->encoded, encoded.ptr, encoded.len);
-    lru_put(&cache->lru, &c->lru);
+    lru_put(&cache->lru, &c->lru, sizeof *c + encoded.len);
 }
 
 /* Appends the summaries that are cached; the other ids go to missing. */
@@ -95,7 +95,7 @@ static void forget(void *context) {
 struct account_cache *account_cache_new(struct gateway *g) {
     struct account_cache *cache = calloc(1, sizeof *cache);
     if (!cache) return NULL;
-    lru_init(&cache->lru, ACCOUNT_CACHE_ENTRIES, drop);
+    lru_init(&cache->lru, ACCOUNT_CACHE_BYTES, drop);
     cache->listener = (struct hub_listener){.context = cache, .heard = heard, .forget = forget};
     hub_listen(g->hub, &cache->listener);
     return cache;

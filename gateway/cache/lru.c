@@ -1,13 +1,17 @@
-/* A bounded map that evicts the least recently used. */
+/* A map bounded in bytes that evicts the least recently used. */
 #include "gateway/cache/lru.h"
 
 #include <assert.h>
 
-void lru_init(struct lru *l, size_t cap, void (*drop)(struct lru_item *item)) {
-    assert(cap > 0 && drop);
+/* Beside an item's own memory: its slot in the map, which is a third to three quarters full, and the allocator's. */
+enum { SLOT_BYTES = 64 };
+
+void lru_init(struct lru *l, size_t cap_bytes, void (*drop)(struct lru_item *item)) {
+    assert(cap_bytes > 0 && drop);
     idmap_init(&l->map);
     list_init(&l->used);
-    l->cap = cap;
+    l->bytes = 0;
+    l->cap = cap_bytes;
     l->clock = 0;
     l->drop = drop;
 }
@@ -15,13 +19,15 @@ void lru_init(struct lru *l, size_t cap, void (*drop)(struct lru_item *item)) {
 static void forget(struct lru *l, struct lru_item *item) {
     assert(idmap_get(&l->map, item->id) == item);
     idmap_remove(&l->map, item->id);
+    assert(l->bytes >= item->bytes);
+    l->bytes -= item->bytes;
     list_remove(&item->node);
     l->drop(item);
 }
 
 void lru_clear(struct lru *l) {
     while (!list_empty(&l->used)) forget(l, list_entry(l->used.next, struct lru_item, node));
-    assert(l->map.len == 0);
+    assert(l->map.len == 0 && l->bytes == 0);
 }
 
 void lru_free(struct lru *l) {
@@ -33,18 +39,21 @@ struct lru_item *lru_get(struct lru *l, int64_t id) {
     struct lru_item *item = idmap_get(&l->map, id);
     if (!item) return NULL;
     assert(item->id == id && item->moved <= l->clock);
-    if (l->clock - item->moved < l->cap / 8) return item;
+    if (l->clock - item->moved < l->map.len / 8) return item;
     list_remove(&item->node);
     list_push_back(&l->used, &item->node);
     item->moved = ++l->clock;
     return item;
 }
 
-void lru_put(struct lru *l, struct lru_item *item) {
+void lru_put(struct lru *l, struct lru_item *item, size_t bytes) {
     lru_remove(l, item->id);
-    if (l->map.len >= l->cap) forget(l, list_entry(l->used.next, struct lru_item, node));
+    item->bytes = bytes + SLOT_BYTES;
+    while (l->map.len > 0 && l->bytes + item->bytes > l->cap)
+        forget(l, list_entry(l->used.next, struct lru_item, node));
     idmap_put(&l->map, item->id, item);
-    assert(l->map.len <= l->cap);
+    l->bytes += item->bytes;
+    assert(l->bytes <= l->cap || l->map.len == 1);
     list_push_back(&l->used, &item->node);
     item->moved = ++l->clock;
 }

@@ -81,7 +81,7 @@ static void store(struct post_cache *cache, const struct cached_post *c) {
     struct cached_post *copy = malloc(entry_size(c->encoded_len));
     if (!copy) return;
     memcpy(copy, c, entry_size(c->encoded_len));
-    lru_put(&cache->lru, &copy->lru);
+    lru_put(&cache->lru, &copy->lru, entry_size(c->encoded_len));
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
@@ -233,7 +233,7 @@ struct post_cache *post_cache_new(struct gateway *g) {
     if (!cache) return NULL;
     cache->gateway = g;
     cache->listener = (struct hub_listener){.context = cache, .heard = heard, .forget = forget};
-    lru_init(&cache->lru, (size_t)g->domain.config->post_cache_entries, drop);
+    lru_init(&cache->lru, (size_t)g->domain.config->post_cache_bytes, drop);
     ids_init(&cache->refresh);
     latch_init(&cache->stopped, 1);
     struct metrics *m = g->domain.metrics;

@@ -10,7 +10,10 @@
 #include "gateway/cache/lru.h"
 #include "gateway/hub/hub.h"
 
-#define SESSION_CACHE_ENTRIES 200000
+/* Some 100,000. */
+#define SESSION_CACHE_BYTES ((size_t)32 << 20)
+/* Of an entry of by_token beside the token. */
+#define TOKEN_SLOT_BYTES 64
 #define KEEP_NS (60 * NS_PER_S)
 
 /* By session id (the LRU) and by token. */
@@ -59,7 +62,7 @@ struct session_cache *session_cache_new(struct gateway *g) {
     struct session_cache *c = calloc(1, sizeof *c);
     if (!c) return NULL;
     strmap_init(&c->by_token);
-    lru_init(&c->lru, SESSION_CACHE_ENTRIES, drop);
+    lru_init(&c->lru, SESSION_CACHE_BYTES, drop);
     c->hub = g->hub;
     c->listener = (struct hub_listener){.context = c, .heard = heard, .forget = forget};
     hub_listen(g->hub, &c->listener);
@@ -111,7 +114,8 @@ void session_cache_store(struct session_cache *c, const struct session_fill *fil
         .token_len = token.len,
     };
     for (size_t i = 0; i < token.len; i++) kept->token[i] = token.ptr[i];
-    lru_put(&c->lru, &kept->lru);
+    /* The token is in both maps. */
+    lru_put(&c->lru, &kept->lru, sizeof *kept + 2 * token.len + TOKEN_SLOT_BYTES);
     strmap_put(&c->by_token, token, kept);
     assert(c->by_token.len == c->lru.map.len);
 }

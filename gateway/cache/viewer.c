@@ -50,7 +50,7 @@ static void forget(void *context) {
 struct viewer_cache *viewer_cache_new(struct gateway *g) {
     struct viewer_cache *c = calloc(1, sizeof *c);
     if (!c) return NULL;
-    lru_init(&c->lru, (size_t)g->domain.config->viewer_cache_entries, drop);
+    lru_init(&c->lru, (size_t)g->domain.config->viewer_cache_bytes, drop);
     struct metrics *m = g->domain.metrics;
     c->hits = metrics_counter(m, "rookery_viewer_cache_hits_total", "Viewer cache hits", "");
     c->loads = metrics_counter(m, "rookery_viewer_cache_loads_total", "Viewers loaded from SQL", "");
@@ -163,6 +163,13 @@ static int load(struct fiber *self, struct gateway *g, int64_t viewer_id, const 
     return 0;
 }
 
+static size_t viewer_bytes(const struct viewer *v) {
+    const struct relations *r = &v->relations;
+    size_t n = r->followed.cap + r->blocked.cap + r->muted.cap;
+    for (int kind = 0; kind < ENGAGEMENT_KINDS; kind++) n += v->engagements.of[kind].cap;
+    return sizeof *v + n * sizeof(int64_t);
+}
+
 static void keep(struct gateway *g, struct viewer *v) {
     assert(v->refs == 1 && v->generation != 0);
     struct viewer_slot *slot = calloc(1, sizeof *slot);
@@ -170,7 +177,7 @@ static void keep(struct gateway *g, struct viewer *v) {
     slot->lru.id = v->relations.viewer_id;
     slot->viewer = v;
     v->refs++;
-    lru_put(&g->viewers->lru, &slot->lru);
+    lru_put(&g->viewers->lru, &slot->lru, sizeof *slot + viewer_bytes(v));
 }
 
 int viewer_acquire(struct fiber *self, struct gateway *g, int64_t viewer_id, struct viewer_tokens tokens,

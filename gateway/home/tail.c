@@ -13,6 +13,8 @@
 
 /* Longer looks are for deep pages, which few read twice. */
 #define KEPT_ELEMENTS 64
+/* Looks may take so much of what viewers may: an eighth. */
+#define TAILS_SHARE 8
 /* Reading a list extends its life; it is enough to set its expiry once in so many reads. */
 #define EXPIRE_EVERY 64
 /* Floors that are being pushed concurrently; beyond that a later look pushes the floor. */
@@ -63,7 +65,7 @@ struct home_tails *home_tails_new(struct gateway *g) {
         free(t);
         return NULL;
     }
-    lru_init(&t->kept, (size_t)g->domain.config->viewer_cache_entries, drop);
+    lru_init(&t->kept, (size_t)g->domain.config->viewer_cache_bytes / TAILS_SHARE, drop);
     const char *help = "First looks of home timeline reads, by where they were answered";
     t->hits = metrics_counter(g->domain.metrics, "rookery_home_tails_total", help, "from=\"kept\"");
     t->looks = metrics_counter(g->domain.metrics, "rookery_home_tails_total", help, "from=\"redis\"");
@@ -135,7 +137,7 @@ static void keep(struct home_tails *t, struct kept_tail about, const struct home
     k->tail.tokens.relations.ptr = k->relations;
     k->tail.tokens.likes.ptr = k->likes;
     k->tail.part.ids = k->ids;
-    lru_put(&t->kept, &k->lru);
+    lru_put(&t->kept, &k->lru, sizeof *k + tail->part.n * sizeof *k->ids);
 }
 
 static void add_expire(struct redis_batch *b, struct str key, int64_t seconds) {

@@ -61,19 +61,31 @@ static int ask_sql(struct fiber *self, struct rpc_call *call, struct str token, 
     return e;
 }
 
+static int require_token(struct rpc_call *call, struct str *token) {
+    if (bearer_token(call, token)) return 0;
+    return fault_set(
+        rpc_fault(call), ERR_UNAUTHENTICATED,
+        "this call needs the metadata \"authorization: Bearer <token>\"; Register and Login give one");
+}
+
+int auth_recognize(struct rpc_call *call) {
+    struct str token;
+    int e = require_token(call, &token);
+    if (e != 0) return e;
+    return session_cache_find(gateway_of(call)->sessions, token, rpc_identity(call)) ? 0 : ERR_NOT_FOUND;
+}
+
 /* Who calls, by the session cache or SQL. */
 static int find_caller(struct fiber *self, struct rpc_call *call) {
     struct gateway *g = gateway_of(call);
     struct str token;
-    if (!bearer_token(call, &token))
-        return fault_set(
-            rpc_fault(call), ERR_UNAUTHENTICATED,
-            "this call needs the metadata \"authorization: Bearer <token>\"; Register and Login give one");
+    int e = require_token(call, &token);
+    if (e != 0) return e;
     bool admitted = rpc_identity(call)->account_id != 0;
     if (!session_cache_find(g->sessions, token, rpc_identity(call))) {
         struct session_fill fill = session_cache_fill(g->sessions);
         struct session s;
-        int e = ask_sql(self, call, token, &s);
+        e = ask_sql(self, call, token, &s);
         if (e != 0) return e;
         *rpc_identity(call) = session_identity(&s, &fill);
         session_cache_store(g->sessions, &fill, &s, token);

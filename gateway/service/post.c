@@ -166,6 +166,8 @@ static int fill(struct fiber *self, struct rpc_call *call, const struct viewer *
         if (e != 0) return e;
         int64_t *ids = ARENA_ARRAY(rpc_arena(call), int64_t, n);
         for (size_t i = 0; i < n; i++) ids[i] = found[i].post_id;
+        e = lists_await_room(self, call, n);
+        if (e != 0) return e;
         e = shown_of(self, call, v, list, ids, n, &posts, &n_posts, accounts);
         if (e != 0) return e;
         for (size_t i = 0; i < n_posts; i++) {
@@ -221,6 +223,7 @@ static int read_thread(struct fiber *self, struct rpc_call *call, const struct v
     if (e == 0)
         e = post_ancestors(self, &g->domain, in->post_id, THREAD_ANCESTORS, &above, &n_above,
                            rpc_fault(call));
+    if (e == 0) e = lists_await_room(self, call, n_above);
     if (e == 0)
         e = lists_thread(self, g, v, above, n_above, true, &reply.ancestors, &reply.n_ancestors, accounts,
                          rpc_fault(call));
@@ -249,6 +252,7 @@ static int read_edits(struct fiber *self, struct rpc_call *call, const struct vi
     size_t n;
     int e = lists_page(call, LIST_EDITS, in->post_id, in->page_size, in->page_token, INT32_MAX, &page);
     if (e == 0) e = visible_post(self, call, v, in->post_id, &post, accounts);
+    if (e == 0) e = lists_await_room(self, call, (size_t)page.size);
     if (e == 0)
         e = post_edits(self, &gateway_of(call)->domain, in->post_id, (int32_t)page.position.a, page.size + 1,
                        &rows, &n, rpc_fault(call));

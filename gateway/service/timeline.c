@@ -12,6 +12,7 @@
 
 /* GetHomeTimelineResponse and GetUserTimelineResponse have the same fields. */
 enum { RESPONSE_ITEMS = 1, RESPONSE_NEXT = 2, RESPONSE_ACCOUNTS = 3 };
+enum { AROUND_POST_BYTES = 512 };
 
 /* Writes items, token and accounts into the reply. The posts are used before anything suspends, unless the
  * viewer's likes must be asked for: then they are copied first. */
@@ -40,6 +41,26 @@ static int reply_items(struct fiber *self, struct rpc_call *call, const struct v
     return e;
 }
 
+/* The bytes of the posts, and some for what stands around them. */
+static size_t page_bytes(const struct home_page *page) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < page->n; i++) bytes += page->shown[i]->encoded_len + AROUND_POST_BYTES;
+    return bytes;
+}
+
+/* The page is read again if it may be made only later: what was read is not kept while the call waits. */
+static int read_home(struct fiber *self, struct rpc_call *call, const struct home_request *r,
+                     struct home_page *page) {
+    for (;;) {
+        int e = home_read(self, gateway_of(call), r, page, rpc_fault(call));
+        size_t bytes = e == 0 ? page_bytes(page) : 0;
+        if (e != 0 || rpc_has_room(call, bytes)) return e;
+        viewer_release(page->viewer);
+        e = rpc_await_room(self, call, bytes);
+        if (e != 0) return e;
+    }
+}
+
 int timeline_service_get_home_timeline(struct fiber *self, struct rpc_call *call,
                                        const ProtobufCMessage *request) {
     const Rookery__V1__GetHomeTimelineRequest *in = REQUEST(GetHomeTimelineRequest);
@@ -53,7 +74,7 @@ int timeline_service_get_home_timeline(struct fiber *self, struct rpc_call *call
         .limit = (size_t)page.size,
     };
     struct home_page found;
-    e = home_read(self, gateway_of(call), &r, &found, rpc_fault(call));
+    e = read_home(self, call, &r, &found);
     if (e != 0) return e;
     impressions_note(gateway_of(call)->impressions, caller_of(call), found.shown, found.n);
     int64_t last = found.n > 0 ? found.entries[found.n - 1]->lru.id : 0;
@@ -132,7 +153,8 @@ int timeline_service_get_user_timeline(struct fiber *self, struct rpc_call *call
     if (e == 0) e = viewer_find(self, g, caller_of(call), &v, rpc_fault(call));
     if (e != 0) return e;
     struct user_page found = {0};
-    if (!relations_may_see(&v->relations, in->account_id))
+    e = lists_await_room(self, call, (size_t)page.size);
+    if (e == 0 && !relations_may_see(&v->relations, in->account_id))
         e = fault_set(rpc_fault(call), ERR_PERMISSION_DENIED,
                       "one of the two accounts has blocked the other");
     if (e == 0)

@@ -197,8 +197,8 @@ static void check_text(struct str message, struct str field, struct str options)
         complain(message, name, "says nothing of its normal_form");
     else if (is_in_bytes(form) && (!in_bytes || in_characters))
         complain(message, name, "must have max_bytes and no max_characters, since it is taken as it is");
-    else if (!is_in_bytes(form) && (!in_characters || in_bytes || number_of(options, OPTION_MIN_BYTES) > 0))
-        complain(message, name, "must have max_characters and no bounds in bytes, since it has a form");
+    else if (!is_in_bytes(form) && (!in_characters || number_of(options, OPTION_MIN_BYTES) > 0))
+        complain(message, name, "must have max_characters and no min_bytes, since it has a form");
 }
 
 static void print_text(struct str message, struct str field) {

@@ -67,8 +67,10 @@ def timeline_story(ada, bob):
     fails_with("a character without end is refused", grpc.StatusCode.INVALID_ARGUMENT,
                lambda: ada.post("a" + "\u0308\u0301" * 10000), "64 bytes")
     fails_with("501 characters are refused", grpc.StatusCode.INVALID_ARGUMENT, lambda: ada.post("x" * 501), "500")
-    family = "\U0001F468\u200D\U0001F469\u200D\U0001F467"
-    check("500 characters are counted as a person would", ada.post(family * 500).text == family * 500)
+    thumb, family = "\U0001F44D\U0001F3FD", "\U0001F468\u200D\U0001F469\u200D\U0001F467"
+    check("500 characters are counted as a person would", ada.post(thumb * 500).text == thumb * 500)
+    fails_with("more than 4,096 bytes are refused, by name", grpc.StatusCode.INVALID_ARGUMENT,
+               lambda: ada.post(family * 500), "text must be at most 4096 bytes")
     fails_with("a reply to nothing is not found", grpc.StatusCode.NOT_FOUND, lambda: ada.post("re", reply_to_id=1),
                "reply_to_id")
     fails_with("an unknown post is not found", grpc.StatusCode.NOT_FOUND,

@@ -70,7 +70,7 @@ def no_room(stack, ada, state, cause, sentence):
     check(f"{state}: a write is UNAVAILABLE", status == 503 and "try again later" in error["message"], error)
     code, said = get(stack.address, "/readyz")
     check(f"{state}: the gateway is not ready, and says why", code == 503 and sentence in said, (code, said))
-    metrics = get(stack.address, "/metrics")[1]
+    metrics = get(stack.metrics_address, "/metrics")[1]
     check(f"{state}: it is counted", re.search(rf'rookery_pg_shortages_total{{cause="{cause}"}} [1-9]', metrics))
     for i in range(30):
         posted(ada, f"no room for {i} either")

@@ -583,7 +583,7 @@ static void a_sender_beyond_its_window_is_reset(struct fiber *self, void *arg) {
     for (size_t sent = 0; sent < (1 << 20) - 1; sent += sizeof block) {
         size_t n = (1 << 20) - 1 - sent;
         h2_send_frame(&p.peer, NGHTTP2_DATA, 0, 3, block, n < sizeof block ? n : sizeof block);
-        if (sent % (128 << 10) == 0) fiber_sleep_ms(self, 10); /* stay within 256 KiB */
+        if (sent % (32 << 10) == 0) fiber_sleep_ms(self, 10); /* stay within 64 KiB */
     }
     h2_send_frame(&p.peer, NGHTTP2_DATA, END, 3, NULL, 0);
     CHECK_INT(answer(self, &p, 3)->grpc_status, 13); /* zeroes are no message */
@@ -596,15 +596,15 @@ static bool window_given(const struct pair *p) {
     return memmem(in->ptr, in->len, update.ptr, update.len) != NULL;
 }
 
-/* 192 KiB of a message, whose length says more or that it is all. */
+/* 48 KiB of a message, whose length says more or that it is all. */
 static void send_to_slow_reader(struct fiber *self, struct pair *p, const char *prefix, uint8_t last_flags) {
     static char block[16384];
     p->w.sum_waits_ms = 200;
     while (p->peer.settings_acked == 0 && h2_pump(self, &p->peer)) continue;
     h2_send_call(&p->peer, 1, TEST_SERVICE "Sum", NULL, NULL);
     h2_send_frame(&p->peer, NGHTTP2_DATA, 0, 1, prefix, 5);
-    for (int i = 1; i <= 12; i++)
-        h2_send_frame(&p->peer, NGHTTP2_DATA, i == 12 ? last_flags : 0, 1, block, sizeof block);
+    for (int i = 1; i <= 3; i++)
+        h2_send_frame(&p->peer, NGHTTP2_DATA, i == 3 ? last_flags : 0, 1, block, sizeof block);
 }
 
 static void a_slow_reader_gives_the_window_back_although_nothing_else_is_sent(struct fiber *self, void *arg) {
@@ -621,7 +621,7 @@ static void a_request_that_has_ended_is_given_no_window(struct fiber *self, void
     struct pair p;
     (void)arg;
     pair_begin(self, &p);
-    send_to_slow_reader(self, &p, "\0\0\3\0\0", END);
+    send_to_slow_reader(self, &p, "\0\0\0\xc0\0", END);
     CHECK_INT(answer(self, &p, 1)->grpc_status, 13); /* zeroes are no message */
     CHECK(!window_given(&p));
     pair_end(self, &p);

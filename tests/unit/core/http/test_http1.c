@@ -809,7 +809,7 @@ static void a_drain_closes_idle_connections(struct fiber *self, void *arg) {
     raw_close(self, &p.peer);
 }
 
-static void connections_beyond_the_limit_are_closed(struct fiber *self, void *arg) {
+static void the_idlest_connection_gives_way_beyond_the_limit(struct fiber *self, void *arg) {
     struct rpc_world w;
     struct raw_peer peers[4];
     (void)arg;
@@ -817,9 +817,9 @@ static void connections_beyond_the_limit_are_closed(struct fiber *self, void *ar
     w.options.max_connections = 3;
     world_start(self, &w);
     for (int i = 0; i < 4; i++) raw_open(self, &peers[i], w.address);
-    CHECK(raw_wait_end(self, &peers[3]));
-    raw_send_text(&peers[0], "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
-    CHECK(raw_wait_text(self, &peers[0], "ok\n"));
+    CHECK(raw_wait_end(self, &peers[0]));
+    raw_send_text(&peers[3], "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    CHECK(raw_wait_text(self, &peers[3], "ok\n"));
     for (int i = 0; i < 4; i++) raw_close(self, &peers[i]);
     world_stop(self, &w, 1000);
 }
@@ -858,7 +858,7 @@ int main(void) {
         IN_FIBER(a_feed_whose_reader_has_gone_ends),
         IN_FIBER(a_reader_that_stalls_stops_the_writer),
         IN_FIBER(a_drain_closes_idle_connections),
-        IN_FIBER(connections_beyond_the_limit_are_closed),
+        IN_FIBER(the_idlest_connection_gives_way_beyond_the_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

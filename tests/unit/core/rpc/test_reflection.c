@@ -130,6 +130,7 @@ static void answers_can_be_encoded(void **state) {
 static struct {
     Request request;
     int left, end, sent, send_result;
+    struct descriptors *descriptors;
 } call_state;
 
 int rpc_receive(struct fiber *self, struct rpc_call *call, const ProtobufCMessage **out) {
@@ -150,6 +151,12 @@ int rpc_send(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *
     return call_state.send_result;
 }
 
+const struct descriptors *rpc_descriptors(struct rpc_call *call);
+const struct descriptors *rpc_descriptors(struct rpc_call *call) {
+    (void)call;
+    return call_state.descriptors;
+}
+
 struct fault *rpc_fault(struct rpc_call *call) {
     (void)call;
     return NULL;
@@ -163,9 +170,12 @@ static int run_handler(int requests, int end, int send_result) {
     call_state.request.message_request_case = ASKS(LIST_SERVICES);
     call_state.request.list_services = "";
     call_state.left = requests;
+    call_state.descriptors = descriptors_load();
     call_state.end = end;
     call_state.send_result = send_result;
-    return methods[0].handler(NULL, NULL, NULL);
+    int e = methods[0].handler(NULL, NULL, NULL);
+    descriptors_free(call_state.descriptors);
+    return e;
 }
 
 static void both_versions_are_served(void **state) {

@@ -135,6 +135,21 @@ static void marks_without_end_are_refused_as_what_they_are(void **state) {
                    "must have at most 64 bytes in a character with its marks, this has one of 65");
 }
 
+/* Beside a bound in characters. */
+static void a_text_may_have_a_bound_in_bytes(void **state) {
+    struct arena *a = *state;
+    const struct text_rule rule = {
+        .form = TEXT_FREE, .min_characters = 1, .max_characters = 500, .max_bytes = 4096};
+    struct str thumbs = times(a, "\U0001F44D\U0001F3FD", 500);
+    assert_taken(a, &rule, thumbs, thumbs);
+    assert_refused(a, &rule, times(a, "\U0001F44D\U0001F3FD", 501),
+                   "must be 1 to 500 characters, this has 501");
+    assert_refused(a, &rule, times(a, FAMILY, 164), "must be at most 4096 bytes, this has 4100");
+    struct str pile = {arena_printf(a, "Z" STR_FMT, STR_ARG(times(a, "\u0351", 4000))), 8001};
+    assert_refused(a, &rule, pile,
+                   "must have at most 64 bytes in a character with its marks, this has one of 8001");
+}
+
 /* ---- lines and texts ----------------------------------------------------------------------------------- */
 
 static void a_line_is_one_line(void **state) {
@@ -256,6 +271,7 @@ int main(void) {
         cmocka_unit_test(what_is_no_handle_is_refused),
         cmocka_unit_test(emoji_are_counted_as_people_count),
         cmocka_unit_test(scripts_with_long_characters_are_taken),
+        cmocka_unit_test(a_text_may_have_a_bound_in_bytes),
         cmocka_unit_test(a_text_that_composing_shortens_is_counted_as_composed),
         cmocka_unit_test(marks_without_end_are_refused_as_what_they_are),
         cmocka_unit_test(a_line_is_one_line),

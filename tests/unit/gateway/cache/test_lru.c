@@ -10,6 +10,8 @@
 #include "gateway/cache/fill_guard.h"
 #include "gateway/cache/lru.h"
 
+enum { SMALL = 36, COUNTED = 100 /* with its slot */ };
+
 static int dropped;
 static int64_t last_dropped;
 
@@ -19,16 +21,20 @@ static void drop(struct lru_item *item) {
     free(item);
 }
 
-static void put(struct lru *l, int64_t id) {
+static void put_of(struct lru *l, int64_t id, size_t bytes) {
     struct lru_item *item = calloc(1, sizeof *item);
     assert_non_null(item);
     item->id = id;
-    lru_put(l, item);
+    lru_put(l, item, bytes);
+}
+
+static void put(struct lru *l, int64_t id) {
+    put_of(l, id, SMALL);
 }
 
 static void begin(struct lru *l, size_t cap) {
     dropped = 0;
-    lru_init(l, cap, drop);
+    lru_init(l, cap * COUNTED, drop);
 }
 
 static void the_oldest_goes_when_it_is_full(void **state) {
@@ -57,6 +63,23 @@ static void the_same_id_again_replaces(void **state) {
     lru_remove(&l, 1);
     lru_remove(&l, 1);
     assert_int_equal(dropped, 2);
+    lru_free(&l);
+}
+
+static void a_large_one_takes_the_room_of_many(void **state) {
+    (void)state;
+    struct lru l;
+    begin(&l, 10);
+    for (int64_t id = 1; id <= 10; id++) put(&l, id);
+    assert_int_equal(dropped, 0);
+    put_of(&l, 11, SMALL + 4 * COUNTED);
+    assert_int_equal(dropped, 5);
+    assert_non_null(lru_get(&l, 6));
+    put_of(&l, 12, 1000 * COUNTED); /* alone, since nothing else fits beside it */
+    assert_int_equal(l.map.len, 1);
+    put(&l, 13);
+    assert_null(lru_get(&l, 12));
+    assert_int_equal(l.bytes, COUNTED);
     lru_free(&l);
 }
 
@@ -143,6 +166,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_oldest_goes_when_it_is_full),
         cmocka_unit_test(the_same_id_again_replaces),
+        cmocka_unit_test(a_large_one_takes_the_room_of_many),
         cmocka_unit_test(clearing_drops_all),
         cmocka_unit_test(what_is_in_use_stays),
         cmocka_unit_test(nothing_recent_goes),

@@ -9,7 +9,7 @@
 #include "rookery/v1/timeline.pb-c.h"
 #include "tests/load/rpcbench/load.h"
 
-#define TRIES 200
+#define TRIES 50
 enum { GRPC_RESOURCE_EXHAUSTED = 8, GRPC_UNAVAILABLE = 14 };
 
 typedef Rookery__V1__StreamHomeTimelineResponse Message;
@@ -76,7 +76,7 @@ static void stream(struct fiber *self, void *arg) {
     int status = open_once(self, o);
     for (int i = 0; i < TRIES && (status == GRPC_RESOURCE_EXHAUSTED || status == GRPC_UNAVAILABLE); i++) {
         o->wave->retries++;
-        fiber_sleep_ms(self, 200 + (int64_t)(random_u64() % 400));
+        fiber_sleep_ms(self, 1000 + (int64_t)(random_u64() % 2000));
         arena_reset(fiber_arena(self));
         status = open_once(self, o);
     }

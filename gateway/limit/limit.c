@@ -105,7 +105,7 @@ static void report_on(struct fiber *self, void *arg) {
 
 static void set_rates(struct limits *l, const struct config *c) {
     for (int which = LIMIT_NONE + 1; which < LIMITS; which++) {
-        int64_t n = number_of(which, c);
+        int64_t n = number_of((enum limit)which, c);
         l->rates[which] = rate_of(n, TABLE[which].period_s, TABLE[which].periods);
         l->around[which] = rate_of(LIMIT_AROUND * n, TABLE[which].period_s, TABLE[which].periods);
         char labels[64];

@@ -59,5 +59,5 @@ check "and what it costs" refuses 'NestService.LayEgg says nothing of its cost' 
 check "a text must say what it is" refuses 'Egg.spots may come from anybody, and says nothing of its normal_form' "$both" ' [(max_bytes) = 9]'
 check "and how long it may be" refuses 'Egg.spots may come from anybody, and must have max_bytes' "$both" ' [(normal_form) = NORMAL_FORM_AS_IS]'
 check "in characters when it has a form" refuses 'Egg.spots may come from anybody, and must have max_characters' "$both" ' [(normal_form) = NORMAL_FORM_FREE, (max_bytes) = 9]'
-check "and not in both" refuses 'Egg.spots may come from anybody, and must have max_characters' "$both" ' [(normal_form) = NORMAL_FORM_FREE, (max_characters) = 9, (max_bytes) = 9]'
+check "and not with a least in bytes" refuses 'Egg.spots may come from anybody, and must have max_characters and no min_bytes' "$both" ' [(normal_form) = NORMAL_FORM_FREE, (max_characters) = 9, (min_bytes) = 9]'
 done_testing

@@ -20,7 +20,8 @@ from stack import (BUILD, ENVIRONMENT, GATEWAY, Person, check, done_testing, eve
                    page, redis, sql, worker)
 from rookery.v1 import timeline_pb2, timeline_pb2_grpc  # noqa: E402
 
-
+# Between two posts of somebody who writes all along: far from the hour's limit, however slow the audits are.
+PACE_S = 0.1
 KINDS = "gap|vanished|duplicate|leak|order|stale"
 
 
@@ -254,7 +255,7 @@ def live_story(ada, bob, other):
     stop, posts = threading.Event(), []
 
     def write():
-        while not stop.wait(0.05):
+        while not stop.wait(PACE_S):
             post = ada.post(f"live {len(posts)}")
             posts.append(post)
             if len(posts) % 3 == 0:
@@ -316,7 +317,7 @@ def moving_story(ada, bob, carol, other):
 
     def write():
         count, follows, changed = 0, True, time.monotonic()
-        while not stop.is_set():
+        while not stop.wait(PACE_S):
             post = ada.post(f"moving {count}")
             if count % 3 == 0:
                 ada.call("PostService/DeletePost", postId=post)

@@ -153,7 +153,7 @@ static const struct rpc_method *method_of(const char *name, char path[static 128
     snprintf(path, 128, "/rookery.v1.%s", name);
     for (size_t i = 0; i < n; i++)
         if (strcmp(methods[i].path, path) == 0) return &methods[i];
-    CHECK(!"there is no such method");
+    CHECK_STR(STR("no such method"), name);
     return methods;
 }
 
@@ -366,7 +366,7 @@ static const char *hear(struct fiber *self, struct listening *l, const char *kin
         if (token.len > 0) snprintf(l->token, sizeof l->token, STR_FMT, STR_ARG(token));
         if (value_of(json, kind).len > 0) return json;
     }
-    CHECK(!"no such message came");
+    CHECK_STR(STR("no such message"), kind);
     return "";
 }
 

@@ -205,6 +205,23 @@ def failing_story(stack, ada, dataset, workers):
           and "never finished" in ended.error, ended)
 
 
+def full_disk_story(stack, ada, workers):
+    """A worker that can make no larger file than 128 KiB, as on a disk that is nearly full; then one with room."""
+    workers.stop_all()
+    dataset = ada.upload_only(many_slices(1000, 3), "a large table")
+    words = " ".join(f"{name}={value}" for name, value in stack.settings.items())
+    stack.sh(f"daemon_start cramped {words} bash -c 'trap \"\" XFSZ; ulimit -f 128; exec \"$0\"' \"$BUILD/rookery-worker\"")
+    ada.settled(dataset)
+    job = ada.create(dataset, linear("y", ["x"], ["key"]))
+    check("a worker without room for a file says so", eventually(lambda: "File too large" in stack.log("cramped")))
+    check("the job waits for one with room, and is told nothing of it", not ada.get(job.id).error
+          and ada.get(job.id).state not in FINAL, ada.get(job.id))
+    stack.stop("cramped")
+    workers.alive = [workers.another()]
+    check("and that one ends it", ada.ended(job.id).state == jp.JOB_STATE_SUCCEEDED, ada.get(job.id))
+    ada.stub.DeleteDataset(jp.DeleteDatasetRequest(dataset_id=dataset), **ada.me)
+
+
 def quota_story(stack, ada, dataset, workers):
     workers.stop_all()
     running = [ada.create(dataset, SPEC) for _ in range(2)]
@@ -238,6 +255,12 @@ def query_story(stack, channel):
     exact = bob.settled(ask("SELECT g FROM generate_series(1, 1000) g")).dataset
     check("one that gives just as many is fine", exact.row_count == 1000, exact)
     bob.stub.DeleteDataset(jp.DeleteDatasetRequest(dataset_id=slow.id), **bob.me)
+    stack.sql("CREATE FUNCTION analytics.out_of_disk() RETURNS int LANGUAGE plpgsql AS"
+              " $$BEGIN RAISE 'could not extend file base/1' USING ERRCODE = '53100'; END$$")
+    full = bob.settled(ask("SELECT analytics.out_of_disk()")).dataset
+    check("of a fault of the server's own the analyst is not told the server's sentence",
+          full.state == jp.DATASET_STATE_FAILED and "never finished" in full.error and "base" not in full.error, full)
+    bob.stub.DeleteDataset(jp.DeleteDatasetRequest(dataset_id=full.id), **bob.me)
     stack.sql("ALTER ROLE rookery_analyst SUPERUSER")
     unfit = bob.settled(ask("SELECT 1 AS one")).dataset
     stack.sql("ALTER ROLE rookery_analyst NOSUPERUSER")
@@ -261,6 +284,7 @@ def main():
         fair_story(ada, dataset)
         wiping_story(stack, ada, dataset, wanted)
         cancelling_story(stack, ada, dataset)
+        full_disk_story(stack, ada, workers)
         failing_story(stack, ada, dataset, workers)
         quota_story(stack, ada, dataset, workers)
         query_story(stack, channel)

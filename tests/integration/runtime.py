@@ -3,6 +3,7 @@
 or asked to stop, and the names they leave behind. Prints TAP. Starts servers and daemons of its own."""
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 from own_stack import Stack  # noqa: E402
@@ -174,6 +175,20 @@ def innocent_story(stack, ada, bob):
     check("none of them is a dead letter", len(dead_letters(stack)) == letters, dead_letters(stack)[letters:])
 
 
+def led_story(stack, ada, bob):
+    """What another leads, a worker leaves alone."""
+    stack.sql("UPDATE role_leases SET holder = 1, expires_at = now() + interval '1 hour' WHERE name = 'relay'")
+    post = ada.post("published again")
+    unpublished = lambda: stack.sql("SELECT count(*) FROM outbox WHERE published_at IS NULL")  # noqa: E731
+    check("it arrives, and is marked as published", arrives(bob, post) and eventually(lambda: unpublished() == "0"))
+    stack.sql("UPDATE outbox SET published_at = NULL WHERE id = (SELECT max(id) FROM outbox)")
+    time.sleep(4)  # well past the age at which the one that leads publishes
+    check("a relay that does not lead publishes nothing", unpublished() == "1", unpublished())
+    stack.sql("UPDATE role_leases SET expires_at = now() WHERE name = 'relay'")
+    check("when it leads again, it does", eventually(lambda: unpublished() == "0"))
+    check("there is no stream for a partition that is none", stack.redis("EXISTS", "events:{4}", "chunks:{4}") == 0)
+
+
 def main():
     with Stack() as stack:
         stack.gateway(ROOKERY_RECLAIM_MS=RECLAIM_MS)
@@ -188,6 +203,7 @@ def main():
         deadly_story(stack, ada, bob)
         stopped_story(stack, ada, bob)
         innocent_story(stack, ada, bob)
+        led_story(stack, ada, bob)
     done_testing()
 
 

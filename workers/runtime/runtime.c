@@ -47,6 +47,9 @@
 /* The maximum time between looks for entries that others left: entries that a stopping process hands back should not
  * wait. */
 #define LOOK_BACK_MS 1000
+/* A retry is logged after so many, and then at most once in so long. */
+#define RETRIES_IN_SILENCE 3
+#define RETRY_SAY_NS (10 * NS_PER_S)
 /* The time for handing back, after the lanes have ended. */
 #define HAND_BACK_MS 3000
 
@@ -158,6 +161,17 @@ static bool give_up_or_stop(struct fiber *self, struct lane *l, const struct ite
 
 /* ---- handling ------------------------------------------------------------------------------------------ */
 
+/* Each lane may be held up by the same cause, so one speaks for all. A cause that is gone in a moment is not worth a line. */
+static void say_retry(struct lane *l, unsigned attempt, enum error e, const struct fault *fault) {
+    struct worker *w = l->worker;
+    int64_t now_ns = clock_mono_ns();
+    if (attempt < RETRIES_IN_SILENCE || now_ns - w->retry_said_ns < RETRY_SAY_NS) return;
+    w->retry_said_ns = now_ns;
+    log_warn(w->domain.log, "held up: trying the same entries again", LOG_S("role", l->role->name),
+             LOG_I("partition", l->partition), LOG_I("attempt", attempt),
+             LOG_S("text", fault->text[0] ? fault->text : error_text(e)));
+}
+
 /* Tries again while the error is a backend's. Returns 0, an error that the batch itself causes, or ERR_CANCELLED. */
 static int handle_patiently(struct fiber *self, struct lane *l, struct batch *b, struct fault *fault) {
     for (unsigned attempt = 0;; attempt++) {
@@ -166,6 +180,7 @@ static int handle_patiently(struct fiber *self, struct lane *l, struct batch *b,
         if (e == 0 || !error_retryable((enum error)e)) return e;
         b->late = true;
         l->retries->value++;
+        say_retry(l, attempt, (enum error)e, fault);
         if (l->worker->stopping || fiber_sleep_ms(self, backoff_ms(attempt, 20, 2000)) != 0)
             return ERR_CANCELLED;
     }

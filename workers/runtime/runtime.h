@@ -89,6 +89,7 @@ struct worker {
     size_t n_roles;
     bool stopping;
     int64_t started_ns;    /* monotonic */
+    int64_t retry_said_ns; /* when a retry was logged last; monotonic */
     struct trial *trial;   /* the one that has the turn (trial.h); or NULL */
     bool warned_of_groups; /* trim.h */
     struct latch lanes_left;

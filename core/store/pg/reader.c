@@ -128,8 +128,18 @@ static bool give_row(struct reading *r, const PGresult *result) {
     return r->reader->row(r->reader->context, r->cells, r->n);
 }
 
+/* Nothing of the statement caused it, and the server's sentence may name its files. */
+static bool is_servers_own(const PGresult *result) {
+    static const char *const prefixes[] = {"53100", "53200", "53300", "57P", "58", "XX"};
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    for (size_t i = 0; state && i < sizeof prefixes / sizeof prefixes[0]; i++)
+        if (strncmp(state, prefixes[i], strlen(prefixes[i])) == 0) return true;
+    return false;
+}
+
 static int refuse(const struct reading *r, const PGresult *result) {
     const char *why = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    if (why && is_servers_own(result)) return fail(r, ERR_UNAVAILABLE, "the analysts' connection: ", why);
     if (why) return fail(r, ERR_INVALID_ARGUMENT, "the query: ", why);
     if (PQstatus(r->conn) != CONNECTION_OK)
         return fail(r, ERR_UNAVAILABLE, "the analysts' connection: ", PQerrorMessage(r->conn));

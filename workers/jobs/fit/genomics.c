@@ -104,7 +104,7 @@ static bool write_rows(struct results_out *out, FILE *file, struct jobs_error *e
     if (out->text.failed) return no_memory(error);
     text_buffer_write(&out->text, file);
     if (!ferror(file)) return true;
-    return jobs_fail(error, JOBS_FAULT_DATA, "the table could not be written: %s", strerror(errno));
+    return jobs_fail(error, JOBS_FAULT_MACHINE, "the table could not be written: %s", strerror(errno));
 }
 
 /* ---- associate --------------------------------------------------------------------------------------- */

@@ -540,7 +540,7 @@ static bool put_slice(void *context, struct slice_key key, const char *text, siz
 }
 
 bool grouped_write_failed(struct jobs_error *error) {
-    return jobs_fail(error, JOBS_FAULT_DATA, "the table could not be written: %s", strerror(errno));
+    return jobs_fail(error, JOBS_FAULT_MACHINE, "the table could not be written: %s", strerror(errno));
 }
 
 static bool put_collected(void *context, struct slice_key key, const char *text, size_t length,

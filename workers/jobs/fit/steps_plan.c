@@ -143,7 +143,7 @@ static bool write_part(const struct planning *p, const struct grouped_batch *bat
     int why = errno;
     if (w.buffer.failed) good = jobs_fail_memory(error, "a part");
     if (good && ferror(w.file)) {
-        good = jobs_fail(error, JOBS_FAULT_DATA, "the part %s could not be written: %s", part->name,
+        good = jobs_fail(error, JOBS_FAULT_MACHINE, "the part %s could not be written: %s", part->name,
                          strerror(why));
     }
     text_buffer_free(&w.buffer);

@@ -107,7 +107,7 @@ static bool read_back(struct collector *c, struct place place, struct jobs_error
         ssize_t got = pread(c->fd, at + done, place.length - done, (off_t)(place.offset + done));
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) {
-            return jobs_fail(error, JOBS_FAULT_DATA, "a temporary file could not be read back: %s",
+            return jobs_fail(error, JOBS_FAULT_MACHINE, "a temporary file could not be read back: %s",
                              got < 0 ? strerror(errno) : "it is shorter than what was written");
         }
         done += (size_t)got;

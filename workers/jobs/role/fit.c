@@ -28,7 +28,7 @@ static FILE *open_out(struct role_run *run) {
     FILE *file = copy >= 0 ? fdopen(copy, "wb") : NULL;
     if (!file && copy >= 0) close(copy);
     if (!file)
-        jobs_fail(&run->error, JOBS_FAULT_DATA, "a temporary file cannot be opened: %s", strerror(errno));
+        jobs_fail(&run->error, JOBS_FAULT_MACHINE, "a temporary file cannot be opened: %s", strerror(errno));
     return file;
 }
 
@@ -38,7 +38,7 @@ static bool close_out(struct role_run *run, FILE *file, const char *what) {
     bool good = !ferror(file);
     good = fclose(file) == 0 && good;
     if (!good)
-        return jobs_fail(&run->error, JOBS_FAULT_DATA, "a temporary file cannot be written: %s",
+        return jobs_fail(&run->error, JOBS_FAULT_MACHINE, "a temporary file cannot be written: %s",
                          strerror(errno));
     if (run->out_bytes > run->max_bytes)
         return jobs_fail(&run->error, JOBS_FAULT_DATA,

@@ -49,7 +49,8 @@ static void close_files(struct step *s) {
     close(s->out);
 }
 
-/* Runs fn on a thread. *good: it succeeded. Otherwise the job has failed with a sentence, or is no longer wanted. */
+/* Runs fn on a thread. *good: it succeeded. Otherwise the job has failed with a sentence, or is no longer wanted. What
+ * the machine is to blame for is a backend's error: tried again later, and told to nobody but the log. */
 static int compute(struct fiber *self, const struct step *s, jobs_piece *fn, struct role_run *run,
                    bool *good) {
     run->out = s->out;
@@ -58,6 +59,8 @@ static int compute(struct fiber *self, const struct step *s, jobs_piece *fn, str
     int e = jobs_compute_long(self, s->worker, (struct jobs_wanted){.job_id = s->job_id, .state = s->state},
                               fn, run, &run->stop);
     if (e != 0 || run->error.fault == JOBS_FAULT_STOPPED) return e;
+    if (run->error.fault == JOBS_FAULT_MACHINE)
+        return fault_set(s->fault, ERR_UNAVAILABLE, "%.200s", run->error.text);
     if (run->error.fault != JOBS_FAULT_NONE)
         return role_job_fail(self, s->worker, s->job_id, run->error.text, s->fault);
     *good = true;

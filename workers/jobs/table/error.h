@@ -10,9 +10,12 @@
 /* The kind of fault decides the exit status of the command line. */
 enum jobs_fault {
     JOBS_FAULT_NONE = 0,
-    JOBS_FAULT_DATA = 1,    /* the data, or the machine: no memory, disk full */
+    JOBS_FAULT_DATA = 1,    /* the data, or too little memory for them */
     JOBS_FAULT_USAGE = 2,   /* the request: an unknown column, a bad option */
     JOBS_FAULT_STOPPED = 3, /* not an error: the caller asked to stop */
+    JOBS_FAULT_MACHINE =
+        4, /* the machine: a file of our own cannot be made, written or read, as on a full disk. The
+                             * sentence may name its place, so it is for who runs the machine alone */
 };
 
 struct jobs_error {

@@ -64,7 +64,7 @@ int spill_temporary(const char *directory, struct jobs_error *error) {
         }
     }
     if (fd < 0) {
-        jobs_fail(error, JOBS_FAULT_DATA,
+        jobs_fail(error, JOBS_FAULT_MACHINE,
                   "no temporary file can be made in %s: %s; name another place with "
                   "--scratch-dir",
                   directory, strerror(errno));
@@ -77,7 +77,7 @@ bool spill_write(int fd, const char *at, size_t n, struct jobs_error *error) {
         ssize_t done = write(fd, at, n);
         if (done < 0 && errno == EINTR) continue;
         if (done <= 0) {
-            return jobs_fail(error, JOBS_FAULT_DATA,
+            return jobs_fail(error, JOBS_FAULT_MACHINE,
                              "a temporary file could not be written: %s; name a place with "
                              "more room with --scratch-dir, or raise --memory",
                              strerror(errno));
@@ -225,7 +225,7 @@ static bool need(struct spill_cursor *c, size_t n, struct jobs_error *error) {
         ssize_t got = pread(c->partition->fd, c->buffer + c->end, c->room - c->end, (off_t)c->offset);
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) {
-            return jobs_fail(error, JOBS_FAULT_DATA, "a temporary file could not be read back: %s",
+            return jobs_fail(error, JOBS_FAULT_MACHINE, "a temporary file could not be read back: %s",
                              got < 0 ? strerror(errno) : "it is shorter than what was written");
         }
         c->end += (size_t)got;

@@ -87,7 +87,7 @@ static void a_place_that_takes_no_files_is_named(void **state) {
     (void)state;
     open_errno = EACCES;
     assert_int_equal(spill_temporary("/some/where", &error), -1);
-    assert_int_equal(error.fault, JOBS_FAULT_DATA);
+    assert_int_equal(error.fault, JOBS_FAULT_MACHINE);
     assert_string_equal(error.text,
                         "no temporary file can be made in /some/where: Permission denied; name another "
                         "place with --scratch-dir");
@@ -162,7 +162,7 @@ static void a_full_disk_is_a_sentence(void **state) {
     (void)state;
     int fd = open("/dev/full", O_WRONLY);
     assert_false(spill_write(fd, "a", 1, &error));
-    assert_int_equal(error.fault, JOBS_FAULT_DATA);
+    assert_int_equal(error.fault, JOBS_FAULT_MACHINE);
     assert_non_null(strstr(error.text, "No space left on device"));
     close(fd);
 }

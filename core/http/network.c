@@ -21,7 +21,8 @@ uint64_t network_of(const struct sockaddr_storage *address) {
     const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
     const uint8_t *bytes = in6->sin6_addr.s6_addr;
     if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) return IPV4_NETWORKS | bytes_to_number(bytes + 12, 4);
-    return bytes_to_number(bytes, 8);
+    uint64_t network = bytes_to_number(bytes, 8);
+    return network ? network : IPV4_NETWORKS; /* ::1 and its neighbours are a network, too */
 }
 
 bool network_around(uint64_t network, uint64_t *around) {

@@ -8,7 +8,8 @@
  * whose request is still in the socket, is passed over where another can be found near. A network that opens
  * connections faster than it uses them up may have eight times as many in their first second, so that its honest
  * clients have the time of some round trips. The server is full -> the idlest anonymous connection gives way,
- * whatever its network; only when every connection is authenticated is the newcomer refused.
+ * whatever its network; when there is none, the idlest of an account that has many. No account's last ACCOUNT_KEEPS give
+ * way so; only when nobody has more is the newcomer refused.
  *
  * Assumptions. The tables stay small: a group exists only while it counts a connection, so there are at most two a
  * connection, which http_server.max_conns bounds. A choice costs little: it looks at most at LOOK_AT connections and
@@ -28,7 +29,8 @@ enum {
     LOOK_AT = 64,      /* connections, for one that does not wait for us */
     LOOK_INTO = 16,    /* streams of one of them */
     AROUND_TIMES = 10, /* the limit of a /48, in those of a /64 */
-    YOUNG_TIMES = 8    /* the limit of a network that opens connections quickly */
+    YOUNG_TIMES = 8,   /* the limit of a network that opens connections quickly */
+    ACCOUNT_KEEPS = 4  /* connections, when the server is full */
 };
 #define YOUNG_NS NS_PER_S
 #define MOVE_EVERY_NS (20 * NS_PER_MS)
@@ -150,12 +152,32 @@ void peers_enter(struct http_conn *c) {
     bound(c, PEER_ALL, p->limits.anonymous, &p->report.anonymous, "anonymous");
 }
 
+/* The account with the most connections. Looking for it goes through all; so it counts as that until it has half as many. */
+static struct peer_group *crowd(struct peers *p) {
+    struct peer_group *most = p->crowd_least > 0 ? idmap_get(&p->accounts, p->crowd) : NULL;
+    if (most && most->n >= p->crowd_least) return most;
+    size_t at = 0;
+    int64_t id;
+    void *value;
+    for (most = NULL; idmap_next(&p->accounts, &at, &id, &value);)
+        if (!most || ((struct peer_group *)value)->n > most->n) most = value;
+    p->crowd = most ? most->key : 0;
+    p->crowd_least = most ? (most->n + 1) / 2 : 0;
+    return most;
+}
+
+static bool crowd_gives_way(struct peers *p, const struct http_conn *c) {
+    struct peer_group *most = crowd(p);
+    return most && most->n > ACCOUNT_KEEPS && give_way(most, PEER_OWNER, c, &p->report.full, "account");
+}
+
 bool peers_join(struct http_conn *c) {
     struct peers *p = &c->server->peers;
     c->place.moved_ns = loop_now_ns(c->server->loop);
     if (!c->is_proxied) peers_enter(c);
     if (c->server->n_open <= c->server->max_conns) return true;
-    if (give_way(&p->anonymous, PEER_ALL, c, &p->report.full, "anonymous")) return true;
+    if (give_way(&p->anonymous, PEER_ALL, c, &p->report.full, "anonymous") || crowd_gives_way(p, c))
+        return true;
     p->report.full++;
     return false;
 }

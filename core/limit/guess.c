@@ -81,7 +81,7 @@ int64_t guess_begin(struct guesses *g, struct guess *guess, int64_t now_ns) {
     guess->charged = false;
     if (!known) {
         int64_t wait_ns = gcra_take(limit_table_use(g->accounts, guess->account), g->rate, now_ns);
-        if (wait_ns > 0 && pair[WRONG] > 0) return wait_ns;
+        if (wait_ns > 0 && pair[WRONG] >= GUESSES_FREE) return wait_ns;
         guess->charged = wait_ns == 0;
     }
     guess->before_ns = pair[ALLOWED_AT];

@@ -5,7 +5,7 @@
  * GUESS_WAIT_MAX_S; a right one forgets them, a day does, too.
  *
  * Guesses at one account from many networks together are bounded by the account's own rate. It never holds back the first
- * guess of a network: so an owner is let in from anywhere, whatever others do, and a network that guesses gets one.
+ * GUESSES_FREE of a network: so an owner is let in from anywhere, also after a slip, whatever others do elsewhere.
  *
  * A network from which the account was logged in to is known. There the account's rate does not count, and the wait is at
  * most GUESS_WAIT_KNOWN_S: somebody who shares it with the owner can delay them by that.

@@ -7,8 +7,7 @@
  * the request itself -> budget_add returns false, and the caller refuses it.
  *
  * Assumptions. There are few shares: each counts at least one open request, and a connection has a bounded number of
- * them. Evicting frees bytes immediately: evict() calls budget_take; should it not, the loop ends all the same, since
- * what was evicted is not incomplete any more.
+ * them. Evicting frees bytes immediately (evict() calls budget_close), or one newcomer would make everybody give way.
  */
 #include "core/rpc/budget.h"
 
@@ -120,6 +119,7 @@ static bool make_room(struct budgets *b, const struct budget_request *r, int whi
         budget_complete(other);
         b->evicted++;
         b->evict(other);
+        assert(!other->is_open);
     }
     return true;
 }

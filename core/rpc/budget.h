@@ -46,7 +46,7 @@ struct budgets {
     struct budget_share anonymous, known;
     uint64_t evicted, evicted_told; /* requests that gave way */
     int64_t told_ns;
-    /* Ends the request, which calls budget_close in the end, and now frees its bytes (budget_take). */
+    /* Ends the request, and calls budget_close for it. */
     void (*evict)(struct budget_request *r);
 };
 

@@ -35,6 +35,7 @@ enum error rpc_evicted(struct rpc_call *call) {
 void rpc_evict(struct budget_request *r) {
     struct rpc_call *call = call_of(r);
     rpc_body_free(call);
+    budget_close(&call->held); /* also what the fiber holds, which is on its way out */
     call->server->gave_way->value++;
     call->evicted = true;
     if (call->fiber) {

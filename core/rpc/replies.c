@@ -8,8 +8,8 @@
  * Room: the replies of a connection that are unsent, and those that its running calls are expected to make, are
  * bounded; so is the sum of all connections. What a call is expected to make is what replies on its connection were
  * lately (`usual`), and much at first: so of a burst of large replies a few are made concurrently, of small ones all. A
- * connection without unsent replies and running calls has room up to twice the sum: an honest client does not
- * wait for those who do not read.
+ * connection without unsent replies and running calls has room up to twice the sum, and does not count what is with
+ * sockets, of which each has little: an honest client does not wait for those who do not read.
  *
  * Failures: the client goes -> its waiting calls are dropped. A deadline passes -> the call is ended by the sweep, or
  * when its turn comes. The sum stays full -> connections that read less than READ_LEAST a second are cut, since their
@@ -61,7 +61,7 @@ static size_t all_unsent(const struct rpc_server *s) {
 static bool has_room(const struct rpc_server *s, const struct http_conn *c, size_t others, size_t more) {
     size_t one = s->options.reply_bytes / RPC_REPLY_SHARES, all = s->options.reply_bytes;
     if (all == 0) return true;
-    if (c->n_unsent == 0 && others == 0) return all_unsent(s) + more <= 2 * all;
+    if (c->n_unsent == 0 && others == 0) return s->http.n_unsent + more <= 2 * all;
     return c->n_unsent + others + more <= one && all_unsent(s) + s->replies.expected + more <= all;
 }
 
@@ -223,7 +223,7 @@ static void cut_slow_readers(struct rpc_server *s) {
     bool is_full = s->options.reply_bytes > 0 && all_unsent(s) > s->options.reply_bytes;
     list_each_safe (&s->http.conns, n) {
         struct http_conn *c = list_entry(n, struct http_conn, node);
-        bool is_slow = c->n_unsent > READ_LEAST && c->n_taken < READ_LEAST;
+        bool is_slow = (c->n_unsent > READ_LEAST || c->socket.writing) && c->n_taken < READ_LEAST;
         c->n_taken = 0;
         c->slow_sweeps = is_slow ? c->slow_sweeps + 1 : 0;
         if (!is_full || c->slow_sweeps < SLOW_SWEEPS || c->closed) continue;

@@ -40,6 +40,10 @@ const struct rpc_method *rpc_call_method(const struct rpc_call *call) {
     return call->entry->method;
 }
 
+void rpc_will_wait(struct rpc_call *call) {
+    rpc_turns_leave(call);
+}
+
 struct rpc_identity *rpc_identity(struct rpc_call *call) {
     return &call->identity;
 }
@@ -147,10 +151,13 @@ static enum error serve(struct fiber *self, struct rpc_call *call) {
         return ERR_DEADLINE_EXCEEDED;
     enum error known = authenticate(self, call);
     if (known != ERR_OK) return known;
+    if (call->evicted) return ERR_CANCELLED; /* before it ran: its body is gone */
     if (!takes_stream(m)) {
         size_t prefix = call->protocol->enveloped ? 5 : 0;
+        assert(call->body.len >= prefix);
         struct str bytes = {call->body.len ? call->body.ptr + prefix : NULL, call->body.len - prefix};
         request = rpc_decode(call, bytes, fiber_arena(self), &call->fault);
+        call->is_malformed = !request;
         rpc_body_free(call);
         if (!request) return call->fault.error;
     }
@@ -160,11 +167,12 @@ static enum error serve(struct fiber *self, struct rpc_call *call) {
     return e;
 }
 
-/* Logs an internal error, and gives the client, in place of what is wrong, a reference to that line of the log. */
+/* Logs an internal error, and gives the client, in place of what is wrong, a reference to that line of the log. What a
+ * peer sent is its own fault, whose sentence it may read, and no line: a stranger could drown the others in them. */
 static enum error refer(struct rpc_call *call, enum error e) {
     char reference[17];
     uint64_t number = 0;
-    if (!rpc_is_internal(e)) return e;
+    if (!rpc_is_internal(e) || call->is_malformed) return e;
     uv_random(NULL, NULL, &number, sizeof number, 0, NULL);
     snprintf(reference, sizeof reference, "%016" PRIx64, number);
     log_warn(call->server->log, "call failed", LOG_STR("method", call->entry->path),

@@ -71,6 +71,9 @@ struct rpc_identity {
     int64_t account_id, session_id; /* 0 when anonymous */
     int64_t expires_ns;             /* when the session does, by the monotonic clock */
 };
+/* For a stream that mostly waits from here on: it does not count as a call that runs any more. Receiving and sending say so
+ * by themselves when they wait. */
+void rpc_will_wait(struct rpc_call *call);
 struct rpc_identity *rpc_identity(struct rpc_call *call);
 
 /* Unary and client-streaming: exactly one of these before returning 0. The message is encoded immediately. */

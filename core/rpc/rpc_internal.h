@@ -106,11 +106,12 @@ struct rpc_call {
     size_t room_bytes;           /* that the handler waits for */
     bool in_queue;
     struct budget_request held;
-    bool is_known;  /* the sender was recognized or authenticated */
-    bool looked_up; /* in this fiber: the authenticator need not run again */
-    bool checking;  /* a fiber authenticates while the body comes */
-    bool is_whole;  /* and it came */
-    bool evicted;   /* it gave way: core/rpc/budget.h */
+    bool is_known;     /* the sender was recognized or authenticated */
+    bool looked_up;    /* in this fiber: the authenticator need not run again */
+    bool checking;     /* a fiber authenticates while the body comes */
+    bool is_whole;     /* and it came */
+    bool evicted;      /* it gave way: core/rpc/budget.h */
+    bool is_malformed; /* what the peer sent: the fault says how */
     struct rpc_identity identity;
     struct http_fields headers; /* the handler's response metadata */
     struct fault fault;

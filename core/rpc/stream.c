@@ -23,14 +23,18 @@ static void give_window(struct rpc_call *call) {
 static enum error await_message(struct fiber *self, struct rpc_call *call, bool *end) {
     for (;;) {
         bool complete;
+        if (call->evicted) return ERR_CANCELLED; /* its body is gone: that is no end */
         enum error e = rpc_envelope(call, &complete, &call->fault);
+        call->is_malformed = e != ERR_OK;
         if (e != ERR_OK || complete) return e;
         if (call->http.request_ended) {
             *end = call->body.len == 0;
+            call->is_malformed = !*end;
             return *end ? ERR_OK : fault_set(&call->fault, ERR_INTERNAL, "the stream ended inside a message");
         }
         if (!call->http.conn) return ERR_CANCELLED;
         give_window(call);
+        rpc_turns_leave(call);
         call->waiting = true;
         int rc = fiber_park(self);
         call->waiting = false;
@@ -48,6 +52,7 @@ int rpc_receive(struct fiber *self, struct rpc_call *call, const ProtobufCMessag
     call->messages.limit = 2 * RPC_DECODE_LIMIT(call->message_bytes);
     struct str bytes = {call->body.ptr + 5, call->message_bytes - 5};
     *out = rpc_decode(call, bytes, &call->messages, &call->fault);
+    call->is_malformed = !*out;
     rpc_body_take(call, call->message_bytes);
     call->message_bytes = 0;
     if (call->unconsumed > call->body.len) {
@@ -67,6 +72,7 @@ static void begin(struct rpc_call *call) {
 
 static int await_room(struct fiber *self, struct rpc_call *call) {
     while (call->http.conn && http_unsent(&call->http) > HTTP_HIGH_WATER) {
+        rpc_turns_leave(call);
         call->waiting = true;
         int rc = fiber_park(self);
         call->waiting = false;

@@ -81,6 +81,7 @@ static struct fault busy(struct rpc_server *s) {
 
 static void refuse_full(struct rpc_call *call) {
     struct fault fault = busy(call->server);
+    rpc_replies_over(call);
     rpc_refuse(call, fault.error, &fault);
 }
 
@@ -129,9 +130,11 @@ static void start_next(struct rpc_server *s) {
         if (s->stopping) {
             struct fault fault = {0};
             admission_leave(&s->admission, c);
+            rpc_replies_over(call);
             rpc_end(call, fault_set(&fault, ERR_UNAVAILABLE, "shutting down"), &fault);
         } else if (call->ended) {
             admission_leave(&s->admission, c);
+            rpc_replies_over(call);
         } else if (!rpc_turns_run(call, call->fn)) {
             admission_leave(&s->admission, c);
             refuse_full(call);
@@ -162,6 +165,7 @@ static void end_expired(struct rpc_server *s) {
     struct admission_call *c;
     for (int n = 0; n < ANSWERS_MAX && (c = admission_expired(&s->admission, loop_now_ns(s->loop))); n++) {
         struct fault fault = busy(s);
+        rpc_replies_over(call_of(c));
         rpc_end(call_of(c), fault.error, &fault);
     }
 }

@@ -196,6 +196,11 @@ int limits_network_peek(struct limits *l, enum limit which, uint64_t network, st
     return wait_ns == 0 ? 0 : refuse(l, which, wait_ns, fault);
 }
 
+void limits_account_give_back(struct limits *l, enum limit which, int64_t account) {
+    int64_t *states = limit_table_find(l->accounts, (uint64_t)account);
+    if (states) gcra_give_back(&states[which], l->rates[which]);
+}
+
 void limits_network_give_back(struct limits *l, enum limit which, uint64_t network) {
     uint64_t around;
     int64_t *states = limit_table_find(l->networks, network);

@@ -56,6 +56,8 @@ int limits_account(struct limits *l, enum limit which, int64_t account, struct f
 int limits_network(struct limits *l, enum limit which, uint64_t network, struct fault *fault);
 /* The same, without taking. */
 int limits_network_peek(struct limits *l, enum limit which, uint64_t network, struct fault *fault);
+/* Undoes a take that was allowed. */
+void limits_account_give_back(struct limits *l, enum limit which, int64_t account);
 void limits_network_give_back(struct limits *l, enum limit which, uint64_t network);
 
 /* Has this counter of refusals in the log's line as well. name: a literal. */

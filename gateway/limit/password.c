@@ -83,11 +83,21 @@ void passwords_leave(struct passwords *p) {
 
 /* ---- logins -------------------------------------------------------------------------------------------- */
 
-static int take_login(struct passwords *p, const struct guess *guess, struct fault *fault) {
+/* *by_account: it was taken from the account's limit, since the network's is used up. */
+static int take_login(struct passwords *p, const struct guess *guess, bool *by_account, struct fault *fault) {
     struct limits *l = p->gateway->limits;
     int e = limits_network(l, LIMIT_LOGINS, guess->network, fault);
-    if (e == 0 || !guess_is_known(p->guesses, guess)) return e;
-    return limits_account(l, LIMIT_PASSWORD, (int64_t)guess->account, fault);
+    *by_account = e != 0 && guess_is_known(p->guesses, guess);
+    return *by_account ? limits_account(l, LIMIT_PASSWORD, (int64_t)guess->account, fault) : e;
+}
+
+/* A login that is refused behind it takes nothing: else a neighbour's refused ones would use up the owner's. */
+static void give_back_login(struct passwords *p, const struct guess *guess, bool by_account) {
+    struct limits *l = p->gateway->limits;
+    if (by_account)
+        limits_account_give_back(l, LIMIT_PASSWORD, (int64_t)guess->account);
+    else
+        limits_network_give_back(l, LIMIT_LOGINS, guess->network);
 }
 
 static int take_guess(struct passwords *p, struct guess *guess, struct fault *fault) {
@@ -103,11 +113,15 @@ static int take_guess(struct passwords *p, struct guess *guess, struct fault *fa
 int passwords_login_begin(struct fiber *self, struct passwords *p, struct str handle, uint64_t network,
                           struct guess *guess, struct fault *fault) {
     *guess = (struct guess){.account = guesses_account(p->guesses, handle), .network = network};
-    int e = take_login(p, guess, fault);
-    if (e == 0) e = take_guess(p, guess, fault);
+    bool by_account;
+    int e = take_login(p, guess, &by_account, fault);
     if (e != 0) return e;
-    e = passwords_enter(self, p, network, fault);
-    if (e != 0) guess_void(p->guesses, guess);
+    e = take_guess(p, guess, fault);
+    if (e == 0) {
+        e = passwords_enter(self, p, network, fault);
+        if (e != 0) guess_void(p->guesses, guess);
+    }
+    if (e != 0) give_back_login(p, guess, by_account);
     return e;
 }
 

@@ -116,6 +116,7 @@ static int watch_to_the_end(struct fiber *self, struct rpc_call *call, struct jo
         w->changed = false;
         int e = send_if_changed(self, call, w->job_id, &last);
         if (e != 0 || job_has_ended(last.state)) return e;
+        rpc_will_wait(call);
         while (!w->changed && e == 0) e = fiber_park(self);
         if (e == 0) e = auth_authenticate(self, call); /* the session may have ended meanwhile */
         if (e != 0) return e;

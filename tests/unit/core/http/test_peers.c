@@ -139,6 +139,21 @@ static void a_full_server_gives_way_to_newcomers_unless_all_are_known(struct fib
     crowd_end(self, &c);
 }
 
+/* Whoever has so many accounts that they fill the server does not shut it for others. */
+static void a_server_full_of_one_s_connections_gives_way(struct fiber *self, void *arg) {
+    struct crowd c;
+    (void)arg;
+    crowd_begin(self, &c, (struct peer_limits){0}, 6);
+    for (int i = 0; i < 6; i++) CHECK(is_served(self, another(self, &c), true));
+    for (int i = 0; i < 2; i++) {
+        struct raw_peer *newcomer = another(self, &c);
+        CHECK(raw_wait_end(self, &c.peers[i]));
+        CHECK(is_served(self, newcomer, true));
+    }
+    CHECK(is_served(self, &c.peers[2], true));
+    crowd_end(self, &c);
+}
+
 static void strangers_may_be_idle_only_briefly(struct fiber *self, void *arg) {
     struct crowd c;
     (void)arg;
@@ -159,6 +174,7 @@ int main(void) {
         IN_FIBER(an_authenticated_connection_stays),
         IN_FIBER(an_account_s_idlest_gives_way_to_its_newest),
         IN_FIBER(a_full_server_gives_way_to_newcomers_unless_all_are_known),
+        IN_FIBER(a_server_full_of_one_s_connections_gives_way),
         IN_FIBER(strangers_may_be_idle_only_briefly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,7 +29,7 @@ static void evict(struct budget_request *r) {
     struct request *q = (struct request *)(void *)r;
     assert_false(q->evicted);
     q->evicted = true;
-    budget_take(r, r->bytes);
+    budget_close(r);
 }
 
 static void begin(struct budget_limits limits) {

@@ -94,6 +94,31 @@ static void a_call_may_wait_until_its_deadline(struct fiber *self, void *arg) {
     world_stop(self, &w, 1000);
 }
 
+/* All of them come at once, so that they give way before their fibers have run; what the others hold is free then. */
+static void streams_that_give_way_before_they_run_are_refused(struct fiber *self, void *arg) {
+    struct rpc_world w;
+    struct h2_peer p;
+    (void)arg;
+    world_init(&w);
+    w.options.budget.connection = 5 * 2048;
+    world_start(self, &w);
+    h2_open(self, &p, w.address, -1);
+    for (int32_t i = 0; i < CALLS; i++) {
+        h2_send_call(&p, 1 + 2 * i, TEST_SERVICE "Count", NULL, NULL);
+        h2_send_message(&p, 1 + 2 * i, STR(""), END);
+    }
+    int served = 0, refused = 0;
+    for (int32_t i = 0; i < CALLS; i++) {
+        const struct h2_response *r = h2_wait(self, &p, 1 + 2 * i);
+        if (!CHECK(r)) break;
+        served += r->grpc_status == 0;
+        refused += r->grpc_status == 8;
+    }
+    CHECK(served > 0 && refused > 0 && served + refused == CALLS);
+    h2_close(self, &p);
+    world_stop(self, &w, 1000);
+}
+
 /* Its calls that wait are dropped with it; the server does not wait for them. */
 static void who_leaves_takes_his_calls_along(struct fiber *self, void *arg) {
     struct rpc_world w;
@@ -145,6 +170,7 @@ int main(void) {
         IN_FIBER(replies_are_made_when_they_can_be_sent),
         IN_FIBER(others_are_served_meanwhile),
         IN_FIBER(a_call_may_wait_until_its_deadline),
+        IN_FIBER(streams_that_give_way_before_they_run_are_refused),
         IN_FIBER(who_leaves_takes_his_calls_along),
         IN_FIBER(a_stop_ends_what_waits),
         IN_FIBER(readers_that_keep_others_waiting_are_cut),

@@ -156,9 +156,11 @@ def halted_at_work(stack, ada, dataset, workers):
     return now
 
 
-def fair_story(stack, ada, dataset, workers):
-    """A short job made while a long one's tasks are under way. The database notes how many of these are done when it ends."""
+def fair_story(stack, ada, workers):
+    """A short job made while a long one's tasks are under way. The database notes how many of these are done when it ends:
+    those that were on the stream before it (ROLE_WINDOW), and some."""
     tiny = ada.upload(many_slices(3, 10), "tiny")
+    dataset = ada.upload(many_slices(560, 100), "280 tasks")
     long = halted_at_work(stack, ada, dataset, workers)
     stack.sql("CREATE TABLE noted (id bigint, done int); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
               "AS $$ BEGIN INSERT INTO noted SELECT NEW.id, CASE WHEN ended_at IS NULL THEN (SELECT count(*) FROM job_tasks "
@@ -176,9 +178,10 @@ def fair_story(stack, ada, dataset, workers):
     note(f"of {long.task_count} tasks of a long job, {long.tasks_done} were done when a short one came, {done} when it ended")
     check("a short job does not wait for most of a long one's tasks",
           done - long.tasks_done < (long.task_count - long.tasks_done) / 2, done)
-    ada.ended(long.id)
+    ada.cancel(long.id)
     stack.sql("DROP TRIGGER note ON jobs; DROP FUNCTION note(); DROP TABLE noted")
-    ada.stub.DeleteDataset(jp.DeleteDatasetRequest(dataset_id=tiny), **ada.me)
+    for made in (tiny, dataset):
+        ada.stub.DeleteDataset(jp.DeleteDatasetRequest(dataset_id=made), **ada.me)
 
 
 def wiping_story(stack, ada, dataset, wanted):
@@ -310,7 +313,7 @@ def main():
         number_story(stack, ada, dataset, wanted)
         workers = killing_story(stack, ada, dataset, wanted)
         long_story(stack, ada, workers)
-        fair_story(stack, ada, dataset, workers)
+        fair_story(stack, ada, workers)
         wiping_story(stack, ada, dataset, wanted)
         cancelling_story(stack, ada, dataset)
         full_disk_story(stack, ada, workers)

@@ -8,7 +8,7 @@
  * guess of a network: so an owner is let in from anywhere, whatever others do, and a network that guesses gets one.
  *
  * A network from which the account was logged in to is known. There the account's rate does not count, and the wait is at
- * most GUESS_WAIT_KNOWN_S. After each wait whoever comes first may guess: somebody who shares the network with the owner, and
+ * most GUESS_WAIT_KNOWN_S. After each wait the first that comes may guess: somebody who shares the network with the owner, and
  * goes on guessing, can take these turns, there and for as long.
  *
  * Accounts are numbers of handles, whether or not such an account exists, so that nothing is revealed. What is remembered

@@ -85,6 +85,6 @@ const char *pg_writes_refused(const struct pg *pg) {
 }
 
 const char *pg_hindrance(const struct pg *pg) {
-    if (pg_ready(pg)) return pg->writes_refused;
+    if (pg->ready > 0) return pg->writes_refused;
     return pg->connect_refused ? pg->connect_refused : "waiting for PostgreSQL";
 }

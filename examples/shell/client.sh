@@ -127,7 +127,7 @@ await() {
     local i
     for ((i = 0; i < 600; i++)); do
         if grep -qs -- "$2" "$1"; then return; fi
-        kill -0 "$LIVE" || return 1
+        kill -0 "$LIVE" 2>/dev/null || return 1
         sleep 0.1
     done
     echo "there is no $2 in: $(cat "$1")" >&2

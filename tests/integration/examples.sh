@@ -46,6 +46,9 @@ shell_live() { # URL TOKEN
 }
 check "shell: at a session that has ended it gives up, with the server's sentence" \
     says 'trying again does not help: .*"unauthenticated"' shell_live "http://$ROOKERY_GATEWAY" wrong
-pauses() { diff <(printf '%s s\n' 0.1 0.2 0.4 0.8 1.6 3.2 6.4 10.0 10.0) <(shell_live http://127.0.0.1:1 any | sed -u -n 's/.*connect.*again in //p' | head -n 9); }
+pauses() {
+    diff <(printf '%s s\n' 0.1 0.2 0.4 0.8 1.6 3.2 6.4 10.0 10.0) \
+        <(shell_live http://127.0.0.1:1 any | sed -u -n 's/.*connect.*again in //p' | head -n 9)
+}
 check "shell: where nobody answers its pauses grow up to a bound, and it says why" pauses
 done_testing

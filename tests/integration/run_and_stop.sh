@@ -43,7 +43,9 @@ stop() { "$ROOT/scripts/stop" --data "$data"; }
 answers() { http_is_ok 127.0.0.1 "$port" "$1"; }
 
 # From another folder than this script's, and with a data folder that is named from there.
-run_elsewhere() { (cd "$home" && data=data && run --detach) | tee "$home/said"; }
+run_elsewhere() {
+    (cd "$home" && "$ROOT/scripts/run" --listen "127.0.0.1:$port" --data data --workers 1 --detach) | tee "$home/said"
+}
 check "run --detach returns when it is ready" run_elsewhere
 check "/readyz answers" answers /readyz
 check "/healthz answers" answers /healthz
@@ -88,14 +90,14 @@ env --default-signal=INT "$ROOT/scripts/run" --listen "127.0.0.1:$port" --data "
 foreground=$!
 ready_line() { grep -q 'Rookery is ready' "$home/out"; }
 check "run in the foreground says when it is ready" wait_until 60 ready_line
-gateway=$(pidfile_pid "$data/run/gateway-1.pid") worker=$(pidfile_pid "$data/run/worker-1.pid")
-kill -s KILL "$gateway"
+killed=$(pidfile_pid "$data/run/gateway-1.pid") worker=$(pidfile_pid "$data/run/worker-1.pid")
+kill -s KILL "$killed"
 started_again() {
     local now
-    now=$(pidfile_pid "$data/run/gateway-1.pid") && [ "$now" != "$gateway" ] && grep "gateway-1 is started again (pid $now)" "$home/out"
+    now=$(pidfile_pid "$data/run/gateway-1.pid") && [ "$now" != "$killed" ] && grep "gateway-1 is started again (pid $now)" "$home/out"
 }
 check "a daemon that dies is started again, and that is said" wait_until 60 started_again
-check "and so is its death" grep "gateway-1 (pid $gateway) was ended by SIGKILL" "$home/out"
+check "and so is its death" grep "gateway-1 (pid $killed) was ended by SIGKILL" "$home/out"
 check "clients find it again" wait_until 60 answers /readyz
 check "the others live on" [ "$(pidfile_pid "$data/run/worker-1.pid")" = "$worker" ]
 kill -s INT $foreground

@@ -140,7 +140,10 @@ names_redis() { # ADDRESS WHY
 }
 check "a Redis that cannot be reached is named, with its variable" names_redis "127.0.0.1:$(free_port)" 'connection refused'
 coproc silent {
-    exec python3 -c 'import socket, sys; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1], flush=True); sys.stdin.read()'
+    exec python3 -c 'import socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+sys.stdin.read()'
 }
 # shellcheck disable=SC2154 # of coproc
 read -r silent_port <&"${silent[0]}"

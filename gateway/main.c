@@ -33,8 +33,7 @@ struct process {
 
 /* Why it is not ready, or NULL. */
 static const char *hindrance(const struct gateway *g) {
-    if (g->draining) return "draining";
-    return pg_ready(g->domain.pg) ? pg_writes_refused(g->domain.pg) : "waiting for PostgreSQL";
+    return g->draining ? "draining" : pg_hindrance(g->domain.pg);
 }
 
 static bool ready(void *context) {

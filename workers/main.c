@@ -86,9 +86,9 @@ static bool choose_roles(struct process *p) {
 /* Why it cannot work, or NULL. */
 static const char *hindrance(const struct process *p) {
     const struct domain *d = &p->worker.domain;
-    if (p->worker.stopping || !pg_ready(d->pg) || !redis_ready(d->redis))
-        return "waiting for PostgreSQL or Redis";
-    return pg_writes_refused(d->pg);
+    if (p->worker.stopping) return "stopping";
+    const char *why = pg_hindrance(d->pg);
+    return why || redis_ready(d->redis) ? why : "waiting for Redis";
 }
 
 static bool is_well(void *context) {

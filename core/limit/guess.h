@@ -8,7 +8,8 @@
  * GUESSES_FREE of a network: so an owner is let in from anywhere, also after a slip, whatever others do elsewhere.
  *
  * A network from which the account was logged in to is known. There the account's rate does not count, and the wait is at
- * most GUESS_WAIT_KNOWN_S: somebody who shares it with the owner can delay them by that.
+ * most GUESS_WAIT_KNOWN_S. After each wait the first that comes may guess: somebody who shares the network with the owner, and
+ * goes on guessing, can take these turns, there and for as long.
  *
  * Accounts are numbers of handles, whether or not such an account exists, so that nothing is revealed. What is remembered
  * is bounded, and this process's alone: with several gateways a guesser has as many times the guesses.

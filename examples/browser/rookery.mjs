@@ -64,6 +64,12 @@ async function* messages(body) {
 
 const pause = (ms) => new Promise((wake) => setTimeout(wake, ms));
 
+async function all(items) {
+  const list = [];
+  for await (const item of items) list.push(item);
+  return list;
+}
+
 export class Rookery {
   constructor(url) {
     this.url = url;
@@ -89,9 +95,9 @@ export class Rookery {
     yield* messages(answer.body);
   }
 
-  // What is new on the home timeline, through as many streams as it takes: each goes on where the one before ended. At
-  // "reset" the timeline must be read again. Ends when the signal is aborted; onStream is told of each stream's
-  // AbortController.
+  // What is new on the home timeline, through as many streams as it takes: each goes on where the one before ended. A
+  // message with "reset" has the whole timeline, in "home", which was read before the next message is taken. Ends when the
+  // signal is aborted; onStream is told of each stream's AbortController.
   async* live(token, { signal, onStream } = {}) {
     let resumeToken = '';
     for (let wait = 100; !signal?.aborted; wait = Math.min(2 * wait, 10000)) {
@@ -101,6 +107,8 @@ export class Rookery {
       onStream?.(one);
       try {
         for await (const message of this.stream(TIMELINE, { resumeToken }, token, one.signal)) {
+          if (message.reset) message.home = await all(this.home(token, 100));
+          // Only now: when the timeline could not be read, the next stream sends the reset again.
           resumeToken = message.resumeToken;
           wait = 100;
           yield message;
@@ -157,20 +165,26 @@ export async function story(url, csv, say) {
   const rookery = new Rookery(url);
   const random = () => crypto.randomUUID().replaceAll('-', '').slice(0, 12);
   const register = (name) => rookery.call('AccountService/Register', { handle: `${name}_${random()}`, password: crypto.randomUUID() });
-  const [ada, grace] = [await register('ada'), await register('grace')];
+  const [ada, grace, hedy] = [await register('ada'), await register('grace'), await register('hedy')];
   const write = (text) => rookery.call('PostService/CreatePost', { text }, ada.token);
-  await rookery.call('GraphService/Follow', { accountId: ada.account.id }, grace.token);
+  const follow = (whom) => rookery.call('GraphService/Follow', { accountId: whom.account.id }, grace.token);
+  await rookery.call('PostService/CreatePost', { text: 'An older post' }, hedy.token);
+  await follow(ada);
   say(`@${grace.account.handle} follows @${ada.account.handle}`);
 
-  // The first message says that the stream is live. After the first post it is cut, and misses nothing.
+  // The first message says that the stream is live. After the first post it is cut, and misses nothing. After the fifth
+  // another person is followed: the timeline is another now.
   const end = new AbortController();
   let stream, items = 0;
   for await (const message of rookery.live(grace.token, { signal: end.signal, onStream: (one) => { stream = one; } })) {
     if (message.heartbeat && items === 0) await write('Hello from a browser');
-    if (message.reset) say('reset: the home timeline must be read again');
+    if (message.reset && items === 5) {
+      for (const item of message.home) say(`again: ${item.post.text}`);
+      end.abort();
+    }
     if (!message.item) continue;
     say(`${items++ ? 'resumed' : 'live'}: ${message.item.post.text}`);
-    if (items === 5) end.abort();
+    if (items === 5) await follow(hedy);
     if (items !== 1) continue;
     stream.abort();
     for (let i = 1; i <= 4; i++) await write(`while away ${i}`);

@@ -3,8 +3,9 @@
 //
 //     cd examples/node && npm ci && node client.js [ADDR:PORT]       (default 127.0.0.1:8080)
 //
-// Registers two people; one follows the other, listens to their home timeline, and goes on where the stream ended after a
-// cut; then reads the timeline page by page, and has a job fit a model to each species of examples/penguins.csv.
+// Registers three people; one follows the second, listens to their home timeline, and goes on where the stream ended after
+// a cut; follows the third, whereupon the timeline is read again; then reads it page by page, and has a job fit a model to
+// each species of examples/penguins.csv.
 //
 // The API is read from this repository's proto/, and the standard .proto files come with the packages.
 'use strict';
@@ -17,6 +18,9 @@ const loader = require('@grpc/proto-loader');
 const ADDRESS = process.argv[2] || '127.0.0.1:8080';
 // How long an answer may take; longer than any that is well.
 const PATIENCE_MS = 60000;
+// No pause helps with these.
+const { UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT, UNIMPLEMENTED } = grpc.status;
+const FINAL_CODES = [UNAUTHENTICATED, PERMISSION_DENIED, INVALID_ARGUMENT, UNIMPLEMENTED];
 const files = ['account', 'graph', 'job', 'post', 'timeline'].map((name) => `rookery/v1/${name}.proto`);
 // 64-bit numbers as text: JavaScript's own are exact to 53 bits only.
 const definition = loader.loadSync(files, {
@@ -48,7 +52,8 @@ function stream(name, request, token) {
 
 const pause = (ms) => new Promise((wake) => setTimeout(wake, ms));
 
-// What is new on a home timeline, through as many streams as it takes: each goes on where the one before ended.
+// What is new on a home timeline, through as many streams as it takes: each goes on where the one before ended. A reset
+// has the whole timeline, which was read before the next message is taken.
 class Live {
   constructor(token) {
     Object.assign(this, { token, resumeToken: '', waiting: [], news: [], closed: false, failure: null });
@@ -64,13 +69,15 @@ class Live {
       this.stream = stream('TimelineService/StreamHomeTimeline', { resumeToken: this.resumeToken }, this.token);
       try {
         for await (const message of this.stream) {
+          if (message.event === 'reset') message.home = await all(pages(this.token, 100));
+          // Only now: when the timeline could not be read, the next stream sends the reset again.
           this.resumeToken = message.resumeToken;
           wait = 100;
           this.news.push(message);
           this.waiting.splice(0).forEach((wake) => wake());
         }
       } catch (error) {
-        if ([grpc.status.UNAUTHENTICATED, grpc.status.INVALID_ARGUMENT].includes(error.code)) throw error;
+        if (FINAL_CODES.includes(error.code)) throw error;
       }
       // The server may be restarting: again, after a pause that grows.
       if (!this.closed) await pause(wait);
@@ -84,7 +91,6 @@ class Live {
       const message = this.news.shift();
       if (!message) await new Promise((wake) => this.waiting.push(wake));
       else if (message.event === event) return message;
-      else if (message.event === 'reset') console.log('reset: the home timeline must be read again');
     }
   }
 
@@ -104,6 +110,12 @@ async function* pages(token, pageSize) {
     yield* page.items;
     pageToken = page.nextPageToken;
   } while (pageToken);
+}
+
+async function all(items) {
+  const list = [];
+  for await (const item of items) list.push(item);
+  return list;
 }
 
 function upload(token, name, content) {
@@ -138,7 +150,8 @@ async function main() {
   const register = (name) => call('AccountService/Register', {
     handle: `${name}_${crypto.randomBytes(4).toString('hex')}`, password: crypto.randomBytes(9).toString('base64'),
   });
-  const [ada, grace] = [await register('ada'), await register('grace')];
+  const [ada, grace, hedy] = [await register('ada'), await register('grace'), await register('hedy')];
+  await call('PostService/CreatePost', { text: 'An older post' }, hedy.token);
   await call('GraphService/Follow', { accountId: ada.account.id }, grace.token);
   console.log(`@${grace.account.handle} follows @${ada.account.handle}`);
 
@@ -149,6 +162,8 @@ async function main() {
   live.cut();
   for (let i = 1; i <= 4; i++) await call('PostService/CreatePost', { text: `while away ${i}` }, ada.token);
   for (let i = 1; i <= 4; i++) console.log('resumed:', (await live.next('item')).item.post.text);
+  await call('GraphService/Follow', { accountId: hedy.account.id }, grace.token);
+  for (const item of (await live.next('reset')).home) console.log('again:', item.post.text);
   live.close();
 
   for await (const item of pages(grace.token, 2)) console.log('home:', item.post.text);

@@ -3,8 +3,9 @@
 
     examples/python/client.py [ADDR:PORT]       (default 127.0.0.1:8080)
 
-Registers two people; one follows the other, listens to their home timeline, and goes on where the stream ended after a
-cut; then reads the timeline page by page, and has a job fit a model to each species of examples/penguins.csv.
+Registers three people; one follows the second, listens to their home timeline, and goes on where the stream ended after a
+cut; follows the third, whereupon the timeline is read again; then reads it page by page, and has a job fit a model to each
+species of examples/penguins.csv.
 
 Needs grpcio and protobuf (Debian: python3-grpcio, python3-protobuf). No code is generated.
 """
@@ -21,6 +22,9 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 PENGUINS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../penguins.csv")
 # How long an answer may take; longer than any that is well.
 PATIENCE_S = 60
+# No pause helps with these.
+FINAL_CODES = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT,
+               grpc.StatusCode.UNIMPLEMENTED)
 LABEL = descriptor_pb2.FieldDescriptorProto
 
 
@@ -108,7 +112,8 @@ class Rookery:
 
 # --- the timeline, live ------------------------------------------------------------------------------------------------
 class Live:
-    """What is new on a home timeline, through as many streams as it takes: each goes on where the one before ended."""
+    """What is new on a home timeline, through as many streams as it takes: each goes on where the one before ended. With a
+    reset comes the whole timeline, which was read before the next message is taken."""
 
     def __init__(self, rookery, token):
         self.rookery, self.token, self.resume_token = rookery, token, ""
@@ -122,22 +127,27 @@ class Live:
                 self.stream = self.rookery.stream("TimelineService/StreamHomeTimeline", self.token,
                                                   resume_token=self.resume_token)
                 for message in self.stream:
+                    kind, home = message.WhichOneof("event"), None
+                    if kind == "reset":
+                        home = list(pages(self.rookery, self.token, 100))
+                    # Only now: when the timeline could not be read, the next stream sends the reset again.
                     self.resume_token, pause = message.resume_token, 0.1
-                    self.news.put(message)
+                    self.news.put((kind, message, home))
             except grpc.RpcError as error:
-                if error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.INVALID_ARGUMENT):
-                    raise
+                if error.code() in FINAL_CODES:
+                    self.news.put(("error", error, None))
+                    return
             # The server may be restarting: again, after a pause that grows.
             self.closed.wait(pause)
             pause = min(2 * pause, 10)
 
-    def next(self, kind):
+    def next(self, wanted):
         while True:
-            message = self.news.get(timeout=PATIENCE_S)
-            if message.WhichOneof("event") == kind:
-                return message
-            if message.WhichOneof("event") == "reset":
-                print("reset: the home timeline must be read again")
+            kind, message, home = self.news.get(timeout=PATIENCE_S)
+            if kind == "error":
+                raise message
+            if kind == wanted:
+                return home if kind == "reset" else message
 
     def cut(self):
         self.stream.cancel()
@@ -186,7 +196,8 @@ def main():
     def register(name):
         return rookery.call("AccountService/Register", handle=f"{name}_{secrets.token_hex(4)}",
                             password=secrets.token_urlsafe(12))
-    ada, grace = register("ada"), register("grace")
+    ada, grace, hedy = register("ada"), register("grace"), register("hedy")
+    rookery.call("PostService/CreatePost", hedy.token, text="An older post")
     rookery.call("GraphService/Follow", grace.token, account_id=ada.account.id)
     print(f"@{grace.account.handle} follows @{ada.account.handle}")
 
@@ -199,6 +210,9 @@ def main():
         rookery.call("PostService/CreatePost", ada.token, text=f"while away {i + 1}")
     for _ in range(4):
         print("resumed:", live.next("item").item.post.text)
+    rookery.call("GraphService/Follow", grace.token, account_id=hedy.account.id)
+    for item in live.next("reset"):
+        print("again:", item.post.text)
     live.close()
 
     for item in pages(rookery, grace.token, 2):

@@ -3,8 +3,9 @@
 #
 #   examples/shell/client.sh [http://ADDR:PORT]     (default http://127.0.0.1:8080)
 #
-# Registers two people; one follows the other, listens to their home timeline, and goes on where the stream ended after a
-# cut; then reads the timeline page by page, and has a job fit a model to each species of examples/penguins.csv.
+# Registers three people; one follows the second, listens to their home timeline, and goes on where the stream ended after a
+# cut; follows the third, whereupon the timeline is read again; then reads it page by page, and has a job fit a model to each
+# species of examples/penguins.csv. Sourced, it only defines its functions.
 #
 # Answers are JSON objects; what is taken out of them here is numbers and words, for which sed is enough. (With jq:
 # jq -r .token.) 64-bit numbers are strings in JSON.
@@ -76,24 +77,57 @@ stream() {
     ) | messages
 }
 
-# live TOKEN FILE: appends what is new on the home timeline, a line a message, through as many streams as it takes. Each goes
-# on where the one before ended, by the last message's resumeToken. After {"reset": {}} the timeline must be read again.
-live() {
-    local token=$1 file=$2 pause=0.1 last STREAM_NAME=live
+# home TOKEN PAGE-SIZE: prints the texts of the home timeline, newest first, read page by page.
+home() {
+    local page next=''
     while :; do
-        last=$(tail -n 1 "$file" | field resumeToken)
-        envelope "{\"resumeToken\": \"$last\"}" |
-            stream TimelineService/StreamHomeTimeline "$token" >>"$file" 2>/dev/null || true
-        # The server may be restarting.
-        sleep $pause
-        pause=1
+        page=$(call TimelineService/GetHomeTimeline "{\"pageSize\": $2, \"pageToken\": \"$next\"}" "$1") || return 1
+        grep -o '"text": *"[^"]*"' <<<"$page" | field text
+        next=$(field nextPageToken <<<"$page")
+        [ -n "$next" ] || return 0
     done
 }
-# await FILE TEXT: waits until a line has it.
+
+# take TOKEN FILE: appends the messages that it reads, but before a reset it reads the home timeline again, into FILE.home.
+# When that cannot be done the reset is not taken, and the next stream sends it again.
+take() {
+    local message
+    while IFS= read -r message; do
+        if [[ $message == *'"reset":'* ]]; then
+            home "$1" 100 >"$2.new" || { cut_stream && return 1; }
+            mv "$2.new" "$2.home"
+        fi
+        printf '%s\n' "$message" >>"$2"
+    done
+}
+
+# live TOKEN FILE: appends what is new on the home timeline, a line a message, through as many streams as it takes. Each goes
+# on where the one before ended, by the last message's resumeToken, after a pause that grows: the server may be restarting.
+# Returns 1 at an error that no pause helps with.
+FINAL_CODES='"code": *"(unauthenticated|permission_denied|invalid_argument|unimplemented)"'
+live() {
+    local token=$1 file=$2 tenths=1 last='' now STREAM_NAME=live
+    while :; do
+        envelope "{\"resumeToken\": \"$last\"}" |
+            stream TimelineService/StreamHomeTimeline "$token" 2>"$file.errors" | take "$token" "$file" 2>>"$file.errors" || true
+        if grep -qE "$FINAL_CODES" "$file.errors"; then
+            echo "the timeline's stream ended, and trying again does not help: $(paste -sd ';' "$file.errors")" >&2
+            return 1
+        fi
+        now=$(tail -n 1 "$file" | field resumeToken)
+        [ "$now" = "$last" ] || tenths=1
+        last=$now
+        echo "the timeline's stream ended ($(paste -sd ';' "$file.errors")): again in $((tenths / 10)).$((tenths % 10)) s" >&2
+        sleep $((tenths / 10)).$((tenths % 10))
+        tenths=$((2 * tenths < 100 ? 2 * tenths : 100))
+    done
+}
+# await FILE TEXT: waits until a line has it, as long as there is somebody who writes it.
 await() {
     local i
     for ((i = 0; i < 600; i++)); do
         if grep -qs -- "$2" "$1"; then return; fi
+        kill -0 "$LIVE" 2>/dev/null || return 1
         sleep 0.1
     done
     echo "there is no $2 in: $(cat "$1")" >&2
@@ -132,11 +166,15 @@ fit_penguins() { # TOKEN
 
 # --- the story ------------------------------------------------------------------------------------------------------
 main() {
-    local account ada ada_id grace page token=''
+    local account ada ada_id grace hedy hedy_id
     account=$(call AccountService/Register "{\"handle\": \"ada_$(random)\", \"password\": \"$(random)$(random)\"}")
     ada=$(field token <<<"$account")
     ada_id=$(field id <<<"$account")
     grace=$(call AccountService/Register "{\"handle\": \"grace_$(random)\", \"password\": \"$(random)$(random)\"}" | field token)
+    account=$(call AccountService/Register "{\"handle\": \"hedy_$(random)\", \"password\": \"$(random)$(random)\"}")
+    hedy=$(field token <<<"$account")
+    hedy_id=$(field id <<<"$account")
+    call PostService/CreatePost '{"text": "An older post"}' "$hedy" >/dev/null
     call GraphService/Follow "{\"accountId\": \"$ada_id\"}" "$grace" >/dev/null
     echo "grace follows ada"
 
@@ -150,13 +188,11 @@ main() {
     for i in 1 2 3 4; do call PostService/CreatePost "{\"text\": \"while away $i\"}" "$ada" >/dev/null; done
     await "$WORK/live" 'while away 4'
     field text <"$WORK/live" | sed 's/^/live: /'
+    call GraphService/Follow "{\"accountId\": \"$hedy_id\"}" "$grace" >/dev/null
+    await "$WORK/live" '"reset":'
+    sed 's/^/again: /' "$WORK/live.home"
 
-    while :; do
-        page=$(call TimelineService/GetHomeTimeline "{\"pageSize\": 2, \"pageToken\": \"$token\"}" "$grace")
-        grep -o '"text": *"[^"]*"' <<<"$page" | field text | sed 's/^/home: /'
-        token=$(field nextPageToken <<<"$page")
-        [ -n "$token" ] || break
-    done
+    home "$grace" 2 | sed 's/^/home: /'
     fit_penguins "$grace"
 }
-main
+[ "${BASH_SOURCE[0]}" != "$0" ] || main

@@ -10,11 +10,13 @@ const run = spawnSync(process.execPath, [client, process.env.ROOKERY_GATEWAY], {
 const lines = run.stdout.split('\n');
 const said = (prefix) => lines.filter((line) => line.startsWith(prefix)).map((line) => line.slice(prefix.length));
 const away = [1, 2, 3, 4].map((i) => `while away ${i}`);
+const home = [...away].reverse().concat('Hello from Node', 'An older post');
 const results = [
   ['the client runs', run.status === 0],
   ['it hears live', said('live: ').join() === 'Hello from Node'],
   ['what was posted while its stream was cut comes once, and in order', said('resumed: ').join() === away.join()],
-  ['it reads page by page', said('home: ').join() === [...away.reverse(), 'Hello from Node'].join()],
+  ['at a reset it reads the timeline again, which has another person\'s posts', said('again: ').join() === home.join()],
+  ['it reads page by page', said('home: ').join() === home.join()],
   ['its job has a row for each species', ['Adelie', 'Chinstrap', 'Gentoo'].every((name) => lines.some((line) => line.startsWith(`${name},ok,`)))],
 ];
 results.forEach(([name, passed], i) => console.log(`${passed ? 'ok' : 'not ok'} ${i + 1} - ${name}`));

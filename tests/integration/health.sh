@@ -60,6 +60,11 @@ check "a command that does not exist is named" says 2 'there is no command "serv
 check "so is a word too many" says 2 'migrate takes nothing more, not "now"' "$build/rookery-gateway" migrate now
 check "every command answers --help" says 0 Usage "$build/rookery-gateway" migrate --help
 
+for program in gateway worker; do
+    check "rookery-$program --version is its name and the version" \
+        [ "$("$build/rookery-$program" --version)" = "rookery-$program $(cat "$ROOT/VERSION")" ]
+done
+
 check "the servers are asked whether they can be used" says 0 'PostgreSQL and Redis can be used' "$build/rookery-gateway" check
 nobody=127.0.0.1:$(free_port)
 check "a Redis that cannot be reached is named, with its address and its variable" says 1 \

@@ -80,9 +80,51 @@ def no_room(stack, ada, state, cause, sentence):
     check(f"{state}: it is logged, and not for each call", 1 <= len(lines) <= 10 and "16386" in lines[0], lines[:2])
 
 
+def metrics_of(stack, cause):
+    found = re.search(rf'rookery_pg_shortages_total{{cause="{cause}"}} (\d+)', get(stack.metrics_address, "/metrics")[1])
+    return int(found[1])
+
+
+def full_server(stack):
+    """A PostgreSQL that takes no more connections of the role, which has lost those that it had."""
+    before = metrics_of(stack, "connections")
+    stack.sql("ALTER ROLE rookery CONNECTION LIMIT 0")
+    stack.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rookery'")
+    sentence = (503, "PostgreSQL has no connection to spare\n")
+    check("without a connection the gateway is not ready, and says that the server has none to spare",
+          eventually(lambda: get(stack.address, "/readyz") == sentence), get(stack.address, "/readyz"))
+    check("connections that are refused are counted", metrics_of(stack, "connections") > before)
+    lines = [line for line in stack.log("gateway-1").splitlines() if "short of something" in line and "too many connections" in line]
+    check("and logged, not each", 1 <= len(lines) <= 10 and '"sqlstate":"53300"' in lines[0], lines[:2])
+    stack.sql("ALTER ROLE rookery CONNECTION LIMIT -1")
+    check("when it takes connections again, the gateway is ready", eventually(lambda: get(stack.address, "/readyz")[0] == 200))
+
+
+def worker_without_room(stack, ada):
+    """What only a worker writes cannot be written: it says so, and the gateway, which can write, does not."""
+    address = ("127.0.0.1", int(stack.sh("free_port")))
+    stack.worker("worker-1", ROOKERY_ROLES="relay,counts", ROOKERY_METRICS_LISTEN=f"{address[0]}:{address[1]}")
+    stack.wait_ready("worker-1")
+    check("a worker is ready", eventually(lambda: get(address, "/readyz")[0] == 200))
+    post = ada.post("to be liked")
+    stack.sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no room' "
+              "USING ERRCODE = '53100'; END $$; "
+              "CREATE TRIGGER refuse BEFORE INSERT ON post_counts FOR EACH ROW EXECUTE FUNCTION refuse()")
+    ada.call("PostService/Like", postId=post)
+    sentence = (503, "PostgreSQL is out of disk space\n")
+    check("a worker whose writes are refused is not ready, and says why",
+          eventually(lambda: get(address, "/readyz") == sentence), get(address, "/readyz"))
+    check("the gateway, whose are not, is", get(stack.address, "/readyz")[0] == 200, get(stack.address, "/readyz"))
+    stack.sql("DROP TRIGGER refuse ON post_counts; DROP FUNCTION refuse()")
+    check("what waited is counted then", eventually(
+        lambda: ada.call("PostService/GetPost", postId=post)["post"].get("likeCount") == "1"))
+    return address
+
+
 with Stack() as stack:
     stack.gateway()
     ada = stack.person("ada")
+    worker = worker_without_room(stack, ada)
     lost_table(stack, ada)
     unexpected_constraint(stack, ada)
     no_room(stack, ada, "53100", "disk", "out of disk space")
@@ -90,4 +132,6 @@ with Stack() as stack:
     no_room(stack, ada, "53300", "connections", "no connection to spare")
     ready = eventually(lambda: posted(ada, "room again") and get(stack.address, "/readyz")[0] == 200)
     check("when writes are taken again, it is ready", ready)
+    check("and so is the worker", eventually(lambda: get(worker, "/readyz")[0] == 200), get(worker, "/readyz"))
+    full_server(stack)
 done_testing()

@@ -25,11 +25,12 @@ answers() { # NUMBER-OF-COMMAND-FROM-THE-END TEXT
 }
 set -o pipefail
 check "README has a session" [ "$(grep -c '^api ' "$work/session.sh")" -ge 5 ]
-run() { bash -eu "$work/session.sh" 2>&1 | tee "$work/out"; }
+run() { timeout -k 10 240 bash -eu "$work/session.sh" 2>&1 | tee "$work/out"; }
 check "it runs without an error" run
-check "grace follows ada" answers 3 '{}'
-check "ada's post is made" answers 2 '"hashtags":'
-check "and is in grace's timeline" answers 1 "Hello, @grace_$tail! #first"
+check "grace follows ada" answers 5 '{}'
+check "ada's post is made" answers 4 '"hashtags":'
+check "and is in grace's timeline" answers 3 "Hello, @grace_$tail! #first"
+check "the next one comes live" answers 1 'Hello again, live'
 check_not "nothing is refused" grep '"code":' "$work/out"
 
 section "A model per slice" | sed "s,build/rookery-worker,$ROOKERY_BUILD/rookery-worker,; s,examples/,${readme%/*}/examples/," >"$work/jobs.sh"

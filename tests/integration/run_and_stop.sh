@@ -42,7 +42,11 @@ run() { "$ROOT/scripts/run" --listen "127.0.0.1:$port" --data "$data" --workers 
 stop() { "$ROOT/scripts/stop" --data "$data"; }
 answers() { http_is_ok 127.0.0.1 "$port" "$1"; }
 
-check "run --detach returns when it is ready" run --detach
+# From another folder than this script's, and with a data folder that is named from there.
+run_elsewhere() {
+    (cd "$home" && "$ROOT/scripts/run" --listen "127.0.0.1:$port" --data data --workers 1 --detach) | tee "$home/said"
+}
+check "run --detach returns when it is ready" run_elsewhere
 check "/readyz answers" answers /readyz
 check "/healthz answers" answers /healthz
 every_metrics_page_answers() {
@@ -61,7 +65,9 @@ check "a second run in the same folder is refused" says "something runs in $data
 second() { "$ROOT/scripts/run" --listen "127.0.0.1:$port" --data "$home/other" --detach; }
 check "a second run on the same port is refused" says "127.0.0.1:$port is taken" second
 check "the first run is still there" answers /readyz
-check "stop ends it" stop
+as_said() { (cd / && eval "$(sed -n "s/^$1: //p" "$home/said")"); } # WORDS-BEFORE-THE-COMMAND
+check "the command it names for its state works in any folder" as_said 'To see how it is'
+check "and so does the one that stops it" as_said 'To stop it'
 check "nothing is left running" nothing_runs
 check_not "the port is free again" answers /readyz
 check "stop with nothing to stop is no error" stop
@@ -84,6 +90,16 @@ env --default-signal=INT "$ROOT/scripts/run" --listen "127.0.0.1:$port" --data "
 foreground=$!
 ready_line() { grep -q 'Rookery is ready' "$home/out"; }
 check "run in the foreground says when it is ready" wait_until 60 ready_line
+killed=$(pidfile_pid "$data/run/gateway-1.pid") worker=$(pidfile_pid "$data/run/worker-1.pid")
+kill -s KILL "$killed"
+started_again() {
+    local now
+    now=$(pidfile_pid "$data/run/gateway-1.pid") && [ "$now" != "$killed" ] && grep "gateway-1 is started again (pid $now)" "$home/out"
+}
+check "a daemon that dies is started again, and that is said" wait_until 60 started_again
+check "and so is its death" grep "gateway-1 (pid $killed) was ended by SIGKILL" "$home/out"
+check "clients find it again" wait_until 60 answers /readyz
+check "the others live on" [ "$(pidfile_pid "$data/run/worker-1.pid")" = "$worker" ]
 kill -s INT $foreground
 wait $foreground
 status=$?

@@ -128,7 +128,9 @@ static void begin_connect(struct pg_link *k, const char *addresses) {
     pg_link_enter(k, LINK_CONNECTING);
     k->conn = pg_target_connect(&k->pg->target, addresses);
     if (!k->conn || PQstatus(k->conn) == CONNECTION_BAD) {
-        pg_link_fail(k, k->conn ? PQerrorMessage(k->conn) : "no memory for a connection");
+        const char *why = k->conn ? PQerrorMessage(k->conn) : "no memory for a connection";
+        pg_shortage_note_connect(k->pg, why);
+        pg_link_fail(k, why);
         return;
     }
     PQsetNoticeProcessor(k->conn, ignore_notice, k);

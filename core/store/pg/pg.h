@@ -54,6 +54,9 @@ uint64_t pg_generation(const struct pg *pg);
  * refused for a cause which concerns all writes. Forgotten when a write is committed PG_WRITES_REFUSED_MS (10 s) or
  * more after the last refusal; those who wait for that can rely on the node lease's renewal, a write every 15 s. */
 const char *pg_writes_refused(const struct pg *pg);
+/* Why there is no working with it now: the above; without a connection, why the last attempt at one was refused, when that
+ * is a shortage, too, or "waiting for PostgreSQL". NULL when nothing is in the way. */
+const char *pg_hindrance(const struct pg *pg);
 
 /* A statement: its address is its identity. Those of X.c are in X.sql beside it, whose header the build makes
  * (scripts/generate/statements.c). */

@@ -211,6 +211,7 @@ struct pg {
     unsigned logged;     /* server_check's memory */
     const char *refusal; /* pg_refusal */
     const char *writes_refused;
+    const char *connect_refused;              /* a sentence, or NULL; of the last attempt that failed */
     int64_t refused_ns;                       /* when a write was last refused */
     int64_t shortage_logged_ns[PG_SHORTAGES]; /* 0: not since writes were last taken */
     uint64_t generation;

@@ -59,10 +59,16 @@ void pg_shortage_note(struct pg *pg, const char *state, const char *message) {
     count(pg, i, message);
 }
 
-/* A connection that is refused refuses no write as long as there are others: only pg_ready says whether there are. */
+/* A connection that is refused refuses no write as long as there are others: only pg_ready says whether there are. libpq
+ * writes a SQLSTATE with a colon behind it; a port of that number has none. */
 void pg_shortage_note_connect(struct pg *pg, const char *message) {
+    char state[16];
+    pg->connect_refused = NULL;
     for (size_t i = 0; i < PG_SHORTAGES; i++) {
-        if (strstr(message, shortages[i].state)) count(pg, i, message);
+        snprintf(state, sizeof state, "%s: ", shortages[i].state);
+        if (!strstr(message, state)) continue;
+        pg->connect_refused = shortages[i].sentence;
+        count(pg, i, message);
     }
 }
 
@@ -76,4 +82,9 @@ void pg_shortage_over(struct pg *pg) {
 
 const char *pg_writes_refused(const struct pg *pg) {
     return pg->writes_refused;
+}
+
+const char *pg_hindrance(const struct pg *pg) {
+    if (pg->ready > 0) return pg->writes_refused;
+    return pg->connect_refused ? pg->connect_refused : "waiting for PostgreSQL";
 }

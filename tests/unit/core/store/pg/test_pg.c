@@ -774,6 +774,7 @@ static void shortages(struct fiber *self, void *arg) {
     }
     round_trip_i64(self, pg, 1); /* reads say nothing about writes */
     CHECK(pg_writes_refused(pg) != NULL);
+    CHECK(pg_hindrance(pg) == pg_writes_refused(pg));
     struct buf page;
     buf_init(&page);
     metrics_write(m, &page);
@@ -787,6 +788,29 @@ static void shortages(struct fiber *self, void *arg) {
 
 static void a_server_without_room_is_remembered(void **state) {
     run_in_fiber(shortages, *state);
+}
+
+/* The number of a port, or of a socket, in an error is no SQLSTATE. */
+static void no_server(struct fiber *self, void *arg) {
+    (void)arg;
+    struct metrics *m = metrics_new();
+    struct pg_options o = {
+        .url = "postgresql:///rookery?host=/nonexistent&port=53300", .connections = 1, .pipeline = 4};
+    struct pg *pg = pg_open(fiber_loop(self), &o, NULL, m);
+    fiber_sleep_ms(self, 50);
+    CHECK_STR(str_from(pg_hindrance(pg)), "waiting for PostgreSQL");
+    struct buf page;
+    buf_init(&page);
+    metrics_write(m, &page);
+    buf_append_char(&page, '\0');
+    CHECK(strstr(page.ptr, "rookery_pg_shortages_total{cause=\"connections\"} 0\n") != NULL);
+    buf_free(&page);
+    pg_close(self, pg, 1000);
+    metrics_free(m);
+}
+
+static void a_port_is_no_shortage(void **state) {
+    run_in_fiber(no_server, *state);
 }
 
 static void counts(struct fiber *self, void *arg) {
@@ -835,6 +859,7 @@ int main(void) {
         cmocka_unit_test(a_commit_that_fails_is_an_error_of_its_call),
         cmocka_unit_test(errors_are_those_of_the_contract),
         cmocka_unit_test(a_server_without_room_is_remembered),
+        cmocka_unit_test(a_port_is_no_shortage),
         cmocka_unit_test(the_server_ends_a_statement_that_takes_too_long),
         cmocka_unit_test(a_table_that_changes_costs_one_retry),
         cmocka_unit_test(lost_prepared_statements_cost_one_retry),

@@ -105,7 +105,7 @@ void rpc_body_free(struct rpc_call *call) {
 void rpc_end(struct rpc_call *call, enum error e, const struct fault *fault) {
     if (call->ended) return;
     call->ended = true;
-    call->http.wants_body = false;
+    http_want_nothing(&call->http);
     rpc_body_free(call);
     budget_close(&call->held);
     if (!call->http.conn) {

@@ -265,6 +265,16 @@ static enum error check_content_length(struct rpc_call *call, struct fault *faul
     return too_large(call, fault);
 }
 
+/* 0: there is none. */
+static int64_t timeout_at_ns(const struct rpc_call *call) {
+    int64_t ms = call->server->options.request_timeout_ms;
+    return ms > 0 ? call->started_ns + ms * NS_PER_MS : 0;
+}
+
+void rpc_want_request(struct rpc_call *call) {
+    http_want_rest(&call->http, call->deadline_ns ? call->deadline_ns : timeout_at_ns(call));
+}
+
 static enum error accept_call(struct rpc_call *call, struct fault *fault) {
     if (call->http.head_too_large) {
         call->http_status = 431;
@@ -277,10 +287,7 @@ static enum error accept_call(struct rpc_call *call, struct fault *fault) {
     e = call->protocol == &rpc_grpc ? accept_grpc(call, fault) : accept_connect(call, fault);
     if (e == ERR_OK && call->server->options.admit) e = (enum error)call->server->options.admit(call, fault);
     if (e != ERR_OK) return e;
-    int64_t timeout_ms = call->server->options.request_timeout_ms;
-    int64_t by_ns = timeout_ms > 0 ? call->started_ns + timeout_ms * NS_PER_MS : 0;
-    if (!call->deadline_ns && call->entry->method->kind == RPC_UNARY) call->deadline_ns = by_ns;
-    call->http.body_by_ns = call->deadline_ns ? call->deadline_ns : by_ns;
+    if (!call->deadline_ns && call->entry->method->kind == RPC_UNARY) call->deadline_ns = timeout_at_ns(call);
     return call->http.method == HTTP_GET ? rpc_connect_get(call, fault) : ERR_OK;
 }
 
@@ -311,9 +318,10 @@ static void on_request(struct http_stream *stream) {
         rpc_end(call, e, &fault);
     } else if (!takes_one(call)) {
         rpc_call_start(call);
+    } else if (rpc_must_look_up(call)) {
+        rpc_call_check(call);
     } else {
-        stream->wants_body = true;
-        if (rpc_must_look_up(call)) rpc_call_check(call);
+        rpc_want_request(call);
     }
 }
 
@@ -375,6 +383,11 @@ static void on_end(struct http_stream *stream) {
 static void on_late(struct http_stream *stream) {
     struct rpc_call *call = call_of(stream);
     struct fault fault = {0};
+    if (!takes_one(call)) { /* its handler ends it */
+        call->is_late = true;
+        rpc_call_wake(call);
+        return;
+    }
     fault_set(&fault, ERR_DEADLINE_EXCEEDED, "the request's body did not come in time");
     rpc_body_free(call);
     rpc_end(call, ERR_DEADLINE_EXCEEDED, &fault);

@@ -123,6 +123,7 @@ struct rpc_call {
     bool ended;            /* status went out */
     bool detached, listed_detached;
     bool waiting; /* the fiber is parked for body bytes or for room */
+    bool is_late; /* the message that rpc_receive waits for did not come in time */
     void (*on_end)(void *arg);
     void *on_end_arg;
 };
@@ -232,6 +233,8 @@ void rpc_replies_sweep(struct rpc_server *s, int64_t now_ns);
 void rpc_replies_end_waiting(struct rpc_server *s, int64_t now_ns);
 
 /* ---- dispatch.c */
+/* Waits for the rest of the one message of the request. */
+void rpc_want_request(struct rpc_call *call);
 extern const struct http_app rpc_app;
 
 /* ---- hints.c: sentences for requests that cannot become calls */

@@ -265,16 +265,6 @@ static enum error check_content_length(struct rpc_call *call, struct fault *faul
     return too_large(call, fault);
 }
 
-/* 0: there is none. */
-static int64_t timeout_at_ns(const struct rpc_call *call) {
-    int64_t ms = call->server->options.request_timeout_ms;
-    return ms > 0 ? call->started_ns + ms * NS_PER_MS : 0;
-}
-
-void rpc_want_request(struct rpc_call *call) {
-    http_want_rest(&call->http, call->deadline_ns ? call->deadline_ns : timeout_at_ns(call));
-}
-
 static enum error accept_call(struct rpc_call *call, struct fault *fault) {
     if (call->http.head_too_large) {
         call->http_status = 431;
@@ -287,7 +277,8 @@ static enum error accept_call(struct rpc_call *call, struct fault *fault) {
     e = call->protocol == &rpc_grpc ? accept_grpc(call, fault) : accept_connect(call, fault);
     if (e == ERR_OK && call->server->options.admit) e = (enum error)call->server->options.admit(call, fault);
     if (e != ERR_OK) return e;
-    if (!call->deadline_ns && call->entry->method->kind == RPC_UNARY) call->deadline_ns = timeout_at_ns(call);
+    if (!call->deadline_ns && call->entry->method->kind == RPC_UNARY)
+        call->deadline_ns = rpc_timeout_at_ns(call);
     return call->http.method == HTTP_GET ? rpc_connect_get(call, fault) : ERR_OK;
 }
 

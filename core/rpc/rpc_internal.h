@@ -166,6 +166,10 @@ struct rpc_entry *rpc_table_find(struct rpc_table *t, struct str path);
 bool rpc_server_serving(struct rpc_server *s);
 bool rpc_server_has_service(const struct rpc_server *s, struct str service);
 void rpc_count(struct rpc_call *call, enum error e);
+/* When the server's request timeout is over for it; 0: there is none. */
+int64_t rpc_timeout_at_ns(const struct rpc_call *call);
+/* Waits for the rest of the one message of the request. */
+void rpc_want_request(struct rpc_call *call);
 /* Returns the call to the pool when neither its stream nor its fiber holds it. */
 void rpc_call_release_if_done(struct rpc_call *call);
 void rpc_call_dispose(struct rpc_call *call);
@@ -233,8 +237,6 @@ void rpc_replies_sweep(struct rpc_server *s, int64_t now_ns);
 void rpc_replies_end_waiting(struct rpc_server *s, int64_t now_ns);
 
 /* ---- dispatch.c */
-/* Waits for the rest of the one message of the request. */
-void rpc_want_request(struct rpc_call *call);
 extern const struct http_app rpc_app;
 
 /* ---- hints.c: sentences for requests that cannot become calls */

@@ -792,6 +792,25 @@ static void a_stream_that_stays_silent_ends(struct fiber *self, void *arg) {
     }
 }
 
+/* What it sends is no excuse. */
+static void a_peer_that_sends_but_does_not_read_is_reset(struct fiber *self, void *arg) {
+    static char block[8192];
+    struct pair p;
+    (void)arg;
+    world_init(&p.w);
+    world_start(self, &p.w);
+    h2_open(self, &p.peer, p.w.address, 0);
+    h2_send_call(&p.peer, 1, TEST_SERVICE "Chat", NULL, NULL);
+    h2_send_message(&p.peer, 1, STR("\n\2hi"), 0);
+    h2_send_frame(&p.peer, NGHTTP2_DATA, 0, 1, "\0\0\0\x7f\0", 5);
+    WAIT_UNTIL(world_wants(&p.w) == HTTP_WANTS_REST);
+    world_age(&p.w, 62);
+    h2_send_frame(&p.peer, NGHTTP2_DATA, 0, 1, block, sizeof block);
+    CHECK_INT(answer(self, &p, 1)->reset, NGHTTP2_CANCEL);
+    CHECK_INT(world_counter(&p.w, "rookery_http_drops_total", "reason=\"slow_reader\""), 1);
+    pair_end(self, &p);
+}
+
 static void a_stream_of_somebody_known_may_be_silent(struct fiber *self, void *arg) {
     struct pair p;
     (void)arg;
@@ -1114,6 +1133,7 @@ int main(void) {
         IN_FIBER(looking_up_the_sender_is_not_the_peers_time),
         IN_FIBER(a_request_whose_sender_was_looked_up_meets_the_deadline),
         IN_FIBER(a_stream_that_stays_silent_ends),
+        IN_FIBER(a_peer_that_sends_but_does_not_read_is_reset),
         IN_FIBER(a_stream_of_somebody_known_may_be_silent),
         IN_FIBER(a_flood_of_pings_ends_the_connection),
         IN_FIBER(pings_of_an_honest_client_are_answered),

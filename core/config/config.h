@@ -42,7 +42,7 @@
     N("ROOKERY_ACCOUNT_CONNECTIONS", account_connections, 512, 1, 1000000,                                   \
       "connections of one account; above it its idlest is closed")                                           \
     N("ROOKERY_ANONYMOUS_IDLE_MS", anonymous_idle_ms, 20000, 100, 300000,                                    \
-      "idle time after which a connection on which nobody has been authenticated is closed")                 \
+      "idle time after which a connection on which nobody has been authenticated, or a stream on it, ends")  \
     N("ROOKERY_MAX_MESSAGE_BYTES", max_message_bytes, 1048576, 1024, 16777216,                               \
       "largest request message, in bytes")                                                                   \
     S("ROOKERY_CORS_ORIGINS", cors_origins, "",                                                              \

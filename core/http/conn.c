@@ -73,9 +73,11 @@ void conn_request_complete(struct http_stream *s) {
 }
 
 void conn_check_body(struct http_stream *s, int64_t now_ns) {
-    if (!http_is_late(s, now_ns)) return;
-    count_drop(s->conn->server, "slow_body");
-    s->conn->server->app.late(s);
+    struct http_server *server = s->conn->server;
+    if (!http_is_late(s, now_ns) || server->stood_still) return;
+    count_drop(server, s->wants == HTTP_WANTS_REST ? "slow_body" : "silent_stream");
+    http_want_nothing(s);
+    server->app.late(s);
 }
 
 /* ---- connections --------------------------------------------------------------------------------------- */

@@ -12,6 +12,8 @@
 #include "core/http/proxies.h"
 #include "core/http/socket.h"
 
+#define HTTP_IDLE_S 300 /* a connection without streams */
+
 /* What all connections of a server share. */
 struct http_server {
     struct loop *loop;
@@ -28,6 +30,8 @@ struct http_server {
     int port;
     unsigned open_handles; /* listener and sweeper */
     bool draining;
+    int64_t swept_ns;                 /* when the last sweep was */
+    bool stood_still;                 /* the loop did, before this sweep */
     void (*on_change)(void *context); /* a connection or the listener has closed (during the drain) */
     void (*on_sweep)(void *context);
     void *h2_options; /* nghttp2_option, made by http2.c */
@@ -115,11 +119,11 @@ void http_settle(struct http_stream *s);
 /* Records that n bytes were taken: notes the progress, wakes a waiting producer. */
 void http_after_take(struct http_stream *s, size_t n);
 
-/* Notes that n bytes of the body have come. */
+/* Notes that n bytes of the request have come. */
 void http_received(struct http_stream *s, size_t n, int64_t now_ns);
-/* Whether the request that the application waits for stands still or trickles, or its time is over. */
+/* Whether what the application waits for stands still or trickles, or its time is over. */
 bool http_is_late(const struct http_stream *s, int64_t now_ns);
-/* Tells the application, if so. */
+/* Tells the application, if so. For sweeps. */
 void conn_check_body(struct http_stream *s, int64_t now_ns);
 
 void count_drop(struct http_server *s, const char *reason);

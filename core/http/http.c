@@ -163,23 +163,65 @@ size_t http_take(struct http_stream *s, char *p, size_t max) {
     return n;
 }
 
-enum {
-    LEAST_PROGRESS = 4096, /* less is a peer that only pretends to read or to send: */
-    BODY_S = 30            /* of a request's body, in this time */
-};
+/* ---- the peer's time ----------------------------------------------------------------------------------- */
+
+/* Who keeps a request incomplete holds memory, and with a stream a fiber and a turn. So a message that has begun has a
+ * least rate, whatever the method's kind; and where silence holds something, the next one has a time to begin.
+ *
+ * Only the peer's time counts. The clock runs while the application says what it waits for, and it says so only when
+ * it has given back the window of all that has come: the peer then can send at least half a window. The application
+ * is at something else (the call waits for its turn, its sender is looked up, the handler stores what came, or waits until
+ * the peer has read) -> it wants nothing, and no clock runs, whatever lies in the window; it waits again -> the clock begins
+ * at 0, once for each message that it takes, since the peer may have been held up by us. The loop stood still -> what the
+ * peer sent meanwhile is in the socket: the sweep looks at nobody's body before that has been read (conn_check_body). A full
+ * budget never holds back the window: it ends a request (core/rpc/budget.h).
+ *
+ * One message: the application waits for it (silent_ns) -> its first byte comes: it wants the rest, and the clock begins
+ * again -> HTTP_LEAST_BYTES have come: again -> it is whole. So a trickle ends HTTP_LEAST_S later than its last
+ * HTTP_LEAST_BYTES, while a peer with twice the least rate never is late. A peer that still reads our last answer is not
+ * silent; http2.c's and http1.c's bound for readers is its bound then. */
+
+static void want(struct http_stream *s, enum http_wants wants, int64_t by_ns, int64_t silent_ns) {
+    if (!s->conn) return;
+    s->wants = wants;
+    s->body_by_ns = by_ns;
+    s->silent_ns = silent_ns;
+    s->came = 0;
+    s->came_ns = loop_now_ns(s->conn->server->loop);
+}
+
+void http_want_rest(struct http_stream *s, int64_t by_ns) {
+    want(s, HTTP_WANTS_REST, by_ns, 0);
+}
+
+void http_want_message(struct http_stream *s, int64_t silent_ns) {
+    want(s, HTTP_WANTS_MESSAGE, 0, silent_ns);
+}
+
+void http_want_nothing(struct http_stream *s) {
+    s->wants = HTTP_WANTS_NOTHING;
+}
 
 void http_received(struct http_stream *s, size_t n, int64_t now_ns) {
-    s->moved += n;
-    if (s->moved < LEAST_PROGRESS) return;
-    s->moved = 0;
-    s->progress_ns = now_ns;
+    s->came += n;
+    if (s->came < HTTP_LEAST_BYTES) return;
+    s->came = 0;
+    s->came_ns = now_ns;
+}
+
+static bool is_silent(const struct http_stream *s, int64_t now_ns) {
+    int64_t since_ns = s->progress_ns > s->came_ns ? s->progress_ns : s->came_ns;
+    return s->silent_ns && now_ns - since_ns > s->silent_ns;
 }
 
 bool http_is_late(const struct http_stream *s, int64_t now_ns) {
-    if (!s->wants_body || s->request_ended) return false;
+    if (s->wants == HTTP_WANTS_NOTHING || s->request_ended) return false;
+    if (s->wants == HTTP_WANTS_MESSAGE) return is_silent(s, now_ns);
     bool too_late = s->body_by_ns && now_ns >= s->body_by_ns;
-    return too_late || now_ns - s->progress_ns > BODY_S * NS_PER_S;
+    return too_late || now_ns - s->came_ns > HTTP_LEAST_S * NS_PER_S;
 }
+
+/* ---- what was sent ------------------------------------------------------------------------------------- */
 
 void http_settle(struct http_stream *s) {
     size_t now = s->out.len - s->out_sent;
@@ -193,7 +235,7 @@ void http_after_take(struct http_stream *s, size_t n) {
     s->conn->n_taken += n;
     http_settle(s);
     s->conn->server->app.sent(s->conn->server->app.context);
-    if (s->moved >= LEAST_PROGRESS || http_unsent(s) == 0) {
+    if (s->moved >= HTTP_LEAST_BYTES || http_unsent(s) == 0) {
         s->moved = 0;
         s->progress_ns = loop_now_ns(s->conn->server->loop);
     }
@@ -268,6 +310,10 @@ void http_consume(struct http_stream *s, size_t n) {
     if (!s->conn || s->request_ended || n == 0) return;
     s->conn->protocol->consume(s, n);
     socket_flush_later(&s->conn->socket);
+}
+
+int64_t http_idle_ns(const struct http_stream *s) {
+    return s->conn ? peers_idle_ns(s->conn, HTTP_IDLE_S * NS_PER_S) : HTTP_IDLE_S * NS_PER_S;
 }
 
 const char *http_peer(const struct http_stream *s) {

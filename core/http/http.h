@@ -31,6 +31,8 @@ struct http_conn;
 #define HTTP_MAX_FIELDS ((size_t)128)
 #define HTTP_LOW_WATER ((size_t)32 * 1024)  /* a waiting producer goes on */
 #define HTTP_HIGH_WATER ((size_t)64 * 1024) /* a producer must wait */
+#define HTTP_LEAST_BYTES ((size_t)4096)     /* less is a peer that only pretends to read or to send: */
+#define HTTP_LEAST_S 30                     /* of a message that we wait for, in this time */
 
 /* ---- header fields ------------------------------------------------------------------------------------- */
 
@@ -73,6 +75,13 @@ struct http_blob_queue {
 
 /* ---- streams ------------------------------------------------------------------------------------------- */
 
+/* What of the request the application waits for (http_want_...), and is told of when it is late. */
+enum http_wants {
+    HTTP_WANTS_NOTHING,
+    HTTP_WANTS_MESSAGE, /* the next one, of which nothing has come */
+    HTTP_WANTS_REST     /* of one that has begun */
+};
+
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OPTIONS, HTTP_OTHER };
 
 /* HTTP_OTHER for a name that is not one of these, in capitals. */
@@ -89,20 +98,23 @@ struct http_stream {
     size_t head_bytes;          /* of the request's fields, name + value + 32 each */
     bool head_too_large;
     bool request_ended;
-    bool responded;  /* the response's head was submitted */
-    bool finished;   /* no more output will come */
-    bool dry;        /* the protocol asked for output and there was none */
-    bool wants_body; /* the application waits for the whole request, and is told when it is late */
-    bool was_full;   /* unsent passed HTTP_HIGH_WATER: wants_more must follow */
-    bool is_wide;    /* http_widen */
+    bool responded; /* the response's head was submitted */
+    bool finished;  /* no more output will come */
+    bool dry;       /* the protocol asked for output and there was none */
+    bool was_full;  /* unsent passed HTTP_HIGH_WATER: wants_more must follow */
+    bool is_wide;   /* http_widen */
+    enum http_wants wants;
     unsigned empty_frames;
     struct buf out;
     size_t out_sent, n_counted; /* in the connection's n_unsent */
     struct http_blob_queue blobs;
     struct http_fields trailers;
-    size_t moved;        /* bytes sent or received since progress_ns */
-    int64_t progress_ns; /* when bytes last moved in either direction, trickles not counted */
-    int64_t body_by_ns;  /* when the whole request must have come; 0: no such time */
+    size_t moved;        /* bytes sent since progress_ns */
+    int64_t progress_ns; /* when bytes were last sent, trickles not counted */
+    size_t came;         /* bytes of the request received since came_ns */
+    int64_t came_ns;     /* when some last came, trickles not counted, or the application began to wait */
+    int64_t body_by_ns;  /* when the rest must have come; 0: no such time */
+    int64_t silent_ns;   /* how long the next message may not begin; 0: for ever */
 };
 
 /* Where the application appends response bytes; call http_flush afterwards. */
@@ -133,6 +145,14 @@ enum http_reset {
 void http_reset(struct http_stream *s, enum http_reset why);
 /* The application has consumed n bytes of the request's body: the peer may send as many again. */
 void http_consume(struct http_stream *s, size_t n);
+/* The application waits for the peer, from now on, with the whole window given back: for the rest of a message, which must
+ * come at the least rate (HTTP_LEAST_BYTES in HTTP_LEAST_S) and, unless by_ns is 0, by then; for the next message, which must
+ * begin before the peer has been silent for silent_ns (0: whenever it likes); or not any more. */
+void http_want_rest(struct http_stream *s, int64_t by_ns);
+void http_want_message(struct http_stream *s, int64_t silent_ns);
+void http_want_nothing(struct http_stream *s);
+/* How long the stream's connection may be without a request. */
+int64_t http_idle_ns(const struct http_stream *s);
 const char *http_peer(const struct http_stream *s); /* "" once closed */
 /* The client's, core/http/network.h: of the peer, or of whom a trusted proxy names; 0 once closed. */
 uint64_t http_network(const struct http_stream *s);
@@ -156,7 +176,7 @@ struct http_app {
     void (*wants_more)(struct http_stream *s);
     void (*sent)(void *context); /* some of the unsent output of some stream was taken, or dropped */
     void (*closed)(struct http_stream *s);
-    /* The rest of a request that the application waits for (wants_body) did not come in time. */
+    /* What the application waits for (http_want_...) did not come in time; it waits for nothing now. */
     void (*late)(struct http_stream *s);
     /* Appends the JSON body of an answer to a request that cannot be read. */
     void (*refusal)(struct buf *out, int status, const char *why);

@@ -27,8 +27,7 @@ enum {
     MAX_LINE = 256,              /* a chunk-size or trailer line */
     MAX_TRAILERS = 32,
     HEAD_S = 10,
-    SLOW_READER_S = 60,
-    IDLE_S = 300
+    SLOW_READER_S = 60
 };
 
 enum state { HEAD, BODY, CHUNK_SIZE, CHUNK_DATA, CHUNK_END, TRAILERS, WAITING, BROKEN };
@@ -455,7 +454,7 @@ static void h1_sweep(struct http_conn *c, int64_t now) {
     if (!s) {
         if (h->head_since_ns && now - h->head_since_ns > HEAD_S * NS_PER_S)
             conn_close(c, "slow_head");
-        else if (now - c->idle_since_ns > peers_idle_ns(c, IDLE_S * NS_PER_S))
+        else if (now - c->idle_since_ns > peers_idle_ns(c, HTTP_IDLE_S * NS_PER_S))
             conn_finish(c);
         return;
     }

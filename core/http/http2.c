@@ -37,7 +37,6 @@ enum {
     SETTINGS_ACK_S = 10,
     HEAD_S = 10,        /* a header block that does not end */
     SLOW_READER_S = 60, /* a response that stands still */
-    IDLE_S = 300,       /* a connection without streams */
     PING_AFTER_S = 60,  /* silence with open streams: is the peer still there? */
     PING_WAIT_S = 20
 };
@@ -460,7 +459,7 @@ static void h2_sweep(struct http_conn *c, int64_t now) {
         conn_close(c, "slow_head");
     } else if (is_silent(h, now)) {
         conn_close(c, "silent");
-    } else if (c->n_streams == 0 && now - c->idle_since_ns > peers_idle_ns(c, IDLE_S * NS_PER_S)) {
+    } else if (c->n_streams == 0 && now - c->idle_since_ns > peers_idle_ns(c, HTTP_IDLE_S * NS_PER_S)) {
         h2_drain(c, true);
     } else {
         list_each_safe (&c->streams, n) sweep_stream(list_entry(n, struct http_stream, node), now);

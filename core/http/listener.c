@@ -193,6 +193,8 @@ static void sweep_conn(struct http_conn *c, int64_t now) {
 static void on_sweep(uv_timer_t *t) {
     struct http_server *s = t->data;
     int64_t now = loop_now_ns(s->loop);
+    s->stood_still = s->swept_ns && now - s->swept_ns > 2 * SWEEP_MS * NS_PER_MS;
+    s->swept_ns = now;
     list_each_safe (&s->conns, n) sweep_conn(list_entry(n, struct http_conn, node), now);
     s->open_streams->value = (double)s->n_streams;
     peers_sweep(s, now);

@@ -70,6 +70,17 @@ void rpc_server_changed(struct rpc_server *s) {
     if (f) fiber_wake(f);
 }
 
+/* ---- time ---------------------------------------------------------------------------------------------- */
+
+int64_t rpc_timeout_at_ns(const struct rpc_call *call) {
+    int64_t ms = call->server->options.request_timeout_ms;
+    return ms > 0 ? call->started_ns + ms * NS_PER_MS : 0;
+}
+
+void rpc_want_request(struct rpc_call *call) {
+    http_want_rest(&call->http, call->deadline_ns ? call->deadline_ns : rpc_timeout_at_ns(call));
+}
+
 /* ---- the end of a call --------------------------------------------------------------------------------- */
 
 void rpc_count(struct rpc_call *call, enum error e) {
@@ -105,7 +116,7 @@ void rpc_body_free(struct rpc_call *call) {
 void rpc_end(struct rpc_call *call, enum error e, const struct fault *fault) {
     if (call->ended) return;
     call->ended = true;
-    call->http.wants_body = false;
+    http_want_nothing(&call->http);
     rpc_body_free(call);
     budget_close(&call->held);
     if (!call->http.conn) {

@@ -277,10 +277,8 @@ static enum error accept_call(struct rpc_call *call, struct fault *fault) {
     e = call->protocol == &rpc_grpc ? accept_grpc(call, fault) : accept_connect(call, fault);
     if (e == ERR_OK && call->server->options.admit) e = (enum error)call->server->options.admit(call, fault);
     if (e != ERR_OK) return e;
-    int64_t timeout_ms = call->server->options.request_timeout_ms;
-    int64_t by_ns = timeout_ms > 0 ? call->started_ns + timeout_ms * NS_PER_MS : 0;
-    if (!call->deadline_ns && call->entry->method->kind == RPC_UNARY) call->deadline_ns = by_ns;
-    call->http.body_by_ns = call->deadline_ns ? call->deadline_ns : by_ns;
+    if (!call->deadline_ns && call->entry->method->kind == RPC_UNARY)
+        call->deadline_ns = rpc_timeout_at_ns(call);
     return call->http.method == HTTP_GET ? rpc_connect_get(call, fault) : ERR_OK;
 }
 
@@ -311,9 +309,10 @@ static void on_request(struct http_stream *stream) {
         rpc_end(call, e, &fault);
     } else if (!takes_one(call)) {
         rpc_call_start(call);
+    } else if (rpc_must_look_up(call)) {
+        rpc_call_check(call);
     } else {
-        stream->wants_body = true;
-        if (rpc_must_look_up(call)) rpc_call_check(call);
+        rpc_want_request(call);
     }
 }
 
@@ -375,6 +374,11 @@ static void on_end(struct http_stream *stream) {
 static void on_late(struct http_stream *stream) {
     struct rpc_call *call = call_of(stream);
     struct fault fault = {0};
+    if (!takes_one(call)) { /* its handler ends it */
+        call->is_late = true;
+        rpc_call_wake(call);
+        return;
+    }
     fault_set(&fault, ERR_DEADLINE_EXCEEDED, "the request's body did not come in time");
     rpc_body_free(call);
     rpc_end(call, ERR_DEADLINE_EXCEEDED, &fault);

@@ -243,7 +243,12 @@ static void check_main(struct fiber *self, void *arg) {
     leave_running(call);
     call->looked_up = call->is_whole;
     http_consume(&call->http, call->body.len);
-    if (e == ERR_OK && call->is_whole && !call->ended && call->http.conn) rpc_call_start(call);
+    if (e == ERR_OK && !call->ended && call->http.conn) {
+        if (call->is_whole)
+            rpc_call_start(call);
+        else
+            rpc_want_request(call);
+    }
     rpc_call_release_if_done(call);
 }
 

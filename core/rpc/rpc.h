@@ -99,7 +99,8 @@ int rpc_send_headers(struct fiber *self, struct rpc_call *call);
 struct rpc_shared;
 int rpc_send_shared(struct fiber *self, struct rpc_call *call, struct rpc_shared *message);
 
-/* Client streaming and bidi: receives the next message; *out is NULL at the end of the client's stream. */
+/* Client streaming and bidi: receives the next message; *out is NULL at the end of the client's stream. Returns
+ * ERR_DEADLINE_EXCEEDED when it does not begin, or trickles (core/http/http.c). */
 int rpc_receive(struct fiber *self, struct rpc_call *call, const ProtobufCMessage **out);
 
 /* ---- streams without a fiber (live feeds) -------------------------------------------------------------- */

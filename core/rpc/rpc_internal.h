@@ -124,6 +124,7 @@ struct rpc_call {
     bool ended;            /* status went out */
     bool detached, listed_detached;
     bool waiting; /* the fiber is parked for body bytes or for room */
+    bool is_late; /* the message that rpc_receive waits for did not come in time */
     void (*on_end)(void *arg);
     void *on_end_arg;
 };
@@ -166,6 +167,10 @@ struct rpc_entry *rpc_table_find(struct rpc_table *t, struct str path);
 bool rpc_server_serving(struct rpc_server *s);
 bool rpc_server_has_service(const struct rpc_server *s, struct str service);
 void rpc_count(struct rpc_call *call, enum error e);
+/* When the server's request timeout is over for it; 0: there is none. */
+int64_t rpc_timeout_at_ns(const struct rpc_call *call);
+/* Waits for the rest of the one message of the request. */
+void rpc_want_request(struct rpc_call *call);
 /* Returns the call to the pool when neither its stream nor its fiber holds it. */
 void rpc_call_release_if_done(struct rpc_call *call);
 void rpc_call_dispose(struct rpc_call *call);

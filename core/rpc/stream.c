@@ -2,13 +2,14 @@
  *
  * In: body bytes gather in call->body. rpc_receive takes the first whole message and gives the peer back the window
  * for it; while it waits for the rest of a message, it gives back the window for what has arrived. So a slow handler
- * holds at most one window and one message. Out: rpc_send appends to the stream's output and waits while more than
+ * holds at most one window and one message. While it waits, and only then, the peer's time counts (core/http/http.c). Out: rpc_send appends to the stream's output and waits while more than
  * HTTP_HIGH_WATER is unsent. Detached: rpc_stream_send queues references to shared bytes and never waits.
  */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/codec/codec.h"
 #include "core/rpc/rpc_internal.h"
 
@@ -17,6 +18,33 @@
 static void give_window(struct rpc_call *call) {
     http_consume(&call->http, call->unconsumed);
     call->unconsumed = 0;
+}
+
+/* How long the next message may not begin; 0: for ever. A client stream is one request, which would otherwise keep what it
+ * holds; a bidirectional stream may be silent, but that of somebody unknown only as long as a connection may. */
+static int64_t silence_ns(const struct rpc_call *call) {
+    int64_t most = 0, idle = http_idle_ns(&call->http);
+    if (call->entry->method->kind == RPC_CLIENT_STREAM) {
+        most = call->server->options.request_timeout_ms * NS_PER_MS;
+        if (most < HTTP_LEAST_S * NS_PER_S) most = HTTP_LEAST_S * NS_PER_S;
+    }
+    return call->is_known || (most && most < idle) ? most : idle;
+}
+
+/* Begins the peer's time, and begins it again with the first byte of a message. */
+static void want(struct rpc_call *call) {
+    enum http_wants wants = call->body.len ? HTTP_WANTS_REST : HTTP_WANTS_MESSAGE;
+    if (call->http.wants == wants || call->ended) return;
+    if (wants == HTTP_WANTS_REST)
+        http_want_rest(&call->http, 0);
+    else
+        http_want_message(&call->http, silence_ns(call));
+}
+
+static enum error late(struct rpc_call *call) {
+    return fault_set(&call->fault, ERR_DEADLINE_EXCEEDED,
+                     call->body.len ? "the rest of a message did not come in time"
+                                    : "no message came for too long");
 }
 
 /* 0 when a whole message is at the front of body; *end when there will be none. */
@@ -33,8 +61,10 @@ static enum error await_message(struct fiber *self, struct rpc_call *call, bool 
             return *end ? ERR_OK : fault_set(&call->fault, ERR_INTERNAL, "the stream ended inside a message");
         }
         if (!call->http.conn) return ERR_CANCELLED;
+        if (call->is_late) return late(call);
         give_window(call);
         rpc_turns_leave(call);
+        want(call);
         call->waiting = true;
         int rc = fiber_park(self);
         call->waiting = false;
@@ -45,7 +75,9 @@ static enum error await_message(struct fiber *self, struct rpc_call *call, bool 
 int rpc_receive(struct fiber *self, struct rpc_call *call, const ProtobufCMessage **out) {
     bool end = false;
     *out = NULL;
+    call->is_late = false;
     enum error e = await_message(self, call, &end);
+    http_want_nothing(&call->http);
     if (e != ERR_OK || end) return e;
     arena_reset(&call->messages);
     /* For decoding, and as much again for normal forms. */

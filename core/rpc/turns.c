@@ -63,7 +63,7 @@ void rpc_refuse(struct rpc_call *call, enum error e, const struct fault *fault) 
     call->fault.error = e;
     call->slowed = true;
     call->slow_until_ns = loop_now_ns(s->loop) + SLOW_MS * NS_PER_MS;
-    call->http.wants_body = false;
+    http_want_nothing(&call->http);
     rpc_body_free(call);
     list_init(&call->slow_node);
     list_push_back(&s->slowed, &call->slow_node);

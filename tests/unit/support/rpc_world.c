@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/codec/codec.h"
+#include "core/rpc/rpc_internal.h"
 #include "google/protobuf/duration.pb-c.h"
 #include "grpc/health/v1/health.pb-c.h"
 #include "tests/unit/support/fibers.h"
@@ -165,7 +167,8 @@ static void echo_query(struct fiber *self, void *context, struct str path, struc
 
 static int authenticate(struct fiber *self, struct rpc_call *call) {
     struct str value;
-    (void)self;
+    int rc = fiber_sleep_ms(self, world_of(call)->authenticator_waits_ms);
+    if (rc != 0) return rc;
     if (!rpc_metadata(call, "authorization", &value) || !str_eq(value, STR("Bearer sesame")))
         return fault_set(rpc_fault(call), ERR_UNAUTHENTICATED, "say the word");
     rpc_identity(call)->account_id = 1;
@@ -191,6 +194,7 @@ static const struct rpc_method methods[] = {
     {TEST_SERVICE "Live", RPC_SERVER_STREAM, TEXT, TEXT, live, true, false, 0, 0, 0},
     {TEST_SERVICE "Sum", RPC_CLIENT_STREAM, NUMBER, NUMBER, sum, true, false, 0, 0, 0},
     {TEST_SERVICE "Chat", RPC_BIDI, TEXT, TEXT, chat, true, false, 0, 0, 0},
+    {TEST_SERVICE "PrivateChat", RPC_BIDI, TEXT, TEXT, chat, false, false, 0, 0, 0},
 };
 static const struct http_route routes[] = {{"/healthz", healthz}, {"/echo", echo_query}};
 
@@ -222,6 +226,26 @@ void world_stop(struct fiber *self, struct rpc_world *w, int64_t time_ms) {
     rpc_server_stop(self, w->server, time_ms);
     metrics_free(w->metrics);
     w->server = NULL;
+}
+
+void world_age(struct rpc_world *w, int64_t seconds) {
+    list_each (&w->server->running, n) {
+        struct http_stream *s = &list_entry(n, struct rpc_call, node)->http;
+        s->came_ns -= seconds * NS_PER_S;
+        s->progress_ns -= seconds * NS_PER_S;
+    }
+}
+
+void world_await_sweep(struct fiber *self, struct rpc_world *w) {
+    int64_t before = w->server->http.swept_ns;
+    for (int i = 0; i < 5000 && w->server->http.swept_ns == before; i++) fiber_sleep_ms(self, 10);
+    CHECK(w->server->http.swept_ns != before);
+}
+
+enum http_wants world_wants(const struct rpc_world *w) {
+    const struct list_node *running = &w->server->running;
+    if (list_empty(running)) return HTTP_WANTS_NOTHING;
+    return list_entry(running->next, struct rpc_call, node)->http.wants;
 }
 
 uint64_t world_counter(struct rpc_world *w, const char *name, const char *labels) {

@@ -7,6 +7,7 @@
 #define ROOKERY_TESTS_UNIT_SUPPORT_RPC_WORLD_H
 
 #include "core/base/metrics.h"
+#include "core/http/http.h"
 #include "core/rpc/client.h"
 #include "core/rpc/rpc.h"
 
@@ -19,6 +20,7 @@ struct rpc_world {
     char address[32];
     bool is_ready;
     int64_t sum_waits_ms; /* before Sum takes a message */
+    int64_t authenticator_waits_ms;
     /* What the handlers saw. */
     int handlers_running, cancelled, past_deadline;
     int64_t last_time_left_ms;
@@ -39,12 +41,20 @@ struct rpc_world {
  *   Live     server  detaches; see rpc_world.live
  *   Sum      client  numbers -> their sum
  *   Chat     bidi    strings -> each back
+ *   PrivateChat  the same, for "authorization: Bearer sesame"
  * Routes: /healthz "ok\n", /echo the query. */
 void world_init(struct rpc_world *w);
 /* Starts the server on a free port of the fiber's loop. */
 void world_start(struct fiber *self, struct rpc_world *w);
 /* Stops it within time_ms and frees everything. */
 void world_stop(struct fiber *self, struct rpc_world *w, int64_t time_ms);
+
+/* Lets so many seconds pass for the streams of its running calls, as far as their peers' progress goes. */
+void world_age(struct rpc_world *w, int64_t seconds);
+/* Waits until the server has looked at every stream once more. */
+void world_await_sweep(struct fiber *self, struct rpc_world *w);
+/* What the first running call waits for. */
+enum http_wants world_wants(const struct rpc_world *w);
 
 uint64_t world_counter(struct rpc_world *w, const char *name, const char *labels);
 /* Encoded messages, in the fiber's arena. */

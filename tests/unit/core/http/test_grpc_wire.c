@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/http/http2_guard.h"
+#include "core/rpc/rpc_internal.h"
 #include "tests/unit/support/fibers.h"
 #include "tests/unit/support/h2_peer.h"
 #include "tests/unit/support/rpc_world.h"
@@ -648,6 +649,185 @@ static void a_body_that_trickles_meets_the_deadline(struct fiber *self, void *ar
     pair_end(self, &p);
 }
 
+/* ---- the peer's time in streams ------------------------------------------------------------------------ */
+
+static void begin_message(struct pair *p, const char *method) {
+    h2_send_call(&p->peer, 1, method, "authorization", "Bearer sesame");
+    h2_send_frame(&p->peer, NGHTTP2_DATA, 0, 1, "\0\0\0\x20\3\n\x80\x40", 8); /* 8192 characters */
+}
+
+/* A byte every 20 ms, until the server has had enough. */
+static const struct h2_response *trickle(struct fiber *self, struct pair *p, int32_t stream) {
+    const struct h2_response *r = &p->peer.streams[stream];
+    for (int sent = 0; sent < 500 && !r->ended && !p->peer.raw.ended; sent++) {
+        h2_send_frame(&p->peer, NGHTTP2_DATA, 0, stream, "x", 1);
+        fiber_sleep_ms(self, 20);
+        if (p->peer.raw.in.len > p->peer.parsed) h2_pump(self, &p->peer);
+    }
+    return r;
+}
+
+static void a_message_of_a_stream_that_trickles_ends_it(struct fiber *self, void *arg) {
+    static const char *const methods[] = {TEST_SERVICE "Sum", TEST_SERVICE "Chat",
+                                          TEST_SERVICE "PrivateChat"};
+    (void)arg;
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        struct pair p;
+        pair_begin(self, &p);
+        begin_message(&p, methods[i]);
+        WAIT_UNTIL(world_wants(&p.w) == HTTP_WANTS_REST);
+        world_age(&p.w, 31);
+        const struct h2_response *r = trickle(self, &p, 1);
+        CHECK_INT(r->grpc_status, 4);
+        CHECK(has_field(r, "grpc-message: the rest of a message did not come in time\n"));
+        CHECK_INT(world_counter(&p.w, "rookery_http_drops_total", "reason=\"slow_body\""), 1);
+        CHECK_INT(p.w.handlers_running, 0);
+        check_alive(self, &p, 3); /* and the connection's other streams go on */
+        CHECK_INT(p.peer.goaway, -1);
+        pair_end(self, &p);
+    }
+}
+
+static void a_message_of_a_stream_at_a_fair_rate_is_taken(struct fiber *self, void *arg) {
+    static char block[4096];
+    struct pair p;
+    (void)arg;
+    memset(block, 'x', sizeof block);
+    pair_begin(self, &p);
+    begin_message(&p, TEST_SERVICE "Chat");
+    WAIT_UNTIL(world_wants(&p.w) == HTTP_WANTS_REST);
+    for (int i = 0; i < 2; i++) {
+        world_age(&p.w, 20);
+        world_await_sweep(self, &p.w);
+        h2_send_frame(&p.peer, NGHTTP2_DATA, i == 1 ? END : 0, 1, block, sizeof block);
+    }
+    const struct h2_response *r = answer(self, &p, 1);
+    CHECK_INT(r->grpc_status, 0);
+    CHECK_INT(r->body.len, 5 + 8195);
+    pair_end(self, &p);
+}
+
+/* The peer has filled the window, and can do nothing while the handler is at something else. */
+static void what_the_handler_does_is_not_the_peers_time(struct fiber *self, void *arg) {
+    static char block[16384];
+    struct pair p;
+    (void)arg;
+    pair_begin(self, &p);
+    while (p.peer.settings_acked == 0 && h2_pump(self, &p.peer)) continue;
+    h2_send_call(&p.peer, 1, TEST_SERVICE "Sum", NULL, NULL);
+    WAIT_UNTIL(world_wants(&p.w) == HTTP_WANTS_MESSAGE);
+    p.w.sum_waits_ms = 2500;
+    h2_send_message(&p.peer, 1, STR("\x08\2"), 0);
+    h2_send_frame(&p.peer, NGHTTP2_DATA, 0, 1, "\0\0\1\0\6\x08\5\x7a\x80\x80\4", 11); /* a field of 64 KiB */
+    for (int i = 0; i < 3; i++) h2_send_frame(&p.peer, NGHTTP2_DATA, 0, 1, block, sizeof block);
+    WAIT_UNTIL(world_wants(&p.w) == HTTP_WANTS_NOTHING);
+    world_age(&p.w, 3600);
+    world_await_sweep(self, &p.w);
+    CHECK_INT(p.w.server->n_running, 1);
+    WAIT_UNTIL(world_wants(&p.w) == HTTP_WANTS_REST);
+    world_await_sweep(self, &p.w);
+    p.w.sum_waits_ms = 0;
+    h2_send_frame(&p.peer, NGHTTP2_DATA, END, 1, block, sizeof block);
+    const struct h2_response *r = answer(self, &p, 1);
+    CHECK_INT(r->grpc_status, 0);
+    CHECK(str_eq(buf_str(&r->body), STR("\0\0\0\0\2\x08\7")));
+    CHECK_INT(world_counter(&p.w, "rookery_http_drops_total", "reason=\"slow_body\""), 0);
+    pair_end(self, &p);
+}
+
+static void looking_up_the_sender_is_not_the_peers_time(struct fiber *self, void *arg) {
+    struct pair p;
+    (void)arg;
+    pair_begin(self, &p);
+    p.w.authenticator_waits_ms = 2500;
+    h2_send_call(&p.peer, 1, TEST_SERVICE "Private", "authorization", "Bearer sesame");
+    h2_send_frame(&p.peer, NGHTTP2_DATA, 0, 1, "\0\0\0\0\4", 5);
+    WAIT_UNTIL(p.w.server->n_running == 1);
+    world_age(&p.w, 3600);
+    world_await_sweep(self, &p.w);
+    WAIT_UNTIL(p.w.server->n_running == 0);
+    h2_send_frame(&p.peer, NGHTTP2_DATA, END, 1, "\n\2ok", 4);
+    CHECK_INT(answer(self, &p, 1)->grpc_status, 0);
+    pair_end(self, &p);
+}
+
+/* ... but a trickle behind it is. */
+static void a_request_whose_sender_was_looked_up_meets_the_deadline(struct fiber *self, void *arg) {
+    struct pair p;
+    (void)arg;
+    world_init(&p.w);
+    p.w.options.request_timeout_ms = 100;
+    world_start(self, &p.w);
+    h2_open(self, &p.peer, p.w.address, -1);
+    h2_send_call(&p.peer, 1, TEST_SERVICE "Private", "authorization", "Bearer sesame");
+    h2_send_frame(&p.peer, NGHTTP2_DATA, 0, 1, "\0\0\x0f\0\0", 5);
+    CHECK_INT(trickle(self, &p, 1)->grpc_status, 4);
+    pair_end(self, &p);
+}
+
+static void a_stream_that_stays_silent_ends(struct fiber *self, void *arg) {
+    static const struct {
+        const char *method;
+        int64_t seconds;
+    } cases[] = {{TEST_SERVICE "Sum", 31}, {TEST_SERVICE "Chat", 41}};
+    (void)arg;
+    for (size_t i = 0; i < 4; i++) {
+        struct pair p;
+        world_init(&p.w);
+        p.w.options.peers.anonymous_idle_ms = 40000;
+        world_start(self, &p.w);
+        h2_open(self, &p.peer, p.w.address, -1);
+        h2_send_call(&p.peer, 1, cases[i / 2].method, NULL, NULL);
+        if (i % 2) h2_send_frame(&p.peer, NGHTTP2_DATA, 0, 1, "\0\0\0\0\0", 5); /* behind a message, too */
+        WAIT_UNTIL(world_wants(&p.w) == HTTP_WANTS_MESSAGE);
+        world_age(&p.w, cases[i / 2].seconds - 10);
+        world_await_sweep(self, &p.w);
+        CHECK_INT(p.w.server->n_running, 1);
+        world_age(&p.w, 10);
+        const struct h2_response *r = answer(self, &p, 1);
+        CHECK_INT(r->grpc_status, 4);
+        CHECK(has_field(r, "grpc-message: no message came for too long\n"));
+        CHECK_INT(world_counter(&p.w, "rookery_http_drops_total", "reason=\"silent_stream\""), 1);
+        pair_end(self, &p);
+    }
+}
+
+/* What it sends is no excuse. */
+static void a_peer_that_sends_but_does_not_read_is_reset(struct fiber *self, void *arg) {
+    static char block[8192];
+    struct pair p;
+    (void)arg;
+    world_init(&p.w);
+    world_start(self, &p.w);
+    h2_open(self, &p.peer, p.w.address, 0);
+    h2_send_call(&p.peer, 1, TEST_SERVICE "Chat", NULL, NULL);
+    h2_send_message(&p.peer, 1, STR("\n\2hi"), 0);
+    h2_send_frame(&p.peer, NGHTTP2_DATA, 0, 1, "\0\0\0\x7f\0", 5);
+    WAIT_UNTIL(world_wants(&p.w) == HTTP_WANTS_REST);
+    world_age(&p.w, 62);
+    h2_send_frame(&p.peer, NGHTTP2_DATA, 0, 1, block, sizeof block);
+    CHECK_INT(answer(self, &p, 1)->reset, NGHTTP2_CANCEL);
+    CHECK_INT(world_counter(&p.w, "rookery_http_drops_total", "reason=\"slow_reader\""), 1);
+    pair_end(self, &p);
+}
+
+static void a_stream_of_somebody_known_may_be_silent(struct fiber *self, void *arg) {
+    struct pair p;
+    (void)arg;
+    pair_begin(self, &p);
+    h2_send_call(&p.peer, 1, TEST_SERVICE "PrivateChat", "authorization", "Bearer sesame");
+    h2_send_message(&p.peer, 1, STR("\n\2hi"), 0);
+    WAIT_UNTIL(world_wants(&p.w) == HTTP_WANTS_MESSAGE);
+    world_age(&p.w, 86400);
+    world_await_sweep(self, &p.w);
+    world_await_sweep(self, &p.w);
+    h2_send_message(&p.peer, 1, STR("\n\2ho"), END);
+    const struct h2_response *r = answer(self, &p, 1);
+    CHECK_INT(r->grpc_status, 0);
+    CHECK_INT(r->body.len, 2 * 9);
+    pair_end(self, &p);
+}
+
 /* ---- guards -------------------------------------------------------------------------------------------- */
 
 static bool ends_calmly(struct fiber *self, struct pair *p) {
@@ -947,6 +1127,14 @@ int main(void) {
         IN_FIBER(a_slow_reader_gives_the_window_back_although_nothing_else_is_sent),
         IN_FIBER(a_request_that_has_ended_is_given_no_window),
         IN_FIBER(a_body_that_trickles_meets_the_deadline),
+        IN_FIBER(a_message_of_a_stream_that_trickles_ends_it),
+        IN_FIBER(a_message_of_a_stream_at_a_fair_rate_is_taken),
+        IN_FIBER(what_the_handler_does_is_not_the_peers_time),
+        IN_FIBER(looking_up_the_sender_is_not_the_peers_time),
+        IN_FIBER(a_request_whose_sender_was_looked_up_meets_the_deadline),
+        IN_FIBER(a_stream_that_stays_silent_ends),
+        IN_FIBER(a_peer_that_sends_but_does_not_read_is_reset),
+        IN_FIBER(a_stream_of_somebody_known_may_be_silent),
         IN_FIBER(a_flood_of_pings_ends_the_connection),
         IN_FIBER(pings_of_an_honest_client_are_answered),
         IN_FIBER(a_flood_of_settings_ends_the_connection),

@@ -381,6 +381,46 @@ static void a_body_that_trickles_meets_the_deadline(struct fiber *self, void *ar
     }
 }
 
+static void a_message_of_a_stream_that_trickles_ends_it(struct fiber *self, void *arg) {
+    static const char *const methods[] = {"Sum", "Chat"};
+    (void)arg;
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        struct pair p;
+        char head[256];
+        pair_begin(self, &p);
+        snprintf(head, sizeof head,
+                 "POST " TEST_SERVICE "%s HTTP/1.1\r\nHost: x\r\nContent-Type: application/connect+json\r\n"
+                 "Transfer-Encoding: chunked\r\n\r\n5\r\n",
+                 methods[i]);
+        raw_send_text(&p.peer, head);
+        raw_send(&p.peer, "\0\0\0\x20\0\r\n", 7);
+        WAIT_UNTIL(world_wants(&p.w) == HTTP_WANTS_REST);
+        world_age(&p.w, 31);
+        for (int sent = 0; sent < 500 && !p.peer.ended; sent++) {
+            raw_send_text(&p.peer, "1\r\n \r\n");
+            fiber_sleep_ms(self, 20);
+        }
+        CHECK(p.peer.ended);
+        CHECK_INT(raw_count(&p.peer, "{\"error\":{\"code\":\"deadline_exceeded\""), 1);
+        CHECK_INT(world_counter(&p.w, "rookery_http_drops_total", "reason=\"slow_body\""), 1);
+        pair_end(self, &p);
+    }
+}
+
+static void a_client_stream_that_stays_silent_ends(struct fiber *self, void *arg) {
+    struct pair p;
+    (void)arg;
+    pair_begin(self, &p);
+    raw_send_text(&p.peer,
+                  "POST " TEST_SERVICE "Sum HTTP/1.1\r\nHost: x\r\nContent-Type: application/connect+json\r\n"
+                  "Content-Length: 999\r\n\r\n");
+    WAIT_UNTIL(world_wants(&p.w) == HTTP_WANTS_MESSAGE);
+    world_age(&p.w, 31);
+    CHECK(raw_wait_end(self, &p.peer));
+    CHECK_INT(raw_count(&p.peer, "\"message\":\"no message came for too long\""), 1);
+    pair_end(self, &p);
+}
+
 /* ---- Connect ------------------------------------------------------------------------------------------- */
 
 static void connect_unary_speaks_json_and_proto(struct fiber *self, void *arg) {
@@ -839,6 +879,8 @@ int main(void) {
         IN_FIBER(a_peer_that_is_neither_protocol_is_refused),
         IN_FIBER(what_is_not_http_is_refused_at_its_first_byte),
         IN_FIBER(a_body_that_trickles_meets_the_deadline),
+        IN_FIBER(a_message_of_a_stream_that_trickles_ends_it),
+        IN_FIBER(a_client_stream_that_stays_silent_ends),
         IN_FIBER(connect_unary_speaks_json_and_proto),
         IN_FIBER(connect_errors_have_a_status_and_details),
         IN_FIBER(connect_refuses_what_it_does_not_speak),

@@ -16,7 +16,7 @@ enum { PEERS = 6 };
 
 struct crowd {
     struct rpc_world w;
-    struct raw_peer peers[PEERS];
+    struct raw_peer peers[8];
     int n;
 };
 

@@ -189,6 +189,7 @@ class Honest:
         check("and each call is answered", max(self.times, default=0) < ENOUGH_S, max(self.times, default=0))
 
 
-def rss_kib(pid):
+def rss_kib(pid, which="VmRSS"):
+    """What is resident now; VmHWM: the most that has been."""
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+        return next(int(line.split()[1]) for line in file if line.startswith(which))

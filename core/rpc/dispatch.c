@@ -306,7 +306,7 @@ static void on_request(struct http_stream *stream) {
     } else if (stream->method == HTTP_GET) {
         rpc_call_start(call);
     } else if ((e = rpc_hold(call, &fault)) != ERR_OK) {
-        rpc_end(call, e, &fault);
+        rpc_refuse(call, e, &fault);
     } else if (!takes_one(call)) {
         rpc_call_start(call);
     } else if (rpc_must_look_up(call)) {

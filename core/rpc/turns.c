@@ -65,6 +65,8 @@ void rpc_refuse(struct rpc_call *call, enum error e, const struct fault *fault) 
     call->slow_until_ns = loop_now_ns(s->loop) + SLOW_MS * NS_PER_MS;
     http_want_nothing(&call->http);
     rpc_body_free(call);
+    /* Or it would take from its network what others need, or give way and end now. */
+    budget_close(&call->held);
     list_init(&call->slow_node);
     list_push_back(&s->slowed, &call->slow_node);
     s->n_slowed++;

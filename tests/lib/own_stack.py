@@ -185,6 +185,9 @@ class Stack:
     def wait_ready(self, name):
         eventually(lambda: '"ready"' in self.log(name))
 
+    def pid(self, name):
+        return int(self.sh(f'pidfile_pid "$DATA/run/{name}.pid"'))
+
     def kill(self, name, signal="KILL"):
         self.sh(f'kill -s {signal} "$(pidfile_pid "$DATA/run/{name}.pid")"')
 
@@ -219,6 +222,14 @@ class Stack:
             if file.startswith(("gateway", "worker")):
                 lines = [line for line in self.log(file.removesuffix(".log")).splitlines() if "connect" not in line]
                 print("\n".join([f"# --- the end of {file}:", *(f"# {line}" for line in lines[-15:])]), flush=True)
+
+    def metrics(self):
+        """{series: value} of the gateway that was started last."""
+        connection = http.client.HTTPConnection(*self.metrics_address, timeout=PATIENCE_S)
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+        connection.close()
+        return {series: float(value) for series, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
 
     # --- paths ---
     def path_to_redis(self):

@@ -12,7 +12,7 @@
 #include "tests/unit/support/raw_peer.h"
 #include "tests/unit/support/rpc_world.h"
 
-enum { PEERS = 6 };
+enum { PEERS = 14 };
 
 struct crowd {
     struct rpc_world w;
@@ -20,11 +20,24 @@ struct crowd {
     int n;
 };
 
-static void crowd_begin(struct fiber *self, struct crowd *c, struct peer_limits limits, size_t max) {
+static void crowd_init(struct crowd *c, struct peer_limits limits, size_t max) {
     world_init(&c->w);
     c->w.options.peers = limits;
     c->w.options.max_connections = max;
     c->n = 0;
+}
+
+static void crowd_begin(struct fiber *self, struct crowd *c, struct peer_limits limits, size_t max) {
+    crowd_init(c, limits, max);
+    world_start(self, &c->w);
+}
+
+/* Each connection begins with a PROXY header. */
+static void crowd_begin_behind_proxy(struct fiber *self, struct crowd *c, struct peer_limits limits,
+                                     size_t max) {
+    crowd_init(c, limits, max);
+    c->w.options.trusted_proxies = "127.0.0.1";
+    c->w.options.proxy_headers = true;
     world_start(self, &c->w);
 }
 
@@ -83,6 +96,36 @@ static void the_idlest_of_all_strangers_gives_way(struct fiber *self, void *arg)
     another(self, &c);
     another(self, &c);
     CHECK(raw_wait_end(self, first));
+    crowd_end(self, &c);
+}
+
+/* A connection whose PROXY header says that it comes from there. */
+static struct raw_peer *another_from(struct fiber *self, struct crowd *c, const char *address) {
+    struct raw_peer *p = another(self, c);
+    char header[128];
+    snprintf(header, sizeof header, "PROXY TCP6 %s 2001:db8::1 1234 8080\r\n", address);
+    raw_send_text(p, header);
+    CHECK(is_served(self, p, false));
+    return p;
+}
+
+static void a_48_has_ten_times_what_a_64_may(struct fiber *self, void *arg) {
+    struct crowd c;
+    char address[64];
+    (void)arg;
+    crowd_begin_behind_proxy(self, &c, (struct peer_limits){.per_network = 1}, 100);
+    for (int i = 0; i < 10; i++) {
+        snprintf(address, sizeof address, "2001:db8:1:%x::1", (unsigned)i);
+        another_from(self, &c, address);
+    }
+    another_from(self, &c, "2001:db8:2::1");
+    fiber_sleep_ms(self, 2500); /* they are young no more, and have been swept */
+    CHECK_INT(world_counter(&c.w, "rookery_http_drops_total", "reason=\"anonymous_network\""), 0);
+    struct raw_peer *eleventh = another_from(self, &c, "2001:db8:1:ff::1");
+    CHECK(raw_wait_end(self, &c.peers[0]));
+    for (int i = 1; i < c.n; i++) CHECK(is_served(self, &c.peers[i], false));
+    CHECK(is_served(self, eleventh, false));
+    CHECK_INT(world_counter(&c.w, "rookery_http_drops_total", "reason=\"anonymous_network\""), 1);
     crowd_end(self, &c);
 }
 
@@ -170,6 +213,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         IN_FIBER(the_idlest_of_a_network_gives_way),
         IN_FIBER(the_idlest_of_all_strangers_gives_way),
+        IN_FIBER(a_48_has_ten_times_what_a_64_may),
         IN_FIBER(who_waits_for_an_answer_is_passed_over),
         IN_FIBER(an_authenticated_connection_stays),
         IN_FIBER(an_account_s_idlest_gives_way_to_its_newest),

@@ -322,6 +322,48 @@ static void many_refusals_are_held_back_but_not_forgotten(struct fiber *self, vo
     pair_end(self, &p);
 }
 
+static void refusals_for_bytes_are_held_back_too(struct fiber *self, void *arg) {
+    struct pair p;
+    struct latch done;
+    int statuses[18] = {0};
+    (void)arg;
+    world_init(&p.w);
+    p.w.options.budget.network = 1;
+    pair_open(self, &p);
+    latch_init(&done, 40);
+    struct sleeper s = {&p, &done, 0, statuses};
+    for (int i = 0; i < 40; i++) start_fiber(self, sleeper, &s);
+    WAIT_UNTIL(world_counter(&p.w, "rookery_rpc_slowed_refusals_total", "") > 5);
+    latch_wait(self, &done);
+    CHECK_INT(statuses[8], 40);
+    CHECK_INT(world_counter(&p.w, "rookery_rpc_requests_gave_way_total", ""), 0);
+    pair_end(self, &p);
+}
+
+static void failing(struct fiber *self, void *arg) {
+    struct sleeper *s = arg;
+    struct rpc_client_call call;
+    int rc = unary(self, s->p, TEST_SERVICE "Fail", pack_string(self, STR("8")), &call);
+    s->statuses[rc == 0 ? call.grpc_status : 17]++;
+    latch_done(s->done);
+}
+
+static void a_held_refusal_takes_no_bytes_of_its_network(struct fiber *self, void *arg) {
+    struct pair p;
+    struct latch done;
+    int statuses[18] = {0};
+    (void)arg;
+    pair_begin(self, &p);
+    latch_init(&done, 40);
+    struct sleeper s = {&p, &done, 0, statuses};
+    for (int i = 0; i < 40; i++) start_fiber(self, failing, &s);
+    WAIT_UNTIL(p.w.server->n_slowed > 5 && statuses[8] >= 30);
+    CHECK_INT(budget_bytes(&p.w.server->budget), 0);
+    latch_wait(self, &done);
+    CHECK_INT(statuses[8], 40);
+    pair_end(self, &p);
+}
+
 static void held_refusals_are_sent_when_the_server_stops(struct fiber *self, void *arg) {
     struct pair p;
     struct latch done;
@@ -757,6 +799,8 @@ int main(void) {
         IN_FIBER(the_servers_time_limit_ends_a_unary_call),
         IN_FIBER(calls_beyond_the_limit_hear_to_come_back),
         IN_FIBER(many_refusals_are_held_back_but_not_forgotten),
+        IN_FIBER(refusals_for_bytes_are_held_back_too),
+        IN_FIBER(a_held_refusal_takes_no_bytes_of_its_network),
         IN_FIBER(held_refusals_are_sent_when_the_server_stops),
         IN_FIBER(a_client_that_leaves_takes_its_held_refusals_along),
         IN_FIBER(a_call_that_waits_in_vain_hears_so),

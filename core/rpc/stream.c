@@ -51,7 +51,7 @@ static enum error late(struct rpc_call *call) {
 static enum error await_message(struct fiber *self, struct rpc_call *call, bool *end) {
     for (;;) {
         bool complete;
-        if (call->evicted) return ERR_CANCELLED; /* its body is gone: that is no end */
+        if (call->evicted) return ERR_CANCELLED; /* its body is gone, which looks like the end */
         enum error e = rpc_envelope(call, &complete, &call->fault);
         call->is_malformed = e != ERR_OK;
         if (e != ERR_OK || complete) return e;

@@ -16,7 +16,7 @@ enum { PEERS = 14 };
 
 struct crowd {
     struct rpc_world w;
-    struct raw_peer peers[8];
+    struct raw_peer peers[PEERS];
     int n;
 };
 

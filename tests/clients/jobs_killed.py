@@ -60,6 +60,10 @@ def alone_story(stack, ada, dataset, wanted):
     """Every step puts the next ones on the stream: a relay is only for those that died in between."""
     stack.worker("no-relay", ROOKERY_ROLES="jobs", ROOKERY_JOB_STALL_S=3600)
     same_table(ada, ada.create(dataset, SPEC), "a job ends while no relay runs", wanted)
+    small = ada.upload(many_slices(2, 10), "one task")
+    ended = ada.ended(ada.create(small, linear("y", ["x"], ["key"])).id)
+    check("one of a single task, too", ended.state == jp.JOB_STATE_SUCCEEDED and ended.task_count == 1, ended)
+    ada.stub.DeleteDataset(jp.DeleteDatasetRequest(dataset_id=small), **ada.me)
     stack.stop("no-relay")
 
 

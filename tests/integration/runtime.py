@@ -181,6 +181,8 @@ def led_story(stack, ada, bob):
     post = ada.post("published again")
     unpublished = lambda: stack.sql("SELECT count(*) FROM outbox WHERE published_at IS NULL")  # noqa: E731
     check("it arrives, and is marked as published", arrives(bob, post) and eventually(lambda: unpublished() == "0"))
+    stack.person("carol")
+    check("so is what makes an account", eventually(lambda: unpublished() == "0"), unpublished())
     stack.sql("UPDATE outbox SET published_at = NULL WHERE id = (SELECT max(id) FROM outbox)")
     time.sleep(4)  # well past the age at which the one that leads publishes
     check("a relay that does not lead publishes nothing", unpublished() == "1", unpublished())

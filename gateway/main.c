@@ -81,6 +81,7 @@ static int load_page_key(struct fiber *self, struct gateway *g, struct fault *fa
     }
     struct str key = pg_only_str(r);
     memcpy(g->page_key, key.ptr, sizeof g->page_key);
+    g->domain.token_key = g->page_key;
     return 0;
 }
 

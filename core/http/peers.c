@@ -33,6 +33,7 @@ enum {
     ACCOUNT_KEEPS = 4  /* connections, when the server is full */
 };
 #define YOUNG_NS NS_PER_S
+#define CROWD_NS NS_PER_S
 #define MOVE_EVERY_NS (20 * NS_PER_MS)
 #define TELL_EVERY_NS (60 * NS_PER_S)
 
@@ -152,22 +153,24 @@ void peers_enter(struct http_conn *c) {
     bound(c, PEER_ALL, p->limits.anonymous, &p->report.anonymous, "anonymous");
 }
 
-/* The account with the most connections. Looking for it goes through all; so it counts as that until it has half as many. */
-static struct peer_group *crowd(struct peers *p) {
-    struct peer_group *most = p->crowd_least > 0 ? idmap_get(&p->accounts, p->crowd) : NULL;
+/* The account with the most connections. Looking for it goes through all, so it counts as that for a second, or until it
+ * has half as many. */
+static struct peer_group *crowd(struct peers *p, int64_t now_ns) {
+    struct peer_group *most = now_ns < p->crowd_ns ? idmap_get(&p->accounts, p->crowd) : NULL;
     if (most && most->n >= p->crowd_least) return most;
     size_t at = 0;
     int64_t id;
     void *value;
     for (most = NULL; idmap_next(&p->accounts, &at, &id, &value);)
         if (!most || ((struct peer_group *)value)->n > most->n) most = value;
+    p->crowd_ns = now_ns + CROWD_NS;
     p->crowd = most ? most->key : 0;
     p->crowd_least = most ? (most->n + 1) / 2 : 0;
     return most;
 }
 
 static bool crowd_gives_way(struct peers *p, const struct http_conn *c) {
-    struct peer_group *most = crowd(p);
+    struct peer_group *most = crowd(p, loop_now_ns(c->server->loop));
     return most && most->n > ACCOUNT_KEEPS && give_way(most, PEER_OWNER, c, &p->report.full, "account");
 }
 

@@ -59,8 +59,9 @@ struct peers {
     struct peer_limits limits;
     struct idmap networks, accounts; /* -> struct peer_group: there while it counts a connection */
     struct peer_group anonymous;
-    int64_t crowd;      /* an account that had the most connections when that was looked for, */
-    size_t crowd_least; /* and as long as it has so many */
+    int64_t crowd;      /* the account that had the most connections when that was looked for, */
+    int64_t crowd_ns;   /* until then, */
+    size_t crowd_least; /* as long as it has so many */
     struct peer_report report;
     void (*close)(struct http_conn *c, const char *reason); /* leaves */
 };

@@ -1,10 +1,12 @@
 /* Session tokens and password hashes. */
 #include "core/id/token.h"
 
+#include <assert.h>
 #include <sodium.h>
 #include <string.h>
 
-enum { TOKEN_BYTES = 32 };
+enum { RANDOM_BYTES = 16, MARK_BYTES = 16, TOKEN_BYTES = RANDOM_BYTES + MARK_BYTES, TOKEN_CHARACTERS = 43 };
+#define PURPOSE "session" /* what else has a MAC with this key begins with a number */
 
 _Static_assert(TOKEN_HASH_BYTES == crypto_hash_sha256_BYTES, "the hash is SHA-256");
 _Static_assert(PASSWORD_HASH_MAX == crypto_pwhash_STRBYTES, "libsodium's strings fit");
@@ -13,12 +15,33 @@ bool token_init(void) {
     return sodium_init() >= 0;
 }
 
-struct str token_new(struct arena *a) {
-    char bytes[TOKEN_BYTES];
+static void mark(unsigned char out[static MARK_BYTES], const unsigned char random[static RANDOM_BYTES],
+                 const unsigned char key[static TOKEN_KEY_BYTES]) {
+    unsigned char text[sizeof PURPOSE + RANDOM_BYTES];
+    memcpy(text, PURPOSE, sizeof PURPOSE);
+    memcpy(text + sizeof PURPOSE, random, RANDOM_BYTES);
+    crypto_generichash(out, MARK_BYTES, text, sizeof text, key, TOKEN_KEY_BYTES);
+}
+
+struct str token_new(struct arena *a, const unsigned char *key) {
+    unsigned char bytes[TOKEN_BYTES];
     randombytes_buf(bytes, sizeof(bytes));
-    struct str token = base64_encode(a, (struct str){bytes, sizeof(bytes)}, true);
+    if (key) mark(bytes + RANDOM_BYTES, bytes, key);
+    struct str token = base64_encode(a, (struct str){(const char *)bytes, sizeof(bytes)}, true);
     sodium_memzero(bytes, sizeof(bytes));
     return token;
+}
+
+bool token_is_marked(struct str token, const unsigned char key[static TOKEN_KEY_BYTES]) {
+    unsigned char bytes[TOKEN_BYTES], right[MARK_BYTES];
+    size_t n = 0;
+    if (token.len != TOKEN_CHARACTERS ||
+        sodium_base642bin(bytes, sizeof bytes, token.ptr, token.len, NULL, &n, NULL,
+                          sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0)
+        return false;
+    assert(n == TOKEN_BYTES);
+    mark(right, bytes, key);
+    return sodium_memcmp(right, bytes + RANDOM_BYTES, MARK_BYTES) == 0;
 }
 
 void token_hash(unsigned char out[static TOKEN_HASH_BYTES], struct str token) {

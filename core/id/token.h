@@ -7,6 +7,7 @@
 #include "core/base/str.h"
 
 #define TOKEN_HASH_BYTES 32
+#define TOKEN_KEY_BYTES 16
 #define PASSWORD_MIN_BYTES 8
 #define PASSWORD_MAX_BYTES 256
 #define PASSWORD_HASH_MAX 128 /* crypto_pwhash_STRBYTES */
@@ -14,8 +15,11 @@
 /* Call once at start, before the others. Returns false when libsodium cannot be initialised. */
 bool token_init(void);
 
-/* 32 random bytes as unpadded URL-safe base64 (43 characters). */
-struct str token_new(struct arena *a);
+/* 43 characters: 16 random bytes and a mark of 16, as unpadded URL-safe base64. The mark is a MAC with the key, so that a
+ * token which was never given out is told without asking anybody. NULL: 32 random bytes, unmarked. Both are tokens: the
+ * mark lets nobody in. */
+struct str token_new(struct arena *a, const unsigned char *key);
+bool token_is_marked(struct str token, const unsigned char key[static TOKEN_KEY_BYTES]);
 /* SHA-256 of the token's text: what is stored. */
 void token_hash(unsigned char out[static TOKEN_HASH_BYTES], struct str token);
 

@@ -3,6 +3,7 @@
 
 #include "core/base/clock.h"
 #include "core/domain/account/account.h"
+#include "core/id/token.h"
 #include "gateway/cache/session.h"
 #include "gateway/limit/limit.h"
 #include "gateway/service/service.h"
@@ -30,6 +31,12 @@ static int take_from_account(struct rpc_call *call, int64_t account, struct faul
     return e != 0 ? e : limits_account(l, service_hourly_limit(m), account, fault);
 }
 
+/* It is, or was, somebody's token: the network's limit of wrong ones does not concern it, so that a neighbour who tries such
+ * does not shut out whom this gateway has not met. */
+static bool is_given_out(struct gateway *g, struct str token) {
+    return session_cache_knew(g->sessions, token) || token_is_marked(token, g->page_key);
+}
+
 int auth_admit(struct rpc_call *call, struct fault *fault) {
     struct gateway *g = gateway_of(call);
     struct str token;
@@ -43,15 +50,15 @@ int auth_admit(struct rpc_call *call, struct fault *fault) {
         if (e == 0) *rpc_identity(call) = who;
         return e;
     }
-    if (session_cache_knew(g->sessions, token)) return 0;
+    if (is_given_out(g, token)) return 0;
     return limits_network_peek(g->limits, LIMIT_TOKENS, rpc_network(call), fault);
 }
 
-/* SQL knows whether a token is right. Until it has answered, the token counts as wrong, unless it was right before. */
+/* SQL knows whether a token is right. Until it has answered, the token counts as wrong, unless it was given out. */
 static int ask_sql(struct fiber *self, struct rpc_call *call, struct str token, struct session *out) {
     struct gateway *g = gateway_of(call);
     uint64_t network = rpc_network(call);
-    bool knew = session_cache_knew(g->sessions, token);
+    bool knew = is_given_out(g, token);
     int e = knew ? 0 : limits_network(g->limits, LIMIT_TOKENS, network, rpc_fault(call));
     if (e != 0) return e;
     e = session_authenticate(self, &g->domain, token, out, rpc_fault(call));

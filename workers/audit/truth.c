@@ -58,7 +58,7 @@ int audit_sessions_open(struct fiber *self, struct domain *d, struct audit_sessi
     for (size_t i = 0; i < n; i++) {
         int e = domain_next_id(d, &sessions[i].id, fault);
         if (e != 0) return e;
-        sessions[i].token = token_new(a);
+        sessions[i].token = token_new(a, NULL);
         unsigned char *hash = arena_alloc(a, TOKEN_HASH_BYTES);
         token_hash(hash, sessions[i].token);
         ids[i] = sessions[i].id;

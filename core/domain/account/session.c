@@ -62,7 +62,7 @@ int session_open(struct fiber *self, struct domain *d, int64_t account_id, struc
                  struct new_session *out, struct fault *fault) {
     assert(account_id != 0);
     unsigned char hash[TOKEN_HASH_BYTES];
-    *out = (struct new_session){.token = token_new(fiber_arena(self))};
+    *out = (struct new_session){.token = token_new(fiber_arena(self), d->token_key)};
     out->session.account_id = account_id;
     out->session.expires_ms = domain_now_ms(d) + d->config->session_days * MS_PER_DAY;
     out->session.user_agent = shortened(user_agent, USER_AGENT_MAX);

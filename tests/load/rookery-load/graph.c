@@ -149,7 +149,7 @@ static bool copy_session(struct fiber *self, struct import *in, int64_t account,
     char handle[NAME_MAX_BYTES], display_name[NAME_MAX_BYTES];
     struct buf *rows = &in->bulk.rows;
     int64_t id = next_id(self, in);
-    struct str token = token_new(fiber_arena(self));
+    struct str token = token_new(fiber_arena(self), NULL);
     name_of(in->first_number + account, handle, display_name);
     fprintf(in->tokens, "%" PRId64 "\t%s\t" STR_FMT "\n", in->ids[account], handle, STR_ARG(token));
     buf_printf(rows, "%" PRId64 "\t%" PRId64 "\t", id, in->ids[account]);
@@ -227,7 +227,7 @@ static void hash_on_thread(void *arg) {
     struct import *in = arg;
     struct arena a;
     arena_init(&a, 0);
-    struct str password = in->options.password ? str_from(in->options.password) : token_new(&a);
+    struct str password = in->options.password ? str_from(in->options.password) : token_new(&a, NULL);
     bool ok = password_hash(in->password_hash, password, in->config.password_memory_kib,
                             in->config.password_passes);
     if (!ok) complain("there is no memory to hash a password");

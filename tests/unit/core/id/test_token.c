@@ -11,6 +11,7 @@
 
 /* The least that argon2id takes, so that the tests are quick. */
 enum { MEMORY_KIB = 8, PASSES = 1 };
+static const unsigned char KEY[TOKEN_KEY_BYTES] = "sixteen bytes:)";
 
 static int set_up(void **state) {
     (void)state;
@@ -23,7 +24,7 @@ static void makes_tokens_that_differ(void **state) {
     struct str tokens[50], bytes;
     arena_init(&a, 0);
     for (size_t i = 0; i < 50; i++) {
-        tokens[i] = token_new(&a);
+        tokens[i] = token_new(&a, i % 2 ? KEY : NULL);
         assert_int_equal(tokens[i].len, 43);
         assert_int_equal(
             strspn(tokens[i].ptr, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"), 43);
@@ -31,6 +32,28 @@ static void makes_tokens_that_differ(void **state) {
         assert_int_equal(bytes.len, 32);
         for (size_t k = 0; k < i; k++) assert_false(str_eq(tokens[i], tokens[k]));
     }
+    arena_free(&a);
+}
+
+static void knows_the_tokens_that_it_marked(void **state) {
+    (void)state;
+    struct arena a;
+    unsigned char other[TOKEN_KEY_BYTES] = {1};
+    arena_init(&a, 0);
+    struct str token = token_new(&a, KEY);
+    assert_true(token_is_marked(token, KEY));
+    assert_false(token_is_marked(token, other));
+    assert_false(token_is_marked(token_new(&a, NULL), KEY));
+    assert_false(token_is_marked((struct str){token.ptr, 42}, KEY));
+    assert_false(token_is_marked(STR(""), KEY));
+    char changed[44];
+    for (size_t i = 0; i < 42; i++) { /* the last character has bits that do not count */
+        memcpy(changed, token.ptr, 43);
+        changed[i] = changed[i] == 'A' ? 'B' : 'A';
+        assert_false(token_is_marked((struct str){changed, 43}, KEY));
+    }
+    changed[7] = '=';
+    assert_false(token_is_marked((struct str){changed, 43}, KEY));
     arena_free(&a);
 }
 
@@ -143,6 +166,7 @@ static void checks_passwords(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(makes_tokens_that_differ),
+        cmocka_unit_test(knows_the_tokens_that_it_marked),
         cmocka_unit_test(hashes_a_token_by_sha_256),
         cmocka_unit_test(verifies_only_the_right_password),
         cmocka_unit_test(verifies_nothing_by_what_is_no_hash),

@@ -44,6 +44,8 @@ int process_configure(const char *program, struct config *config) {
 }
 
 int process_check_database(const char *program, const struct config *config) {
+    /* Before SIGHUP is watched it must not end the process: what rotates logs does not know whether it has started. */
+    if (config->log_file[0]) signal(SIGHUP, SIG_IGN);
     char wrong[512];
     if (migrate_check(config->database_url, (int)config->partitions, wrong, sizeof wrong)) return 0;
     fprintf(stderr, "%s: %s\n", program, wrong);
@@ -88,10 +90,8 @@ static int open_log_file(const char *path) {
     return e;
 }
 
-/* Also before SIGHUP is watched it must not end the process: what rotates logs does not know whether it has started. */
 static bool begin_log_file(const char *program, const struct config *config) {
     if (!config->log_file[0]) return true;
-    signal(SIGHUP, SIG_IGN);
     int e = open_log_file(config->log_file);
     if (e == 0) return true;
     fprintf(stderr, "%s: ROOKERY_LOG_FILE: %s cannot be opened: %s\n", program, config->log_file,

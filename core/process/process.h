@@ -19,7 +19,7 @@ bool process_print_version(const char *program, int argc, char **argv);
  * which begins with the program's name ("rookery-gateway"); config then owns nothing. */
 int process_configure(const char *program, struct config *config);
 /* Checks that the database is what this program needs. Returns 0, or the exit status after a sentence on standard
- * error. */
+ * error. A daemon calls it first: from here on, where there is a log file, SIGHUP does not end it. */
 int process_check_database(const char *program, const struct config *config);
 
 struct daemon {

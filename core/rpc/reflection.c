@@ -1,9 +1,7 @@
 /* Server reflection: a bidirectional stream of questions and answers.
  *
- *   1. The stream opens: the descriptor set is indexed, for this stream alone (well under a millisecond;
- *      tools ask rarely, and nothing global is needed).
- *   2. For each request: look up, answer, reset the scratch arena.
- *   3. The client half-closes or disconnects: the index is freed and the call ends.
+ * For each request: look up in the descriptors that the server keeps, answer, reset the scratch arena. The client
+ * half-closes or disconnects: the call ends.
  */
 #include "core/rpc/reflection.h"
 

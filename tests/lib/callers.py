@@ -12,7 +12,7 @@ import time
 import grpc
 from rookery.v1 import (account_pb2 as acc, account_pb2_grpc, graph_pb2 as graph, graph_pb2_grpc, post_pb2 as posts,
                         post_pb2_grpc, timeline_pb2 as tl, timeline_pb2_grpc)
-from tap import PATIENCE_S
+from tap import PATIENCE_S, patiently
 
 
 def connect(address=None):
@@ -110,7 +110,8 @@ class Someone:
 
     # --- timelines ---
     def home(self, size=20, token=""):
-        return self.timelines.GetHomeTimeline(tl.GetHomeTimelineRequest(page_size=size, page_token=token), **self.me)
+        request = tl.GetHomeTimelineRequest(page_size=size, page_token=token)
+        return patiently(lambda: self.timelines.GetHomeTimeline(request, **self.me))
 
     def home_ids(self):
         return [item.id for item in self.home(100).items]

@@ -40,7 +40,7 @@ import tempfile
 
 from path import Path
 from stepclock import Clock
-from tap import PATIENCE_S, eventually, failures
+from tap import PATIENCE_S, eventually, failures, patiently
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -61,6 +61,9 @@ class Person:
         return other
 
     def call(self, method, **message):
+        return patiently(lambda: self.call_once(method, message))
+
+    def call_once(self, method, message):
         connection = http.client.HTTPConnection(*(self.address or self.stack.address), timeout=PATIENCE_S)
         headers = {"content-type": "application/json"}
         if self.token:

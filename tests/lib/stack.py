@@ -12,7 +12,7 @@ import threading
 import urllib.error
 import urllib.request
 
-from tap import PATIENCE_S, check, done_testing, eventually  # noqa: F401  what a test imports from here
+from tap import PATIENCE_S, check, done_testing, eventually, patiently  # noqa: F401  what a test imports from here
 
 GATEWAY = os.environ["ROOKERY_GATEWAY"]
 BUILD = os.environ["ROOKERY_BUILD"]
@@ -178,7 +178,7 @@ class Person:
         self.id, self.token = reply["account"]["id"], reply["token"]
 
     def call(self, method, **message):
-        return api(method, message, self.token, self.gateway)
+        return patiently(lambda: api(method, message, self.token, self.gateway))
 
     def follow(self, other):
         self.call("GraphService/Follow", accountId=other.id)

@@ -41,6 +41,18 @@ def done_testing():
     sys.exit(_failed > 0)
 
 
+def patiently(read):
+    """What read() returns. Some tests read as fast as they can, and a quick machine reads more pages in a second than an
+    account may: then it waits a moment, as it is told to."""
+    while True:
+        try:
+            return read()
+        except Exception as error:  # pylint: disable=broad-except
+            if "too many pages by this account" not in str(error):
+                raise
+            time.sleep(0.05)
+
+
 def eventually(predicate):
     end = time.monotonic() + PATIENCE_S
     while not predicate():

@@ -16,16 +16,18 @@
 
 #include "core/http/network.h"
 
-enum { AROUND_TIMES = 10 };
+enum { AROUND_TIMES = 10, SPARE_MAX = 256 };
 
 /* ---- shares -------------------------------------------------------------------------------------------- */
 
-static struct budget_share *share_of(struct idmap *map, int64_t key, size_t limit) {
+static struct budget_share *share_of(struct budgets *b, struct idmap *map, int64_t key, size_t limit) {
     struct budget_share *s = idmap_get(map, key);
     if (s) return s;
-    s = calloc(1, sizeof *s);
+    struct list_node *spare = list_pop_front(&b->spare.shares);
+    if (spare) b->spare.n--;
+    s = spare ? list_entry(spare, struct budget_share, incomplete) : malloc(sizeof *s);
     if (!s) abort();
-    *s = (struct budget_share){.limit = limit, .key = key, .map = map};
+    *s = (struct budget_share){.limit = limit, .key = key, .map = map, .spare = &b->spare};
     list_init(&s->incomplete);
     idmap_put(map, key, s);
     return s;
@@ -49,7 +51,12 @@ static void leave(struct budget_request *r, int which) {
     s->bytes -= r->bytes;
     if (--s->n_requests > 0 || !s->map) return;
     idmap_remove(s->map, s->key);
-    free(s);
+    if (s->spare->n == SPARE_MAX) {
+        free(s);
+        return;
+    }
+    s->spare->n++;
+    list_push_front(&s->spare->shares, &s->incomplete);
 }
 
 static void leave_all(struct budget_request *r) {
@@ -64,16 +71,16 @@ void budget_open_anonymous(struct budgets *b, struct budget_request *r, uintptr_
     uint64_t around;
     assert(!r->is_open);
     *r = (struct budget_request){.is_open = true};
-    enter(r, BUDGET_OWNER, share_of(&b->connections, (int64_t)connection, l->connection));
+    enter(r, BUDGET_OWNER, share_of(b, &b->connections, (int64_t)connection, l->connection));
     enter(r, BUDGET_ALL, &b->anonymous);
     if (network == 0) return;
-    enter(r, BUDGET_NETWORK, share_of(&b->networks, (int64_t)network, l->network));
+    enter(r, BUDGET_NETWORK, share_of(b, &b->networks, (int64_t)network, l->network));
     if (network_around(network, &around))
-        enter(r, BUDGET_AROUND, share_of(&b->networks, (int64_t)around, AROUND_TIMES * l->network));
+        enter(r, BUDGET_AROUND, share_of(b, &b->networks, (int64_t)around, AROUND_TIMES * l->network));
 }
 
 static void enter_known(struct budgets *b, struct budget_request *r, int64_t account_id) {
-    enter(r, BUDGET_OWNER, share_of(&b->accounts, account_id, b->limits.account));
+    enter(r, BUDGET_OWNER, share_of(b, &b->accounts, account_id, b->limits.account));
     enter(r, BUDGET_ALL, &b->known);
 }
 
@@ -161,12 +168,15 @@ void budget_init(struct budgets *b, const struct budget_limits *limits,
     idmap_init(&b->accounts);
     b->anonymous.limit = b->limits.anonymous;
     b->known.limit = b->limits.accounts;
+    list_init(&b->spare.shares);
     list_init(&b->anonymous.incomplete);
     list_init(&b->known.incomplete);
 }
 
 void budget_free(struct budgets *b) {
     assert(b->anonymous.n_requests == 0 && b->known.n_requests == 0);
+    for (struct list_node *n; (n = list_pop_front(&b->spare.shares));)
+        free(list_entry(n, struct budget_share, incomplete));
     idmap_free(&b->connections);
     idmap_free(&b->networks);
     idmap_free(&b->accounts);

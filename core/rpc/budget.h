@@ -30,6 +30,13 @@ struct budget_share {
     struct list_node incomplete; /* oldest first */
     int64_t key;
     struct idmap *map; /* that it is in; NULL: of all */
+    struct budget_spare *spare;
+};
+
+/* Shares that count nothing now: most calls are alone in theirs, and come often. Linked by `incomplete`. */
+struct budget_spare {
+    struct list_node shares;
+    size_t n;
 };
 
 struct budget_request {
@@ -44,6 +51,7 @@ struct budgets {
     struct idmap connections, networks,
         accounts; /* -> struct budget_share: there while it counts a request */
     struct budget_share anonymous, known;
+    struct budget_spare spare;
     uint64_t evicted, evicted_told; /* requests that gave way */
     int64_t told_ns;
     /* Ends the request, and calls budget_close for it. */

@@ -70,6 +70,7 @@ static int require_token(struct rpc_call *call, struct str *token) {
 
 int auth_recognize(struct rpc_call *call) {
     struct str token;
+    if (rpc_identity(call)->account_id != 0) return 0; /* auth_admit has found it just now */
     int e = require_token(call, &token);
     if (e != 0) return e;
     return session_cache_find(gateway_of(call)->sessions, token, rpc_identity(call)) ? 0 : ERR_NOT_FOUND;

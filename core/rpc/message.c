@@ -40,7 +40,9 @@ const ProtobufCMessage *rpc_decode(struct rpc_call *call, struct str bytes, stru
                                                   : pb_decode(type, bytes, a, fault);
     a->limit = limit;
     const struct text_fields *texts = call->server->options.texts;
-    return m && texts && text_fields_apply(texts, m, a, fault) != 0 ? NULL : m;
+    if (m && texts && text_fields_apply(texts, m, a, fault) != 0) m = NULL;
+    call->is_malformed = !m;
+    return m;
 }
 
 size_t rpc_message_limit(const struct rpc_call *call) {
@@ -52,6 +54,7 @@ enum error rpc_envelope(struct rpc_call *call, bool *complete, struct fault *fau
     *complete = false;
     if (call->message_bytes == 0) {
         if (call->body.len < 5) return ERR_OK;
+        call->is_malformed = p[0] != 0;
         if (p[0] & 1)
             return fault_set(fault, ERR_INTERNAL, "a compressed message, but no encoding was named");
         if (p[0]) return fault_set(fault, ERR_INTERNAL, "unknown flags in a message's prefix");

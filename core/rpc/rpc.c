@@ -157,7 +157,6 @@ static enum error serve(struct fiber *self, struct rpc_call *call) {
         assert(call->body.len >= prefix);
         struct str bytes = {call->body.len ? call->body.ptr + prefix : NULL, call->body.len - prefix};
         request = rpc_decode(call, bytes, fiber_arena(self), &call->fault);
-        call->is_malformed = !request;
         rpc_body_free(call);
         if (!request) return call->fault.error;
     }

@@ -53,7 +53,6 @@ static enum error await_message(struct fiber *self, struct rpc_call *call, bool 
         bool complete;
         if (call->evicted) return ERR_CANCELLED; /* its body is gone, which looks like the end */
         enum error e = rpc_envelope(call, &complete, &call->fault);
-        call->is_malformed = e != ERR_OK;
         if (e != ERR_OK || complete) return e;
         if (call->http.request_ended) {
             *end = call->body.len == 0;
@@ -84,7 +83,6 @@ int rpc_receive(struct fiber *self, struct rpc_call *call, const ProtobufCMessag
     call->messages.limit = 2 * RPC_DECODE_LIMIT(call->message_bytes);
     struct str bytes = {call->body.ptr + 5, call->message_bytes - 5};
     *out = rpc_decode(call, bytes, &call->messages, &call->fault);
-    call->is_malformed = !*out;
     rpc_body_take(call, call->message_bytes);
     call->message_bytes = 0;
     if (call->unconsumed > call->body.len) {

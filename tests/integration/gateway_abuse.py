@@ -11,6 +11,8 @@ import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from callers import connect, People  # noqa: E402
+from frames import (CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, RST, SETTINGS, WINDOW,  # noqa: E402
+                    fields, frame)
 from tap import check, done_testing, eventually  # noqa: E402
 
 ADDRESS = os.environ["ROOKERY_GATEWAY"].rsplit(":", 1)
@@ -21,32 +23,6 @@ random.seed(SEED)
 
 
 # --- frames -------------------------------------------------------------------------------------------------------
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, RST, SETTINGS, PING, WINDOW, CONTINUATION = 0, 1, 3, 4, 6, 8, 9
-END_STREAM, END_HEADERS = 1, 4
-
-
-def frame(kind, flags, stream, payload=b"", length=None):
-    size = len(payload) if length is None else length
-    return struct.pack(">I", size)[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
-
-
-def text(value):
-    value = value if isinstance(value, bytes) else value.encode()
-    if len(value) < 127:
-        return bytes([len(value)]) + value
-    rest, out = len(value) - 127, b"\x7f"
-    while rest >= 128:
-        out += bytes([rest & 127 | 128])
-        rest >>= 7
-    return out + bytes([rest]) + value
-
-
-def fields(*pairs):
-    """Literal fields, never indexed."""
-    return b"".join(b"\x10" + text(name) + text(value) for name, value in pairs)
-
-
 def call(path, token="", *more):
     head = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "x"),
             ("content-type", "application/grpc"), ("te", "trailers")]

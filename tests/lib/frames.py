@@ -2,13 +2,15 @@
 import struct
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, RST, SETTINGS, PING, WINDOW = 0, 1, 3, 4, 6, 8
+DATA, HEADERS, RST, SETTINGS, PING, WINDOW, CONTINUATION = 0, 1, 3, 4, 6, 8, 9
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
 INITIAL_WINDOW = 4
 
 
-def frame(kind, flags, stream, payload=b""):
-    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+def frame(kind, flags, stream, payload=b"", length=None):
+    """length: as the frame says, which may be a lie."""
+    size = len(payload) if length is None else length
+    return struct.pack(">I", size)[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
 
 
 def begin(*settings):
@@ -16,8 +18,8 @@ def begin(*settings):
     return PREFACE + frame(SETTINGS, 0, 0, b"".join(struct.pack(">HI", *s) for s in settings)) + frame(SETTINGS, ACK, 0)
 
 
-def _text(value):
-    value = value.encode()
+def text(value):
+    value = value if isinstance(value, bytes) else value.encode()
     if len(value) < 127:
         return bytes([len(value)]) + value
     rest, out = len(value) - 127, b"\x7f"
@@ -27,15 +29,19 @@ def _text(value):
     return out + bytes([rest]) + value
 
 
+def fields(*pairs):
+    """Literal fields, never indexed."""
+    return b"".join(b"\x10" + text(name) + text(value) for name, value in pairs)
+
+
 def head(stream, method, token="", *more, end=False):
-    """The HEADERS frame of a gRPC call; fields are literal, never indexed. A method of another package has its whole path."""
+    """The HEADERS frame of a gRPC call. A method of another package has its whole path."""
     path = method if method.startswith("/") else "/rookery.v1." + method
-    fields = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "x"),
-              ("content-type", "application/grpc"), ("te", "trailers"), *more]
+    pairs = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "x"),
+             ("content-type", "application/grpc"), ("te", "trailers"), *more]
     if token:
-        fields.append(("authorization", "Bearer " + token))
-    block = b"".join(b"\x10" + _text(name) + _text(value) for name, value in fields)
-    return frame(HEADERS, END_HEADERS | (END_STREAM if end else 0), stream, block)
+        pairs.append(("authorization", "Bearer " + token))
+    return frame(HEADERS, END_HEADERS | (END_STREAM if end else 0), stream, fields(*pairs))
 
 
 def data(stream, payload, end=False):

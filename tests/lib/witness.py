@@ -10,13 +10,13 @@ Honest is who calls from another address (127.0.0.2) or with a token. Each call 
 one is part of the question. Their p99 is checked as siege.py says.
 """
 import http.client
-import json
 import os
 import secrets
 import socket
 import threading
 import time
 
+import siege
 from siege import check_memory, check_p99, p99_ms, rss_kib
 from tap import PATIENCE_S, check, note
 
@@ -57,15 +57,7 @@ def has_ended(s):
 
 def ask(method, message, token="", address="127.0.0.1"):
     """One call on a connection of its own: (status, reply)."""
-    connection = http.client.HTTPConnection(HOST, PORT, timeout=PATIENCE_S, source_address=(address, 0))
-    headers = {"content-type": "application/json"}
-    if token:
-        headers["authorization"] = "Bearer " + token
-    connection.request("POST", "/rookery.v1." + method, json.dumps(message), headers)
-    response = connection.getresponse()
-    body = response.read()
-    connection.close()
-    return response.status, json.loads(body)
+    return siege.ask((HOST, PORT), method, message, token, address)
 
 
 def register(name):

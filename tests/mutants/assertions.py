@@ -20,7 +20,7 @@ from queue import Empty, SimpleQueue
 
 from builds import BuildError, run
 from reach import integration_tests, run_integration
-from running import Place
+from running import Bench, in_threads
 from source import File, function_lines
 
 # Where assertions are to pay: each of them has an entry.
@@ -159,21 +159,11 @@ def check_list(tree, path):
     return problems
 
 
-class Trier:
+class Trier(Bench):
     """Where one thread tries faults."""
 
     def __init__(self, builds, number):
-        self.builds, self.place = builds, Place()
-        self.folder = os.path.join(builds.home, f"fault-{number}")
-        shutil.rmtree(self.folder, ignore_errors=True)
-        os.makedirs(os.path.join(self.folder, "build"))
-
-    def close(self):
-        self.place.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def file(self, name):
-        return os.path.join(self.folder, name)
+        super().__init__(builds, f"fault-{number}")
 
     def sources(self, entry):
         """The C files that are compiled again when the entry's changes."""
@@ -298,11 +288,7 @@ class Trial:
         self.screen.progress(f"{self.done} of {self.total}, {self.done - len(self.missed)} caught")
 
     def all(self):
-        threads = [threading.Thread(target=self.work, args=(n,)) for n in range(self.jobs)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        in_threads(self.work, self.jobs)
         if self.problem:
             raise self.problem
 

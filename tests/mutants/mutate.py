@@ -22,7 +22,7 @@ import time
 import assertions
 from builds import BuildError, Builds
 from reach import Reach
-from running import Stopped, is_stopped, stop_all
+from running import Stopped, in_threads, is_stopped, stop_all
 from source import mutants_of
 from trial import Court, Slot, Verdict
 
@@ -142,11 +142,7 @@ class Run:
         self.screen.progress(f"{len(self.verdicts)} of {self.wanted}, {killed} killed")
 
     def all(self):
-        threads = [threading.Thread(target=self.work, args=(n,)) for n in range(self.options.jobs)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        in_threads(self.work, self.options.jobs)
         if self.problem:
             raise self.problem
 

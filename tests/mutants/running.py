@@ -61,6 +61,15 @@ def is_stopped():
     return _stopped.is_set()
 
 
+def in_threads(work, number):
+    """work(0), work(1), ... concurrently."""
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 class Place:
     """A folder for the files of one run at a time: under /tmp, since sockets' paths are short and servers that tests
     start may run as another user."""
@@ -126,3 +135,20 @@ class Place:
             return Outcome(not failed, seconds, failed)
         errors = [line for line in said if "ERROR:" in line or "runtime error:" in line]
         return Outcome(False, seconds, (errors or [f"status {status}"])[0])
+
+
+class Bench:
+    """Where one thread works: a folder with room for a build, and a place to run tests in."""
+
+    def __init__(self, builds, name):
+        self.builds, self.place = builds, Place()
+        self.folder = os.path.join(builds.home, name)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os.makedirs(os.path.join(self.folder, "build"))
+
+    def close(self):
+        self.place.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def file(self, name):
+        return os.path.join(self.folder, name)

@@ -14,7 +14,7 @@ import shutil
 import threading
 
 from reach import namesakes, run_integration
-from running import Place
+from running import Bench
 
 UNIT_MOST = 8  # tests per mutant, beside the file's own: what runs a line of core/base is half of all tests
 INTEGRATION_MOST = 4
@@ -60,22 +60,12 @@ class Court:
             return self.usual[kind, test]
 
 
-class Slot:
+class Slot(Bench):
     """Where one thread tries its mutants."""
 
     def __init__(self, court, number):
-        self.court, self.builds, self.reach = court, court.builds, court.reach
-        self.folder = os.path.join(self.builds.home, f"slot-{number}")
-        self.place = Place()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        os.makedirs(os.path.join(self.folder, "build"))
-
-    def close(self):
-        self.place.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def file(self, name):
-        return os.path.join(self.folder, name)
+        super().__init__(court.builds, f"slot-{number}")
+        self.court, self.reach = court, court.reach
 
     def try_mutant(self, mutant):
         text = mutant.apply(self.builds.text(mutant.path))

@@ -32,16 +32,18 @@ struct str token_new(struct arena *a, const unsigned char *key) {
     return token;
 }
 
-bool token_is_marked(struct str token, const unsigned char key[static TOKEN_KEY_BYTES]) {
+int64_t token_mark(struct str token, const unsigned char key[static TOKEN_KEY_BYTES]) {
     unsigned char bytes[TOKEN_BYTES], right[MARK_BYTES];
+    int64_t begins;
     size_t n = 0;
     if (token.len != TOKEN_CHARACTERS ||
         sodium_base642bin(bytes, sizeof bytes, token.ptr, token.len, NULL, &n, NULL,
                           sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0)
-        return false;
+        return 0;
     assert(n == TOKEN_BYTES);
     mark(right, bytes, key);
-    return sodium_memcmp(right, bytes + RANDOM_BYTES, MARK_BYTES) == 0;
+    memcpy(&begins, right, sizeof begins);
+    return sodium_memcmp(right, bytes + RANDOM_BYTES, MARK_BYTES) == 0 ? begins : 0;
 }
 
 void token_hash(unsigned char out[static TOKEN_HASH_BYTES], struct str token) {

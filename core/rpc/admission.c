@@ -7,14 +7,23 @@
 
 #include "core/base/clock.h"
 
-#define SPARE_MAX 256
+#define IDLE_MAX 4096
 
 struct admission_party {
-    struct list_node turn; /* or spare */
+    struct list_node turn; /* or idle */
     struct list_node waiting;
     uint64_t key;
     size_t running, n_waiting;
 };
+
+static bool is_idle(const struct admission_party *p) {
+    return p->running == 0 && p->n_waiting == 0;
+}
+
+static void forget(struct admission *a, struct admission_party *p) {
+    idmap_remove(&a->parties, (int64_t)p->key);
+    free(p);
+}
 
 void admission_init(struct admission *a, size_t max) {
     assert(max > 0);
@@ -22,13 +31,14 @@ void admission_init(struct admission *a, size_t max) {
     idmap_init(&a->parties);
     list_init(&a->turns);
     list_init(&a->order);
-    list_init(&a->spare);
+    list_init(&a->idle);
 }
 
 void admission_free(struct admission *a) {
-    assert(a->running == 0 && a->waiting == 0 && a->parties.len == 0);
-    for (struct list_node *n; (n = list_pop_front(&a->spare));)
-        free(list_entry(n, struct admission_party, turn));
+    assert(a->running == 0 && a->waiting == 0 && a->active == 0);
+    for (struct list_node *n; (n = list_pop_front(&a->idle));)
+        forget(a, list_entry(n, struct admission_party, turn));
+    assert(a->parties.len == 0);
     idmap_free(&a->parties);
 }
 
@@ -36,9 +46,13 @@ void admission_free(struct admission *a) {
 
 static struct admission_party *party_of(struct admission *a, uint64_t key) {
     struct admission_party *p = idmap_get(&a->parties, (int64_t)key);
-    if (p) return p;
-    struct list_node *n = list_pop_front(&a->spare);
-    p = n ? list_entry(n, struct admission_party, turn) : malloc(sizeof *p);
+    if (p && !is_idle(p)) return p;
+    a->active++;
+    if (p) {
+        list_remove(&p->turn);
+        return p;
+    }
+    p = malloc(sizeof *p);
     if (!p) abort();
     *p = (struct admission_party){.key = key};
     list_init(&p->turn);
@@ -48,12 +62,12 @@ static struct admission_party *party_of(struct admission *a, uint64_t key) {
 }
 
 static void release_party(struct admission *a, struct admission_party *p) {
-    if (p->running > 0 || p->n_waiting > 0) return;
-    idmap_remove(&a->parties, (int64_t)p->key);
-    if (a->parties.len < SPARE_MAX)
-        list_push_front(&a->spare, &p->turn);
-    else
-        free(p);
+    if (!is_idle(p)) return;
+    assert(a->active > 0);
+    a->active--;
+    list_push_back(&a->idle, &p->turn);
+    if (a->parties.len - a->active > IDLE_MAX)
+        forget(a, list_entry(list_pop_front(&a->idle), struct admission_party, turn));
 }
 
 /* What a party may have running when the limit is reached. */
@@ -63,7 +77,7 @@ static size_t share(const struct admission *a, size_t parties) {
 }
 
 static bool may_run(const struct admission *a, const struct admission_party *p) {
-    return a->running < a->limit || (a->running < 2 * a->max && p->running < share(a, a->parties.len));
+    return a->running < a->limit || (a->running < 2 * a->max && p->running < share(a, a->active));
 }
 
 /* ---- calls --------------------------------------------------------------------------------------------- */

@@ -38,10 +38,11 @@ struct admission {
     size_t max, least, limit;
     size_t running, waiting;
     size_t most_running;    /* of the interval */
-    struct idmap parties;   /* with calls that run or wait */
+    struct idmap parties;   /* -> struct admission_party */
+    size_t active;          /* parties with calls that run or wait */
+    struct list_node idle;  /* the others, the oldest first: who calls will call again */
     struct list_node turns; /* parties with calls that wait */
     struct list_node order; /* calls that wait, the oldest first */
-    struct list_node spare; /* parties to use again */
     int64_t delays_ns, interval_ends_ns;
     int64_t n_delays;
 };

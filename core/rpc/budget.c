@@ -16,18 +16,33 @@
 
 #include "core/http/network.h"
 
-enum { AROUND_TIMES = 10, SPARE_MAX = 256 };
+enum { AROUND_TIMES = 10, IDLE_MAX = 4096 };
 
 /* ---- shares -------------------------------------------------------------------------------------------- */
 
+static void forget(struct budget_share *s) {
+    idmap_remove(s->map, s->key);
+    free(s);
+}
+
+static void become_idle(struct budget_idle *idle, struct budget_share *s) {
+    assert(s->bytes == 0 && list_empty(&s->incomplete));
+    list_push_back(&idle->shares, &s->incomplete);
+    if (idle->n++ < IDLE_MAX) return;
+    idle->n--;
+    forget(list_entry(list_pop_front(&idle->shares), struct budget_share, incomplete));
+}
+
 static struct budget_share *share_of(struct budgets *b, struct idmap *map, int64_t key, size_t limit) {
     struct budget_share *s = idmap_get(map, key);
+    if (s && s->n_requests == 0) {
+        list_remove(&s->incomplete);
+        b->idle.n--;
+    }
     if (s) return s;
-    struct list_node *spare = list_pop_front(&b->spare.shares);
-    if (spare) b->spare.n--;
-    s = spare ? list_entry(spare, struct budget_share, incomplete) : malloc(sizeof *s);
+    s = malloc(sizeof *s);
     if (!s) abort();
-    *s = (struct budget_share){.limit = limit, .key = key, .map = map, .spare = &b->spare};
+    *s = (struct budget_share){.limit = limit, .key = key, .map = map, .idle = &b->idle};
     list_init(&s->incomplete);
     idmap_put(map, key, s);
     return s;
@@ -49,14 +64,7 @@ static void leave(struct budget_request *r, int which) {
     list_remove(&r->nodes[which]);
     r->shares[which] = NULL;
     s->bytes -= r->bytes;
-    if (--s->n_requests > 0 || !s->map) return;
-    idmap_remove(s->map, s->key);
-    if (s->spare->n == SPARE_MAX) {
-        free(s);
-        return;
-    }
-    s->spare->n++;
-    list_push_front(&s->spare->shares, &s->incomplete);
+    if (--s->n_requests == 0 && s->map) become_idle(s->idle, s);
 }
 
 static void leave_all(struct budget_request *r) {
@@ -142,7 +150,7 @@ bool budget_add(struct budgets *b, struct budget_request *r, size_t n) {
 }
 
 void budget_take(struct budget_request *r, size_t n) {
-    if (!r->is_open) return;
+    if (n == 0 || !r->is_open) return;
     assert(n <= r->bytes);
     for (int i = 0; i < BUDGET_SHARES; i++)
         if (r->shares[i]) r->shares[i]->bytes -= n;
@@ -168,15 +176,16 @@ void budget_init(struct budgets *b, const struct budget_limits *limits,
     idmap_init(&b->accounts);
     b->anonymous.limit = b->limits.anonymous;
     b->known.limit = b->limits.accounts;
-    list_init(&b->spare.shares);
+    list_init(&b->idle.shares);
     list_init(&b->anonymous.incomplete);
     list_init(&b->known.incomplete);
 }
 
 void budget_free(struct budgets *b) {
     assert(b->anonymous.n_requests == 0 && b->known.n_requests == 0);
-    for (struct list_node *n; (n = list_pop_front(&b->spare.shares));)
-        free(list_entry(n, struct budget_share, incomplete));
+    for (struct list_node *n; (n = list_pop_front(&b->idle.shares));)
+        forget(list_entry(n, struct budget_share, incomplete));
+    assert(b->connections.len + b->networks.len + b->accounts.len == 0);
     idmap_free(&b->connections);
     idmap_free(&b->networks);
     idmap_free(&b->accounts);

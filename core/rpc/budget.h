@@ -30,11 +30,12 @@ struct budget_share {
     struct list_node incomplete; /* oldest first */
     int64_t key;
     struct idmap *map; /* that it is in; NULL: of all */
-    struct budget_spare *spare;
+    struct budget_idle *idle;
 };
 
-/* Shares that count nothing now: most calls are alone in theirs, and come often. Linked by `incomplete`. */
-struct budget_spare {
+/* Shares that count nothing now, the oldest first, linked by `incomplete`: most calls are alone in theirs, and who calls will
+ * call again. */
+struct budget_idle {
     struct list_node shares;
     size_t n;
 };
@@ -49,9 +50,9 @@ struct budget_request {
 struct budgets {
     struct budget_limits limits;
     struct idmap connections, networks,
-        accounts; /* -> struct budget_share: there while it counts a request */
+        accounts; /* -> struct budget_share: there while it counts a request, or is idle */
     struct budget_share anonymous, known;
-    struct budget_spare spare;
+    struct budget_idle idle;
     uint64_t evicted, evicted_told; /* requests that gave way */
     int64_t told_ns;
     /* Ends the request, and calls budget_close for it. */

@@ -35,14 +35,19 @@ void lru_free(struct lru *l) {
     idmap_free(&l->map);
 }
 
-struct lru_item *lru_get(struct lru *l, int64_t id) {
-    struct lru_item *item = idmap_get(&l->map, id);
-    if (!item) return NULL;
-    assert(item->id == id && item->moved <= l->clock);
-    if (l->clock - item->moved < l->map.len / 8) return item;
+void lru_use(struct lru *l, struct lru_item *item) {
+    assert(item->moved <= l->clock);
+    if (l->clock - item->moved < l->map.len / 8) return;
     list_remove(&item->node);
     list_push_back(&l->used, &item->node);
     item->moved = ++l->clock;
+}
+
+struct lru_item *lru_get(struct lru *l, int64_t id) {
+    struct lru_item *item = idmap_get(&l->map, id);
+    if (!item) return NULL;
+    assert(item->id == id);
+    lru_use(l, item);
     return item;
 }
 

@@ -29,6 +29,7 @@ void lru_init(struct lru *l, size_t cap_bytes, void (*drop)(struct lru_item *ite
 void lru_clear(struct lru *l); /* drops all */
 void lru_free(struct lru *l);
 struct lru_item *lru_get(struct lru *l, int64_t id); /* marks it used; NULL when absent */
+void lru_use(struct lru *l, struct lru_item *item);  /* marks one used that is in the map */
 /* Takes the item, of so many bytes: what is allocated for it, beside what the map needs. Drops an item of the same id
  * first, and the oldest while the map is full; the newest stays, whatever its size. */
 void lru_put(struct lru *l, struct lru_item *item, size_t bytes);

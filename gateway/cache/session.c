@@ -12,6 +12,8 @@
 
 /* Some 100,000. */
 #define SESSION_CACHE_BYTES ((size_t)32 << 20)
+/* Some 40,000. */
+#define DOUBTS_BYTES ((size_t)4 << 20)
 /* Of an entry of by_token beside the token. */
 #define TOKEN_SLOT_BYTES 64
 #define KEEP_NS (60 * NS_PER_S)
@@ -21,7 +23,6 @@ struct cached_session {
     struct lru_item lru; /* id: the session's */
     struct session_cache *cache;
     struct rpc_identity identity;
-    int64_t asked_ns; /* when SQL was asked */
     size_t token_len;
     char token[];
 };
@@ -30,14 +31,21 @@ struct session_cache {
     struct hub_listener listener;
     struct hub *hub;
     struct lru lru;
+    struct lru doubts; /* by mark */
     struct strmap by_token;
+    uint64_t dropped; /* how many */
     struct fill_guard guard;
 };
 
 static void drop(struct lru_item *item) {
     struct cached_session *s = (struct cached_session *)(void *)item;
     strmap_remove(&s->cache->by_token, (struct str){s->token, s->token_len});
+    s->cache->dropped++;
     free(s);
+}
+
+static void drop_doubt(struct lru_item *item) {
+    free(item);
 }
 
 void session_cache_revoke(struct session_cache *c, int64_t session_id) {
@@ -63,6 +71,7 @@ struct session_cache *session_cache_new(struct gateway *g) {
     if (!c) return NULL;
     strmap_init(&c->by_token);
     lru_init(&c->lru, SESSION_CACHE_BYTES, drop);
+    lru_init(&c->doubts, DOUBTS_BYTES, drop_doubt);
     c->hub = g->hub;
     c->listener = (struct hub_listener){.context = c, .heard = heard, .forget = forget};
     hub_listen(g->hub, &c->listener);
@@ -72,28 +81,54 @@ struct session_cache *session_cache_new(struct gateway *g) {
 void session_cache_free(struct session_cache *c) {
     if (!c) return;
     lru_free(&c->lru);
+    lru_free(&c->doubts);
     assert(c->by_token.len == 0);
     strmap_free(&c->by_token);
     free(c);
 }
 
+static bool is_valid(const struct cached_session *s) {
+    return clock_mono_coarse_ns() < s->identity.sure_ns;
+}
+
 bool session_cache_find(struct session_cache *c, struct str token, struct rpc_identity *out) {
     if (!hub_fresh(c->hub)) return false;
     struct cached_session *s = strmap_get(&c->by_token, token);
-    int64_t now_ns = clock_mono_coarse_ns();
-    if (!s || now_ns - s->asked_ns > KEEP_NS || now_ns >= s->identity.expires_ns) return false;
-    lru_get(&c->lru, s->lru.id);
+    if (!s || !is_valid(s)) return false;
+    lru_use(&c->lru, &s->lru);
     *out = s->identity;
+    out->sure_at = c->dropped;
     return true;
+}
+
+bool session_cache_holds(const struct session_cache *c, const struct rpc_identity *found) {
+    return found->sure_at == c->dropped && clock_mono_coarse_ns() < found->sure_ns && hub_fresh(c->hub);
 }
 
 /* Not later than the session expires: SQL was asked after asked_ns. */
 struct rpc_identity session_identity(const struct session *s, const struct session_fill *fill) {
-    return (struct rpc_identity){s->account_id, s->id, fill->asked_ns + s->left_ms * NS_PER_MS};
+    int64_t expires_ns = fill->asked_ns + s->left_ms * NS_PER_MS, kept_ns = fill->asked_ns + KEEP_NS;
+    return (struct rpc_identity){.account_id = s->account_id,
+                                 .session_id = s->id,
+                                 .expires_ns = expires_ns,
+                                 .sure_ns = expires_ns < kept_ns ? expires_ns : kept_ns};
 }
 
 bool session_cache_knew(const struct session_cache *c, struct str token) {
     return strmap_get(&c->by_token, token) != NULL;
+}
+
+void session_cache_doubt(struct session_cache *c, struct str token, int64_t mark) {
+    const struct cached_session *s = strmap_get(&c->by_token, token);
+    if (s && !is_valid(s)) lru_remove(&c->lru, s->lru.id);
+    struct lru_item *doubt = mark != 0 ? malloc(sizeof *doubt) : NULL;
+    if (!doubt) return;
+    *doubt = (struct lru_item){.id = mark};
+    lru_put(&c->doubts, doubt, sizeof *doubt);
+}
+
+bool session_cache_doubts(struct session_cache *c, int64_t mark) {
+    return lru_get(&c->doubts, mark) != NULL;
 }
 
 struct session_fill session_cache_fill(const struct session_cache *c) {
@@ -110,7 +145,6 @@ void session_cache_store(struct session_cache *c, const struct session_fill *fil
         .lru = {.id = s->id},
         .cache = c,
         .identity = session_identity(s, fill),
-        .asked_ns = fill->asked_ns,
         .token_len = token.len,
     };
     for (size_t i = 0; i < token.len; i++) kept->token[i] = token.ptr[i];

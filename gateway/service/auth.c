@@ -31,10 +31,12 @@ static int take_from_account(struct rpc_call *call, int64_t account, struct faul
     return e != 0 ? e : limits_account(l, service_hourly_limit(m), account, fault);
 }
 
-/* It is, or was, somebody's token: the network's limit of wrong ones does not concern it, so that a neighbour who tries such
- * does not shut out whom this gateway has not met. */
-static bool is_given_out(struct gateway *g, struct str token) {
-    return session_cache_knew(g->sessions, token) || token_is_marked(token, g->page_key);
+/* A session was right a while ago, or was given out and did not turn out to have ended: the network's limit of wrong ones does not
+ * concern it, so that a neighbour who tries such does not shut out whom this gateway has not met. */
+static bool is_likely(struct gateway *g, struct str token) {
+    if (session_cache_knew(g->sessions, token)) return true;
+    int64_t mark = token_mark(token, g->page_key);
+    return mark != 0 && !session_cache_doubts(g->sessions, mark);
 }
 
 int auth_admit(struct rpc_call *call, struct fault *fault) {
@@ -50,21 +52,22 @@ int auth_admit(struct rpc_call *call, struct fault *fault) {
         if (e == 0) *rpc_identity(call) = who;
         return e;
     }
-    if (is_given_out(g, token)) return 0;
+    if (is_likely(g, token)) return 0;
     return limits_network_peek(g->limits, LIMIT_TOKENS, rpc_network(call), fault);
 }
 
-/* SQL knows whether a token is right. Until it has answered, the token counts as wrong, unless it was given out. */
+/* SQL knows whether a token is right. Until it has answered, the token counts as wrong, unless it is a likely one. */
 static int ask_sql(struct fiber *self, struct rpc_call *call, struct str token, struct session *out) {
     struct gateway *g = gateway_of(call);
     uint64_t network = rpc_network(call);
-    bool knew = is_given_out(g, token);
-    int e = knew ? 0 : limits_network(g->limits, LIMIT_TOKENS, network, rpc_fault(call));
+    bool likely = is_likely(g, token);
+    int e = likely ? 0 : limits_network(g->limits, LIMIT_TOKENS, network, rpc_fault(call));
     if (e != 0) return e;
     e = session_authenticate(self, &g->domain, token, out, rpc_fault(call));
     bool is_paid =
         e == ERR_UNAUTHENTICATED || e == ERR_CANCELLED; /* or hanging up would make guessing free */
-    if (!knew && !is_paid) limits_network_give_back(g->limits, LIMIT_TOKENS, network);
+    if (is_paid) session_cache_doubt(g->sessions, token, token_mark(token, g->page_key));
+    if (!likely && !is_paid) limits_network_give_back(g->limits, LIMIT_TOKENS, network);
     return e;
 }
 
@@ -87,9 +90,10 @@ int auth_recognize(struct rpc_call *call) {
 static int find_caller(struct fiber *self, struct rpc_call *call) {
     struct gateway *g = gateway_of(call);
     struct str token;
+    bool admitted = rpc_identity(call)->account_id != 0;
+    if (admitted && session_cache_holds(g->sessions, rpc_identity(call))) return 0;
     int e = require_token(call, &token);
     if (e != 0) return e;
-    bool admitted = rpc_identity(call)->account_id != 0;
     if (!session_cache_find(g->sessions, token, rpc_identity(call))) {
         struct session_fill fill = session_cache_fill(g->sessions);
         struct session s;

@@ -69,6 +69,9 @@ def by_network(at, ada):
     check("a right one from there is served", ask(at, "TimelineService/GetHomeTimeline", {}, ada.token, "127.0.0.7")[0] == 200)
     fresh = ask(at, "AccountService/Login", {"handle": ada.handle, "password": "correct horse battery"}, source="127.0.3.9")[1]
     check("so is one that this gateway has not met", ask(at, "TimelineService/GetHomeTimeline", {}, fresh["token"], "127.0.0.7")[0] == 200)
+    check("its session ends", ask(at, "AccountService/Logout", {}, fresh["token"])[0] == 200)
+    seen = statuses(at, "127.0.0.10", request("TimelineService/GetHomeTimeline", {}, fresh["token"]), 70)
+    check("a token that ended counts as wrong from then on", seen[0] == 401 and 429 in seen[50:] and set(seen) == {401, 429}, seen)
     check("and a wrong one elsewhere is only wrong", ask(at, "TimelineService/GetHomeTimeline", {}, "not-a-token")[0] == 401)
     seen = statuses(at, "127.0.0.7", request("AccountService/Login", {"handle": "", "password": ""}), 3 * BURST + 10)
     check("calls without a session are limited by network", seen[0] == 400 and 429 in seen, seen)

@@ -67,6 +67,7 @@ void gateway_world_open(struct fiber *self, struct gateway_world *w) {
     d->pg = pg_open(d->loop, &pg, d->log, d->metrics);
     d->redis = redis_open(d->loop, w->redis.url, "test", d->log, d->metrics);
     CHECK_INT(pg_wait_ready(self, d->pg), 0);
+    CHECK_INT(redis_wait_ready(self, d->redis), 0);
     CHECK_INT(domain_start(self, d, &fault), 0);
     gateway_open(g);
     int64_t give_up = clock_mono_ns() + PATIENCE_MS * NS_PER_MS;

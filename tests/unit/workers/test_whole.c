@@ -96,6 +96,7 @@ static void work(struct fiber *self, struct whole *t) {
     d->pg = pg_open(d->loop, &pg, d->log, d->metrics);
     d->redis = redis_open(d->loop, t->world->redis.url, "test", d->log, d->metrics);
     CHECK_INT(pg_wait_ready(self, d->pg), 0);
+    CHECK_INT(redis_wait_ready(self, d->redis), 0);
     CHECK_INT(domain_start(self, d, &fault), 0);
     while (ROLES[n]) n++;
     CHECK_INT(runtime_start(w, ROLES, n), 0);

@@ -261,6 +261,7 @@ static void be_refused_until_set_right(struct fiber *self, void *arg) {
     struct redis *other = redis_open_blocking(r, "operator", 0);
     CHECK_INT(redis_wait_attempt(self, r), 0);
     CHECK(redis_refusal(r) != NULL);
+    CHECK_INT(redis_wait_ready(self, other), 0);
     CHECK_INT(redis_call(self, other, NULL, "CONFIG SET maxmemory-policy volatile-lru"), 0);
     CHECK_INT(redis_wait_ready(self, r), 0);
     CHECK(redis_refusal(r) == NULL);

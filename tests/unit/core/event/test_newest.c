@@ -53,6 +53,7 @@ static void begin(struct fiber *self, struct gateway_world *w, struct domain *d)
         .url = w->postgres.url, .connections = 3, .pipeline = 1, .application_name = "test"};
     *d = (struct domain){.loop = fiber_loop(self), .log = log_new("test", LOG_ERROR, 2)};
     d->pg = pg_open(d->loop, &options, d->log, NULL);
+    CHECK_INT(pg_wait_ready(self, d->pg), 0);
     CHECK_INT(pg_exec(self, d->pg, &FORGET, NULL, NULL, NULL), 0);
 }
 

@@ -41,7 +41,19 @@ static void below_the_limit_all_run(void **state) {
     admission_init(&a, 10);
     assert_int_equal(enter(c, 10, FLOOD), 10);
     leave(c, 10);
-    assert_int_equal(a.parties.len, 0);
+    assert_int_equal(a.active, 0);
+}
+
+static void parties_that_went_are_forgotten_after_many_others(void **state) {
+    struct admission_call c[3];
+    (void)state;
+    admission_init(&a, 2);
+    for (uint64_t party = 1; party <= 20000; party++) {
+        assert_int_equal(enter(c, 3, party), 2);
+        leave(c, 3);
+        assert_int_equal(a.active, 0);
+        assert_true(a.parties.len < 5000);
+    }
 }
 
 static void a_party_with_less_than_its_share_runs_at_once(void **state) {
@@ -202,6 +214,7 @@ static void invariants_hold_under_random_use(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(below_the_limit_all_run),
+        TEST(parties_that_went_are_forgotten_after_many_others),
         TEST(a_party_with_less_than_its_share_runs_at_once),
         TEST(everybody_has_one_call),
         TEST(what_is_free_goes_to_parties_in_turns),

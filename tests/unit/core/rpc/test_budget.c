@@ -40,7 +40,7 @@ static void begin(struct budget_limits limits) {
 static void end(void) {
     for (size_t i = 0; i < 8; i++) budget_close(&requests[i].r);
     assert_int_equal(budget_bytes(&budget), 0);
-    assert_int_equal(budget.connections.len + budget.networks.len + budget.accounts.len, 0);
+    assert_int_equal(budget.connections.len + budget.networks.len + budget.accounts.len, budget.idle.n);
     budget_free(&budget);
 }
 
@@ -141,6 +141,18 @@ static void an_account_takes_from_itself_only(void **state) {
     end();
 }
 
+static void who_has_nothing_open_is_forgotten_after_many_others(void **state) {
+    (void)state;
+    begin((struct budget_limits){.account = KB});
+    for (int64_t account = 1; account <= 20000; account++) {
+        budget_open_known(&budget, &requests[0].r, account);
+        assert_true(budget_add(&budget, &requests[0].r, KB));
+        budget_close(&requests[0].r);
+        assert_true(budget.accounts.len < 5000);
+    }
+    end();
+}
+
 static void who_becomes_known_leaves_the_strangers(void **state) {
     (void)state;
     begin((struct budget_limits){.network = 10 * KB, .account = 20 * KB});
@@ -228,6 +240,7 @@ int main(void) {
         cmocka_unit_test(what_has_arrived_does_not_give_way),
         cmocka_unit_test(all_strangers_together_have_a_share),
         cmocka_unit_test(an_account_takes_from_itself_only),
+        cmocka_unit_test(who_has_nothing_open_is_forgotten_after_many_others),
         cmocka_unit_test(who_becomes_known_leaves_the_strangers),
         IN_FIBER(the_oldest_incomplete_request_is_answered),
         IN_FIBER(without_a_right_token_no_body_is_waited_for),

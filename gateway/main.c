@@ -191,8 +191,7 @@ static int serve_until_signal(struct process *p) {
         .start = start,
         .stop = stop,
     };
-    int e = process_check_database(PROGRAM, &p->config);
-    return e != 0 ? e : process_serve(&daemon);
+    return process_serve(&daemon);
 }
 
 static int migrate(const struct config *c) {

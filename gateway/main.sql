@@ -1,5 +1,5 @@
 -- name: gateway_page_secret
--- Every gateway must read every other's page tokens: the first to start makes the secret.
+-- Every gateway must read every other's page tokens, and know the session tokens that it gave out: the first to start makes the secret.
 WITH made AS (
     INSERT INTO secrets (name, value) VALUES ('page_tokens', $1)
     ON CONFLICT DO NOTHING

@@ -176,8 +176,7 @@ static int work_until_signal(void) {
     int e = process_configure(PROGRAM, &p->config);
     if (e != 0) return e;
     name_consumer(p);
-    e = choose_roles(p) ? process_check_database(PROGRAM, &p->config) : 2;
-    if (e == 0) e = process_serve(&daemon);
+    e = choose_roles(p) ? process_serve(&daemon) : 2;
     free(p->roles);
     config_free(&p->config);
     return e;

@@ -43,9 +43,8 @@ int process_configure(const char *program, struct config *config) {
     return 1;
 }
 
-int process_check_database(const char *program, const struct config *config) {
-    /* Before SIGHUP is watched it must not end the process: what rotates logs does not know whether it has started. */
-    if (config->log_file[0]) signal(SIGHUP, SIG_IGN);
+/* Whether the database is what this program needs. Returns 0, or the exit status after a sentence on standard error. */
+static int check_database(const char *program, const struct config *config) {
     char wrong[512];
     if (migrate_check(config->database_url, (int)config->partitions, wrong, sizeof wrong)) return 0;
     fprintf(stderr, "%s: %s\n", program, wrong);
@@ -138,7 +137,9 @@ static void prepare_serving(void *arg) {
     s->term.data = s->interrupt.data = s->hangup.data = s;
     uv_signal_start(&s->term, on_signal, SIGTERM);
     uv_signal_start(&s->interrupt, on_signal, SIGINT);
-    if (s->daemon->config->log_file[0]) uv_signal_start(&s->hangup, on_hangup, SIGHUP);
+    if (!s->daemon->config->log_file[0]) return;
+    uv_signal_start(&s->hangup, on_hangup, SIGHUP);
+    open_log_file(s->daemon->config->log_file); /* it may have been rotated since begin_log_file */
 }
 
 static void serve(struct fiber *self, void *arg) {
@@ -165,6 +166,10 @@ static void serve(struct fiber *self, void *arg) {
 int process_serve(const struct daemon *d) {
     struct serving s = {.daemon = d};
     enum log_level level = LOG_INFO;
+    /* Before SIGHUP is watched it must not end the process: what rotates logs does not know whether it has started. */
+    if (d->config->log_file[0]) signal(SIGHUP, SIG_IGN);
+    int e = check_database(d->program, d->config);
+    if (e != 0) return e;
     if (!begin_log_file(d->program, d->config)) return 1;
     log_level_from(str_from(d->config->log_level), &level);
     bool ran = run_loop(d->domain, d->program, d->config, level, serve, prepare_serving, &s, &s.fiber);
@@ -202,7 +207,7 @@ static int operate_with(struct operation *o, enum log_level level) {
     struct config config;
     int e = process_configure(o->program, &config);
     if (e != 0) return e;
-    e = process_check_database(o->program, &config);
+    e = check_database(o->program, &config);
     if (e == 0 && !run_loop(&o->domain, o->program, &config, level, operate, NULL, o, NULL)) e = 1;
     config_free(&config);
     return e != 0 ? e : o->status;

@@ -18,9 +18,6 @@ bool process_print_version(const char *program, int argc, char **argv);
 /* Reads the configuration from the environment. Returns 0, or the exit status after a sentence on standard error,
  * which begins with the program's name ("rookery-gateway"); config then owns nothing. */
 int process_configure(const char *program, struct config *config);
-/* Checks that the database is what this program needs. Returns 0, or the exit status after a sentence on standard
- * error. A daemon calls it first: from here on, where there is a log file, SIGHUP does not end it. */
-int process_check_database(const char *program, const struct config *config);
 
 struct daemon {
     const char *program;
@@ -33,8 +30,9 @@ struct daemon {
     /* Undoes what start has done, also when it failed. */
     void (*stop)(struct fiber *self, void *context);
 };
-/* Returns the exit status, after a sentence in the log when it did not start. With ROOKERY_LOG_FILE, standard error is
- * that file from here on, and SIGHUP opens it again. */
+/* Checks that the database is what the program needs, and serves. Returns the exit status, after a sentence on standard error, or
+ * in the log, when it did not start. With ROOKERY_LOG_FILE, standard error is that file as soon as the database is right, and
+ * SIGHUP opens it again and does not end the process. */
 int process_serve(const struct daemon *d);
 
 /* The command `check`: connects to both servers, as a daemon does. Prints one sentence: what is wrong and which setting

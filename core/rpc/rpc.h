@@ -70,8 +70,8 @@ uint64_t rpc_network(const struct rpc_call *call); /* the client's, core/http/ne
 struct rpc_identity {
     int64_t account_id, session_id; /* 0 when anonymous */
     int64_t expires_ns;             /* when the session does, by the monotonic clock */
-    int64_t sure_ns;                /* the authenticator's: until when, */
-    uint64_t sure_at;               /* and from when on, it needs not ask again */
+    int64_t sure_ns;                /* the authenticator's: until when it needs not ask again, */
+    uint64_t sure_at;               /* as long as this is the number of its changes; 0: it must */
 };
 /* For a stream that mostly waits from here on: it does not count as a call that runs any more. Receiving and sending say so
  * by themselves when they wait. */

@@ -33,7 +33,7 @@ struct session_cache {
     struct lru lru;
     struct lru doubts; /* by mark */
     struct strmap by_token;
-    uint64_t dropped; /* how many */
+    uint64_t dropped; /* how many, and 1, so that 0 is never an answer of session_cache_find */
     struct fill_guard guard;
 };
 
@@ -73,6 +73,7 @@ struct session_cache *session_cache_new(struct gateway *g) {
     lru_init(&c->lru, SESSION_CACHE_BYTES, drop);
     lru_init(&c->doubts, DOUBTS_BYTES, drop_doubt);
     c->hub = g->hub;
+    c->dropped = 1;
     c->listener = (struct hub_listener){.context = c, .heard = heard, .forget = forget};
     hub_listen(g->hub, &c->listener);
     return c;
@@ -87,14 +88,10 @@ void session_cache_free(struct session_cache *c) {
     free(c);
 }
 
-static bool is_valid(const struct cached_session *s) {
-    return clock_mono_coarse_ns() < s->identity.sure_ns;
-}
-
 bool session_cache_find(struct session_cache *c, struct str token, struct rpc_identity *out) {
     if (!hub_fresh(c->hub)) return false;
     struct cached_session *s = strmap_get(&c->by_token, token);
-    if (!s || !is_valid(s)) return false;
+    if (!s || clock_mono_coarse_ns() >= s->identity.sure_ns) return false;
     lru_use(&c->lru, &s->lru);
     *out = s->identity;
     out->sure_at = c->dropped;
@@ -118,10 +115,14 @@ bool session_cache_knew(const struct session_cache *c, struct str token) {
     return strmap_get(&c->by_token, token) != NULL;
 }
 
-void session_cache_doubt(struct session_cache *c, struct str token, int64_t mark) {
+void session_cache_drop(struct session_cache *c, struct str token) {
     const struct cached_session *s = strmap_get(&c->by_token, token);
-    if (s && !is_valid(s)) lru_remove(&c->lru, s->lru.id);
-    struct lru_item *doubt = mark != 0 ? malloc(sizeof *doubt) : NULL;
+    if (s) lru_remove(&c->lru, s->lru.id);
+}
+
+void session_cache_doubt(struct session_cache *c, int64_t mark, bool is_doubtful) {
+    lru_remove(&c->doubts, mark);
+    struct lru_item *doubt = is_doubtful && mark != 0 ? malloc(sizeof *doubt) : NULL;
     if (!doubt) return;
     *doubt = (struct lru_item){.id = mark};
     lru_put(&c->doubts, doubt, sizeof *doubt);

@@ -5,6 +5,9 @@
  * hears that a session was revoked (SessionsRevoked), the session is removed: on every gateway within the hub's
  * second. So a session may be used for a minute after it was revoked if the event is lost. No wall clock of a gateway
  * takes part.
+ *
+ * Tokens that were given out carry a mark (core/id/token.h), which those that ended keep. So the marks of tokens that were tried
+ * and were not right are remembered as doubts: for limits only, SQL decides who is let in.
  */
 #ifndef ROOKERY_GATEWAY_CACHE_SESSION_H
 #define ROOKERY_GATEWAY_CACHE_SESSION_H
@@ -16,13 +19,14 @@ struct session_cache *
 session_cache_new(struct gateway *g); /* NULL on allocation failure; listens to g->hub */
 void session_cache_free(struct session_cache *c);
 bool session_cache_find(struct session_cache *c, struct str token, struct rpc_identity *out);
-/* Whether session_cache_find would find the same again: no session has left the cache meanwhile. */
+/* True only if session_cache_find would find the same again: found is its answer, and no session has left the cache since. */
 bool session_cache_holds(const struct session_cache *c, const struct rpc_identity *found);
 /* Whether the token was right a while ago; it may have been revoked since on another gateway. */
 bool session_cache_knew(const struct session_cache *c, struct str token);
-/* The token turned out to be no session's, or its caller left before SQL had said. mark: of core/id/token.h, 0 for none. It
- * is remembered, of the 40,000 doubted last, for limits only: SQL decides. */
-void session_cache_doubt(struct session_cache *c, struct str token, int64_t mark);
+/* SQL says that the token is not a session's (any more). */
+void session_cache_drop(struct session_cache *c, struct str token);
+/* Remembers the mark, of the 40,000 that were doubted or asked about last, or forgets it. 0: nothing. */
+void session_cache_doubt(struct session_cache *c, int64_t mark, bool is_doubtful);
 bool session_cache_doubts(struct session_cache *c, int64_t mark);
 void session_cache_revoke(struct session_cache *c, int64_t session_id);
 

@@ -31,12 +31,10 @@ static int take_from_account(struct rpc_call *call, int64_t account, struct faul
     return e != 0 ? e : limits_account(l, service_hourly_limit(m), account, fault);
 }
 
-/* A session was right a while ago, or was given out and did not turn out to have ended: the network's limit of wrong ones does not
- * concern it, so that a neighbour who tries such does not shut out whom this gateway has not met. */
-static bool is_likely(struct gateway *g, struct str token) {
-    if (session_cache_knew(g->sessions, token)) return true;
-    int64_t mark = token_mark(token, g->page_key);
-    return mark != 0 && !session_cache_doubts(g->sessions, mark);
+/* It was right a while ago, or was given out and not found wrong since: the network's limit of wrong ones does not concern it, so
+ * that a neighbour who tries such does not shut out whom this gateway has not met. */
+static bool is_likely(struct gateway *g, struct str token, int64_t mark) {
+    return session_cache_knew(g->sessions, token) || (mark != 0 && !session_cache_doubts(g->sessions, mark));
 }
 
 int auth_admit(struct rpc_call *call, struct fault *fault) {
@@ -52,7 +50,7 @@ int auth_admit(struct rpc_call *call, struct fault *fault) {
         if (e == 0) *rpc_identity(call) = who;
         return e;
     }
-    if (is_likely(g, token)) return 0;
+    if (is_likely(g, token, token_mark(token, g->page_key))) return 0;
     return limits_network_peek(g->limits, LIMIT_TOKENS, rpc_network(call), fault);
 }
 
@@ -60,13 +58,15 @@ int auth_admit(struct rpc_call *call, struct fault *fault) {
 static int ask_sql(struct fiber *self, struct rpc_call *call, struct str token, struct session *out) {
     struct gateway *g = gateway_of(call);
     uint64_t network = rpc_network(call);
-    bool likely = is_likely(g, token);
+    int64_t mark = token_mark(token, g->page_key);
+    bool likely = is_likely(g, token, mark);
     int e = likely ? 0 : limits_network(g->limits, LIMIT_TOKENS, network, rpc_fault(call));
     if (e != 0) return e;
     e = session_authenticate(self, &g->domain, token, out, rpc_fault(call));
-    bool is_paid =
-        e == ERR_UNAUTHENTICATED || e == ERR_CANCELLED; /* or hanging up would make guessing free */
-    if (is_paid) session_cache_doubt(g->sessions, token, token_mark(token, g->page_key));
+    if (e == ERR_UNAUTHENTICATED) session_cache_drop(g->sessions, token);
+    /* Hanging up and short deadlines count, too, or they would make guessing free. */
+    bool is_paid = e == ERR_UNAUTHENTICATED || e == ERR_CANCELLED || e == ERR_DEADLINE_EXCEEDED;
+    if (is_paid || e == 0) session_cache_doubt(g->sessions, mark, is_paid);
     if (!likely && !is_paid) limits_network_give_back(g->limits, LIMIT_TOKENS, network);
     return e;
 }

@@ -2,7 +2,7 @@
  *
  * A look, at each new connection to either server, when a fence found another epoch, and every LOOK_MS:
  *   1. Redis: what the key "database" holds, so what some process saw of PostgreSQL before 2.
- *   2. PostgreSQL: the newest epoch and its run_id; how far the database has come. Beats, if our epoch is the newest.
+ *   2. PostgreSQL: a beat, if our epoch is the newest; then the newest epoch and its run_id; how far the database has come.
  *   3. Redis: the key "epoch". (After 2: a row's number was in the key before the row was written.)
  *   4. One of three:
  *      - current: what 2 said goes to the key "database"; the epoch is adopted.
@@ -106,12 +106,18 @@ static int get(struct fiber *self, struct domain *d, const char *key, struct str
 }
 
 static int ask_sql(struct fiber *self, struct domain *d, struct str run_id, struct look *out) {
-    struct pg_result *r;
+    struct pg_result *r[2];
+    struct pg_args who, args;
+    pg_args_init(&who, fiber_arena(self));
+    pg_args_add(&who, pg_text(run_id));
+    pg_args_init(&args, fiber_arena(self));
+    pg_args_add(&args, pg_text(run_id), pg_f64(PULSE_STALE_MS));
+    const struct pg_call calls[] = {{&EPOCH_BEAT, &who}, {&EPOCH_LOOK, &args}};
     d->epoch_watch->asking_sql = true;
-    int e = pg_ask(self, d->pg, &EPOCH_LOOK, &r, NULL, pg_text(run_id), pg_f64(PULSE_STALE_MS));
+    int e = pg_exec_all(self, d->pg, calls, 2, r, NULL);
     if (e != 0) return e;
     d->epoch_watch->asking_sql = false;
-    struct pg_row row = pg_read(r);
+    struct pg_row row = pg_read(r[1]);
     if (!pg_next(&row)) return ERR_FAILED_PRECONDITION;
     out->now.epoch = pg_take_i64(&row);
     out->newest_run_id = pg_take_str(&row);

@@ -1,12 +1,14 @@
+-- name: epoch_beat
+-- Of a process whose Redis has the newest epoch. It keeps the row locked until its transaction has looked.
+UPDATE pulse
+SET beat = beat + 1, beaten_at = clock_timestamp()
+WHERE beaten_at NOT BETWEEN now() - interval '400 ms' AND now() + interval '1 s'
+  AND EXISTS (SELECT FROM redis_epochs
+              WHERE epoch = (SELECT max(epoch) FROM redis_epochs) AND run_id = $1 AND NOT superseded);
+
 -- name: epoch_look
 WITH newest AS (
     SELECT epoch, run_id, superseded FROM redis_epochs ORDER BY epoch DESC LIMIT 1
-), beat AS (
-    UPDATE pulse
-    SET beat = beat + 1, beaten_at = clock_timestamp()
-    WHERE beaten_at NOT BETWEEN now() - interval '400 ms' AND now() + interval '1 s'
-      AND EXISTS (SELECT FROM newest WHERE run_id = $1 AND NOT superseded)
-    RETURNING beat
 )
 SELECT coalesce((SELECT epoch FROM newest), 0),
        coalesce((SELECT run_id FROM newest), ''),
@@ -14,7 +16,7 @@ SELECT coalesce((SELECT epoch FROM newest), 0),
        beaten_at < now() - $2 * interval '1 ms',
        (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
        (pg_current_wal_flush_lsn() - '0/0')::bigint,
-       coalesce((SELECT beat FROM beat), pulse.beat),
+       beat,
        floor(extract(epoch FROM now()))::bigint,
        coalesce((SELECT superseded FROM newest), false)
 FROM pulse;

@@ -22,7 +22,7 @@
 #define TOKEN_TTL_S 86400
 
 /* Sets new relation tokens for accounts whose relations changed. Deletes the home timelines in `rebuild`, whose sets
- * of sources grew or shrank: they are rebuilt at the next read. Called after the commit, before the acknowledgement.
+ * of sources grew: they are rebuilt at the next read. Called after the commit, before the acknowledgement.
  * Retries until the fiber's deadline. An error means that the change is committed but not yet visible everywhere:
  * answer UNAVAILABLE. */
 int tokens_relations_changed(struct fiber *self, struct domain *d, const int64_t *accounts, size_t n,

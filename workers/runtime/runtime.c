@@ -521,7 +521,7 @@ static void try_suspect(struct fiber *self, struct lane *l, struct item *item) {
     struct str key = stream_key(space, l->role->stream, l->partition);
     bool over = trial_is_over(w, item);
     assert(w->trial == &l->trial && item->deliveries >= SUSPECT_DELIVERIES);
-    if (over && trial_has_evidence(self, w, key, l->role->name, item)) {
+    if (over && trial_has_evidence(self, w, key, l->role, item)) {
         convict(self, l, item);
     } else {
         log_warn(w->domain.log,

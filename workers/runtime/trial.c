@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "core/base/clock.h"
+#include "core/event/outbox.h"
 
 #define LOOK_MS 100
 /* A process that has lived so long is not in a loop of crashes at its start. */
@@ -21,10 +22,21 @@ static const struct redis_script SET_DELIVERIES = {
             "return 1\n",
 };
 
-/* ARGV: group, entry. Walks along the entries that were delivered after it, until one is not pending. */
+/* ARGV: group, entry, the role's interests (0: all). Walks along the entries that were delivered after it, until one is
+ * not pending and was for the role: those it skips are acknowledged unread. */
 static const struct redis_script LATER_IS_SETTLED = {
     .name = "trial_later_is_settled",
-    .body = "local last\n"
+    .body = "local interests = tonumber(ARGV[3])\n"
+            "local function is_for_role(fields)\n"
+            "  for i = 1, #fields, 2 do\n"
+            "    local name, value = fields[i], fields[i + 1]\n"
+            "    if name == '" OUTBOX_ADDRESSED "' and value ~= ARGV[1] then return false end\n"
+            "    local of = name == '" OUTBOX_KIND "' and tonumber(string.match(value, ' (%d+)$'))\n"
+            "    if of and interests ~= 0 and bit.band(of, interests) == 0 then return false end\n"
+            "  end\n"
+            "  return true\n"
+            "end\n"
+            "local last\n"
             "for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do\n"
             "  local info = {}\n"
             "  for i = 1, #group, 2 do info[group[i]] = group[i + 1] end\n"
@@ -35,7 +47,10 @@ static const struct redis_script LATER_IS_SETTLED = {
             "  local delivered = redis.call('XRANGE', KEYS[1], '(' .. from, last, 'COUNT', 100)\n"
             "  for _, entry in ipairs(delivered) do\n"
             "    from = entry[1]\n"
-            "    if #redis.call('XPENDING', KEYS[1], ARGV[1], from, from, 1) == 0 then return 1 end\n"
+            "    if is_for_role(entry[2]) and #redis.call('XPENDING', KEYS[1], ARGV[1], from, from, 1) == 0 "
+            "then\n"
+            "      return 1\n"
+            "    end\n"
             "  end\n"
             "  if #delivered < 100 then break end\n"
             "end\n"
@@ -122,10 +137,12 @@ bool trial_is_over(const struct worker *w, const struct item *item) {
     return item->deliveries > (most > SUSPECT_DELIVERIES ? most : SUSPECT_DELIVERIES);
 }
 
-bool trial_has_evidence(struct fiber *self, struct worker *w, struct str key, const char *group,
+bool trial_has_evidence(struct fiber *self, struct worker *w, struct str key, const struct role *role,
                         const struct item *item) {
-    const struct str args[] = {str_from(group), item->stream_id};
+    char interests[16];
+    snprintf(interests, sizeof interests, "%" PRIu32, role->interests);
+    const struct str args[] = {str_from(role->name), item->stream_id, str_from(interests)};
     const struct redis_reply *settled;
-    return redis_eval(self, w->domain.redis, &LATER_IS_SETTLED, key, args, 2, &settled) == 0 &&
+    return redis_eval(self, w->domain.redis, &LATER_IS_SETTLED, key, args, 3, &settled) == 0 &&
            settled->integer == 1;
 }

@@ -9,6 +9,7 @@
 #include "tests/unit/support/fibers.h"
 #include "tests/unit/support/redis_server.h"
 #include "workers/runtime/stream_info.h"
+#include "workers/runtime/trial.h"
 
 #define KEY STR("{test}:stream")
 
@@ -189,6 +190,34 @@ TEST(a_groups_members_are_told_with_what_they_have_in_hand) {
     CHECK_INT(n, 0);
 }
 
+/* Entries 20 and 30 are acknowledged; 40 is pending. */
+TEST(evidence_is_an_entry_of_the_role_that_was_settled) {
+    struct domain d = {.loop = fiber_loop(self), .redis = r};
+    struct worker w = {.domain = d};
+    const struct item first = {.stream_id = STR("10-1")}, third = {.stream_id = STR("30-3")};
+    struct role role = {.name = "fanout", .interests = 4};
+    const struct str add[] = {STR("XADD"), KEY, STR("20-2"), STR("e"), STR("x"), STR("k"), STR("7 3")};
+    struct redis_batch *b = redis_batch_new();
+    redis_cmd(b, 7);
+    for (size_t i = 0; i < 7; i++) redis_arg(b, add[i]);
+    DO("XADD {test}:stream 10-1 e x");
+    CHECK_INT(redis_exchange(self, r, b), 0);
+    redis_batch_give_back(r, b);
+    DO("XADD {test}:stream 30-3 e x to counts", "XADD {test}:stream 40-4 e x",
+       "XGROUP CREATE {test}:stream fanout 0", "XREADGROUP GROUP fanout one STREAMS {test}:stream >",
+       "XACK {test}:stream fanout 20-2 30-3");
+    CHECK(!trial_has_evidence(self, &w, KEY, &role, &first));
+    role.interests = 6;
+    CHECK(trial_has_evidence(self, &w, KEY, &role, &first));
+    role.interests = 0; /* all */
+    CHECK(trial_has_evidence(self, &w, KEY, &role, &first));
+    CHECK(!trial_has_evidence(self, &w, KEY, &role, &third));
+    role.interests = 4;
+    DO("XACK {test}:stream fanout 40-4");
+    CHECK(trial_has_evidence(self, &w, KEY, &role, &first) &&
+          trial_has_evidence(self, &w, KEY, &role, &third));
+}
+
 static void ask_nobody(struct fiber *self, void *arg) {
     struct redis_server *server = arg;
     struct redis *r = redis_open(fiber_loop(self), server->url, "test", NULL, NULL);
@@ -224,6 +253,7 @@ int main(void) {
         cmocka_unit_test(the_groups_of_a_stream_are_told_apart),
         cmocka_unit_test(a_group_needs_the_stream_from_its_oldest_pending_entry_or_behind_the_last_delivered),
         cmocka_unit_test(a_groups_members_are_told_with_what_they_have_in_hand),
+        cmocka_unit_test(evidence_is_an_entry_of_the_role_that_was_settled),
         cmocka_unit_test(without_a_server_nothing_is_taken_for_missing),
     };
     return cmocka_run_group_tests(tests, redis_server_setup, redis_server_teardown);

@@ -1,0 +1,74 @@
+/* Epochs: what a look may believe while others write. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <libpq-fe.h>
+#include <stdlib.h>
+
+#include "core/event/epoch.h"
+#include "tests/unit/support/gateway_world.h"
+
+enum { TRIES = 100 };
+
+static void do_sql(PGconn *c, const char *sql) {
+    PGresult *r = PQexec(c, sql);
+    if (!CHECK(PQresultStatus(r) == PGRES_COMMAND_OK || PQresultStatus(r) == PGRES_TUPLES_OK))
+        fprintf(stderr, "# %s: %s\n", sql, PQerrorMessage(c));
+    PQclear(r);
+}
+
+static bool somebody_waits(PGconn *c) {
+    PGresult *r = PQexec(c, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'");
+    bool waits = atoi(PQgetvalue(r, 0, 0)) > 0;
+    PQclear(r);
+    return waits;
+}
+
+/* Until a look that is not from before waits for the pulse, which `c` has locked. Returns false when the look needed no beat. */
+static bool hold_a_look(struct fiber *self, struct domain *d, PGconn *c, PGconn *other) {
+    do_sql(c, "UPDATE pulse SET beaten_at = '-infinity'");
+    do_sql(c, "BEGIN");
+    do_sql(c, "SELECT FROM pulse FOR UPDATE");
+    redis_reconnect(d->redis, "the epoch is unknown until the next look");
+    while (epoch_now(d) == 0) {
+        if (redis_ready(d->redis) && somebody_waits(other)) return true;
+        fiber_sleep_ms(self, 1);
+    }
+    do_sql(c, "ROLLBACK");
+    return false;
+}
+
+/* Nothing is asked between these commands: they block. */
+static void abandon_beside_a_look(struct fiber *self, void *arg) {
+    struct gateway_world *w = arg;
+    gateway_world_open(self, w);
+    struct domain *d = &w->gateway.domain;
+    PGconn *c = PQconnectdb(w->postgres.url), *other = PQconnectdb(w->postgres.url);
+    int64_t before = epoch_now(d), now = 0;
+    int tries = 0;
+    CHECK(before != 0);
+    while (tries++ < TRIES && !hold_a_look(self, d, c, other)) fiber_sleep_ms(self, 1);
+    CHECK(tries <= TRIES);
+    do_sql(c,
+           "UPDATE redis_epochs SET superseded = true WHERE epoch = (SELECT max(epoch) FROM redis_epochs)");
+    do_sql(c, "COMMIT");
+    while ((now = epoch_now(d)) == 0) fiber_sleep_ms(self, 1);
+    CHECK(now > before);
+    PQfinish(c);
+    PQfinish(other);
+    gateway_world_close(self, w);
+}
+
+static void a_look_that_waited_for_an_abandonment_sees_it(void **state) {
+    run_in_fiber(abandon_beside_a_look, *state);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_look_that_waited_for_an_abandonment_sees_it),
+    };
+    return cmocka_run_group_tests(tests, gateway_world_setup, gateway_world_teardown);
+}

@@ -1,7 +1,8 @@
 /* The kinds of events. The table is events.def.
  *
  * An entry of the event streams holds, beside the event itself, its kind and its interests: which consumers it is
- * for. So a role passes over other events without decoding them, also when it is older than their kind.
+ * for. So a role, or a gateway's hub, passes over other events without decoding them, also when it is older than their
+ * kind.
  */
 #ifndef ROOKERY_CORE_EVENT_EVENTS_H
 #define ROOKERY_CORE_EVENT_EVENTS_H
@@ -28,6 +29,7 @@ enum interest {
     INTEREST_LIVE = 16,     /* gateways: streams */
     INTEREST_JOBS = 32,     /* gateways: watchers of a job */
 };
+#define INTEREST_ALL UINT32_MAX
 
 static inline enum event_kind event_kind(const Event *e) {
     return (enum event_kind)e->what_case;

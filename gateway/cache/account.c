@@ -82,8 +82,16 @@ int account_cache_append(struct fiber *self, struct gateway *g, const int64_t *i
 }
 
 static void heard(void *context, const struct hub_heard *h) {
-    if (h->event && event_kind(h->event) == EVENT_ACCOUNT_UPDATED)
-        account_cache_invalidate(context, h->event->actor_id);
+    switch (event_kind(h->event)) {
+    case EVENT_ACCOUNT_UPDATED: account_cache_invalidate(context, h->event->actor_id); return;
+    case EVENT_POST_EDITED:
+    case EVENT_POST_DELETED:
+    case EVENT_SESSIONS_REVOKED: return; /* for other caches */
+#define EVENT(NAME, field, timelines, counts, caches, home, live, jobs) EVENT_UNLESS_##caches(NAME)
+#include "core/event/events.def"
+#undef EVENT
+    case EVENT_UNKNOWN: return;
+    }
 }
 
 static void forget(void *context) {
@@ -96,7 +104,8 @@ struct account_cache *account_cache_new(struct gateway *g) {
     struct account_cache *cache = calloc(1, sizeof *cache);
     if (!cache) return NULL;
     lru_init(&cache->lru, ACCOUNT_CACHE_BYTES, drop);
-    cache->listener = (struct hub_listener){.context = cache, .heard = heard, .forget = forget};
+    cache->listener = (struct hub_listener){
+        .context = cache, .interests = INTEREST_CACHES, .heard = heard, .forget = forget};
     hub_listen(g->hub, &cache->listener);
     return cache;
 }

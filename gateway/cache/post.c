@@ -215,11 +215,16 @@ static void refresher(struct fiber *self, void *arg) {
 /* ---- life ---------------------------------------------------------------------------------------------- */
 
 static void heard(void *context, const struct hub_heard *h) {
-    if (!h->event) return;
-    if (event_kind(h->event) == EVENT_POST_EDITED)
-        post_cache_invalidate(context, h->event->post_edited->post_id);
-    if (event_kind(h->event) == EVENT_POST_DELETED)
-        post_cache_invalidate(context, h->event->post_deleted->post_id);
+    switch (event_kind(h->event)) {
+    case EVENT_POST_EDITED: post_cache_invalidate(context, h->event->post_edited->post_id); return;
+    case EVENT_POST_DELETED: post_cache_invalidate(context, h->event->post_deleted->post_id); return;
+    case EVENT_ACCOUNT_UPDATED:
+    case EVENT_SESSIONS_REVOKED: return; /* for other caches */
+#define EVENT(NAME, field, timelines, counts, caches, home, live, jobs) EVENT_UNLESS_##caches(NAME)
+#include "core/event/events.def"
+#undef EVENT
+    case EVENT_UNKNOWN: return;
+    }
 }
 
 static void forget(void *context) {
@@ -232,7 +237,8 @@ struct post_cache *post_cache_new(struct gateway *g) {
     struct post_cache *cache = calloc(1, sizeof *cache);
     if (!cache) return NULL;
     cache->gateway = g;
-    cache->listener = (struct hub_listener){.context = cache, .heard = heard, .forget = forget};
+    cache->listener = (struct hub_listener){
+        .context = cache, .interests = INTEREST_CACHES, .heard = heard, .forget = forget};
     lru_init(&cache->lru, (size_t)g->domain.config->post_cache_bytes, drop);
     ids_init(&cache->refresh);
     latch_init(&cache->stopped, 1);

@@ -53,11 +53,21 @@ void session_cache_revoke(struct session_cache *c, int64_t session_id) {
     lru_remove(&c->lru, session_id);
 }
 
+static void revoke_all(struct session_cache *c, const Rookery__Events__V1__SessionsRevoked *revoked) {
+    for (size_t i = 0; i < revoked->n_session_ids; i++) session_cache_revoke(c, revoked->session_ids[i]);
+}
+
 static void heard(void *context, const struct hub_heard *h) {
-    if (!h->event || event_kind(h->event) != EVENT_SESSIONS_REVOKED) return;
-    const Rookery__Events__V1__SessionsRevoked *revoked = h->event->sessions_revoked;
-    for (size_t i = 0; i < revoked->n_session_ids; i++)
-        session_cache_revoke(context, revoked->session_ids[i]);
+    switch (event_kind(h->event)) {
+    case EVENT_SESSIONS_REVOKED: revoke_all(context, h->event->sessions_revoked); return;
+    case EVENT_POST_EDITED:
+    case EVENT_POST_DELETED:
+    case EVENT_ACCOUNT_UPDATED: return; /* for other caches */
+#define EVENT(NAME, field, timelines, counts, caches, home, live, jobs) EVENT_UNLESS_##caches(NAME)
+#include "core/event/events.def"
+#undef EVENT
+    case EVENT_UNKNOWN: return;
+    }
 }
 
 static void forget(void *context) {
@@ -74,7 +84,8 @@ struct session_cache *session_cache_new(struct gateway *g) {
     lru_init(&c->doubts, DOUBTS_BYTES, drop_doubt);
     c->hub = g->hub;
     c->dropped = 1;
-    c->listener = (struct hub_listener){.context = c, .heard = heard, .forget = forget};
+    c->listener =
+        (struct hub_listener){.context = c, .interests = INTEREST_CACHES, .heard = heard, .forget = forget};
     hub_listen(g->hub, &c->listener);
     return c;
 }

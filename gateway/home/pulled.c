@@ -85,23 +85,31 @@ static void shorten(struct ring *r) {
     r->entries.len = HOME_LENGTH;
 }
 
+static void append(struct ring *r, int64_t post_id) {
+    ids_push(&r->entries, post_id);
+    if (r->entries.len >= RING_CAP) shorten(r);
+}
+
 static void heard(void *context, const struct hub_heard *h) {
     const Event *e = h->event;
-    if (!e) return;
-    bool flagged = event_kind(e) == EVENT_AUTHOR_PULLED;
-    bool posted = event_kind(e) == EVENT_POST_CREATED;
-    if (!flagged && !(posted && e->post_created->pulled)) return;
-    struct ring *r = ring_of(context, e->actor_id);
-    if (!posted) return;
-    ids_push(&r->entries, e->post_created->post_id);
-    if (r->entries.len >= RING_CAP) shorten(r);
+    switch (event_kind(e)) {
+    case EVENT_AUTHOR_PULLED: ring_of(context, e->actor_id); return;
+    case EVENT_POST_CREATED:
+        if (e->post_created->pulled) append(ring_of(context, e->actor_id), e->post_created->post_id);
+        return;
+#define EVENT(NAME, field, timelines, counts, caches, home, live, jobs) EVENT_UNLESS_##home(NAME)
+#include "core/event/events.def"
+#undef EVENT
+    case EVENT_UNKNOWN: return;
+    }
 }
 
 struct pulled *pulled_new(struct gateway *g) {
     struct pulled *p = calloc(1, sizeof *p);
     if (!p) return NULL;
     idmap_init(&p->rings);
-    p->listener = (struct hub_listener){.context = p, .heard = heard, .forget = forget};
+    p->listener =
+        (struct hub_listener){.context = p, .interests = INTEREST_HOME, .heard = heard, .forget = forget};
     hub_listen(g->hub, &p->listener);
     return p;
 }

@@ -37,7 +37,8 @@ struct ear {
 struct hub {
     struct domain *domain;
     struct list_node listeners;
-    int64_t memory; /* the maximum of the listeners' `memory` */
+    uint32_t interests; /* of all listeners */
+    int64_t memory;     /* the maximum of the listeners' `memory` */
     int n;
     struct ear *ears;
     bool stopping;
@@ -58,7 +59,9 @@ bool hub_fresh(const struct hub *h) {
 
 void hub_listen(struct hub *h, struct hub_listener *listener) {
     assert(!h->ears[0].fiber && listener->context);
+    assert((listener->heard != NULL) == (listener->interests != 0)); /* or nothing would be heard */
     list_push_back(&h->listeners, &listener->node);
+    h->interests |= listener->interests;
     if (listener->memory > h->memory) h->memory = listener->memory;
 }
 
@@ -66,14 +69,22 @@ static struct hub_listener *listener_of(struct list_node *node) {
     return list_entry(node, struct hub_listener, node);
 }
 
+/* Calls one of a listener's functions with what it hears of an entry. */
+static void tell(const struct hub_listener *l, void (*hears)(void *context, const struct hub_heard *heard),
+                 const struct hub_heard *heard) {
+    bool wanted = (heard->interests & l->interests) != 0;
+    struct hub_heard told = *heard;
+    if (!hears || (!wanted && !l->every_entry)) return;
+    if (!wanted) told.event = NULL;
+    hears(l->context, &told);
+}
+
 static void tell_heard(struct hub *h, const struct hub_heard *heard) {
-    list_each (&h->listeners, it)
-        if (listener_of(it)->heard) listener_of(it)->heard(listener_of(it)->context, heard);
+    list_each (&h->listeners, it) tell(listener_of(it), listener_of(it)->heard, heard);
 }
 
 static void tell_remember(struct hub *h, const struct hub_heard *heard) {
-    list_each (&h->listeners, it)
-        if (listener_of(it)->remember) listener_of(it)->remember(listener_of(it)->context, heard);
+    list_each (&h->listeners, it) tell(listener_of(it), listener_of(it)->remember, heard);
 }
 
 static void tell_begin(struct hub *h, int partition, const struct hub_place *place) {
@@ -94,7 +105,7 @@ static void heard(struct ear *ear, const struct redis_reply *fields) {
     struct hub_heard heard = {.partition = ear->partition, .place = &ear->at};
     assert(ear->at.epoch != 0);
     h->events->value++;
-    if (!hub_entry_read(fields, ear->at.epoch, &h->scratch, &heard)) h->bad_events->value++;
+    if (!hub_entry_read(fields, ear->at.epoch, h->interests, &h->scratch, &heard)) h->bad_events->value++;
     tell_heard(h, &heard);
     arena_reset(&h->scratch);
 }
@@ -230,7 +241,7 @@ static void remember(struct ear *ear, const struct redis_reply *newest) {
         struct hub_heard read = {.partition = ear->partition, .place = &at};
         if (!is_before(ear, &newest->element[i], &at.id)) continue;
         at.count++;
-        hub_entry_read(&newest->element[i].element[1], at.epoch, &h->scratch, &read);
+        hub_entry_read(&newest->element[i].element[1], at.epoch, h->interests, &h->scratch, &read);
         tell_remember(h, &read);
         arena_reset(&h->scratch);
     }

@@ -5,7 +5,8 @@
  * Happy path, one fiber per partition on a connection of its own:
  *   1. XREAD BLOCK 200 from the place (stream.h) up to which it has heard. Each entry moves the place: its id, and
  *      one more in the count.
- *   2. Each listener hears it, in the order in which they registered.
+ *   2. The listeners whose interest it is hear it, in the order in which they registered. What is of interest to none
+ *      of them is not decoded.
  *   3. Once a second, and always after a pause, the same batch asks for the stream's end before it reads: a *look*.
  *   4. When the read returned less than it could hold, everything published before it was sent has been heard: the
  *      partition is confirmed as of that time. hub_fresh() is true while every partition was confirmed less than 700
@@ -57,14 +58,18 @@
 struct hub_listener {
     struct list_node node; /* the hub's */
     void *context;
-    /* Called for every entry, in the order of its partition. */
+    /* Of core/event/events.h: the events that it hears, among them such of a kind that this program does not know. */
+    uint32_t interests;
+    /* It counts entries: it hears of the others, too, without their event. Else there always is one. */
+    bool every_entry;
+    /* Called in the order of a partition. */
     void (*heard)(void *context, const struct hub_heard *heard);
     /* After a gap: everything that was known from events, or cached under their guard, may be wrong. */
     void (*forget)(void *context);
     /* Hearing begins, or begins again, at this place of a partition; forget comes next. */
     void (*begin)(void *context, int partition, const struct hub_place *place);
-    /* Called before hearing begins, with the newest `memory` entries of a partition up to where it begins, older ones
-     * first. */
+    /* The same, called before hearing begins, with those of the newest `memory` entries of a partition up to where it
+     * begins, older ones first. */
     void (*remember)(void *context, const struct hub_heard *heard);
     int64_t memory;
 };

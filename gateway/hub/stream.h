@@ -28,11 +28,15 @@ bool hub_place_read_look(const struct redis_reply *reply, struct hub_place *p);
 struct hub_heard {
     int partition;
     const struct hub_place *place;
-    const Event *event; /* NULL: the entry is not an event, or was heard before (a replayed dead letter) */
+    uint32_t interests; /* whom the event is for (core/event/events.h) */
+    /* NULL, with no interests: not an event, or heard before (a replayed dead letter), or not wanted. */
+    const Event *event;
     bool settled; /* republished, in an epoch that began after its first publication (core/event/epoch.h) */
 };
 
-/* Reads an entry's fields into event (in the arena) and settled. Returns false when they are not an event. */
-bool hub_entry_read(const struct redis_reply *fields, int64_t epoch, struct arena *a, struct hub_heard *out);
+/* Reads an entry's fields into interests, event (in the arena) and settled. What is marked as being for none of those
+ * wanted is not decoded. Returns false when they are not an event. */
+bool hub_entry_read(const struct redis_reply *fields, int64_t epoch, uint32_t wanted, struct arena *a,
+                    struct hub_heard *out);
 
 #endif

@@ -117,6 +117,8 @@ static int64_t memory(const struct live *l) {
 void live_listen(struct live *l) {
     l->listener = (struct hub_listener){
         .context = l,
+        .interests = INTEREST_LIVE,
+        .every_entry = true,
         .heard = heard,
         .forget = forget,
         .begin = begin,

@@ -35,13 +35,20 @@ static void tick(struct fiber *self, void *arg) {
     latch_done(&w->left);
 }
 
-static void heard(void *context, const struct hub_heard *h) {
-    struct job_watch *w = context;
-    const Event *e = h->event;
-    if (!e || event_kind(e) != EVENT_JOB_CHANGED) return;
+static void wake_all_of(struct job_watch *w, int64_t job_id) {
     list_each (&w->watchers, it) {
         struct job_watcher *watcher = list_entry(it, struct job_watcher, node);
-        if (watcher->job_id == e->job_changed->job_id) wake(watcher);
+        if (watcher->job_id == job_id) wake(watcher);
+    }
+}
+
+static void heard(void *context, const struct hub_heard *h) {
+    switch (event_kind(h->event)) {
+    case EVENT_JOB_CHANGED: wake_all_of(context, h->event->job_changed->job_id); return;
+#define EVENT(NAME, field, timelines, counts, caches, home, live, jobs) EVENT_UNLESS_##jobs(NAME)
+#include "core/event/events.def"
+#undef EVENT
+    case EVENT_UNKNOWN: return;
     }
 }
 
@@ -56,7 +63,7 @@ struct job_watch *job_watch_new(struct gateway *g) {
         free(w);
         return NULL;
     }
-    w->listener = (struct hub_listener){.context = w, .heard = heard};
+    w->listener = (struct hub_listener){.context = w, .interests = INTEREST_JOBS, .heard = heard};
     hub_listen(g->hub, &w->listener);
     return w;
 }

@@ -1,4 +1,4 @@
-/* The hub notices every entry that it has missed, however that came; and what a lost event costs even so. */
+/* The hub notices every entry that it has missed, however that came; what a lost event costs even so; and who hears what. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +12,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/metrics.h"
+#include "core/codec/wire.h"
 #include "core/event/epoch.h"
 #include "core/event/keys.h"
 #include "core/event/outbox.h"
@@ -23,13 +24,14 @@
 #define PATIENCE_MS 30000
 #define PARTITION 1
 
-static struct counter *gaps, *heard;
+static struct counter *gaps, *heard, *bad;
 
 static void open_world(struct fiber *self, struct gateway_world *w) {
     gateway_world_open(self, w);
     struct metrics *m = w->gateway.domain.metrics;
     gaps = metrics_counter(m, "rookery_hub_gaps_total", "Times the hub may have missed events", "");
     heard = metrics_counter(m, "rookery_hub_events_total", "Events read by the hub", "");
+    bad = metrics_counter(m, "rookery_hub_bad_events_total", "Stream entries that are not events", "");
 }
 
 /* Waits until the counter has come so far; false when it never does. */
@@ -39,10 +41,14 @@ static bool reaches(struct fiber *self, const struct counter *c, uint64_t value)
     return c->value >= value;
 }
 
-static bool turns_fresh(struct fiber *self, const struct gateway *g) {
+static bool is_fresh_in_time(struct fiber *self, const struct hub *h) {
     int64_t give_up = clock_mono_ns() + PATIENCE_MS * NS_PER_MS;
-    while (!hub_fresh(g->hub) && clock_mono_ns() < give_up) fiber_sleep_ms(self, 5);
-    return hub_fresh(g->hub);
+    while (!hub_fresh(h) && clock_mono_ns() < give_up) fiber_sleep_ms(self, 5);
+    return hub_fresh(h);
+}
+
+static bool turns_fresh(struct fiber *self, const struct gateway *g) {
+    return is_fresh_in_time(self, g->hub);
 }
 
 /* Several looks long. */
@@ -239,9 +245,13 @@ static void change_epoch(struct fiber *self, void *arg) {
     struct gateway_world *w = arg;
     open_world(self, w);
     struct gateway *g = &w->gateway;
-    uint64_t before = gaps->value;
-    g->domain.epoch += 1000;
-    CHECK(reaches(self, gaps, before + (uint64_t)w->config.partitions));
+    uint64_t all = gaps->value + (uint64_t)w->config.partitions;
+    int64_t other = g->domain.epoch + 1000, give_up = clock_mono_ns() + PATIENCE_MS * NS_PER_MS;
+    while (gaps->value < all && clock_mono_ns() < give_up) {
+        g->domain.epoch = other; /* again and again: the watch looks the right one up */
+        fiber_sleep_ms(self, 5);
+    }
+    CHECK(gaps->value >= all);
     CHECK(turns_fresh(self, g));
     gateway_world_close(self, w);
 }
@@ -286,6 +296,206 @@ static void a_lost_edit_or_deletion_shows_after_seconds(void **state) {
     run_in_fiber(lose_events, *state);
 }
 
+/* ---- who hears what ------------------------------------------------------------------------------------ */
+
+enum { NEWER = 200, NOTHING = 0, NEWER_INTEREST = 1 << 30 };
+
+static const struct sent {
+    int kind;         /* the field of an empty message; NOTHING: the entry is not an event */
+    const char *mark; /* NULL: none */
+    uint32_t is_for;
+    bool addressed;
+} SENT[] = {
+    {EVENT_SESSIONS_REVOKED, "16 20", INTEREST_CACHES | INTEREST_LIVE, false},
+    {EVENT_LIKED, "6 2", INTEREST_COUNTS, false},
+    {EVENT_ACCOUNT_UPDATED, "15 4", INTEREST_CACHES, false},
+    {EVENT_JOB_CHANGED, "19 32", INTEREST_JOBS, false},
+    /* Without a mark. */
+    {EVENT_LIKED, NULL, INTEREST_COUNTS, false},
+    {EVENT_ACCOUNT_CREATED, NULL, 0, false},
+    /* Another release gives the kind to others. */
+    {EVENT_LIKED, "6 6", INTEREST_COUNTS | INTEREST_CACHES, false},
+    {EVENT_ACCOUNT_UPDATED, "15 2", INTEREST_COUNTS | INTEREST_CACHES, false},
+    {EVENT_ACCOUNT_UPDATED, "15 1073741824", NEWER_INTEREST | INTEREST_CACHES, false},
+    /* A newer release's kind. */
+    {NEWER, "200 4", INTEREST_CACHES, false},
+    {NEWER, "200 18", INTEREST_COUNTS | INTEREST_LIVE, false},
+    {NEWER, "200 1073741824", NEWER_INTEREST, false},
+    {NEWER, NULL, INTEREST_ALL, false},
+    /* What is not a mark. */
+    {NEWER, "caches", INTEREST_ALL, false},
+    {NEWER, "200 -1", INTEREST_ALL, false},
+    {EVENT_SESSIONS_REVOKED, "16", INTEREST_CACHES | INTEREST_LIVE, false},
+    {EVENT_SESSIONS_REVOKED, "4294967311 2", INTEREST_CACHES | INTEREST_LIVE, false},
+    /* Nobody hears these. */
+    {NOTHING, "15 4", 0, false},
+    {NOTHING, NULL, 0, false},
+    {EVENT_ACCOUNT_UPDATED, "15 4", 0, true},
+    /* The order at the end. */
+    {EVENT_ACCOUNT_UPDATED, "15 4", INTEREST_CACHES, false},
+    {EVENT_SESSIONS_REVOKED, "16 20", INTEREST_CACHES | INTEREST_LIVE, false},
+};
+enum { N_SENT = sizeof SENT / sizeof *SENT };
+
+static int64_t event_id(size_t i) {
+    return 100 + (int64_t)i;
+}
+
+static struct str encoded(const struct sent *s, size_t i, char out[static 64]) {
+    if (s->kind == NOTHING) return STR("x");
+    char *p = wire_put_number(out, 1, event_id(i));
+    p = wire_put_number(p, 2, 7);
+    p = wire_put_length(p, (uint32_t)s->kind, 0);
+    return (struct str){out, (size_t)(p - out)};
+}
+
+static void add_sent(struct redis_batch *b, const struct sent *s, size_t i) {
+    char payload[64];
+    redis_cmd(b, 5 + 2 * (s->mark != NULL) + 2 * s->addressed);
+    redis_arg_cstr(b, "XADD");
+    redis_arg_cstr(b, stream());
+    redis_arg_cstr(b, "*");
+    redis_arg_cstr(b, "e");
+    redis_arg(b, encoded(s, i, payload));
+    if (s->mark) {
+        redis_arg_cstr(b, OUTBOX_KIND);
+        redis_arg_cstr(b, s->mark);
+    }
+    if (!s->addressed) return;
+    redis_arg_cstr(b, OUTBOX_ADDRESSED);
+    redis_arg_cstr(b, "fanout");
+}
+
+static void publish(struct fiber *self, struct gateway *g, const struct sent *sent, size_t n) {
+    struct redis_batch *b = redis_batch_new();
+    for (size_t i = 0; i < n; i++) add_sent(b, &sent[i], i);
+    CHECK_INT(domain_send(self, &g->domain, b), 0);
+}
+
+/* A listener that writes down what it hears. */
+struct recorder {
+    struct hub_listener listener;
+    struct record {
+        int64_t id; /* 0: without an event */
+        int kind;
+        int64_t count;
+    } heard[N_SENT], remembered[N_SENT];
+    size_t n_heard, n_remembered;
+};
+
+static struct record record_of(const struct hub_heard *h) {
+    return (struct record){h->event ? h->event->id : 0, h->event ? (int)event_kind(h->event) : 0,
+                           h->place->count};
+}
+
+static void write_down(void *context, const struct hub_heard *h) {
+    struct recorder *r = context;
+    if (h->partition == PARTITION && r->n_heard < N_SENT) r->heard[r->n_heard++] = record_of(h);
+}
+
+static void write_down_remembered(void *context, const struct hub_heard *h) {
+    struct recorder *r = context;
+    if (h->partition == PARTITION && r->n_remembered < N_SENT)
+        r->remembered[r->n_remembered++] = record_of(h);
+}
+
+static void listen_with(struct hub *h, struct recorder *r, uint32_t interests, bool every_entry) {
+    *r = (struct recorder){.listener = {.context = r,
+                                        .interests = interests,
+                                        .every_entry = every_entry,
+                                        .heard = write_down,
+                                        .remember = write_down_remembered,
+                                        .memory = N_SENT}};
+    hub_listen(h, &r->listener);
+}
+
+/* Of all that was sent, behind this count, it has heard what it must, in order. */
+static void check_records(const struct recorder *r, const struct record *records, size_t n, int64_t count) {
+    size_t at = 0;
+    for (size_t i = 0; i < N_SENT; i++) {
+        bool wanted = (SENT[i].is_for & r->listener.interests) != 0;
+        if (!wanted && !r->listener.every_entry) continue;
+        CHECK(at < n);
+        if (at >= n) return;
+        CHECK_INT(records[at].id, wanted ? event_id(i) : 0);
+        CHECK_INT(records[at].kind, wanted && SENT[i].kind != NEWER ? SENT[i].kind : EVENT_UNKNOWN);
+        CHECK_INT(records[at].count, count + (int64_t)i + 1);
+        at++;
+    }
+    CHECK_INT(at, n);
+}
+
+/* A hub beside the gateway's own, whose listeners are ours. */
+static struct hub *open_hub(struct gateway *g) {
+    struct hub *h = hub_new(&g->domain);
+    if (!h) abort();
+    return h;
+}
+
+static void hear_interests(struct fiber *self, void *arg) {
+    struct gateway_world *w = arg;
+    static struct recorder recorders[4];
+    const struct recorder *counting = &recorders[2];
+    open_world(self, w);
+    struct gateway *g = &w->gateway;
+    run(self, g, "DEL", NULL, NULL);
+    publish(self, g, SENT, N_SENT);
+    struct hub *h = open_hub(g);
+    listen_with(h, &recorders[0], INTEREST_CACHES, false);
+    listen_with(h, &recorders[1], INTEREST_COUNTS | INTEREST_JOBS, false);
+    listen_with(h, &recorders[2], INTEREST_LIVE, true);
+    listen_with(h, &recorders[3], INTEREST_ALL, false);
+    hub_start(h);
+    CHECK(is_fresh_in_time(self, h));
+    publish(self, g, SENT, N_SENT);
+    int64_t give_up = clock_mono_ns() + PATIENCE_MS * NS_PER_MS;
+    while (counting->n_heard < N_SENT && clock_mono_ns() < give_up) fiber_sleep_ms(self, 5);
+    for (size_t i = 0; i < 4; i++) {
+        check_records(&recorders[i], recorders[i].remembered, recorders[i].n_remembered, 0);
+        check_records(&recorders[i], recorders[i].heard, recorders[i].n_heard, N_SENT);
+    }
+    hub_stop(self, h);
+    hub_free(h);
+    gateway_world_close(self, w);
+}
+
+static void a_listener_hears_its_interest_in_order(void **state) {
+    run_in_fiber(hear_interests, *state);
+}
+
+static void hear_little(struct fiber *self, void *arg) {
+    struct gateway_world *w = arg;
+    static struct recorder caches, counting;
+    static const struct sent UNWANTED[] = {{NOTHING, "6 2", 0, false},
+                                           {EVENT_ACCOUNT_UPDATED, "15 4", 0, false}};
+    static const struct sent WANTED[] = {{NOTHING, "15 4", 0, false}};
+    open_world(self, w);
+    struct gateway *g = &w->gateway;
+    struct hub *h = open_hub(g);
+    listen_with(h, &caches, INTEREST_CACHES, false);
+    listen_with(h, &counting, INTEREST_LIVE, true);
+    hub_start(h);
+    CHECK(is_fresh_in_time(self, h));
+    uint64_t before = bad->value, so_far = heard->value;
+    publish(self, g, UNWANTED, 2);
+    CHECK(reaches(self, heard, so_far + 4)); /* by both hubs */
+    CHECK_INT(bad->value, before);
+    CHECK_INT(caches.n_heard, 1);
+    CHECK_INT(counting.n_heard, 2);
+    publish(self, g, WANTED, 1);
+    CHECK(reaches(self, heard, so_far + 6));
+    CHECK_INT(bad->value, before + 2);
+    CHECK_INT(caches.n_heard, 1);
+    CHECK_INT(counting.n_heard, 3);
+    hub_stop(self, h);
+    hub_free(h);
+    gateway_world_close(self, w);
+}
+
+static void what_no_listener_hears_is_not_decoded_but_counted(void **state) {
+    run_in_fiber(hear_little, *state);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trimming_what_has_been_heard_is_no_gap),
@@ -295,6 +505,8 @@ int main(void) {
         cmocka_unit_test(a_process_that_was_stopped_or_has_no_epoch_believes_nothing),
         cmocka_unit_test(a_new_epoch_of_the_same_server_is_a_new_beginning),
         cmocka_unit_test(a_lost_edit_or_deletion_shows_after_seconds),
+        cmocka_unit_test(a_listener_hears_its_interest_in_order),
+        cmocka_unit_test(what_no_listener_hears_is_not_decoded_but_counted),
     };
     return cmocka_run_group_tests(tests, gateway_world_setup, gateway_world_teardown);
 }

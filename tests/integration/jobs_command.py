@@ -80,6 +80,10 @@ def bad_arguments():
     refused("usage: a slice column whose name the table has already", jobs("fit", clash, "--slice-by", "n", "--y",
                                                                            "y"), 2,
             'two columns called "n"')
+    named = write("intercept.csv", "y,intercept\n1,1\n2,2\n4,3\n")
+    refused("usage: a predictor called as the model's own term", jobs("fit", named, "--y", "y", "--x", "intercept"), 2,
+            'two terms called "intercept"')
+    check("which is fine where the model has none", jobs("fit", named, "--y", "y", "--x", "intercept", "--no-intercept").status == 0)
     check("no command, and an unknown one, list what there is",
           all(r.status == 2 and "impute" in r.said for r in (jobs(), jobs("regress", "x.csv"))))
     for command in ("fit", "impute", "associate", "expression", "slice", "combine"):

@@ -90,6 +90,10 @@ static int check_x(const struct check *c, const Rookery__V1__Regression *r) {
     for (size_t i = 0; e == 0 && i < r->n_x; i++) e = check_predictor(c, r, r->x[i], takes_text(r));
     for (size_t i = 0; e == 0 && i < r->n_x; i++)
         if (strcmp(r->x[i], r->y) == 0) e = wrong(c, "x", r->y, "is the response, y");
+    for (size_t i = 0; e == 0 && i < r->n_x; i++)
+        if (!r->no_intercept && strcmp(r->x[i], "intercept") == 0)
+            e = wrong(c, "x", r->x[i],
+                      "would be a second term of that name: rename the column, or set no_intercept");
     return e;
 }
 

@@ -361,7 +361,7 @@ static const struct option OPTIONS[] = {
      "rows that slices share a part up to (100000); 1: never"},
     {"--output-dir", JOBS_SLICE, false, "DIR", take_output_dir, "where the parts go; needed"},
     {"--output", (READING | JOBS_COMBINE) & ~(unsigned)JOBS_SLICE, false, "FILE", take_output,
-     "write there instead of standard output, at the end"},
+     "write there instead of standard output (-), when it is whole"},
     {"--format", TABLES | JOBS_ASSOCIATE | JOBS_EXPRESSION, false, "FORMAT", take_format,
      "csv or json (default csv; on a terminal, columns)"},
     {"--plot", JOBS_FIT, false, "DIR", take_plot, "draw each slice, and an overview, as SVG files there"},

@@ -56,14 +56,14 @@ static bool fit_table(const struct jobs_args *args, struct input *in, FILE *out,
 
 bool command_fit(const struct jobs_args *args, struct jobs_error *error) {
     struct input in;
-    struct output out;
+    struct table_output out;
     bool part;
     input_init(&in, args->files.items[0]);
     if (!input_starts_with(&in, STEPS_MAGIC, STEPS_MAGIC_LENGTH, &part, error)) return false;
-    bool good = output_open_table(&out, args, error);
+    bool good = table_output_open(&out, args, error);
     if (good) {
         good = part ? fit_part(args, &in, out.file, error) : fit_table(args, &in, out.file, error);
-        good = output_close(&out, good, error);
+        good = table_output_close(&out, good, error);
     }
     input_close(&in);
     return good;
@@ -72,7 +72,7 @@ bool command_fit(const struct jobs_args *args, struct jobs_error *error) {
 /* ---- jobs slice -------------------------------------------------------------------------------------- */
 
 struct parts_dir {
-    const char *path;
+    const char *path, *scratch_dir;
     char *name; /* of the part being written */
     struct output out;
 };
@@ -86,7 +86,7 @@ static FILE *open_part(void *context, const struct steps_part *part, struct jobs
         return NULL;
     }
     snprintf(dir->name, room, "%s/%s.rkpart", dir->path, part->name);
-    if (output_open(&dir->out, dir->name, error)) return dir->out.file;
+    if (output_open(&dir->out, dir->name, dir->scratch_dir, error)) return dir->out.file;
     free(dir->name);
     return NULL;
 }
@@ -110,7 +110,7 @@ static void say_planned(const struct steps_planned *p) {
 
 bool command_slice(const struct jobs_args *args, struct jobs_error *error) {
     struct grouped_spec spec = args->spec;
-    struct parts_dir dir = {.path = args->output_dir};
+    struct parts_dir dir = {.path = args->output_dir, .scratch_dir = spec.scratch_dir};
     struct steps_sink sink = {open_part, close_part, &dir};
     struct steps_planned planned;
     struct dataset dataset;
@@ -143,7 +143,7 @@ bool command_combine(const struct jobs_args *args, struct jobs_error *error) {
     size_t n = args->files.n;
     struct input *inputs = calloc(n, sizeof *inputs);
     struct steps_table *tables = calloc(n, sizeof *tables);
-    struct output out;
+    struct table_output out;
     bool good = (inputs && tables) || jobs_fail_memory(error, "the tables");
     for (size_t i = 0; i < n && good; i++) {
         input_init(&inputs[i], args->files.items[i]);
@@ -152,11 +152,11 @@ bool command_combine(const struct jobs_args *args, struct jobs_error *error) {
         if (strcmp(args->files.items[i], "-") == 0 || access(args->files.items[i], R_OK) == 0) continue;
         good = jobs_fail(error, JOBS_FAULT_DATA, "%s cannot be read: %s", inputs[i].name, strerror(errno));
     }
-    good = good && output_open_table(&out, args, error);
+    good = good && table_output_open(&out, args, error);
     if (good) {
         struct steps_combine_options options = {args->spec.format, args->spec.memory / 8,
                                                 args->spec.scratch_dir};
-        good = output_close(&out, steps_combine(tables, n, &options, out.file, error), error);
+        good = table_output_close(&out, steps_combine(tables, n, &options, out.file, error), error);
     }
     for (size_t i = 0; inputs && i < n; i++) input_close(&inputs[i]);
     free(inputs);

@@ -69,7 +69,7 @@ bool command_impute(const struct jobs_args *args, struct jobs_error *error) {
     struct twice t = {.in = &in, .copy = -1};
     input_init(&in, args->files.items[0]);
     if (!input_open(&in, error)) return false;
-    bool good = twice_open(&t, args, error) && output_open(&out, args->output, error);
+    bool good = twice_open(&t, args, error) && output_open(&out, args->output, args->spec.scratch_dir, error);
     if (good) good = output_close(&out, impute(args, &t, out.file, error), error);
     if (t.copy >= 0) close(t.copy);
     input_close(&in);

@@ -82,59 +82,30 @@ struct csv_source input_source(struct input *in) {
 
 /* ---- output ------------------------------------------------------------------------------------------ */
 
-static bool cannot_write(const char *path, struct jobs_error *error) {
-    return jobs_fail(error, JOBS_FAULT_DATA, "%s cannot be written: %s", path, strerror(errno));
-}
-
-bool output_open(struct output *out, const char *path, struct jobs_error *error) {
-    *out = (struct output){.path = path, .file = stdout};
-    if (!path) return true;
-    out->file = NULL;
-    size_t room = strlen(path) + sizeof ".XXXXXX";
-    out->temporary = malloc(room);
-    if (!out->temporary) return jobs_fail_memory(error, "the table");
-    snprintf(out->temporary, room, "%s.XXXXXX", path);
-    int fd = mkostemp(out->temporary, O_CLOEXEC);
-    mode_t mask = umask(0);
-    umask(mask);
-    if (fd >= 0 && fchmod(fd, 0666 & ~mask) == 0) out->file = fdopen(fd, "w");
-    if (out->file) return true;
-    cannot_write(path, error);
-    if (fd >= 0) {
-        unlink(out->temporary);
-        close(fd);
+bool table_output_open(struct table_output *out, const struct jobs_args *args, struct jobs_error *error) {
+    bool elsewhere = args->output && strcmp(args->output, "-") != 0;
+    *out = (struct table_output){.display = !elsewhere && !args->has_format && isatty(STDOUT_FILENO)};
+    if (out->display) {
+        out->file = open_memstream(&out->text, &out->length);
+        return out->file || jobs_fail_memory(error, "the table");
     }
-    free(out->temporary);
-    return false;
+    if (!output_open(&out->result, args->output, args->spec.scratch_dir, error)) return false;
+    out->file = out->result.file;
+    return true;
 }
 
-bool output_open_table(struct output *out, const struct jobs_args *args, struct jobs_error *error) {
-    if (args->output || args->has_format || !isatty(STDOUT_FILENO))
-        return output_open(out, args->output, error);
-    *out = (struct output){.display = true};
-    out->file = open_memstream(&out->text, &out->length);
-    return out->file || jobs_fail_memory(error, "the table");
-}
-
-static bool close_display(struct output *out, bool good, struct jobs_error *error) {
+static bool close_display(struct table_output *out, bool good, struct jobs_error *error) {
     if (fclose(out->file) != 0 || !out->text) good = good && jobs_fail_memory(error, "the table");
     good = good && display_table(out->text, out->length, stdout, error);
-    if (fflush(stdout) != 0) good = good && cannot_write("standard output", error);
+    if (fflush(stdout) != 0)
+        good = good &&
+               jobs_fail(error, JOBS_FAULT_DATA, "standard output cannot be written: %s", strerror(errno));
     free(out->text);
     return good;
 }
 
-bool output_close(struct output *out, bool good, struct jobs_error *error) {
-    const char *name = out->path ? out->path : "standard output";
-    if (out->display) return close_display(out, good, error);
-    if (!out->path) return (fflush(stdout) == 0 || !good || cannot_write(name, error)) && good;
-    bool failed = ferror(out->file);
-    failed |= fclose(out->file) != 0;
-    if (good && failed) good = cannot_write(name, error);
-    if (good && rename(out->temporary, out->path) != 0) good = cannot_write(name, error);
-    if (!good) unlink(out->temporary);
-    free(out->temporary);
-    return good;
+bool table_output_close(struct table_output *out, bool good, struct jobs_error *error) {
+    return out->display ? close_display(out, good, error) : output_close(&out->result, good, error);
 }
 
 /* ---- progress ---------------------------------------------------------------------------------------- */

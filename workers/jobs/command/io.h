@@ -3,6 +3,7 @@
 #define ROOKERY_WORKERS_JOBS_COMMAND_IO_H
 
 #include "workers/jobs/command/args.h"
+#include "workers/jobs/report/output.h"
 
 /* A file that is read from its start to its end, or standard input. */
 struct input {
@@ -24,20 +25,17 @@ struct csv_source input_source(struct input *in);
 ssize_t input_read(struct input *in, char *at, size_t room); /* the read function of that source */
 void input_close(struct input *in);
 
-/* Where a result goes. */
-struct output {
-    const char *path; /* NULL: standard output */
-    char *temporary;  /* the file that becomes path */
+/* Where a command's table goes: aligned when that is a terminal and no --format was given. */
+struct table_output {
     FILE *file;
-    bool display; /* standard output is a terminal: file is memory, shown aligned at the end */
+    struct output result;
+    bool display; /* file is memory, shown aligned at the end */
     char *text;
     size_t length;
 };
-bool output_open(struct output *out, const char *path, struct jobs_error *error);
-/* Opens the output of a command that writes a table: aligned when it is a terminal and no --format was given. */
-bool output_open_table(struct output *out, const struct jobs_args *args, struct jobs_error *error);
-/* Moves the result to its place when `good`, otherwise removes it. Returns `good`, or false with *error set. */
-bool output_close(struct output *out, bool good, struct jobs_error *error);
+bool table_output_open(struct table_output *out, const struct jobs_args *args, struct jobs_error *error);
+/* See output_close. */
+bool table_output_close(struct table_output *out, bool good, struct jobs_error *error);
 
 /* Shows on standard error how many rows have been read, if that is a terminal and reading takes long. */
 struct progress {

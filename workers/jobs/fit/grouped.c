@@ -181,6 +181,11 @@ bool grouped_shape(struct grouped *job, struct jobs_error *error) {
     };
     job->names = results_names(&job->shape, &job->n_names);
     if (!job->names) return jobs_fail_memory(error, "the table's header");
+    for (size_t i = 0; i < spec->n_x && job->shape.intercept; i++)
+        if (strcmp(spec->x[i], "intercept") == 0)
+            return jobs_fail(error, JOBS_FAULT_USAGE,
+                             "the table would have two terms called \"intercept\"; rename the column of the "
+                             "data, or fit without an intercept of its own (--no-intercept)");
     const char *twice = results_name_twice(job->names, job->n_names);
     if (!twice) return true;
     return jobs_fail(error, JOBS_FAULT_USAGE,

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "workers/jobs/fit/grouped_internal.h"
+#include "workers/jobs/report/output.h"
 #include "workers/jobs/report/plot.h"
 
 struct grouped_plots {
@@ -40,27 +41,30 @@ void grouped_plots_free(struct grouped_plots *plots) {
     free(plots);
 }
 
-static FILE *open_picture(const struct grouped_plots *plots, const char *prefix, const char *name,
-                          char path[4096], struct jobs_error *error) {
-    int length = snprintf(path, 4096, "%s/%s%s.svg", plots->job->spec->plot_dir, prefix, name);
-    if (length >= 4096) errno = ENAMETOOLONG;
-    FILE *file = length < 4096 ? fopen(path, "we") : NULL;
-    if (!file) could_not(path, error);
-    return file;
+struct picture {
+    char path[4096];
+    struct output out;
+};
+
+static bool open_picture(struct picture *p, const struct grouped_plots *plots, const char *prefix,
+                         const char *name, struct jobs_error *error) {
+    const struct grouped_spec *spec = plots->job->spec;
+    int length = snprintf(p->path, sizeof p->path, "%s/%s%s.svg", spec->plot_dir, prefix, name);
+    if ((size_t)length < sizeof p->path) return output_open(&p->out, p->path, spec->scratch_dir, error);
+    errno = ENAMETOOLONG;
+    return could_not(p->path, error);
 }
 
-static bool close_picture(FILE *file, bool good, const char *path, struct jobs_error *error) {
-    int why = errno;
-    if (fclose(file) == 0 && good) return true;
-    if (!good) errno = why;
-    return could_not(path, error);
+static bool close_picture(struct picture *p, bool good, struct jobs_error *error) {
+    if (!good) could_not(p->path, error);
+    return output_close(&p->out, good, error);
 }
 
 bool grouped_plots_add(struct grouped_plots *plots, struct slice_key key, const struct linear_input *input,
                        const struct fit_term *terms, const struct linear_result *linear,
                        const struct logistic_result *logistic, struct jobs_error *error) {
     const struct grouped_spec *spec = plots->job->spec;
-    char path[4096], name[SLICE_FILE_ROOM], title[SLICE_TITLE_ROOM];
+    char name[SLICE_FILE_ROOM], title[SLICE_TITLE_ROOM];
     slice_key_file_name(key, spec->n_slice_by, name);
     slice_key_title(key, spec->slice_by, spec->n_slice_by, title);
     struct plot_slice slice = {.title = title,
@@ -72,14 +76,14 @@ bool grouped_plots_add(struct grouped_plots *plots, struct slice_key key, const 
                                .confidence = spec->linear.confidence,
                                .linear = linear,
                                .logistic = logistic};
-    FILE *file = open_picture(plots, "slice-", name, path, error);
-    if (!file) return false;
-    if (!close_picture(file, plot_write_slice(file, &slice), path, error)) return false;
+    struct picture p;
+    if (!open_picture(&p, plots, "slice-", name, error)) return false;
+    if (!close_picture(&p, plot_write_slice(p.out.file, &slice), error)) return false;
     return plot_overview_add(plots->overview, &slice) || jobs_fail_memory(error, "the pictures");
 }
 
 bool grouped_plots_finish(struct grouped_plots *plots, struct jobs_error *error) {
-    char path[4096];
-    FILE *file = open_picture(plots, "", "overview", path, error);
-    return file && close_picture(file, plot_overview_write(plots->overview, file), path, error);
+    struct picture p;
+    return open_picture(&p, plots, "", "overview", error) &&
+           close_picture(&p, plot_overview_write(plots->overview, p.out.file), error);
 }

@@ -1,9 +1,10 @@
 /* Results for people and programs: tables as CSV or JSON (results.h), aligned in a terminal (display.h), and pictures
- * (plot.h, svg.h). */
+ * (plot.h, svg.h). The files they go to (output.h). */
 #ifndef ROOKERY_WORKERS_JOBS_REPORT_REPORT_H
 #define ROOKERY_WORKERS_JOBS_REPORT_REPORT_H
 
 #include "workers/jobs/report/display.h"
+#include "workers/jobs/report/output.h"
 #include "workers/jobs/report/plot.h"
 #include "workers/jobs/report/results.h"
 #include "workers/jobs/report/svg.h"

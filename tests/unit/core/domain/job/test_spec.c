@@ -213,6 +213,12 @@ static void numbers_out_of_range_are_refused(void **state) {
     f = fresh();
     f->regression.no_intercept = true;
     assert_fine(f);
+    real.name = "intercept";
+    f->x[0] = real.name;
+    assert_fine(f);
+    f->regression.no_intercept = false;
+    assert_refused(f, "spec.linear.regression.x", "second term");
+    f = fresh();
     f->regression.n_x = 0;
     f->regression.no_intercept = true;
     assert_refused(f, "spec.linear.regression.x", "no intercept");

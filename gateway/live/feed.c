@@ -199,9 +199,9 @@ void live_load_ahead(struct fiber *self, struct live *l, const struct tell *batc
 static void feed_batch(struct fiber *self, struct live *l) {
     size_t n = l->queue_len < LIVE_BATCH ? l->queue_len : LIVE_BATCH;
     uint64_t n_forgot = l->n_forgot;
-    assert(l->queue_len <= LIVE_QUEUE_CAP);
     struct tell *batch = arena_memdup(fiber_arena(self), l->queue, n * sizeof *batch);
     l->queue_len -= n;
+    assert(l->queue_len <= LIVE_QUEUE_CAP - n);
     for (size_t i = 0; i < l->queue_len; i++) l->queue[i] = l->queue[i + n];
     live_load_ahead(self, l, batch, n);
     for (size_t i = 0; i < n && l->n_forgot == n_forgot; i++) {

@@ -105,7 +105,7 @@ struct live {
 /* ---- subscriber.c -------------------------------------------------------------------------------------- */
 /* Returns NULL on allocation failure. */
 struct subscriber *subscriber_new(struct live *l, const struct rpc_identity *who);
-/* Ends its stream, if it has one that the client has not left, and frees it. */
+/* Ends its stream, which it must have, and frees it. */
 void subscriber_end(struct subscriber *s, enum error e, const char *text);
 void subscriber_free(struct subscriber *s);
 /* From now on what is heard is pushed to it, and held until it goes live. */

@@ -45,7 +45,6 @@ void subscriber_free(struct subscriber *s) {
 }
 
 void subscriber_end(struct subscriber *s, enum error e, const char *text) {
-    assert(s->stream);
     rpc_stream_end(s->stream, e, text);
     subscriber_free(s);
 }

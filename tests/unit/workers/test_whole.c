@@ -306,6 +306,8 @@ static void everybody_reads_what_was_written(struct fiber *self, struct whole *t
     WAIT_UNTIL(postgres_number(&t->world->postgres, query) == 6);
     call(self, t, ADA, "PostService/DeletePost", "{\"postId\":\"%" PRId64 "\"}", post);
     WAIT_UNTIL(read_pages(self, t, DORA, "TimelineService/GetHomeTimeline", "", "\"post\":", 2) == 3);
+    const char *thread = call(self, t, DORA, "PostService/GetThread", "{\"postId\":\"%" PRId64 "\"}", post);
+    CHECK(names(thread, post) && strstr(thread, "\"deleted\":true")); /* his replies are below it */
 }
 
 static void relations_and_sessions_are_the_callers_own(struct fiber *self, struct whole *t) {

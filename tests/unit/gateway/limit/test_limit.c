@@ -1,17 +1,18 @@
-/* Limits of networks: what a network, and the /48 around an IPv6 one, may ask for. */
+/* Limits: what an account may ask for, and a network, and the /48 around an IPv6 one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <string.h>
 
 #include "core/base/clock.h"
 #include "core/base/metrics.h"
 #include "gateway/limit/limit.h"
 #include "tests/unit/support/fibers.h"
 
-enum { LOGINS_EACH = 3, AROUND = 10 };
+enum { LOGINS_EACH = 3, AROUND = 10, PUBLISHED_IN_ONE_GO = 10 };
 
 /* As core/http/network.h numbers them: 2001:db8:SITE:NET::/64, and 192.0.2.LAST. */
 #define NET(site, net) (UINT64_C(0x20010db800000000) + ((uint64_t)(site) << 16) + (uint64_t)(net))
@@ -25,7 +26,8 @@ struct narrow {
 };
 
 static void narrow_open(struct fiber *self, struct narrow *n) {
-    char error[256], logins[] = "ROOKERY_LIMIT_LOGINS=3", *environment[] = {logins, NULL};
+    char error[256], logins[] = "ROOKERY_LIMIT_LOGINS=3", publishes[] = "ROOKERY_LIMIT_PUBLISHES=1";
+    char *environment[] = {logins, publishes, NULL};
     *n = (struct narrow){0};
     CHECK(config_load(&n->config, environment, error, sizeof error));
     n->gateway.domain.config = &n->config;
@@ -107,12 +109,32 @@ static void ipv4_addresses_share_nothing(struct fiber *self, void *arg) {
     narrow_close(self, &n);
 }
 
+static int publish(struct narrow *n, int64_t account, struct fault *fault) {
+    return limits_account(n->limits, LIMIT_PUBLISH, account, fault);
+}
+
+static void an_account_has_its_own(struct fiber *self, void *arg) {
+    struct narrow n;
+    struct fault fault = {0};
+    (void)arg;
+    narrow_open(self, &n);
+    for (int i = 0; i < PUBLISHED_IN_ONE_GO; i++) CHECK_INT(publish(&n, 7, &fault), 0);
+    CHECK_INT(publish(&n, 7, &fault), ERR_RESOURCE_EXHAUSTED);
+    CHECK(strstr(fault.text, "published changes by this account: at most 1 a second"));
+    CHECK_INT(publish(&n, 8, &fault), 0);
+    limits_account_give_back(n.limits, LIMIT_PUBLISH, 7);
+    CHECK_INT(publish(&n, 7, &fault), 0);
+    CHECK_INT(publish(&n, 7, &fault), ERR_RESOURCE_EXHAUSTED);
+    narrow_close(self, &n);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         IN_FIBER(a_48_has_ten_times_what_a_64_may),
         IN_FIBER(a_64_does_not_get_the_48_s_share),
         IN_FIBER(what_is_given_back_may_be_taken_by_a_neighbour),
         IN_FIBER(ipv4_addresses_share_nothing),
+        IN_FIBER(an_account_has_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

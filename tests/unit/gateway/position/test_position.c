@@ -66,6 +66,9 @@ static void what_has_been_told_follows_what_was_heard(void **state) {
     places_skip(&p); /* however far that is */
     assert_int_equal(p.told[0].id.ms, 300);
     assert_int_equal(p.told[1].id.ms, last);
+    hear(&p, 0, ++last, nothing());
+    places_tell(&p, p.n_heard); /* on from there */
+    assert_int_equal(p.told[0].id.ms, last);
     places_free(&p);
 }
 

@@ -157,5 +157,7 @@ try_assertions --check
 check "a place that has gone is named" printed 'core/domain/counted.c: planted_cap_all has not: int sum = 0;'
 check "an assertion that has gone is named" printed 'there is no such assertion: core/domain/counted.c: planted_cap_all: sum <= n * most'
 check "each fault of our own list has its place" "$root/scripts/mutate" --assertions --check
+without_entry() { "$root/scripts/mutate" --assertions --list | grep '^no entry:'; }
+check_not "each assertion of ours has a fault there" without_entry
 check "a file that is not there is refused" says 'is no C file' "$root/scripts/mutate" --tree "$tree" core/none.c
 done_testing

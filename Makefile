@@ -203,7 +203,7 @@ $(BUILD)/core/process/process.o: VERSION
 $(BUILD)/core/codec/descriptors.o: CPPFLAGS_ALL += -DDESCRIPTORS_BIN='"$(DESCRIPTORS)"'
 $(BUILD)/core/codec/descriptors.o: $(DESCRIPTORS)
 # The tables of the API's methods and of the rules for texts are made of the descriptor set.
-SERVICES := $(BUILD)/proto/services.def
+SERVICES := $(BUILD)/proto/services.def $(BUILD)/proto/services.pb-c.h
 $(BUILD)/generate/%: $(BUILD)/scripts/generate/%.o $(BUILD)/core/codec/wire.o $(BUILD)/core/base/str.o $(BUILD)/core/base/arena.o
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ -lm
@@ -222,8 +222,11 @@ $(STATEMENTS): $(BUILD)/generate/statements $(SQL) $(addsuffix .,$(sort $(dir $(
 	mv $@.new $@
 daemons: $(STATEMENTS)
 $(BUILD)/tests/unit/core/store/migrate/test_statements.o: $(STATEMENTS)
-$(SERVICES): $(BUILD)/generate/services $(DESCRIPTORS)
+$(BUILD)/proto/services.def: $(BUILD)/generate/services $(DESCRIPTORS)
 	$^ >$@.new
+	mv $@.new $@
+$(BUILD)/proto/services.pb-c.h: $(BUILD)/generate/services $(DESCRIPTORS)
+	$< --headers $(DESCRIPTORS) >$@.new
 	mv $@.new $@
 # The API's table is included by the gateway, and by these tests.
 SERVICE_TESTS := $(wildcard tests/unit/workers/test_whole.c tests/fuzz/fuzz_request.c)

@@ -316,10 +316,6 @@ int64_t http_idle_ns(const struct http_stream *s) {
     return s->conn ? peers_idle_ns(s->conn, HTTP_IDLE_S * NS_PER_S) : HTTP_IDLE_S * NS_PER_S;
 }
 
-const char *http_peer(const struct http_stream *s) {
-    return s->conn ? s->conn->peer : "";
-}
-
 uint64_t http_network(const struct http_stream *s) {
     return s->conn ? s->network : 0;
 }

@@ -65,7 +65,6 @@ static void sniff(struct http_conn *c, const char *bytes, size_t n) {
 
 /* Whose connection it is. */
 static void belongs_to(struct http_conn *c, const struct sockaddr_storage *client) {
-    socket_address_name(client, c->peer, sizeof c->peer);
     c->network = network_of(client);
 }
 

@@ -19,10 +19,6 @@ extern char **environ;
 
 /* ---- the version --------------------------------------------------------------------------------------- */
 
-const char *process_version(void) {
-    return ROOKERY_VERSION;
-}
-
 bool process_print_version(const char *program, int argc, char **argv) {
     if (argc != 2 || (strcmp(argv[1], "--version") != 0 && strcmp(argv[1], "-V") != 0)) return false;
     printf("%s %s\n", program, ROOKERY_VERSION);

@@ -63,7 +63,6 @@ bool rpc_metadata(const struct rpc_call *call, const char *name, struct str *val
  * code: asserted valid. */
 void rpc_set_header(struct rpc_call *call, const char *name, struct str value);
 void rpc_set_trailer(struct rpc_call *call, const char *name, struct str value);
-const char *rpc_peer(const struct rpc_call *call); /* "127.0.0.1:4711" */
 uint64_t rpc_network(const struct rpc_call *call); /* the client's, core/http/network.h; 0 once it has gone */
 
 /* The caller's identity, set by the authenticator. */

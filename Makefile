@@ -254,6 +254,7 @@ lint: daemons
 	scripts/check-circles $(BUILD)
 	scripts/check-sql
 	scripts/check-words
+	scripts/check-width
 	scripts/check-protos
 	scripts/check-migrations
 	scripts/generate/docs --check $(BUILD)

@@ -145,9 +145,9 @@ enum http_reset {
 void http_reset(struct http_stream *s, enum http_reset why);
 /* The application has consumed n bytes of the request's body: the peer may send as many again. */
 void http_consume(struct http_stream *s, size_t n);
-/* The application waits for the peer, from now on, with the whole window given back: for the rest of a message, which must
- * come at the least rate (HTTP_LEAST_BYTES in HTTP_LEAST_S) and, unless by_ns is 0, by then; for the next message, which must
- * begin before the peer has been silent for silent_ns (0: whenever it likes); or not any more. */
+/* The application waits for the peer, from now on, with the whole window given back: for the rest of a message, which
+ * must come at the least rate (HTTP_LEAST_BYTES in HTTP_LEAST_S) and, unless by_ns is 0, by then; for the next message,
+ * which must begin before the peer has been silent for silent_ns (0: whenever it likes); or not any more. */
 void http_want_rest(struct http_stream *s, int64_t by_ns);
 void http_want_message(struct http_stream *s, int64_t silent_ns);
 void http_want_nothing(struct http_stream *s);

@@ -20,8 +20,8 @@ bool session_cache_find(struct session_cache *c, struct str token, struct rpc_id
 bool session_cache_holds(const struct session_cache *c, const struct rpc_identity *found);
 /* Whether the token was right a while ago; it may have been revoked since on another gateway. */
 bool session_cache_knew(const struct session_cache *c, struct str token);
-/* The token turned out to be no session's, or its caller left before SQL had said. mark: of core/id/token.h, 0 for none. It
- * is remembered, of the 40,000 doubted last, for limits only: SQL decides. */
+/* The token turned out to be no session's, or its caller left before SQL had said. mark: of core/id/token.h, 0 for
+ * none. It is remembered, of the 40,000 doubted last, for limits only: SQL decides. */
 void session_cache_doubt(struct session_cache *c, struct str token, int64_t mark);
 bool session_cache_doubts(struct session_cache *c, int64_t mark);
 void session_cache_revoke(struct session_cache *c, int64_t session_id);

@@ -31,8 +31,8 @@ static int take_from_account(struct rpc_call *call, int64_t account, struct faul
     return e != 0 ? e : limits_account(l, service_hourly_limit(m), account, fault);
 }
 
-/* A session was right a while ago, or was given out and did not turn out to have ended: the network's limit of wrong ones does not
- * concern it, so that a neighbour who tries such does not shut out whom this gateway has not met. */
+/* A session was right a while ago, or was given out and did not turn out to have ended: the network's limit of wrong
+ * ones does not concern it, so that a neighbour who tries such does not shut out whom this gateway has not met. */
 static bool is_likely(struct gateway *g, struct str token) {
     if (session_cache_knew(g->sessions, token)) return true;
     int64_t mark = token_mark(token, g->page_key);

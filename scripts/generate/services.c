@@ -3,15 +3,16 @@
  *   services DESCRIPTORS.BIN >services.def
  *   services --headers DESCRIPTORS.BIN >services.pb-c.h
  *
- * Prints a line for each method of each service of rookery.v1, in the order of the .proto files, and one for each text (and
- * bytes) of a message that a request may hold:
+ * Prints a line for each method of each service of rookery.v1, in the order of the .proto files, and one for each text
+ * (and bytes) of a message that a request may hold:
  *
  *   METHOD(path, handler, request, reply, kind, no_side_effects, permission, cost)
  *   TEXT(message, field_number, form, min_characters, max_characters, min_bytes, max_bytes, may_be_empty)
  *
- * handler is the C function that serves it, SERVICE_METHOD in snake case: a method without one fails to link. request and
- * reply are messages by the C prefix of the generated code. What a method says of itself is in rookery/v1/options.proto:
- * a method that leaves out its permission or its cost, and a text without a form or a bound, is an error, with its name.
+ * handler is the C function that serves it, SERVICE_METHOD in snake case: a method without one fails to link. request
+ * and reply are messages by the C prefix of the generated code. What a method says of itself is in
+ * rookery/v1/options.proto: a method that leaves out its permission or its cost, and a text without a form or a bound,
+ * is an error, with its name.
  *
  * --headers prints an #include for each file of rookery.v1 that has messages: what the C of the tables needs. */
 #include <ctype.h>

@@ -11,9 +11,9 @@
  *   FROM posts
  *   WHERE author_id = $1 AND repost_of_id = $2 AND NOT deleted;
  *
- * becomes POST_FIND_REPOST. Words behind the name: read_only (see pg_stmt), shared (not static: declared in a header, for
- * other files too). A name is unique in the program. ":JOB_STATE_RUNNING" is the number of one of the constants below, so
- * that SQL and C cannot drift apart. Every statement ends with ";".
+ * becomes POST_FIND_REPOST. Words behind the name: read_only (see pg_stmt), shared (not static: declared in a header,
+ * for other files too). A name is unique in the program. ":JOB_STATE_RUNNING" is the number of one of the constants
+ * below, so that SQL and C cannot drift apart. Every statement ends with ";".
  *
  * A mistake is an error, with file and line. tests/unit/core/store/migrate/test_statements.c checks that every
  * statement fits the schema. */

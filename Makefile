@@ -9,8 +9,10 @@
 #   make tests        every unit-test program, in build/tests/
 #   make fuzz         the libFuzzer targets, with clang, in build-fuzz/tests/fuzz/
 #   make format       rewrite the sources with clang-format
-#   make lint         check the format, the direction of includes, circles, SQL, migrations, the protos, what docs/ has of them
-#   make docs         write docs/api.md and docs/configuration.md again, which are made of the protos and the settings
+#   make lint         check the format, the width of comments, the direction of includes, circles, SQL, words, the protos,
+#                     migrations, and what "make docs" writes
+#   make docs         write again what is generated: docs/api.md, configuration.md, metrics.md and limits.md, and README's
+#                     table of settings
 #   make clean        remove the build folder
 #
 #   BUILD=FOLDER      another build folder

@@ -153,7 +153,7 @@ void http_want_message(struct http_stream *s, int64_t silent_ns);
 void http_want_nothing(struct http_stream *s);
 /* How long the stream's connection may be without a request. */
 int64_t http_idle_ns(const struct http_stream *s);
-/* The client's, core/http/network.h: of the peer, or of whom a trusted proxy names; 0 once closed. */
+/* The client's, core/http/network.h: of the peer, or of the client that a trusted proxy names; 0 once closed. */
 uint64_t http_network(const struct http_stream *s);
 /* Whether the connection is a proxy's, with requests of many clients. */
 bool http_is_proxied(const struct http_stream *s);

@@ -32,7 +32,8 @@ static int take_from_account(struct rpc_call *call, int64_t account, struct faul
 }
 
 /* A session was right a while ago, or was given out and did not turn out to have ended: the network's limit of wrong
- * ones does not concern it, so that a neighbour who tries such does not shut out whom this gateway has not met. */
+ * ones does not concern it, so that a neighbour who tries such does not shut out a caller that is new to this
+ * gateway. */
 static bool is_likely(struct gateway *g, struct str token) {
     if (session_cache_knew(g->sessions, token)) return true;
     int64_t mark = token_mark(token, g->page_key);

@@ -1,4 +1,4 @@
-/* Live streams that are cut and come back at once: each is opened for its first token, all are closed, and after a
+/* Live streams that are cut and come back together: each is opened for its first token, all are closed, and after a
  * pause all are opened again with their tokens. A stream is back when its heartbeat comes, behind what it missed. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -93,7 +93,7 @@ bool slice_queue_push_encoded(struct slice_queue *q, struct slice_key key, size_
 bool slice_queue_settle(struct slice_queue *q);
 
 /* Rows grouped by slice: the rows of the i-th slice in reporting order are rows[start[i]] .. rows[start[i+1]-1],
- * ascending, and its key is slice_keys_key(ids[i]). */
+ * sorted, and its key is slice_keys_key(ids[i]). */
 struct slice_index {
     size_t n_slices;
     uint32_t *ids;

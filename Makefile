@@ -126,7 +126,7 @@ $(BUILD)/man/%.1: $(BUILD)/% scripts/generate/man
 install: daemons man
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/rookery-gateway $(BUILD)/rookery-worker
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(MAN)
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/rookery README.md ARCHITECTURE.md CHANGELOG.md LICENSE
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/rookery README.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/rookery/docs docs/*.md
 dist:
 	@mkdir -p $(BUILD)

@@ -172,8 +172,8 @@ $(BUILD)/stepclock.so: tests/tools/stepclock.c
 $(BUILD)/%.o: %.c | $(PB_C) $(TEST_PB_C)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
-# protoc-c's output is compiled without our warnings.
-$(BUILD)/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c | $(PB_C) $(TEST_PB_C)
+# protoc-c's output is compiled without our warnings; again when the flags may have changed, since most of it never does.
+$(BUILD)/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c Makefile | $(PB_C) $(TEST_PB_C)
 	$(CC) $(CPPFLAGS_ALL) $(filter-out -W%,$(CFLAGS_ALL)) -c -o $@ $<
 # Services are left out: protoc-c's code for them is not used, and fails for a method called Register. Files import
 # one another, so all of them are written before the first is compiled. The header is a target too, so that files that

@@ -8,7 +8,7 @@
 #   make tools        the load generator and the other programs the tests and the benchmarks use
 #   make tests        every unit-test program, in build/tests/
 #   make fuzz         the libFuzzer targets, with clang, in build-fuzz/tests/fuzz/
-#   make format       rewrite the sources with clang-format
+#   make format       rewrite the sources with clang-format, and break wide comments
 #   make lint         check the format, the width of comments, the direction of includes, circles, SQL, words, the protos,
 #                     migrations, and what "make docs" writes
 #   make docs         write again what is generated: docs/api.md, configuration.md, metrics.md and limits.md, and README's
@@ -250,6 +250,7 @@ SOURCES = $(shell git ls-files '*.c' '*.h' '*.cc')
 CLANG_FORMAT ?= $(shell command -v clang-format-14 || echo clang-format)
 format:
 	$(CLANG_FORMAT) -i $(SOURCES)
+	scripts/check-width --wrap
 lint: daemons
 	$(CLANG_FORMAT) --dry-run -Werror $(SOURCES)
 	scripts/check-includes

@@ -26,6 +26,35 @@ check "also when they are more bytes" passes 114 ö
 check "one of 121 is shown with its place" shows "$file:2: 121 characters, where 120 are the most" 115 x
 check "make lint asks for it" grep -qF "scripts/check-width" Makefile
 
+# --wrap breaks what is too wide, and joins it with nothing but its own paragraph.
+wraps() {
+    local words='four four four four four four four four four four four four four four four four four four four four four five'
+    cat >"$file" <<TEXT
+/* $words seven by seven
+ * the rest.
+ *
+ *   1. $words seven
+ *      seven.
+ *   2. short
+ * $words eight by eight */
+    /* $words nine */
+TEXT
+    scripts/check-width --wrap "$file" || return
+    diff "$file" - <<TEXT
+/* $words seven
+ * by seven the rest.
+ *
+ *   1. $words
+ *      seven seven.
+ *   2. short
+ * $words eight
+ * by eight */
+    /* $words
+     * nine */
+TEXT
+}
+
 helps() { scripts/check-width --help | grep -F "usage: scripts/check-width"; }
+check "--wrap breaks what is too wide, within its paragraph" wraps
 check "--help says how it is called" helps
 done_testing

@@ -8,9 +8,11 @@
 #   make tools        the load generator and the other programs the tests and the benchmarks use
 #   make tests        every unit-test program, in build/tests/
 #   make fuzz         the libFuzzer targets, with clang, in build-fuzz/tests/fuzz/
-#   make format       rewrite the sources with clang-format
-#   make lint         check the format, the direction of includes, circles, SQL, migrations, the protos, what docs/ has of them
-#   make docs         write docs/api.md and docs/configuration.md again, which are made of the protos and the settings
+#   make format       rewrite the sources with clang-format, and break wide comments
+#   make lint         check the format, the width of comments, the direction of includes, circles, SQL, words, the protos,
+#                     migrations, and what "make docs" writes
+#   make docs         write again what is generated: docs/api.md, configuration.md, metrics.md and limits.md, and README's
+#                     table of settings
 #   make clean        remove the build folder
 #
 #   BUILD=FOLDER      another build folder
@@ -124,7 +126,7 @@ $(BUILD)/man/%.1: $(BUILD)/% scripts/generate/man
 install: daemons man
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/rookery-gateway $(BUILD)/rookery-worker
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(MAN)
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/rookery README.md ARCHITECTURE.md CHANGELOG.md LICENSE
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/rookery README.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/rookery/docs docs/*.md
 dist:
 	@mkdir -p $(BUILD)
@@ -170,8 +172,8 @@ $(BUILD)/stepclock.so: tests/tools/stepclock.c
 $(BUILD)/%.o: %.c | $(PB_C) $(TEST_PB_C)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
-# protoc-c's output is compiled without our warnings.
-$(BUILD)/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c | $(PB_C) $(TEST_PB_C)
+# protoc-c's output is compiled without our warnings; again when the flags may have changed, since most of it never does.
+$(BUILD)/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c Makefile | $(PB_C) $(TEST_PB_C)
 	$(CC) $(CPPFLAGS_ALL) $(filter-out -W%,$(CFLAGS_ALL)) -c -o $@ $<
 # Services are left out: protoc-c's code for them is not used, and fails for a method called Register. Files import
 # one another, so all of them are written before the first is compiled. The header is a target too, so that files that
@@ -203,7 +205,7 @@ $(BUILD)/core/process/process.o: VERSION
 $(BUILD)/core/codec/descriptors.o: CPPFLAGS_ALL += -DDESCRIPTORS_BIN='"$(DESCRIPTORS)"'
 $(BUILD)/core/codec/descriptors.o: $(DESCRIPTORS)
 # The tables of the API's methods and of the rules for texts are made of the descriptor set.
-SERVICES := $(BUILD)/proto/services.def
+SERVICES := $(BUILD)/proto/services.def $(BUILD)/proto/services.pb-c.h
 $(BUILD)/generate/%: $(BUILD)/scripts/generate/%.o $(BUILD)/core/codec/wire.o $(BUILD)/core/base/str.o $(BUILD)/core/base/arena.o
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ -lm
@@ -222,8 +224,11 @@ $(STATEMENTS): $(BUILD)/generate/statements $(SQL) $(addsuffix .,$(sort $(dir $(
 	mv $@.new $@
 daemons: $(STATEMENTS)
 $(BUILD)/tests/unit/core/store/migrate/test_statements.o: $(STATEMENTS)
-$(SERVICES): $(BUILD)/generate/services $(DESCRIPTORS)
+$(BUILD)/proto/services.def: $(BUILD)/generate/services $(DESCRIPTORS)
 	$^ >$@.new
+	mv $@.new $@
+$(BUILD)/proto/services.pb-c.h: $(BUILD)/generate/services $(DESCRIPTORS)
+	$< --headers $(DESCRIPTORS) >$@.new
 	mv $@.new $@
 # The API's table is included by the gateway, and by these tests.
 SERVICE_TESTS := $(wildcard tests/unit/workers/test_whole.c tests/fuzz/fuzz_request.c)
@@ -245,12 +250,14 @@ SOURCES = $(shell git ls-files '*.c' '*.h' '*.cc')
 CLANG_FORMAT ?= $(shell command -v clang-format-14 || echo clang-format)
 format:
 	$(CLANG_FORMAT) -i $(SOURCES)
+	scripts/check-width --wrap
 lint: daemons
 	$(CLANG_FORMAT) --dry-run -Werror $(SOURCES)
 	scripts/check-includes
 	scripts/check-circles $(BUILD)
 	scripts/check-sql
 	scripts/check-words
+	scripts/check-width
 	scripts/check-protos
 	scripts/check-migrations
 	scripts/generate/docs --check $(BUILD)

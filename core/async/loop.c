@@ -200,10 +200,6 @@ uv_loop_t *loop_uv(struct loop *l) {
     return &l->uv;
 }
 
-struct log *loop_log(struct loop *l) {
-    return l->log;
-}
-
 int64_t loop_now_ns(const struct loop *l) {
     return loop_time_ns(l);
 }

@@ -47,7 +47,6 @@ void loop_free(struct loop *l);
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
 uv_loop_t *loop_uv(struct loop *l);
-struct log *loop_log(struct loop *l);
 /* Monotonic ns, refreshed at the start of each phase of a turn: cheap. */
 int64_t loop_now_ns(const struct loop *l);
 size_t loop_fibers(const struct loop *l); /* alive now */
@@ -78,8 +77,6 @@ struct arena *fiber_arena(struct fiber *self);
 int64_t fiber_deadline_ns(const struct fiber *self);
 /* Moves the deadline; only to an earlier time, except by the fiber itself around a clean-up. 0 removes it. */
 void fiber_set_deadline_ns(struct fiber *self, int64_t deadline_ns);
-/* Milliseconds to the deadline, at least 0; INT64_MAX without one. */
-int64_t fiber_time_left_ms(const struct fiber *self);
 
 /* Suspends until fiber_wake. Returns 0 when woken, ERR_DEADLINE_EXCEEDED or ERR_CANCELLED when that came first;
  * immediately, without suspending, when it has already come. A wake that came before the park is not lost: the park

@@ -85,12 +85,6 @@ void fiber_set_deadline_ns(struct fiber *self, int64_t deadline_ns) {
     if (self->state == FIBER_PARKED && !self->uninterruptible && deadline_ns != 0) deadline_watch(self);
 }
 
-int64_t fiber_time_left_ms(const struct fiber *self) {
-    if (self->deadline_ns == 0) return INT64_MAX;
-    int64_t left_ns = self->deadline_ns - loop_time_ns(self->loop);
-    return left_ns > 0 ? left_ns / NS_PER_MS : 0;
-}
-
 int fiber_interrupted(const struct fiber *f) {
     if (f->cancelled) return ERR_CANCELLED;
     if (f->deadline_ns != 0 && loop_time_ns(f->loop) >= f->deadline_ns) return ERR_DEADLINE_EXCEEDED;

@@ -37,8 +37,8 @@ struct str pb_encode_arena(const ProtobufCMessage *m, struct arena *a);
  * numbers or strings in; enums by name out, names or numbers in; bytes standard base64 out, either alphabet
  * in; null is unset; defaults omitted out, but submessages and oneof members that are set are printed;
  * google.protobuf.Timestamp as RFC 3339 with Z (any offset in), Duration as "1.5s"; oneofs (two members set
- * is an error); NaN and infinities as strings. A name that is not a field's is an error, with the nearest that is: a person
- * who writes "pagesize" must not get pages of another size.
+ * is an error); NaN and infinities as strings. A name that is not a field's is an error, with the nearest that is: a
+ * person who writes "pagesize" must not get pages of another size.
  *
  * Decode errors are ERR_INVALID_ARGUMENT with the field's path, as it was written ("post.mentions[2].start"), and what
  * would be right;

@@ -73,8 +73,8 @@ static bool has_field(const ProtobufCMessageDescriptor *type, struct str name, i
     return false;
 }
 
-/* Words of several parts that are fields' names become what JSON calls them, which is never longer; not in quotes, where
- * sentences have what the caller sent. */
+/* Words of several parts that are fields' names become what JSON calls them, which is never longer; not in quotes,
+ * where sentences have what the caller sent. */
 static void spell(const ProtobufCMessageDescriptor *type, char *text) {
     char *to = text;
     bool quoted = false;

@@ -80,7 +80,6 @@ struct http_conn {
     char sniffed[24];
     size_t n_sniffed;
     bool closed;
-    char peer[72];
     uint64_t network; /* that the peer calls from: core/http/network.h */
     bool is_proxied;  /* of a trusted proxy: its clients are known by what it says of them */
     struct buf early; /* a PROXY header that is not complete */

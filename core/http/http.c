@@ -170,16 +170,16 @@ size_t http_take(struct http_stream *s, char *p, size_t max) {
  *
  * Only the peer's time counts. The clock runs while the application says what it waits for, and it says so only when
  * it has given back the window of all that has come: the peer then can send at least half a window. The application
- * is at something else (the call waits for its turn, its sender is looked up, the handler stores what came, or waits until
- * the peer has read) -> it wants nothing, and no clock runs, whatever lies in the window; it waits again -> the clock begins
- * at 0, once for each message that it takes, since the peer may have been held up by us. The loop stood still -> what the
- * peer sent meanwhile is in the socket: the sweep looks at nobody's body before that has been read (conn_check_body). A full
- * budget never holds back the window: it ends a request (core/rpc/budget.h).
+ * is at something else (the call waits for its turn, its sender is looked up, the handler stores what came, or waits
+ * until the peer has read) -> it wants nothing, and no clock runs, whatever lies in the window; it waits again -> the
+ * clock begins at 0, once for each message that it takes, since the peer may have been held up by us. The loop stood
+ * still -> what the peer sent meanwhile is in the socket: the sweep looks at nobody's body before that has been read
+ * (conn_check_body). A full budget never holds back the window: it ends a request (core/rpc/budget.h).
  *
- * One message: the application waits for it (silent_ns) -> its first byte comes: it wants the rest, and the clock begins
- * again -> HTTP_LEAST_BYTES have come: again -> it is whole. So a trickle ends HTTP_LEAST_S later than its last
- * HTTP_LEAST_BYTES, while a peer with twice the least rate never is late. A peer that still reads our last answer is not
- * silent; http2.c's and http1.c's bound for readers is its bound then. */
+ * One message: the application waits for it (silent_ns) -> its first byte comes: it wants the rest, and the clock
+ * begins again -> HTTP_LEAST_BYTES have come: again -> it is whole. So a trickle ends HTTP_LEAST_S later than its last
+ * HTTP_LEAST_BYTES, while a peer with twice the least rate never is late. A peer that still reads our last answer is
+ * not silent; http2.c's and http1.c's bound for readers is its bound then. */
 
 static void want(struct http_stream *s, enum http_wants wants, int64_t by_ns, int64_t silent_ns) {
     if (!s->conn) return;
@@ -314,10 +314,6 @@ void http_consume(struct http_stream *s, size_t n) {
 
 int64_t http_idle_ns(const struct http_stream *s) {
     return s->conn ? peers_idle_ns(s->conn, HTTP_IDLE_S * NS_PER_S) : HTTP_IDLE_S * NS_PER_S;
-}
-
-const char *http_peer(const struct http_stream *s) {
-    return s->conn ? s->conn->peer : "";
 }
 
 uint64_t http_network(const struct http_stream *s) {

@@ -145,16 +145,15 @@ enum http_reset {
 void http_reset(struct http_stream *s, enum http_reset why);
 /* The application has consumed n bytes of the request's body: the peer may send as many again. */
 void http_consume(struct http_stream *s, size_t n);
-/* The application waits for the peer, from now on, with the whole window given back: for the rest of a message, which must
- * come at the least rate (HTTP_LEAST_BYTES in HTTP_LEAST_S) and, unless by_ns is 0, by then; for the next message, which must
- * begin before the peer has been silent for silent_ns (0: whenever it likes); or not any more. */
+/* The application waits for the peer, from now on, with the whole window given back: for the rest of a message, which
+ * must come at the least rate (HTTP_LEAST_BYTES in HTTP_LEAST_S) and, unless by_ns is 0, by then; for the next message,
+ * which must begin before the peer has been silent for silent_ns (0: whenever it likes); or not any more. */
 void http_want_rest(struct http_stream *s, int64_t by_ns);
 void http_want_message(struct http_stream *s, int64_t silent_ns);
 void http_want_nothing(struct http_stream *s);
 /* How long the stream's connection may be without a request. */
 int64_t http_idle_ns(const struct http_stream *s);
-const char *http_peer(const struct http_stream *s); /* "" once closed */
-/* The client's, core/http/network.h: of the peer, or of whom a trusted proxy names; 0 once closed. */
+/* The client's, core/http/network.h: of the peer, or of the client that a trusted proxy names; 0 once closed. */
 uint64_t http_network(const struct http_stream *s);
 /* Whether the connection is a proxy's, with requests of many clients. */
 bool http_is_proxied(const struct http_stream *s);

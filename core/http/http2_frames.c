@@ -1,3 +1,5 @@
+/* Heads of frames: see http2_frames.h. A reader is in a frame or in a head, and counts down what is left of it; a head
+ * may come in pieces. */
 #include "core/http/http2_frames.h"
 
 #include <string.h>

@@ -1,9 +1,10 @@
 /* Listening, connections, and which protocol a connection speaks.
  *
- * A connection's life: (1) accepted; peers.c makes room for it, and if it is of a proxy that sends PROXY headers, that is read first; (2) its first bytes are compared with HTTP/2's magic: all 24
- * equal -> http2, the first difference -> http1; (3) the protocol reads and fills until the peer goes, a limit is
- * passed or the server drains; (4) conn_close: every stream is closed, the protocol's state is freed, the socket is
- * closed; (5) the socket's last event frees the memory.
+ * A connection's life: (1) accepted; peers.c makes room for it, and if it is of a proxy that sends PROXY headers, that
+ * is read first; (2) its first bytes are compared with HTTP/2's magic: all 24 equal -> http2, the first difference ->
+ * http1; (3) the protocol reads and fills until the peer goes, a limit is passed or the server drains; (4) conn_close:
+ * every stream is closed, the protocol's state is freed, the socket is closed; (5) the socket's last event frees the
+ * memory.
  *
  * One timer a second sweeps all connections; connections and streams have no timers of their own. No protocol known
  * after SNIFF_S -> closed; the kernel's buffer has not moved for WRITE_STALL_S -> closed. Protocols sweep their
@@ -65,7 +66,6 @@ static void sniff(struct http_conn *c, const char *bytes, size_t n) {
 
 /* Whose connection it is. */
 static void belongs_to(struct http_conn *c, const struct sockaddr_storage *client) {
-    socket_address_name(client, c->peer, sizeof c->peer);
     c->network = network_of(client);
 }
 

@@ -1,3 +1,4 @@
+/* Networks as numbers: see network.h. No IPv6 network that is in use looks like the number of an IPv4 address. */
 #include "core/http/network.h"
 
 #include <netinet/in.h>

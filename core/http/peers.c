@@ -8,8 +8,8 @@
  * whose request is still in the socket, is passed over where another can be found near. A network that opens
  * connections faster than it uses them up may have eight times as many in their first second, so that its honest
  * clients have the time of some round trips. The server is full -> the idlest anonymous connection gives way,
- * whatever its network; when there is none, the idlest of an account that has many. No account's last ACCOUNT_KEEPS give
- * way so; only when nobody has more is the newcomer refused.
+ * whatever its network; when there is none, the idlest of an account that has many. No account's last ACCOUNT_KEEPS
+ * give way so; only when nobody has more is the newcomer refused.
  *
  * Assumptions. The tables stay small: a group exists only while it counts a connection, so there are at most two a
  * connection, which http_server.max_conns bounds. A choice costs little: it looks at most at LOOK_AT connections and
@@ -153,8 +153,8 @@ void peers_enter(struct http_conn *c) {
     bound(c, PEER_ALL, p->limits.anonymous, &p->report.anonymous, "anonymous");
 }
 
-/* The account with the most connections. Looking for it goes through all, so it counts as that for a second, or until it
- * has half as many. */
+/* The account with the most connections. Looking for it goes through all, so it counts as that for a second, or until
+ * it has half as many. */
 static struct peer_group *crowd(struct peers *p, int64_t now_ns) {
     struct peer_group *most = now_ns < p->crowd_ns ? idmap_get(&p->accounts, p->crowd) : NULL;
     if (most && most->n >= p->crowd_least) return most;

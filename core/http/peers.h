@@ -6,8 +6,8 @@
  *
  * A full group does not refuse the newest connection: the one in it that has been idle longest gives way, so that an
  * attacker takes connections from itself. An honest newcomer has the time until it is the idlest: a round trip is
- * enough, since it sends its call immediately. When accounts alone have filled the server, one of those that hold the most
- * gives way, so that several accounts together cannot shut it.
+ * enough, since it sends its call immediately. When accounts alone have filled the server, one of those that hold the
+ * most gives way, so that several accounts together cannot shut it.
  */
 #ifndef ROOKERY_CORE_HTTP_PEERS_H
 #define ROOKERY_CORE_HTTP_PEERS_H
@@ -72,7 +72,8 @@ void peers_init(struct peers *p, const struct peer_limits *limits,
 void peers_free(struct peers *p);
 
 /* A new connection, whose network is known. Closes those that give way to it. Returns false when the server is full
- * of connections that do not give way (a proxy's, and the few of each account); the caller closes it. A proxy's is many clients', and counts nowhere. */
+ * of connections that do not give way (a proxy's, and the few of each account); the caller closes it. A proxy's is many
+ * clients', and counts nowhere. */
 bool peers_join(struct http_conn *c);
 /* It is one client's after all. */
 void peers_enter(struct http_conn *c);

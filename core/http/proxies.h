@@ -36,7 +36,8 @@ bool proxies_parse(const char *text, struct proxies *out, struct fault *fault);
 bool proxies_trust(const struct proxies *p, const struct sockaddr_storage *address);
 
 /* The client of a request that came from a trusted proxy: in all X-Forwarded-For fields the last address that is not
- * itself of a trusted proxy. False when they name none; what stands left of something else than an address is not read. */
+ * itself of a trusted proxy. False when they name none; what stands left of something else than an address is not
+ * read. */
 bool proxies_forwarded_for(const struct proxies *p, const struct http_fields *fields,
                            struct sockaddr_storage *out);
 

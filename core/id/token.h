@@ -15,9 +15,9 @@
 /* Call once at start, before the others. Returns false when libsodium cannot be initialised. */
 bool token_init(void);
 
-/* 43 characters: 16 random bytes and a mark of 16, as unpadded URL-safe base64. The mark is a MAC with the key, so that a
- * token which was never given out is told without asking anybody. NULL: 32 random bytes, unmarked. Both are tokens: the
- * mark lets nobody in. */
+/* 43 characters: 16 random bytes and a mark of 16, as unpadded URL-safe base64. The mark is a MAC with the key, so that
+ * a token which was never given out is told without asking anybody. NULL: 32 random bytes, unmarked. Both are tokens:
+ * the mark lets nobody in. */
 struct str token_new(struct arena *a, const unsigned char *key);
 /* The first eight bytes of the token's mark, which nobody can choose; 0 unless this key made it. A token keeps it when its session
  * has ended. */
@@ -37,8 +37,9 @@ bool password_hash(char out[static PASSWORD_HASH_MAX], struct str password, int6
                    int64_t passes);
 /* hash: a NUL-terminated PHC string; any other text gives false. Takes as long as making the hash. */
 bool password_verify(const char *hash, struct str password);
-/* Whether it cost less (memory times passes) than a hash with these costs, or is not an argon2id hash: then hash again at
- * the next login. A hash that cost more is kept: two processes with different settings never replace each other's. */
+/* Whether it cost less (memory times passes) than a hash with these costs, or is not an argon2id hash: then hash again
+ * at the next login. A hash that cost more is kept: two processes with different settings never replace each
+ * other's. */
 bool password_needs_rehash(const char *hash, int64_t memory_kib, int64_t passes);
 
 #endif

@@ -1,5 +1,5 @@
-/* Turns: see fair.h. A waiter is a struct on its fiber's stack, as in core/async/wait.c: the one who serves or refuses it
- * unlinks it, so an interrupt at the same moment changes nothing. A queue exists while somebody waits in it. */
+/* Turns: see fair.h. A waiter is a struct on its fiber's stack, as in core/async/wait.c: the one who serves or refuses
+ * it unlinks it, so an interrupt at the same moment changes nothing. A queue exists while somebody waits in it. */
 #include "core/limit/fair.h"
 
 #include <assert.h>

@@ -1,9 +1,10 @@
-/* Places for expensive work, given to callers in turns: who asks for much waits behind themselves, not in front of others.
+/* Places for expensive work, given to callers in turns: who asks for much waits behind themselves, not in front of
+ * others.
  *
  * Waiting fibers stand in queues by key (a network). A place that becomes free goes to the next key in turn, and of
  * its fibers to the newest: when a flood cannot be served in time, a newest-first queue serves some of it in time, and
- * a first-come one serves all of it too late. When a queue, or all of them together, are full, the oldest fiber of the longest
- * gives up its wait.
+ * a first-come one serves all of it too late. When a queue, or all of them together, are full, the oldest fiber of the
+ * longest gives up its wait.
  */
 #ifndef ROOKERY_CORE_LIMIT_FAIR_H
 #define ROOKERY_CORE_LIMIT_FAIR_H
@@ -23,8 +24,8 @@ struct fair {
 void fair_init(struct fair *f, size_t places, size_t max_waiting, size_t max_of_key);
 void fair_free(struct fair *f); /* nobody waits */
 
-/* Waits for a place. Returns 0: fair_leave must follow. Else the fiber's interrupt, or ERR_OVERLOADED when others waited
- * that had to be preferred. */
+/* Waits for a place. Returns 0: fair_leave must follow. Else the fiber's interrupt, or ERR_OVERLOADED when others
+ * waited that had to be preferred. */
 int fair_enter(struct fiber *self, struct fair *f, uint64_t key);
 void fair_leave(struct fair *f);
 

@@ -1,11 +1,11 @@
 /* The generic cell rate algorithm: a token bucket without a clock of its own, whose state is one number.
  *
  * The state is the time at which the bucket will be full again. A call moves it one interval further, counted from now
- * when it has passed. The call is refused when the state would then be further ahead than the bucket is large. So a caller that
- * was quiet may make `burst` calls in one go, and one more every interval.
+ * when it has passed. The call is refused when the state would then be further ahead than the bucket is large. So a
+ * caller that was quiet may make `burst` calls in one go, and one more every interval.
  *
- * A state of 0 is a full bucket. What has passed is as good as 0: forgetting it changes nothing. Refused calls take nothing,
- * so a caller that goes on calling is served at the rate, not shut out.
+ * A state of 0 is a full bucket. What has passed is as good as 0: forgetting it changes nothing. Refused calls take
+ * nothing, so a caller that goes on calling is served at the rate, not shut out.
  */
 #ifndef ROOKERY_CORE_LIMIT_GCRA_H
 #define ROOKERY_CORE_LIMIT_GCRA_H

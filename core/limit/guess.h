@@ -4,15 +4,16 @@
  * count each. After GUESSES_FREE wrong ones from a network, the next must wait for a second, then two, four, ... up to
  * GUESS_WAIT_MAX_S; a right one forgets them, a day does, too.
  *
- * Guesses at one account from many networks together are bounded by the account's own rate. It never holds back the first
- * GUESSES_FREE of a network: so an owner is let in from anywhere, also after a slip, whatever others do elsewhere.
+ * Guesses at one account from many networks together are bounded by the account's own rate. It never holds back the
+ * first GUESSES_FREE of a network: so an owner is let in from anywhere, also after a slip, whatever others do
+ * elsewhere.
  *
- * A network from which the account was logged in to is known. There the account's rate does not count, and the wait is at
- * most GUESS_WAIT_KNOWN_S. After each wait the first that comes may guess: somebody who shares the network with the owner, and
- * goes on guessing, can take these turns, there and for as long.
+ * A network from which the account was logged in to is known. There the account's rate does not count, and the wait is
+ * at most GUESS_WAIT_KNOWN_S. After each wait the first that comes may guess: somebody who shares the network with the
+ * owner, and goes on guessing, can take these turns, there and for as long.
  *
- * Accounts are numbers of handles, whether or not such an account exists, so that nothing is revealed. What is remembered
- * is bounded, and this process's alone: with several gateways a guesser has as many times the guesses.
+ * Accounts are numbers of handles, whether or not such an account exists, so that nothing is revealed. What is
+ * remembered is bounded, and this process's alone: with several gateways a guesser has as many times the guesses.
  */
 #ifndef ROOKERY_CORE_LIMIT_GUESS_H
 #define ROOKERY_CORE_LIMIT_GUESS_H
@@ -50,7 +51,8 @@ uint64_t guesses_account(const struct guesses *g, struct str handle);
 /* Whether the account was logged in to from this network. */
 bool guess_is_known(struct guesses *g, const struct guess *guess);
 
-/* Returns 0: the password may be checked, and one of the three below must follow. Else returns after how many ns it may be. */
+/* Returns 0: the password may be checked, and one of the three below must follow. Else returns after how many ns it may
+ * be. */
 int64_t guess_begin(struct guesses *g, struct guess *guess, int64_t now_ns);
 void guess_right(struct guesses *g, const struct guess *guess);
 static inline void guess_wrong(struct guesses *g, const struct guess *guess) {

@@ -1,6 +1,6 @@
-/* A bounded table of numbers by key, such as the states of rates by account. Each key has the same number of rows; a new
- * key's are 0. When the table is full, the key that was used least recently makes room: its rates are then as after a long
- * pause. So a peer that can have many keys should be bounded by a key around them first (network_around).
+/* A bounded table of numbers by key, such as the states of rates by account. Each key has the same number of rows; a
+ * new key's are 0. When the table is full, the key that was used least recently makes room: its rates are then as after
+ * a long pause. So a peer that can have many keys should be bounded by a key around them first (network_around).
  *
  * Keys may be chosen by peers: the hash is seeded. Memory is taken as keys come, about 24 + 8 * rows bytes each.
  */

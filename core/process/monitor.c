@@ -1,3 +1,5 @@
+/* The second, small server of a daemon: see monitor.h. It takes few connections and short messages, since only an
+ * operator's machines ask. */
 #include "core/process/monitor.h"
 
 #include "core/config/config.h"

@@ -19,10 +19,6 @@ extern char **environ;
 
 /* ---- the version --------------------------------------------------------------------------------------- */
 
-const char *process_version(void) {
-    return ROOKERY_VERSION;
-}
-
 bool process_print_version(const char *program, int argc, char **argv) {
     if (argc != 2 || (strcmp(argv[1], "--version") != 0 && strcmp(argv[1], "-V") != 0)) return false;
     printf("%s %s\n", program, ROOKERY_VERSION);
@@ -79,8 +75,8 @@ static bool run_loop(struct domain *d, const char *program, const struct config 
 
 /* ---- the log file -------------------------------------------------------------------------------------- */
 
-/* Standard error becomes the file, which is made when it is missing. Who writes at this moment writes to the old file or
- * to the new one. Returns 0 or an errno. */
+/* Standard error becomes the file, which is made when it is missing. Who writes at this moment writes to the old file
+ * or to the new one. Returns 0 or an errno. */
 static int open_log_file(const char *path) {
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
     if (fd < 0) return errno;

@@ -10,8 +10,6 @@
 
 #include "core/process/connect.h"
 
-/* "0.3.0" */
-const char *process_version(void);
 /* If the command line only asks for the version, prints it and returns true. */
 bool process_print_version(const char *program, int argc, char **argv);
 

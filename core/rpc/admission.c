@@ -1,5 +1,5 @@
-/* Turns and shares: see admission.h. Invariant: calls wait only while `limit` or more run, except between a call's leaving
- * and the admission_next that follows it. So when no call runs, none waits. */
+/* Turns and shares: see admission.h. Invariant: calls wait only while `limit` or more run, except between a call's
+ * leaving and the admission_next that follows it. So when no call runs, none waits. */
 #include "core/rpc/admission.h"
 
 #include <assert.h>

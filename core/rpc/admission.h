@@ -1,14 +1,14 @@
 /* Which calls run, and which wait for their turn. Pure: time is a parameter.
  *
- * A call belongs to a party: its account, or its network while nobody knows the account. As long as fewer calls than the limit
- * run, a call runs immediately. Above it, a party's call does so only while the party has fewer running than its share,
- * which is at least one; else it waits, and parties take turns in the places that become free. So a party that asks for
- * too much waits behind itself, and one with a call at a time does not notice the others.
+ * A call belongs to a party: its account, or its network while nobody knows the account. As long as fewer calls than
+ * the limit run, a call runs immediately. Above it, a party's call does so only while the party has fewer running than
+ * its share, which is at least one; else it waits, and parties take turns in the places that become free. So a party
+ * that asks for too much waits behind itself, and one with a call at a time does not notice the others.
  *
  * The limit follows the loop: when calls must wait long until it gets to them, fewer may run, but not fewer than
- * ADMISSION_LEAST; when it keeps up and the limit was reached, more may. Calls that wait for PostgreSQL do not delay the loop.
- * A call that has waited for ADMISSION_WAIT_MS gives up: by then the answer may be of no use. All together never run more
- * than twice the maximum.
+ * ADMISSION_LEAST; when it keeps up and the limit was reached, more may. Calls that wait for PostgreSQL do not delay
+ * the loop. A call that has waited for ADMISSION_WAIT_MS gives up: by then the answer may be of no use. All together
+ * never run more than twice the maximum.
  */
 #ifndef ROOKERY_CORE_RPC_ADMISSION_H
 #define ROOKERY_CORE_RPC_ADMISSION_H
@@ -56,7 +56,8 @@ bool admission_is_full(const struct admission *a, uint64_t party);
 bool admission_enter(struct admission *a, struct admission_call *c, uint64_t party, int64_t now_ns);
 /* It has ended, or does not wait any more. Harmless for a call that does neither. */
 void admission_leave(struct admission *a, struct admission_call *c);
-/* The next one that waited and runs from now on; NULL when there is none. Call it after a call has left, until it is NULL. */
+/* The next one that waited and runs from now on; NULL when there is none. Call it after a call has left, until it is
+ * NULL. */
 struct admission_call *admission_next(struct admission *a);
 /* One that has waited for too long, and has left; NULL when there is none. */
 struct admission_call *admission_expired(struct admission *a, int64_t now_ns);

@@ -33,8 +33,8 @@ struct budget_share {
     struct budget_idle *idle;
 };
 
-/* Shares that count nothing now, the oldest first, linked by `incomplete`: most calls are alone in theirs, and who calls will
- * call again. */
+/* Shares that count nothing now, the oldest first, linked by `incomplete`: most calls are alone in theirs, and who
+ * calls will call again. */
 struct budget_idle {
     struct list_node shares;
     size_t n;
@@ -63,7 +63,8 @@ void budget_init(struct budgets *b, const struct budget_limits *limits,
                  void (*evict)(struct budget_request *r));
 void budget_free(struct budgets *b); /* after the last request was closed */
 
-/* A request begins, of somebody unknown on this connection (any number that tells it apart) from this network, or of an account. */
+/* A request begins, of somebody unknown on this connection (any number that tells it apart) from this network, or of an
+ * account. */
 void budget_open_anonymous(struct budgets *b, struct budget_request *r, uintptr_t connection,
                            uint64_t network);
 void budget_open_known(struct budgets *b, struct budget_request *r, int64_t account_id);

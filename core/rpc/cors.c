@@ -1,8 +1,9 @@
 /* Pages of other origins in browsers (CORS, as the Fetch standard says): which may call, and what they may read.
  *
  * A page's request carries its origin. If the setting names it, the answer, also an error, says that the page may read
- * it. Before a request that a plain page could not send, the browser asks with OPTIONS; its answer needs no call. Tokens
- * travel in a field of the request and never in cookies, so credentials are not allowed, and * may stand for all names.
+ * it. Before a request that a plain page could not send, the browser asks with OPTIONS; its answer needs no call.
+ * Tokens travel in a field of the request and never in cookies, so credentials are not allowed, and * may stand for all
+ * names.
  */
 #include <string.h>
 

@@ -52,10 +52,6 @@ uint64_t rpc_network(const struct rpc_call *call) {
     return http_network(&call->http);
 }
 
-const char *rpc_peer(const struct rpc_call *call) {
-    return arena_strdup(fiber_arena(call->fiber), http_peer(&call->http));
-}
-
 static bool is_binary(struct str name) {
     return name.len > 4 && memcmp(name.ptr + name.len - 4, "-bin", 4) == 0;
 }

@@ -10,11 +10,11 @@
  *   listener.c, socket.c  libuv; TLS will go between the socket and HTTP
  *
  * A call's life: headers arrive -> the method is found, the application admits the call, and whose the request is is
- * decided (held.c) -> message bytes arrive and are bounded (budget.h) -> the replies before it are sent (replies.c) -> it is
- * the call's turn (admission.h: immediately, but under overload) -> a fiber starts, the authenticator runs -> the message is
- * decoded, its texts are brought to their normal forms (core/text/fields.h) -> the handler runs -> the reply and status go
- * out. The client's RST, a closed connection or the deadline cancels the fiber. The call is freed when its fiber has
- * ended and its stream is closed, whichever comes last.
+ * decided (held.c) -> message bytes arrive and are bounded (budget.h) -> the replies before it are sent (replies.c) ->
+ * it is the call's turn (admission.h: immediately, but under overload) -> a fiber starts, the authenticator runs -> the
+ * message is decoded, its texts are brought to their normal forms (core/text/fields.h) -> the handler runs -> the reply
+ * and status go out. The client's RST, a closed connection or the deadline cancels the fiber. The call is freed when
+ * its fiber has ended and its stream is closed, whichever comes last.
  *
  * A handler returns 0 or an enum error; the sentence is in rpc_fault(call).
  */
@@ -63,7 +63,6 @@ bool rpc_metadata(const struct rpc_call *call, const char *name, struct str *val
  * code: asserted valid. */
 void rpc_set_header(struct rpc_call *call, const char *name, struct str value);
 void rpc_set_trailer(struct rpc_call *call, const char *name, struct str value);
-const char *rpc_peer(const struct rpc_call *call); /* "127.0.0.1:4711" */
 uint64_t rpc_network(const struct rpc_call *call); /* the client's, core/http/network.h; 0 once it has gone */
 
 /* The caller's identity, set by the authenticator. */
@@ -73,8 +72,8 @@ struct rpc_identity {
     int64_t sure_ns;                /* the authenticator's: until when it needs not ask again, */
     uint64_t sure_at;               /* as long as this is the number of its changes; 0: it must */
 };
-/* For a stream that mostly waits from here on: it does not count as a call that runs any more. Receiving and sending say so
- * by themselves when they wait. */
+/* For a stream that mostly waits from here on: it does not count as a call that runs any more. Receiving and sending
+ * say so by themselves when they wait. */
 void rpc_will_wait(struct rpc_call *call);
 struct rpc_identity *rpc_identity(struct rpc_call *call);
 
@@ -146,14 +145,15 @@ struct rpc_server_options {
     const struct text_fields *texts; /* of requests (core/text/fields.h); borrowed; NULL: no rules */
     const struct http_route *routes;
     size_t n_routes;
-    /* Runs when a call's headers have arrived, before its body is taken and before anything is spent on it; may be NULL.
-     * May set rpc_identity when it knows who calls. Returns 0, or the error to end the call with. Never suspends. */
+    /* Runs when a call's headers have arrived, before its body is taken and before anything is spent on it; may be
+     * NULL. May set rpc_identity when it knows who calls. Returns 0, or the error to end the call with. Never
+     * suspends. */
     int (*admit)(struct rpc_call *call, struct fault *fault);
     /* Runs in the call's fiber before the handler of a method that is not public. Returns 0 to let the call pass. */
     int (*authenticate)(struct fiber *self, struct rpc_call *call);
-    /* Optional: the same by the headers alone, without suspending, so that the request is held for its sender. Returns 0
-     * and sets the identity; ERR_NOT_FOUND when authenticate must be asked; or the error that refuses the call. A call
-     * that it lets pass is authenticated all the same. */
+    /* Optional: the same by the headers alone, without suspending, so that the request is held for its sender. Returns
+     * 0 and sets the identity; ERR_NOT_FOUND when authenticate must be asked; or the error that refuses the call. A
+     * call that it lets pass is authenticated all the same. */
     int (*recognize)(struct rpc_call *call);
     void *context;
     bool (*ready)(void *context); /* for grpc.health.v1: SERVING or NOT_SERVING */

@@ -2,8 +2,9 @@
  *
  * In: body bytes gather in call->body. rpc_receive takes the first whole message and gives the peer back the window
  * for it; while it waits for the rest of a message, it gives back the window for what has arrived. So a slow handler
- * holds at most one window and one message. While it waits, and only then, the peer's time counts (core/http/http.c). Out: rpc_send appends to the stream's output and waits while more than
- * HTTP_HIGH_WATER is unsent. Detached: rpc_stream_send queues references to shared bytes and never waits.
+ * holds at most one window and one message. While it waits, and only then, the peer's time counts (core/http/http.c).
+ * Out: rpc_send appends to the stream's output and waits while more than HTTP_HIGH_WATER is unsent. Detached:
+ * rpc_stream_send queues references to shared bytes and never waits.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -20,8 +21,8 @@ static void give_window(struct rpc_call *call) {
     call->unconsumed = 0;
 }
 
-/* How long the next message may not begin; 0: for ever. A client stream is one request, which would otherwise keep what it
- * holds; a bidirectional stream may be silent, but that of somebody unknown only as long as a connection may. */
+/* How long the next message may not begin; 0: for ever. A client stream is one request, which would otherwise keep what
+ * it holds; a bidirectional stream may be silent, but that of somebody unknown only as long as a connection may. */
 static int64_t silence_ns(const struct rpc_call *call) {
     int64_t most = 0, idle = http_idle_ns(&call->http);
     if (call->entry->method->kind == RPC_CLIENT_STREAM) {

@@ -1,10 +1,10 @@
-/* Calls that do not run yet or any more: those that wait for their turn (admission.h), and refused ones whose refusal is
- * held back.
+/* Calls that do not run yet or any more: those that wait for their turn (admission.h), and refused ones whose refusal
+ * is held back.
  *
- * Who is refused and calls again immediately costs the server a refusal each time, and a client with hundreds of streams can
- * spend all of it so. Therefore a network is refused immediately SLOW_RATE times a second (and some times that after a pause);
- * the answers to further refusals come SLOW_MS later, or later still when they are many. Meanwhile such a call holds its
- * stream, of which its client has not many, and costs nothing.
+ * Who is refused and calls again immediately costs the server a refusal each time, and a client with hundreds of
+ * streams can spend all of it so. Therefore a network is refused immediately SLOW_RATE times a second (and some times
+ * that after a pause); the answers to further refusals come SLOW_MS later, or later still when they are many. Meanwhile
+ * such a call holds its stream, of which its client has not many, and costs nothing.
  *
  * A fiber looks after both every TICK_MS, while there are any. Ends: the client goes -> the call is forgotten
  * (rpc_turns_forget); the server drains -> held refusals are sent; it stops -> waiting calls end with UNAVAILABLE.

@@ -1,9 +1,9 @@
 /* Links and addresses in a text, so that no mention and no hashtag is cut out of one.
  *
- * A link begins with a scheme and "://", with one of the schemes below and ":", with anything and ":?" (magnet:?xt=), or
- * with the name of a host and "/" (example.org/@ada). It goes on through everything that people see in an address bar:
- * printable ASCII but quotes, brackets and braces; and letters, digits, marks and dashes of any script. So it ends at a
- * blank, an emoji, or the punctuation of a script that is written without blanks.
+ * A link begins with a scheme and "://", with one of the schemes below and ":", with anything and ":?" (magnet:?xt=),
+ * or with the name of a host and "/" (example.org/@ada). It goes on through everything that people see in an address
+ * bar: printable ASCII but quotes, brackets and braces; and letters, digits, marks and dashes of any script. So it ends
+ * at a blank, an emoji, or the punctuation of a script that is written without blanks.
  */
 #include <string.h>
 #include <utf8proc.h>

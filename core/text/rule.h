@@ -13,8 +13,8 @@
 #define TEXT_CHARACTER_BYTES 64
 /* The same for a text as it is sent, on average: composing takes no more than a few bytes off a character. */
 #define TEXT_SENT_CHARACTER_BYTES (2 * TEXT_CHARACTER_BYTES)
-/* How much longer a password may be as it is sent: a text in NFD is at most three times as long as in NFC, and a blank of
- * three bytes becomes one. */
+/* How much longer a password may be as it is sent: a text in NFD is at most three times as long as in NFC, and a blank
+ * of three bytes becomes one. */
 #define TEXT_SENT_PASSWORD_RATIO 4
 
 /* As enum NormalForm in rookery/v1/options.proto, which says what each is. */

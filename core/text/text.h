@@ -16,7 +16,8 @@
 bool text_normalize(struct arena *a, struct str raw, struct str *out);
 
 /* Writes the normal form of a password to *out, NUL-terminated: OpaqueString of RFC 8265, which turns every blank (Zs)
- * into U+0020 and composes to NFC. Nothing is refused: a password may hold what it likes. Returns false as text_normalize. */
+ * into U+0020 and composes to NFC. Nothing is refused: a password may hold what it likes. Returns false as
+ * text_normalize. */
 bool text_password(struct arena *a, struct str raw, struct str *out);
 
 /* In extended grapheme clusters (UAX #29), which people count as characters. Valid UTF-8 assumed. */
@@ -42,10 +43,10 @@ struct text_entities {
 };
 
 /* Mentions: '@' and 1 to 30 of [A-Za-z0-9_], not behind a word character, not cut out of a longer word or an address
- * (@ada@elsewhere, @ada.b@elsewhere, "ada"@elsewhere.org). Hashtags (UTS #31, hashtag identifiers): '#' or U+FF03 and letters, marks, digits, connectors,
- * and between these ZWJ, ZWNJ and middle dots; at least one of them not a digit; not behind a word character or '&';
- * at most 100 code points; still a hashtag when normalised. Links are skipped, with a scheme or
- * without (example.org/@ada). Every occurrence, in order; at most 64
+ * (@ada@elsewhere, @ada.b@elsewhere, "ada"@elsewhere.org). Hashtags (UTS #31, hashtag identifiers): '#' or U+FF03 and
+ * letters, marks, digits, connectors, and between these ZWJ, ZWNJ and middle dots; at least one of them not a digit;
+ * not behind a word character or '&'; at most 100 code points; still a hashtag when normalised. Links are skipped, with
+ * a scheme or without (example.org/@ada). Every occurrence, in order; at most 64
  * of each (a post has 500 characters). Values hold no blanks and are at most 30 and 400 bytes. */
 void text_parse_entities(struct arena *a, struct str nfc, struct text_entities *out);
 

@@ -1,5 +1,5 @@
-/* A map from ids to objects, bounded in bytes, that evicts the least recently used. struct lru_item is the first member of an
- * object.
+/* A map from ids to objects, bounded in bytes, that evicts the least recently used. struct lru_item is the first member
+ * of an object.
  *
  * Moving an item to the end of the list touches three cache lines, and a call makes some forty look-ups. So an item
  * that was moved recently stays where it is, until an eighth of them have been added or moved since. An evicted item is

@@ -15,7 +15,7 @@
 #define KEEP_NS (30 * NS_PER_S)
 
 struct ring {
-    struct ids entries; /* ascending, except for entries that raced with the load; at most RING_CAP */
+    struct ids entries; /* sorted, except for entries that raced with the load; at most RING_CAP */
     int64_t floor;      /* complete above it */
     bool loaded;
     int64_t asked_ns; /* when SQL was asked last */

@@ -1,16 +1,16 @@
 /* How much one account, and one network, may ask of a gateway: the one table of limits.
  *
- * Each limit is a rate (core/limit/gcra.h), by account or by network (core/http/network.h). Its number is a setting; a caller
- * that was quiet may use several periods' worth in one go. A call of an account takes from the limit of its method's cost class
- * (rookery/v1/options.proto), and posts and follows from one by the hour as well (gateway/service/service.h). Before it is known
- * who calls, the network's limits count; a network's /48 has ten times as much. Calls with a session take nothing from their
- * network: many people may share one.
+ * Each limit is a rate (core/limit/gcra.h), by account or by network (core/http/network.h). Its number is a setting; a
+ * caller that was quiet may use several periods' worth in one go. A call of an account takes from the limit of its
+ * method's cost class (rookery/v1/options.proto), and posts and follows from one by the hour as well
+ * (gateway/service/service.h). Before it is known who calls, the network's limits count; a network's /48 has ten times
+ * as much. Calls with a session take nothing from their network: many people may share one.
  *
- * A refusal is RESOURCE_EXHAUSTED and says when to try again. Refused calls take nothing, so a limit slows an account down to its
- * rate and never shuts it out. Refusals are counted, and logged once a minute.
+ * A refusal is RESOURCE_EXHAUSTED and says when to try again. Refused calls take nothing, so a limit slows an account
+ * down to its rate and never shuts it out. Refusals are counted, and logged once a minute.
  *
- * All of it is in this gateway's memory, for the 65,536 accounts and networks that called last. With several gateways behind one
- * name an account has each gateway's limits; a restart forgets what was used.
+ * All of it is in this gateway's memory, for the 65,536 accounts and networks that called last. With several gateways
+ * behind one name an account has each gateway's limits; a restart forgets what was used.
  */
 #ifndef ROOKERY_GATEWAY_LIMIT_LIMIT_H
 #define ROOKERY_GATEWAY_LIMIT_LIMIT_H

@@ -1,5 +1,5 @@
-/* Checks of passwords: see password.h. Everything but the wait for a place is decided without suspending, and a guess is
- * counted before that wait, so guesses that are made at the same time cannot pass together. */
+/* Checks of passwords: see password.h. Everything but the wait for a place is decided without suspending, and a guess
+ * is counted before that wait, so guesses that are made at the same time cannot pass together. */
 #include "gateway/limit/password.h"
 
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* The feeder and the heart of live feeds; the story is in live.h.
  *
  * The feeder takes what was heard in order, a batch at a time. It makes one message of each thing, and pushes that to
- * all whom it concerns without suspending in between. The change of a post also concerns the subscribers of its
- * reposters, who are looked up first. While SQL is unreachable the feeder tries again, and what is heard meanwhile
- * waits in the queue.
+ * all subscribers that it concerns without suspending in between. The change of a post also concerns the subscribers
+ * of its reposters, which are looked up first. While SQL is unreachable the feeder tries again, and what is heard
+ * meanwhile waits in the queue.
  *
  * The heart sends a heartbeat to every stream, and ends streams whose session was revoked or has expired.
  */

@@ -20,14 +20,14 @@
  * Positions (gateway/position/position.h). Everything the hub hears is numbered. A stream *joins* at the number n that
  * was heard last: events with a greater number are pushed to it, and no others. Every message has a token: the place
  * in each event stream up to which the reader has been told. The feeder tells in the order of numbers, each thing in
- * one message, and pushes that to all whom it concerns without suspending; a token covers everything that the feeder
- * has finished, and the message's own event.
+ * one message, and pushes that to all subscribers that it concerns without suspending; a token covers everything that
+ * the feeder has finished, and the message's own event.
  *
  * Resuming (resume.c), from a token T, on any gateway:
  *   1. It waits until this gateway, too, has heard up to T; usually it has. It loads the subscriber's relations.
  *   2. It joins at n; U is the position up to which the gateway has heard then.
- *   3. It finds (T, U] in memory: what may concern the subscriber by its relations, by walking the chains of those
- *      whom it follows, and the chains of changes of posts (gateway/position/places.h).
+ *   3. It finds (T, U] in memory: what may concern the subscriber by its relations, by walking the chains of the
+ *      accounts that it follows, and the chains of changes of posts (gateway/position/places.h).
  *   4. It sends them in the order of the streams' ids, by the functions that the feeder uses. What the feeder pushes
  *      meanwhile is held.
  *   5. It sends a heartbeat, then what was held; from then on the stream is live.

@@ -3,7 +3,7 @@
  * What the hub hears is numbered 1, 2, ... in the order in which it is heard; in each partition that is the order of
  * the stream. Two positions (a place in every partition) move along that sequence:
  *   heard   up to what the hub has heard
- *   told    up to what has been pushed to all whom it concerns: what a token may cover
+ *   told    up to what has been pushed to all subscribers that it concerns: what a token may cover
  *
  * The newest `capacity` are kept, each with its place and what it changes. So `told` can follow `heard` exactly; an
  * event that was published twice is recognised: its *first place* counts; and what was published behind a position is

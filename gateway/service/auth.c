@@ -32,7 +32,7 @@ static int take_from_account(struct rpc_call *call, int64_t account, struct faul
 }
 
 /* It was right a while ago, or was given out and not found wrong since: the network's limit of wrong ones does not concern it, so
- * that a neighbour who tries such does not shut out whom this gateway has not met. */
+ * that a neighbour who tries such does not shut out a caller that is new to this gateway. */
 static bool is_likely(struct gateway *g, struct str token, int64_t mark) {
     return session_cache_knew(g->sessions, token) || (mark != 0 && !session_cache_doubts(g->sessions, mark));
 }

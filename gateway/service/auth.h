@@ -4,9 +4,9 @@
 
 #include "gateway/gateway.h"
 
-/* rpc_server_options.admit: takes from the limits (gateway/limit/limit.h) as soon as a call's headers are there, so that
- * refusing costs next to nothing. A call whose session this gateway has not in its cache takes from its account's limits
- * when it is authenticated. */
+/* rpc_server_options.admit: takes from the limits (gateway/limit/limit.h) as soon as a call's headers are there, so
+ * that refusing costs next to nothing. A call whose session this gateway has not in its cache takes from its account's
+ * limits when it is authenticated. */
 int auth_admit(struct rpc_call *call, struct fault *fault);
 
 /* rpc_server_options.authenticate: the one place where a method's permission (rookery/v1/options.proto) is enforced. */

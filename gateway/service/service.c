@@ -4,11 +4,7 @@
 #include <assert.h>
 
 #include "core/text/fields.h"
-#include "rookery/v1/account.pb-c.h"
-#include "rookery/v1/graph.pb-c.h"
-#include "rookery/v1/job.pb-c.h"
-#include "rookery/v1/post.pb-c.h"
-#include "rookery/v1/timeline.pb-c.h"
+#include "services.pb-c.h"
 
 static const struct rpc_method METHODS[] = {
 #define METHOD(path_, handler_, request_, reply_, kind_, no_side_effects, permission_, cost_)                \

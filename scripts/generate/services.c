@@ -1,16 +1,20 @@
 /* services: the tables of the API's methods and of the rules for texts in requests, from the descriptor set.
  *
  *   services DESCRIPTORS.BIN >services.def
+ *   services --headers DESCRIPTORS.BIN >services.pb-c.h
  *
- * Prints a line for each method of each service of rookery.v1, in the order of the .proto files, and one for each text (and
- * bytes) of a message that a request may hold:
+ * Prints a line for each method of each service of rookery.v1, in the order of the .proto files, and one for each text
+ * (and bytes) of a message that a request may hold:
  *
  *   METHOD(path, handler, request, reply, kind, no_side_effects, permission, cost)
  *   TEXT(message, field_number, form, min_characters, max_characters, min_bytes, max_bytes, may_be_empty)
  *
- * handler is the C function that serves it, SERVICE_METHOD in snake case: a method without one fails to link. request and
- * reply are messages by the C prefix of the generated code. What a method says of itself is in rookery/v1/options.proto:
- * a method that leaves out its permission or its cost, and a text without a form or a bound, is an error, with its name. */
+ * handler is the C function that serves it, SERVICE_METHOD in snake case: a method without one fails to link. request
+ * and reply are messages by the C prefix of the generated code. What a method says of itself is in
+ * rookery/v1/options.proto: a method that leaves out its permission or its cost, and a text without a form or a bound,
+ * is an error, with its name.
+ *
+ * --headers prints an #include for each file of rookery.v1 that has messages: what the C of the tables needs. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +25,7 @@
 /* Field numbers in google/protobuf/descriptor.proto, and in options.proto. */
 enum {
     SET_FILE = 1,
+    FILE_NAME = 1,
     FILE_PACKAGE = 2,
     FILE_MESSAGE = 4,
     FILE_SERVICE = 6,
@@ -226,6 +231,15 @@ static void print_texts(void) {
     }
 }
 
+/* The header that protoc-c makes of "rookery/v1/post.proto". */
+static void print_header(struct str file) {
+    struct str name = bytes_of(file, FILE_NAME), suffix = STR(".proto");
+    if (!str_eq(bytes_of(file, FILE_PACKAGE), STR("rookery.v1"))) return;
+    if (bytes_of(file, FILE_MESSAGE).len == 0 || name.len <= suffix.len) return;
+    name.len -= suffix.len;
+    printf("#include \"" STR_FMT ".pb-c.h\"\n", STR_ARG(name));
+}
+
 static void each_file(struct str set, void (*fn)(struct str file)) {
     struct wire_field f;
     while (wire_next(&set, &f))
@@ -233,9 +247,10 @@ static void each_file(struct str set, void (*fn)(struct str file)) {
 }
 
 int main(int argc, char **argv) {
-    FILE *in = argc == 2 ? fopen(argv[1], "rb") : NULL;
+    bool headers = argc == 3 && strcmp(argv[1], "--headers") == 0;
+    FILE *in = headers || argc == 2 ? fopen(argv[argc - 1], "rb") : NULL;
     if (!in) {
-        fprintf(stderr, "usage: services DESCRIPTORS.BIN\n");
+        fprintf(stderr, "usage: services [--headers] DESCRIPTORS.BIN\n");
         return 2;
     }
     struct buf bytes;
@@ -247,10 +262,14 @@ int main(int argc, char **argv) {
         bytes.len += got;
     } while (got > 0);
     fclose(in);
-    each_file(buf_str(&bytes), note_messages);
-    each_file(buf_str(&bytes), mark_requests);
-    each_file(buf_str(&bytes), print_file);
-    print_texts();
+    if (headers) {
+        each_file(buf_str(&bytes), print_header);
+    } else {
+        each_file(buf_str(&bytes), note_messages);
+        each_file(buf_str(&bytes), mark_requests);
+        each_file(buf_str(&bytes), print_file);
+        print_texts();
+    }
     buf_free(&bytes);
     return n_wrong > 0;
 }

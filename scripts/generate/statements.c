@@ -11,9 +11,9 @@
  *   FROM posts
  *   WHERE author_id = $1 AND repost_of_id = $2 AND NOT deleted;
  *
- * becomes POST_FIND_REPOST. Words behind the name: read_only (see pg_stmt), shared (not static: declared in a header, for
- * other files too). A name is unique in the program. ":JOB_STATE_RUNNING" is the number of one of the constants below, so
- * that SQL and C cannot drift apart. Every statement ends with ";".
+ * becomes POST_FIND_REPOST. Words behind the name: read_only (see pg_stmt), shared (not static: declared in a header,
+ * for other files too). A name is unique in the program. ":JOB_STATE_RUNNING" is the number of one of the constants
+ * below, so that SQL and C cannot drift apart. Every statement ends with ";".
  *
  * A mistake is an error, with file and line. tests/unit/core/store/migrate/test_statements.c checks that every
  * statement fits the schema. */
@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "core/base/str.h"
+#include "core/domain/job/step.h"
 #include "core/event/stream.h"
 #include "core/id/snowflake.h"
 #include "rookery/v1/job.pb-c.h"
@@ -55,6 +56,12 @@ static const struct constant {
     JOB_STATE(SUCCEEDED),
     JOB_STATE(FAILED),
     JOB_STATE(CANCELLED),
+    {"JOB_WHOLE_TABLE", JOB_WHOLE_TABLE},
+    {"JOB_STEP_PLAN", JOB_STEP_PLAN},
+    {"JOB_STEP_TASK", JOB_STEP_TASK},
+    {"JOB_STEP_COMBINE", JOB_STEP_COMBINE},
+    {"JOB_STEP_QUERY", JOB_STEP_QUERY},
+    {"JOB_STEP_DESCRIBE", JOB_STEP_DESCRIBE},
 };
 
 struct statement {
@@ -156,7 +163,7 @@ static void append_line(struct buf *out, struct str s) {
     buf_append_char(out, '\n');
 }
 
-/* The last statement has come to its end. */
+/* The last statement has ended. */
 static void end_statement(void) {
     if (n_statements == 0 || statements[n_statements - 1].file != file) return;
     struct statement *s = &statements[n_statements - 1];

@@ -1,6 +1,6 @@
-/* From a stranger's bytes to what a handler is given: decoding, then the rules for texts. What is promised: no crash and no read
- * outside the input; a text that is refused has a sentence and its field's name; what is taken is taken again, and does not
- * change any more.
+/* From a stranger's bytes to what a handler is given: decoding, then the rules for texts. What is promised: no crash
+ * and no read outside the input; a text that is refused has a sentence and its field's name; what is taken is taken
+ * again, and does not change any more.
  *
  * The first byte of an input chooses the method, the second the codec.
  */

@@ -30,6 +30,20 @@ check "any word may stand for X" shows "$file:1: \"is no reply\": is not an X" '
 check "plain words pass" found '/* It is deleted permanently; there is no' ' * reply; it is no longer than a line. */'
 check "so does a line that must quote one" found '/* Not "anew". check-words: quoted */'
 
+# The glossary with another row for a word that has one.
+shows_doubled() {
+    local tree output
+    tree=$(mktemp -d)
+    mkdir "$tree/scripts" "$tree/docs"
+    cp scripts/check-words "$tree/scripts/"
+    sed 's/^| hub | .*/&\n| hub | the middle of a wheel |/' docs/glossary.md >"$tree/docs/glossary.md"
+    output=$(cd "$tree" && scripts/check-words docs/glossary.md 2>&1)
+    rm -rf "$tree"
+    echo "$output"
+    grep -q '^docs/glossary.md:[0-9]*: "hub" has a row already' <<<"$output"
+}
+check "a word with two rows in the glossary is shown" shows_doubled
+
 helps() { scripts/check-words --help | grep -F "usage: scripts/check-words"; }
 check "--help says how it is called" helps
 done_testing

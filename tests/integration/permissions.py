@@ -7,7 +7,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import grpc  # noqa: E402
 from callers import connect, People  # noqa: E402
-from methods import caller, make, methods, permission_of  # noqa: E402
+from methods import caller, make, methods, name_of, permission_of, served_methods  # noqa: E402
 from rookery.v1 import options_pb2  # noqa: E402
 from tap import check, done_testing  # noqa: E402
 
@@ -48,6 +48,8 @@ def main():
         check(f"{method.full_name} is {'' if permission == options_pb2.PERMISSION_ACCOUNT else 'not '}for an ordinary account",
               denied == (permission == options_pb2.PERMISSION_ANALYST) and ordinary != grpc.StatusCode.UNAUTHENTICATED, ordinary)
     check("there are methods of each kind", all(tried.values()), tried)
+    found = {name_of(method) for method in methods()}
+    check("they are all that the gateway serves", found == served_methods(), found ^ served_methods())
     done_testing()
 
 

@@ -29,7 +29,12 @@ message LayEggRequest { Egg egg = 1; }
 message LayEggResponse { string sound = 1; }
 TEXT
     (cd "$work" && protoc -I. -I/usr/include --include_imports --descriptor_set_out=set rookery/v1/nest.proto) &&
-        "$build/generate/services" "$work/set"
+        "$build/generate/services" ${option:+"$option"} "$work/set"
+}
+# The #includes: of the file with messages, and not of that with the options.
+headers_are() { # LINE
+    local option=--headers
+    [ "$(table "$both" "$bound")" = "$1" ]
 }
 
 prints() { # WORD TABLE-ARGUMENTS...
@@ -54,6 +59,7 @@ check "a method is a line" prints 'METHOD("/rookery.v1.NestService/LayEgg", nest
 check "also one without side effects" prints 'METHOD("/rookery.v1.NestService/LayEgg", nest_service_lay_egg, lay_egg_request, lay_egg_response, SERVER_STREAM, true, ANALYST, WORK)' "option idempotency_level = NO_SIDE_EFFECTS; $both" "$bound"
 check "a text that a request may hold is a line" prints 'TEXT(egg, 7, AS_IS, 0, 0, 0, 9, false)' "$both" "$bound"
 check "with all that is said of it" prints 'TEXT(egg, 7, LINE, 1, 5, 0, 0, true)' "$both" "$line"
+check "the header of its file is included" headers_are '#include "rookery/v1/nest.pb-c.h"'
 check "a method must say who may call it" refuses 'NestService.LayEgg says nothing of its permission' 'option (cost) = COST_WORK;' "$bound"
 check "and what it costs" refuses 'NestService.LayEgg says nothing of its cost' 'option (permission) = PERMISSION_ANALYST;' "$bound"
 check "a text must say what it is" refuses 'Egg.spots may come from anybody, and says nothing of its normal_form' "$both" ' [(max_bytes) = 9]'

@@ -161,7 +161,8 @@ static bool give_up_or_stop(struct fiber *self, struct lane *l, const struct ite
 
 /* ---- handling ------------------------------------------------------------------------------------------ */
 
-/* Each lane may be held up by the same cause, so one speaks for all. A cause that is gone in a moment is not worth a line. */
+/* Each lane may be held up by the same cause, so one speaks for all. A cause that is gone in a moment is not worth a
+ * line. */
 static void say_retry(struct lane *l, unsigned attempt, enum error e, const struct fault *fault) {
     struct worker *w = l->worker;
     int64_t now_ns = clock_mono_ns();

@@ -1,5 +1,5 @@
 -- name: chunks_ranges read_only
--- The last id of each full range behind an id, ascending: so many at most.
+-- The last id of each full range behind an id, sorted: so many at most.
 SELECT follower_id
 FROM (SELECT follower_id, row_number() OVER (ORDER BY follower_id) AS n
       FROM follows

@@ -19,7 +19,7 @@
 struct follower_list {
     struct list_node used;
     int64_t account_id, version;
-    struct ids ids; /* ascending */
+    struct ids ids; /* sorted */
     bool big;
     unsigned holders;
 };

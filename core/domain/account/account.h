@@ -35,8 +35,8 @@ struct account_registration {
  * handle. INVALID_ARGUMENT (a reserved handle), ALREADY_EXISTS (handle). Hashes on the thread pool. */
 int account_register(struct fiber *self, struct domain *d, const struct account_registration *in,
                      struct account *out, struct new_session *session, struct fault *fault);
-/* UNAUTHENTICATED, in the same words and about the same time for an unknown handle and a wrong password. The password is
- * as it was typed. A stored hash is replaced when it is of another form than the normal one, or cost less than the
+/* UNAUTHENTICATED, in the same words and about the same time for an unknown handle and a wrong password. The password
+ * is as it was typed. A stored hash is replaced when it is of another form than the normal one, or cost less than the
  * settings ask for now. */
 int account_login(struct fiber *self, struct domain *d, struct str handle, struct str password,
                   struct str user_agent, struct account *out, struct new_session *session,

@@ -38,9 +38,9 @@ static int encode_revoked(struct fiber *self, struct domain *d, int64_t account_
     return 0;
 }
 
-/* Inserts the session, and deletes those beyond the account's limit in the same statement. Logins at the same moment may
- * find the same ones: the next login then ends one more. Other gateways hear of it as of any ended session; the login
- * does not wait for that. */
+/* Inserts the session, and deletes those beyond the account's limit in the same statement. Logins at the same moment
+ * may find the same ones: the next login then ends one more. Other gateways hear of it as of any ended session; the
+ * login does not wait for that. */
 static int insert_session(struct fiber *self, struct domain *d, const struct session *s, struct str hash,
                           struct fault *fault) {
     struct pg_result *r;

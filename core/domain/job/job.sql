@@ -18,10 +18,9 @@ ORDER BY id DESC
 LIMIT $3;
 
 -- name: job_result read_only
--- A job's whole table belongs to no task: it is stored as the result of task -1.
 SELECT bytes
 FROM job_results
-WHERE job_id = $1 AND task = -1 AND seq = $2;
+WHERE job_id = $1 AND task = :JOB_WHOLE_TABLE AND seq = $2;
 
 -- name: job_find_by_key read_only
 SELECT id, dataset_id, spec, state, tasks,
@@ -66,7 +65,7 @@ WITH ended AS (
 )
 DELETE FROM job_results r
 USING ended
-WHERE r.job_id = ended.id AND (r.task >= 0 OR ended.state <> :JOB_STATE_SUCCEEDED);
+WHERE r.job_id = ended.id AND (r.task <> :JOB_WHOLE_TABLE OR ended.state <> :JOB_STATE_SUCCEEDED);
 
 -- name: job_cancel
 UPDATE jobs

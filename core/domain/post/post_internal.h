@@ -5,8 +5,8 @@
 #include "core/domain/post/post.h"
 #include "core/event/outbox.h"
 
-/* Reads the answer of a statement by which an account engages with a post: whether one has blocked the other, and whether
- * anything changed; no row when there is no such post. Returns 0, or NOT_FOUND about "post_id". */
+/* Reads the answer of a statement by which an account engages with a post: whether one has blocked the other, and
+ * whether anything changed; no row when there is no such post. Returns 0, or NOT_FOUND about "post_id". */
 int post_read_engagement(const struct pg_result *r, bool *changed, struct fault *fault);
 
 /* After a commit: every gateway shows what the account has done with posts from the next read on (P6). 0, or

@@ -54,8 +54,8 @@ uint64_t pg_generation(const struct pg *pg);
  * refused for a cause which concerns all writes. Forgotten when a write is committed PG_WRITES_REFUSED_MS (10 s) or
  * more after the last refusal; those who wait for that can rely on the node lease's renewal, a write every 15 s. */
 const char *pg_writes_refused(const struct pg *pg);
-/* Why there is no working with it now: the above; without a connection, why the last attempt at one was refused, when that
- * is a shortage, too, or "waiting for PostgreSQL". NULL when nothing is in the way. */
+/* Why there is no working with it now: the above; without a connection, why the last attempt at one was refused, when
+ * that is a shortage, too, or "waiting for PostgreSQL". NULL when nothing is in the way. */
 const char *pg_hindrance(const struct pg *pg);
 
 /* A statement: its address is its identity. Those of X.c are in X.sql beside it, whose header the build makes
@@ -202,7 +202,8 @@ size_t pg_only_i64_array(const struct pg_result *r, struct arena *a, int64_t **o
  *   ERR_DEADLINE_EXCEEDED    also when statement_timeout ended it
  *   ERR_CANCELLED
  * Those with SQL in their names have the SQLSTATE and the server's message in fault->text, for logs: a caller that
- * expects one says what it means in words of its own. fault may be NULL. A parameter of a statement has the same type at every call. */
+ * expects one says what it means in words of its own. fault may be NULL. A parameter of a statement has the same type
+ * at every call. */
 int pg_exec(struct fiber *self, struct pg *pg, const struct pg_stmt *stmt, const struct pg_args *args,
             struct pg_result **out, struct fault *fault);
 

@@ -40,8 +40,9 @@ struct pg_reader {
 bool pg_reader_role(const char *url, char *out, size_t size);
 
 /* Returns 0 when all rows were given, when row returned false, and at *stop. ERR_UNAVAILABLE when the server cannot
- * be reached, or is at fault itself (its disk is full, say): that sentence is for the log alone; ERR_FAILED_PRECONDITION when the role is not fit; ERR_INVALID_ARGUMENT when the statement is wrong,
- * forbidden, too slow or not a query. With a sentence in error[size]. */
+ * be reached, or is at fault itself (its disk is full, say): that sentence is for the log alone;
+ * ERR_FAILED_PRECONDITION when the role is not fit; ERR_INVALID_ARGUMENT when the statement is wrong, forbidden, too
+ * slow or not a query. With a sentence in error[size]. */
 int pg_reader_run(const struct pg_reader *r, const char *statement, char *error, size_t size);
 
 #endif

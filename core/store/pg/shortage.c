@@ -1,8 +1,8 @@
 /* A server that is out of something, or takes no writes.
  *
  * Such an error comes with every call, and only an operator can end its cause. So it is counted by cause; each cause is
- * logged at most every 10 s; and one that concerns every write is remembered (pg_writes_refused), so that the process can
- * say that it is not ready. A write that is committed later ends it. On a full disk a small write may succeed while
+ * logged at most every 10 s; and one that concerns every write is remembered (pg_writes_refused), so that the process
+ * can say that it is not ready. A write that is committed later ends it. On a full disk a small write may succeed while
  * others fail: therefore it is said for 10 s at least after each refusal.
  */
 #include <stdio.h>
@@ -59,8 +59,8 @@ void pg_shortage_note(struct pg *pg, const char *state, const char *message) {
     count(pg, i, message);
 }
 
-/* A connection that is refused refuses no write as long as there are others: only pg_ready says whether there are. libpq
- * writes a SQLSTATE with a colon behind it; a port of that number has none. */
+/* A connection that is refused refuses no write as long as there are others: only pg_ready says whether there are.
+ * libpq writes a SQLSTATE with a colon behind it; a port of that number has none. */
 void pg_shortage_note_connect(struct pg *pg, const char *message) {
     char state[16];
     pg->connect_refused = NULL;

@@ -41,8 +41,8 @@ int job_service_create_dataset_from_query(struct fiber *self, struct rpc_call *c
     return 0;
 }
 
-/* The view's rows of those hours, in an order that makes the same rows the same bytes. A text, put together here, because it
- * is stored with the dataset and run as an analyst's query. */
+/* The view's rows of those hours, in an order that makes the same rows the same bytes. A text, put together here,
+ * because it is stored with the dataset and run as an analyst's query. */
 static const char *engagement_query(struct arena *a,
                                     const Rookery__V1__CreateDatasetFromEngagementRequest *in) {
     int64_t end = in->end_hour == 0 ? INT64_MAX : in->end_hour;

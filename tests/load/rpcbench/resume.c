@@ -1,5 +1,5 @@
-/* Live streams that are cut and come back at once: each is opened for its first token, all are closed, and after a pause
- * all are opened again with their tokens. A stream is back when its heartbeat comes, behind what it missed. */
+/* Live streams that are cut and come back together: each is opened for its first token, all are closed, and after a
+ * pause all are opened again with their tokens. A stream is back when its heartbeat comes, behind what it missed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

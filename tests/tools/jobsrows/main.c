@@ -1,5 +1,5 @@
-/* jobsrows ROWS SLICES [SEED]: a CSV for measuring grouped fits, on standard output: slice,y,x1..x5 with ROWS rows in no
- * order, y a sum of the x and noise, four decimals each. The same numbers for the same arguments. */
+/* jobsrows ROWS SLICES [SEED]: a CSV for measuring grouped fits, on standard output: slice,y,x1..x5 with ROWS rows in
+ * no order, y a sum of the x and noise, four decimals each. The same numbers for the same arguments. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

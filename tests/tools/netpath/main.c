@@ -13,10 +13,11 @@
  *
  * The last two of "state" are what was forwarded in all. It says "ok" when it listens, and ends with its input.
  *
- * A connection is a client's socket, a server's, and a direction for each way between them. While a direction is stalled
- * its bytes are still taken from the sender, as a network takes them, up to HELD_MAX. So what a client sent before it was
- * killed is not lost with it. A connection made during a stall is connected to the server when requests go on. When one
- * side ends, the other side is told after the last byte; when both have ended, the connection is closed. */
+ * A connection is a client's socket, a server's, and a direction for each way between them. While a direction is
+ * stalled its bytes are still taken from the sender, as a network takes them, up to HELD_MAX. So what a client sent
+ * before it was killed is not lost with it. A connection made during a stall is connected to the server when requests
+ * go on. When one side ends, the other side is told after the last byte; when both have ended, the connection is
+ * closed. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-/* What a gateway is made of, without its server, on PostgreSQL and Redis of the test's own: for tests of the read path and
- * the domain that must see inside. Runs in a fiber (fibers.h). */
+/* What a gateway is made of, without its server, on PostgreSQL and Redis of the test's own: for tests of the read path
+ * and the domain that must see inside. Runs in a fiber (fibers.h). */
 #ifndef ROOKERY_TESTS_UNIT_SUPPORT_GATEWAY_WORLD_H
 #define ROOKERY_TESTS_UNIT_SUPPORT_GATEWAY_WORLD_H
 

@@ -53,7 +53,7 @@ static int echo(struct fiber *self, struct rpc_call *call, const ProtobufCMessag
     rpc_set_trailer(call, "x-done", STR("yes"));
     if (rpc_metadata(call, "x-echo-bin", &value)) rpc_set_trailer(call, "x-echo-bin", value);
     if (rpc_metadata(call, "x-echo-bit", &value)) rpc_set_trailer(call, "x-echo-bit", value);
-    world_of(call)->last_time_left_ms = fiber_time_left_ms(self);
+    world_of(call)->last_time_left_ms = (fiber_deadline_ns(self) - loop_now_ns(fiber_loop(self))) / NS_PER_MS;
     rpc_reply(call, request);
     return ERR_OK;
 }

@@ -221,7 +221,8 @@ static bool names(const char *json, int64_t id) {
     return strstr(json, text) != NULL;
 }
 
-/* Reads a list to its end, in pages of this size; `member` is what its items are called. Returns how many there were. */
+/* Reads a list to its end, in pages of this size; `member` is what its items are called. Returns how many there
+ * were. */
 static int read_pages(struct fiber *self, struct whole *t, int who, const char *method, const char *request,
                       const char *item, int size) {
     char token[600] = "";

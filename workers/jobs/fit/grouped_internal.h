@@ -65,7 +65,8 @@ bool grouped_read(struct grouped_state *state, struct grouped_rows *rows, struct
 void grouped_rows_close(struct grouped_rows *rows);
 
 /* Calls `each` with one batch after the other. Every slice is completely in one batch; the batches' tables are
- * finished, and state's fills fit them. Slices are ordered within a batch only. A batch is freed when `each` returns. */
+ * finished, and state's fills fit them. Slices are ordered within a batch only. A batch is freed when `each`
+ * returns. */
 typedef bool grouped_batch_fn(void *context, struct grouped_batch *batch, struct jobs_error *error);
 bool grouped_each_batch(struct grouped_state *state, struct grouped_rows *rows, grouped_batch_fn *each,
                         void *context, struct jobs_error *error);

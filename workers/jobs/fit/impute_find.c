@@ -153,7 +153,7 @@ static int compare_cells(const void *a, const void *b) {
     return (x->column > y->column) - (x->column < y->column);
 }
 
-/* A row's place among the ascending rows of its slice. */
+/* A row's place among the sorted rows of its slice. */
 static uint32_t row_in_slice(const uint32_t *rows, size_t n, uint32_t row) {
     size_t low = 0, high = n;
     while (rows && low < high) {

@@ -65,7 +65,7 @@ static double distance_between(const struct knn *knn, size_t a, size_t b) {
     return common ? sqrt((double)knn->m / (double)common * sum) : NAN;
 }
 
-/* The k nearest donors, nearest first; returns how many there are. Rows come ascending, so a tie stays
+/* The k nearest donors, nearest first; returns how many there are. Rows come sorted, so a tie stays
  * behind. */
 static size_t nearest_donors(struct knn *knn, const struct table_column *column) {
     size_t n = 0, k = knn->plan->options.k;

@@ -79,7 +79,7 @@ static int compare_numbers(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* The observed numbers, ascending; malloc'd. NULL on allocation failure. */
+/* The observed numbers, sorted; malloc'd. NULL on allocation failure. */
 static double *sorted_numbers(const struct table_column *column, const uint32_t *rows, size_t n_rows,
                               size_t *n) {
     double *values = malloc((n_rows + 1) * sizeof *values);

@@ -55,10 +55,6 @@ void fit_scratch_free(struct fit_scratch *s) {
     free(s);
 }
 
-size_t fit_scratch_size(const struct fit_scratch *s) {
-    return s->size;
-}
-
 size_t fit_scratch_round(size_t bytes) {
     return (bytes + SCRATCH_ALIGN - 1) / SCRATCH_ALIGN * SCRATCH_ALIGN;
 }

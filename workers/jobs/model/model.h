@@ -49,9 +49,8 @@ extern const struct fit_term fit_term_undefined;
 /* Working memory of fits. It grows to the largest slice and is reused, so that a million small slices
  * allocate once. One per thread: it may not be used by two fits at a time. */
 struct fit_scratch;
-struct fit_scratch *fit_scratch_new(void);            /* NULL on allocation failure */
-void fit_scratch_free(struct fit_scratch *s);         /* NULL is fine */
-size_t fit_scratch_size(const struct fit_scratch *s); /* bytes held: for the caller's memory accounting */
+struct fit_scratch *fit_scratch_new(void);    /* NULL on allocation failure */
+void fit_scratch_free(struct fit_scratch *s); /* NULL is fine */
 
 /* For the models: 64-byte aligned pieces of one block. fit_scratch_reserve takes all pieces back and makes the block
  * at least that big (it may move: call it first); it returns false on allocation failure. fit_scratch_take never

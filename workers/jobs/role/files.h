@@ -5,6 +5,7 @@
 #ifndef ROOKERY_WORKERS_JOBS_ROLE_FILES_H
 #define ROOKERY_WORKERS_JOBS_ROLE_FILES_H
 
+#include "core/domain/job/step.h"
 #include "rookery/v1/job.pb-c.h"
 #include "workers/jobs/table/csv.h"
 #include "workers/jobs/table/dataset.h"
@@ -14,10 +15,9 @@
 struct role_bytes {
     enum { ROLE_DATASET, ROLE_PART, ROLE_RESULT } kind;
     int64_t id;      /* the dataset's, or the job's */
-    int32_t task;    /* of a part or result; ROLE_WHOLE: the job's table */
+    int32_t task;    /* of a part or result; JOB_WHOLE_TABLE: the job's table */
     int64_t attempt; /* for a dataset: the number of the attempt to fill it */
 };
-#define ROLE_WHOLE (-1)
 
 /* Returns the descriptor of a nameless temporary file, or -1. */
 int role_temporary(struct fault *fault);

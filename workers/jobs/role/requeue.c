@@ -1,14 +1,13 @@
 /* Requeueing lost steps. The messages have no outbox rows: if they are lost too, the next run requeues them. */
 #include "workers/jobs/role/requeue.h"
 
+#include "core/domain/job/step.h"
 #include "core/event/outbox.h"
 #include "rookery/v1/job.pb-c.h"
 #include "workers/jobs/role/requeue.sql.h"
 #include "workers/jobs/role/store.h"
 
 #define MOST 500
-
-enum kind { PLAN = 1, TASK = 2, COMBINE = 3, QUERY = 11, DESCRIBE = 12 };
 
 /* The message of a row, encoded. */
 static bool encode(struct fiber *self, struct worker *w, struct pg_row *row, struct event_record *out) {
@@ -18,17 +17,23 @@ static bool encode(struct fiber *self, struct worker *w, struct pg_row *row, str
     Rookery__Events__V1__RunQuery query = ROOKERY__EVENTS__V1__RUN_QUERY__INIT;
     Rookery__Events__V1__DescribeDataset describe = ROOKERY__EVENTS__V1__DESCRIBE_DATASET__INIT;
     JobMessage m = ROOKERY__EVENTS__V1__JOB_MESSAGE__INIT;
-    int64_t kind = pg_take_i64(row), id = pg_take_i64(row);
+    int64_t step = pg_take_i64(row), id = pg_take_i64(row);
     task.task = pg_take_i32(row);
     plan.job_id = task.job_id = combine.job_id = query.dataset_id = describe.dataset_id = id;
-    switch ((enum kind)kind) {
-    case PLAN: m.what_case = ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_PLAN_JOB, m.plan_job = &plan; break;
-    case TASK: m.what_case = ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_RUN_TASK, m.run_task = &task; break;
-    case COMBINE:
+    switch ((enum job_step)step) {
+    case JOB_STEP_PLAN:
+        m.what_case = ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_PLAN_JOB, m.plan_job = &plan;
+        break;
+    case JOB_STEP_TASK:
+        m.what_case = ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_RUN_TASK, m.run_task = &task;
+        break;
+    case JOB_STEP_COMBINE:
         m.what_case = ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_COMBINE_JOB, m.combine_job = &combine;
         break;
-    case QUERY: m.what_case = ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_RUN_QUERY, m.run_query = &query; break;
-    case DESCRIBE:
+    case JOB_STEP_QUERY:
+        m.what_case = ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_RUN_QUERY, m.run_query = &query;
+        break;
+    case JOB_STEP_DESCRIBE:
         m.what_case = ROOKERY__EVENTS__V1__JOB_MESSAGE__WHAT_DESCRIBE_DATASET, m.describe_dataset = &describe;
         break;
     default: return false;

@@ -1,6 +1,5 @@
 -- name: role_stalled
--- What is to be done next, as the kinds of requeue.c: a job's by its state, a dataset's by 10 + its state. Of a running job:
--- in each chain of tasks the first that is not done.
+-- What is to be done next. Of a running job: in each chain of tasks the first that is not done.
 WITH j AS (
     UPDATE jobs
     SET touched_at = now()
@@ -24,15 +23,15 @@ WITH j AS (
                  FOR UPDATE SKIP LOCKED)
     RETURNING id, state
 )
-SELECT state::bigint, id, 0::bigint
+SELECT CASE state WHEN :JOB_STATE_PLANNING THEN :JOB_STEP_PLAN ELSE :JOB_STEP_COMBINE END::bigint, id, 0::bigint
 FROM j
 WHERE state IN (:JOB_STATE_PLANNING, :JOB_STATE_COMBINING)
 UNION ALL
-SELECT :JOB_STATE_RUNNING, j.id, min(t.task)
+SELECT :JOB_STEP_TASK, j.id, min(t.task)
 FROM j JOIN job_tasks t ON t.job_id = j.id
 WHERE j.state = :JOB_STATE_RUNNING AND NOT t.done
 GROUP BY j.id, t.task % $2
 UNION ALL
-SELECT 10 + state, id, 0
+SELECT CASE state WHEN :DATASET_STATE_FILLING THEN :JOB_STEP_QUERY ELSE :JOB_STEP_DESCRIBE END, id, 0
 FROM d
 LIMIT $3;

@@ -68,7 +68,7 @@ static int compute(struct fiber *self, const struct step *s, jobs_piece *fn, str
 }
 
 static struct role_bytes whole_table(int64_t job_id) {
-    return (struct role_bytes){.kind = ROLE_RESULT, .id = job_id, .task = ROLE_WHOLE};
+    return (struct role_bytes){.kind = ROLE_RESULT, .id = job_id, .task = JOB_WHOLE_TABLE};
 }
 
 /* ---- planning ------------------------------------------------------------------------------------------ */

@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
@@ -44,7 +43,6 @@ struct csv_reader {
     uint64_t inner_lines; /* newlines inside this record's quotes */
     uint64_t line;        /* of start */
     uint64_t record_line; /* of the last record returned */
-    uint64_t bytes;
     struct csv_field *fields;
     size_t n_fields, fields_room;
     size_t width;
@@ -78,10 +76,6 @@ void csv_reader_free(struct csv_reader *r) {
 
 uint64_t csv_reader_line(const struct csv_reader *r) {
     return r->record_line;
-}
-
-uint64_t csv_reader_bytes(const struct csv_reader *r) {
-    return r->bytes;
 }
 
 const struct csv_error *csv_reader_error(const struct csv_reader *r) {
@@ -150,7 +144,6 @@ char *csv_reader_room(struct csv_reader *r, size_t *room) {
 void csv_reader_commit(struct csv_reader *r, size_t n) {
     assert(r->end + n <= r->capacity);
     r->end += n;
-    r->bytes += n;
     if (n == 0) r->ended = true;
 }
 
@@ -490,18 +483,6 @@ enum csv_status csv_reader_next(struct csv_reader *r, const struct csv_field **f
     *fields = r->fields;
     *n = r->n_fields;
     return CSV_RECORD;
-}
-
-static ssize_t read_fd(void *context, char *at, size_t room) {
-    const int *fd = context;
-    ssize_t got;
-    do got = read(*fd, at, room);
-    while (got < 0 && errno == EINTR);
-    return got;
-}
-
-struct csv_source csv_source_fd(const int *fd) {
-    return (struct csv_source){read_fd, (void *)(uintptr_t)fd};
 }
 
 enum csv_status csv_reader_read(struct csv_reader *r, const struct csv_source *source,

@@ -69,8 +69,6 @@ struct csv_source {
     ssize_t (*read)(void *context, char *at, size_t room);
     void *context;
 };
-/* The source that reads *fd (blocking). fd is borrowed as long as the source is used. */
-struct csv_source csv_source_fd(const int *fd);
 
 /* The same, reading from a source as needed: never returns CSV_MORE. A read error is CSV_ERROR. */
 enum csv_status csv_reader_read(struct csv_reader *reader, const struct csv_source *source,
@@ -78,8 +76,6 @@ enum csv_status csv_reader_read(struct csv_reader *reader, const struct csv_sour
 
 /* The line on which the last record began, counting from 1. */
 uint64_t csv_reader_line(const struct csv_reader *reader);
-/* The number of bytes read so far. */
-uint64_t csv_reader_bytes(const struct csv_reader *reader);
 /* Meaningful after CSV_ERROR. Borrowed; lives as long as the reader. */
 const struct csv_error *csv_reader_error(const struct csv_reader *reader);
 

@@ -12,11 +12,6 @@
 #define SHOWN 60
 #define SHOWN_NAMES 400
 
-const char *column_type_name(enum column_type type) {
-    static const char *const names[] = {"integer", "double", "text"};
-    return names[type];
-}
-
 /* ---- missing tokens ---------------------------------------------------------------------------------- */
 
 static bool na_list_add(struct na_list *list, const char *text, size_t length) {

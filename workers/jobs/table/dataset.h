@@ -13,7 +13,6 @@
 
 /* In the order of widening. A column without an observed cell is INTEGER. */
 enum column_type { COLUMN_INTEGER, COLUMN_DOUBLE, COLUMN_TEXT };
-const char *column_type_name(enum column_type type);
 
 /* What a column is used for. The flags may be combined; a column with 0 is skipped. */
 enum column_use {

@@ -70,7 +70,8 @@ size_t slice_keys_size(const struct slice_keys *keys); /* bytes held */
 
 /* Numbers the keys of rows in the order in which they are pushed, but with a delay, in which the processor fetches
  * their memory (with many slices that is slow). When a key's turn comes, (*row_slice)[row] is written, and kinds
- * (unless NULL) note a new key. All are borrowed; row_slice may move. An empty queue is all zeros except these three. */
+ * (unless NULL) note a new key. All are borrowed; row_slice may move. An empty queue is all zeros except these
+ * three. */
 #define SLICE_QUEUE_KEYS 32 /* a power of two */
 #define SLICE_QUEUE_ROOM 52 /* bytes of a key; a longer one is numbered without delay */
 struct slice_queue {
@@ -92,7 +93,7 @@ bool slice_queue_push_encoded(struct slice_queue *q, struct slice_key key, size_
 bool slice_queue_settle(struct slice_queue *q);
 
 /* Rows grouped by slice: the rows of the i-th slice in reporting order are rows[start[i]] .. rows[start[i+1]-1],
- * ascending, and its key is slice_keys_key(ids[i]). */
+ * sorted, and its key is slice_keys_key(ids[i]). */
 struct slice_index {
     size_t n_slices;
     uint32_t *ids;

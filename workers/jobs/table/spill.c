@@ -127,10 +127,6 @@ uint64_t spill_rows(const struct spill *s, size_t partition) {
     return s->partitions[partition].rows;
 }
 
-uint64_t spill_bytes(const struct spill *s, size_t partition) {
-    return s->partitions[partition].bytes;
-}
-
 /* ---- writing ----------------------------------------------------------------------------------------- */
 
 static bool flush_partition(struct partition *p, struct jobs_error *error) {

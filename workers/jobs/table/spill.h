@@ -28,7 +28,6 @@ bool spill_append(struct spill *s, struct slice_key key, const struct dataset_ro
 /* Writes the buffers to the files. Call it before reading. */
 bool spill_flush(struct spill *s, struct jobs_error *error);
 uint64_t spill_rows(const struct spill *s, size_t partition);
-uint64_t spill_bytes(const struct spill *s, size_t partition);
 /* Frees a partition's disk space. */
 void spill_discard(struct spill *s, size_t partition);
 

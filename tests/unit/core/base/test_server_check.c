@@ -1,5 +1,6 @@
-/* What the daemons ask of their servers at each connection: what is refused, what is told of once, what is set right. Against
- * servers with such settings, and, for what cannot be had here (old versions, clocks), by the tables themselves. */
+/* What the daemons ask of their servers at each connection: what is refused, what is told of once, what is set right.
+ * Against servers with such settings, and, for what cannot be had here (old versions, clocks), by the tables
+ * themselves. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

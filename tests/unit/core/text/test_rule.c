@@ -15,7 +15,8 @@ static const struct text_rule BIO = {.form = TEXT_LINES, .max_characters = 160};
 static const struct text_rule POST = {.form = TEXT_FREE, .min_characters = 1, .max_characters = 500};
 static const struct text_rule PASSWORD = {.form = TEXT_PASSWORD, .min_bytes = 8, .max_bytes = 256};
 
-/* A man, a woman, a girl and a boy; four people with skin tones; the flag of Scotland, in tags; a kiss with all it may have. */
+/* A man, a woman, a girl and a boy; four people with skin tones; the flag of Scotland, in tags; a kiss with all it may
+ * have. */
 static const char FAMILY[] = "\U0001F468\u200D\U0001F469\u200D\U0001F467\u200D\U0001F466";
 static const char TONED[] = "\U0001F468\U0001F3FF\u200D\U0001F469\U0001F3FB\u200D\U0001F467\U0001F3FD\u200D"
                             "\U0001F466\U0001F3FE";

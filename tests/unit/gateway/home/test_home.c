@@ -430,8 +430,8 @@ static void no_reader_misses_what_is_delivered_meanwhile(void **state) {
     run_in_fiber(race_deliveries, *state);
 }
 
-/* Redis dies and is back, with an older list, before the gateway notices: its look waits for the new connection, and runs
- * there. The list says that it is complete and holds nothing. */
+/* Redis dies and is back, with an older list, before the gateway notices: its look waits for the new connection, and
+ * runs there. The list says that it is complete and holds nothing. */
 static void read_across_a_restart(struct fiber *self, void *arg) {
     struct gateway_world *w = arg;
     struct scene s;

@@ -1,6 +1,6 @@
-/* The consumer runtime, when workers die: who ends as a dead letter and who does not (workers/runtime/trial.h). Workers are
- * processes of their own, with roles whose entries say what becomes of whoever handles them; a supervisor starts them
- * again and again, as Kubernetes would. */
+/* The consumer runtime, when workers die: who ends as a dead letter and who does not (workers/runtime/trial.h). Workers
+ * are processes of their own, with roles whose entries say what becomes of whoever handles them; a supervisor starts
+ * them again and again, as Kubernetes would. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -300,7 +300,8 @@ static void nor_that_it_killed_while_it_was_computed(void **state) {
     dies_of(*state, MISLED);
 }
 
-/* The workers are killed from outside, again and again, while the entry waits; others of its lane are settled meanwhile. */
+/* The workers are killed from outside, again and again, while the entry waits; others of its lane are settled
+ * meanwhile. */
 static void what_waits_while_workers_are_killed_is_delivered(void **state) {
     struct world *w = *state;
     char waiting[32], other[32];

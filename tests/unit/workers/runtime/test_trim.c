@@ -1,5 +1,5 @@
-/* What is trimmed from a stream, and when everything on it counts as processed: by the groups that exist, those that this
- * program does not know among them. Against a real Redis whose streams are cut at any entry. */
+/* What is trimmed from a stream, and when everything on it counts as processed: by the groups that exist, those that
+ * this program does not know among them. Against a real Redis whose streams are cut at any entry. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -9,7 +9,8 @@
 
 #include "core/domain/graph/relations.h"
 
-/* The ways an account can stand to the viewer. Muted and blocked ones may be followed too (a mute leaves the follow). */
+/* The ways an account can stand to the viewer. Muted and blocked ones may be followed too (a mute leaves the
+ * follow). */
 enum { STRANGER = 10, FOLLOWED, MUTED, FOLLOWED_MUTED, BLOCKED, SELF, LAST = SELF };
 
 static void fill(struct relations *r) {

@@ -463,8 +463,8 @@ static void sleep_for_a_moment(struct fiber *self, void *arg) {
     s->over = true;
 }
 
-/* Calls are spread over both connections then, and some of them wait; a try in which this process was held up for as long
- * as makes a connection slow does not count. */
+/* Calls are spread over both connections then, and some of them wait; a try in which this process was held up for as
+ * long as makes a connection slow does not count. */
 static void just_asked(struct fiber *self, void *arg) {
     struct slow s = {.pg = open_pool(self, arg, 2, 8)};
     struct crowd c = {.pg = s.pg};

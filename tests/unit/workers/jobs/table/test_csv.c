@@ -29,8 +29,6 @@ static void describe(const char *text, size_t length, size_t step, char delimite
     if (status == CSV_ERROR) {
         const struct csv_error *e = csv_reader_error(reader);
         buf_printf(out, "%llu:%llu %s", (unsigned long long)e->line, (unsigned long long)e->column, e->text);
-    } else {
-        assert_int_equal(csv_reader_bytes(reader), length);
     }
     csv_reader_free(reader);
 }

@@ -28,10 +28,11 @@ static void finds_types_from_all_rows(void **state) {
     open_text("i,d,t,none,late\n1,2,3,NA,1\n2,2.5,x,,2\n-3,NA,4,NA,oops\n", &(struct dataset_options){0});
     dataset_use_all(&d, USE_TYPE);
     assert_int_equal(read_to_end(), DATASET_END);
-    static const char *const types[] = {"integer", "double", "text", "integer", "text"};
+    static const enum column_type types[] = {COLUMN_INTEGER, COLUMN_DOUBLE, COLUMN_TEXT, COLUMN_INTEGER,
+                                             COLUMN_TEXT};
     static const unsigned missing[] = {0, 1, 0, 3, 0};
     for (size_t i = 0; i < 5; i++) {
-        assert_string_equal(column_type_name(d.columns[i].type), types[i]);
+        assert_int_equal(d.columns[i].type, types[i]);
         assert_int_equal(d.columns[i].n_missing, missing[i]);
     }
     assert_int_equal(d.n_rows, 3);

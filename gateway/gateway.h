@@ -46,7 +46,8 @@ struct gateway {
     struct impressions *impressions;
     struct rpc_server *server;
     bool draining;
-    /* The same in every gateway: a secret in SQL. Page tokens, resume tokens and the marks of session tokens are made with it. */
+    /* The same in every gateway: a secret in SQL. Page tokens, resume tokens and the marks of session tokens are made
+     * with it. */
     unsigned char page_key[PAGE_TOKEN_KEY_BYTES];
     struct counter *timeline_hits, *timeline_deep, *timeline_sql, *timeline_rebuilds;
 };

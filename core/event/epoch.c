@@ -2,7 +2,8 @@
  *
  * A look, at each new connection to either server, when a fence found another epoch, and every LOOK_MS:
  *   1. Redis: what the key "database" holds, so what some process saw of PostgreSQL before 2.
- *   2. PostgreSQL: a beat, if our epoch is the newest; then the newest epoch and its run_id; how far the database has come.
+ *   2. PostgreSQL: a beat, if our epoch is the newest; then the newest epoch and its run_id; how far the database has
+ *      come.
  *   3. Redis: the key "epoch". (After 2: a row's number was in the key before the row was written.)
  *   4. One of three:
  *      - current: what 2 said goes to the key "database"; the epoch is adopted.

@@ -27,9 +27,9 @@
  * A process that looks and has a Redis of the newest epoch *beats* (the table pulse) before it adopts the epoch, and
  * again with each look. A process without a Redis watches the beats. When there was none for PULSE_STALE_MS by its
  * own clock, in which PostgreSQL answered it, it abandons the epoch: it marks the epoch's row as superseded, unless
- * there has been a further beat. (Both lock the pulse, and a look sees what was committed before its beat had the lock. So of
- * an abandonment and a look that beats one comes first: the abandonment finds the beat, or the look sees the mark. A
- * look that finds a beat of the last 400 ms does without; its next one comes long before silence.)
+ * there has been a further beat. (Both lock the pulse, and a look sees what was committed before its beat had the lock.
+ * So of an abandonment and a look that beats one comes first: the abandonment finds the beat, or the look sees the
+ * mark. A look that finds a beat of the last 400 ms does without; its next one comes long before silence.)
  * Then no process has a Redis, and all read from SQL; the first that reaches a Redis
  * again opens a new epoch. So an entry whose event is not published can be acknowledged while the newest row is
  * superseded (core/domain/post/announce.c): its commit < that look < the next opening < any claim < any snapshot.
@@ -78,8 +78,8 @@
  *
  * Assumed: a process that PostgreSQL does not answer is not connected to a Redis that others have left or cannot
  * reach (it would read from there for up to STALE_MS; docs/promises.md). A process that was stopped does not know the
- * epoch when it goes on: its look is too old. (Where it was stopped while a look waited for PostgreSQL, it may believe the
- * epoch until the next turn of its loop, which hears the answer.) tests/models/epochs.pml stands for this file.
+ * epoch when it goes on: its look is too old. (Where it was stopped while a look waited for PostgreSQL, it may believe
+ * the epoch until the next turn of its loop, which hears the answer.) tests/models/epochs.pml stands for this file.
  */
 #ifndef ROOKERY_CORE_EVENT_EPOCH_H
 #define ROOKERY_CORE_EVENT_EPOCH_H

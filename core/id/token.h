@@ -19,8 +19,8 @@ bool token_init(void);
  * a token which was never given out is told without asking anybody. NULL: 32 random bytes, unmarked. Both are tokens:
  * the mark lets nobody in. */
 struct str token_new(struct arena *a, const unsigned char *key);
-/* The first eight bytes of the token's mark, which nobody can choose; 0 unless this key made it. A token keeps it when its session
- * has ended. */
+/* The first eight bytes of the token's mark, which nobody can choose; 0 unless this key made it. A token keeps it when
+ * its session has ended. */
 int64_t token_mark(struct str token, const unsigned char key[static TOKEN_KEY_BYTES]);
 /* SHA-256 of the token's text: what is stored. */
 void token_hash(unsigned char out[static TOKEN_HASH_BYTES], struct str token);

@@ -28,9 +28,9 @@ struct daemon {
     /* Undoes what start has done, also when it failed. */
     void (*stop)(struct fiber *self, void *context);
 };
-/* Checks that the database is what the program needs, and serves. Returns the exit status, after a sentence on standard error, or
- * in the log, when it did not start. With ROOKERY_LOG_FILE, standard error is that file as soon as the database is right, and
- * SIGHUP opens it again and does not end the process. */
+/* Checks that the database is what the program needs, and serves. Returns the exit status, after a sentence on standard
+ * error, or in the log, when it did not start. With ROOKERY_LOG_FILE, standard error is that file as soon as the
+ * database is right, and SIGHUP opens it again and does not end the process. */
 int process_serve(const struct daemon *d);
 
 /* The command `check`: connects to both servers, as a daemon does. Prints one sentence: what is wrong and which setting

@@ -6,8 +6,9 @@
  * A share is full -> its oldest incomplete request is evicted, until there is room. Nothing in it can give way but
  * the request itself -> budget_add returns false, and the caller refuses it.
  *
- * Assumptions. There are few shares: each counts at least one open request, of which a connection has a bounded number, or is
- * one of IDLE_MAX idle ones. Evicting frees bytes immediately (evict() calls budget_close), or one newcomer would make everybody give way.
+ * Assumptions. There are few shares: each counts at least one open request, of which a connection has a bounded number,
+ * or is one of IDLE_MAX idle ones. Evicting frees bytes immediately (evict() calls budget_close), or one newcomer would
+ * make everybody give way.
  */
 #include "core/rpc/budget.h"
 

@@ -6,8 +6,8 @@
  * second. So a session may be used for a minute after it was revoked if the event is lost. No wall clock of a gateway
  * takes part.
  *
- * Tokens that were given out carry a mark (core/id/token.h), which those that ended keep. So the marks of tokens that were tried
- * and were not right are remembered as doubts: for limits only, SQL decides who is let in.
+ * Tokens that were given out carry a mark (core/id/token.h), which those that ended keep. So the marks of tokens that
+ * were tried and were not right are remembered as doubts: for limits only, SQL decides who is let in.
  */
 #ifndef ROOKERY_GATEWAY_CACHE_SESSION_H
 #define ROOKERY_GATEWAY_CACHE_SESSION_H
@@ -19,7 +19,8 @@ struct session_cache *
 session_cache_new(struct gateway *g); /* NULL on allocation failure; listens to g->hub */
 void session_cache_free(struct session_cache *c);
 bool session_cache_find(struct session_cache *c, struct str token, struct rpc_identity *out);
-/* True only if session_cache_find would find the same again: found is its answer, and no session has left the cache since. */
+/* True only if session_cache_find would find the same again: found is its answer, and no session has left the cache
+ * since. */
 bool session_cache_holds(const struct session_cache *c, const struct rpc_identity *found);
 /* Whether the token was right a while ago; it may have been revoked since on another gateway. */
 bool session_cache_knew(const struct session_cache *c, struct str token);

@@ -42,7 +42,8 @@
  * well.) If the assumption is broken, by hand, by eviction or by a step of that clock, the next look finds out:
  * within about a second. All times are the monotonic clock's, read at the moment of use: a process that was stopped
  * does not rely on what it knew before. A second assumption: what is acknowledged in an epoch is acknowledged when no
- * process uses the one before it any more (core/event/epoch.h: not while it is younger than LOOK_WITHIN_MS). tests/models/hub.pml is the model of this file.
+ * process uses the one before it any more (core/event/epoch.h: not while it is younger than LOOK_WITHIN_MS).
+ * tests/models/hub.pml is the model of this file.
  *
  * If an event is lost in spite of all this, the harm is bounded: each cache limits the age of what it keeps
  * (gateway/cache/post.h, gateway/cache/account.h, gateway/cache/session.h, gateway/home/pulled.h).

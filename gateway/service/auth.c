@@ -31,8 +31,8 @@ static int take_from_account(struct rpc_call *call, int64_t account, struct faul
     return e != 0 ? e : limits_account(l, service_hourly_limit(m), account, fault);
 }
 
-/* It was right a while ago, or was given out and not found wrong since: the network's limit of wrong ones does not concern it, so
- * that a neighbour who tries such does not shut out a caller that is new to this gateway. */
+/* It was right a while ago, or was given out and not found wrong since: the network's limit of wrong ones does not
+ * concern it, so that a neighbour who tries such does not shut out a caller that is new to this gateway. */
 static bool is_likely(struct gateway *g, struct str token, int64_t mark) {
     return session_cache_knew(g->sessions, token) || (mark != 0 && !session_cache_doubts(g->sessions, mark));
 }

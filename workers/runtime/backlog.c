@@ -10,8 +10,8 @@
  *      been delivered to the role's group, and nothing up to there is pending.
  *   4. Do 3 again: a role may have passed work on to another role's stream before it acknowledged its own.
  * Failures: while a server is unreachable, or a group does not exist yet, look again until the time is over. With a
- * Redis that was emptied 3 ends immediately, which is right: timelines are then rebuilt from SQL. (Not so where streams alone
- * were deleted: docs/promises.md.)
+ * Redis that was emptied 3 ends immediately, which is right: timelines are then rebuilt from SQL. (Not so where streams
+ * alone were deleted: docs/promises.md.)
  */
 #include "workers/runtime/backlog.h"
 

@@ -30,8 +30,8 @@
  * that has been settled (trial_has_evidence). So its role, its partition and what these need have worked since it
  * came; the trouble was not a general one. Without that evidence it is tried again, alone. Together: a convicted
  * entry has had more than ROOKERY_MAX_DELIVERIES - SUSPECT_DELIVERIES trials that ended in a death within 200 ms of
- * the beginning of a wait, or while it was computed, and others were settled meanwhile. (Of the role: entries that it skips are
- * acknowledged without what it needs, and prove nothing. Dead letters count as settled.)
+ * the beginning of a wait, or while it was computed, and others were settled meanwhile. (Of the role: entries that it
+ * skips are acknowledged without what it needs, and prove nothing. Dead letters count as settled.)
  *
  * A loop of crashes that has nothing to do with entries kills each process within its first second: no suspect is
  * reclaimed at all, and nothing counts.
@@ -78,8 +78,8 @@ void trial_close(struct fiber *self, struct trial *t);
 
 /* Returns true when the item's number is too large. */
 bool trial_is_over(const struct worker *w, const struct item *item);
-/* Returns true when the role's group has settled an entry of the role that was delivered after this one; false also when Redis
- * cannot tell. */
+/* Returns true when the role's group has settled an entry of the role that was delivered after this one; false also
+ * when Redis cannot tell. */
 bool trial_has_evidence(struct fiber *self, struct worker *w, struct str key, const struct role *role,
                         const struct item *item);
 

@@ -1,8 +1,8 @@
 /* See output.h.
  *
- * A result is written to a file without a name: it is gone with the process that wrote it, however that ends. When it is
- * whole it gets a name beside its target, and is renamed to it. Between these two calls, and while a result is copied
- * into a file that is there, an end of the machine or SIGKILL leaves what was done so far.
+ * A result is written to a file without a name: it is gone with the process that wrote it, however that ends. When it
+ * is whole it gets a name beside its target, and is renamed to it. Between these two calls, and while a result is
+ * copied into a file that is there, an end of the machine or SIGKILL leaves what was done so far.
  */
 #include "workers/jobs/report/output.h"
 

@@ -1,11 +1,11 @@
 /* The file that a result goes to. What was there stays as it is until the result is whole, and is replaced then; when
- * the result does not come to its end, or the process dies, nothing is left behind. Writes block.
+ * the result fails, or the process dies, nothing is left behind. Writes block.
  *
  *   path is                          the result
  *   NULL, "-", or standard output    goes there
  *   a pipe, a device, a terminal     goes straight to it
  *   a regular file, or a link to     takes its place, with its mode and owner; where that would lose more (another hard
- *   one                              link, an access list, a folder that lets nobody in) it is copied into it at the end
+ *   one                              link, an access list, a folder that lets nobody in) it is copied into it then
  *   nothing yet                      becomes a file, as the umask says
  */
 #ifndef ROOKERY_WORKERS_JOBS_REPORT_OUTPUT_H

@@ -27,7 +27,8 @@ static bool somebody_waits(PGconn *c) {
     return waits;
 }
 
-/* Until a look that is not from before waits for the pulse, which `c` has locked. Returns false when the look needed no beat. */
+/* Until a look that is not from before waits for the pulse, which `c` has locked. Returns false when the look needed no
+ * beat. */
 static bool hold_a_look(struct fiber *self, struct domain *d, PGconn *c, PGconn *other) {
     do_sql(c, "UPDATE pulse SET beaten_at = '-infinity'");
     do_sql(c, "BEGIN");

@@ -1,4 +1,5 @@
-/* The hub notices every entry that it has missed, however that came; what a lost event costs even so; and who hears what. */
+/* The hub notices every entry that it has missed, however that came; what a lost event costs even so; and who hears
+ * what. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -172,6 +172,11 @@ def straight(items, _request):
     return items
 
 
+def shows_edit(person, post):
+    items = person.call("TimelineService/GetHomeTimeline", pageSize=20)["items"]
+    return any(item["id"] == post and item["post"].get("editCount", 0) > 0 for item in items)
+
+
 def crooked_story(ada, bob, carol, written):
     newest = bob.home()[0]
 
@@ -211,6 +216,21 @@ def crooked_story(ada, bob, carol, written):
     check("of every size, at every look before it",
           {place.split(": ")[1] for place in places(said, "gap", newest)} == {"page 1", "page 5", "page 20", "page 20 again"}
           and " 3 of 4 " in said, said)
+
+    def of_before_its_edit(items, _request):
+        for item in items:
+            if item.id == int(written[4]):
+                item.post.edit_count = 0
+        return items
+
+    ada.call("PostService/EditPost", postId=written[4], text="post 4, edited")
+    check("an edit is shown", eventually(lambda: shows_edit(bob, written[4])))
+    expect_of("so is an edited one no difference", straight, set())
+    said = expect_of("a post as it was before its edit is stale", of_before_its_edit,
+                     {("stale", bob.handle, written[4], ada.handle)})
+    check("on the pages that reach it",
+          {place.split(": ")[1] for place in places(said, "stale", written[4])} == {"page 5", "page 20", "page 20 again", "whole"},
+          said)
 
     left = [1]
 

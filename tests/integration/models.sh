@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# The models in tests/models: spin finds no error in any of them, reaches all of each, and finds the error of each mutant.
+# The models in tests/models: spin finds no error in any of them, reaches all of each, and finds the error of each mutant. Each
+# file that a model stands for says so.
 #
-# Two checks run at a time; each compiles a verifier of its own in a temporary folder. On two idle cores they take about a
-# minute together.
+# Two checks run at a time; each compiles a verifier of its own in a temporary folder. How long they take is not checked, only
+# that each ends within its bounds of memory and of time, of which it needs a small part.
 
 # shellcheck source=../lib/tap.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/tap.sh"
@@ -82,12 +83,26 @@ if [ "${SANITIZE:-0}" = 1 ]; then
     done_testing
     exit
 fi
+# The files that README.md says the model stands for.
+stands_for() { # MODEL
+    sed -n "s/^| \`$1\.pml\` | \([^|]*\) |.*/\1/p" "$models/README.md" | grep -oE '[a-z_/]+\.[ch]'
+}
+# Does the opening comment of each of them name it?
+is_named() { # MODEL
+    local file files
+    files=$(stands_for "$1") || { echo "README.md does not say what it stands for" && return 1; }
+    for file in $files; do
+        sed '/\*\/$/q' "$models/../../$file" | grep -qF "$1.pml" || { echo "$file does not name it" && return 1; }
+    done
+}
+
 names=$(cd "$models" && for file in *.pml; do echo "${file%.pml}"; done)
 verify_all "$names"
 for model in $names; do
     check "$model: no error" is_clean "$model"
     check "$model: every statement is reached" is_reached "$model"
     check "$model: its mutants are listed" is_listed "$model"
+    check "$model: what it stands for names it" is_named "$model"
     while read -r mutant assertion; do
         check "$model: $mutant is found by !($assertion)" is_found "$model" "$mutant" "$assertion"
     done < <(mutants "$model")

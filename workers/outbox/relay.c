@@ -10,6 +10,7 @@
  * Failures: when the leader's Redis is not the newest, it does nothing, and the epoch watcher says so (epoch.h). When
  * the leader dies, the lease runs out after 5 s and another worker leads. When Redis or PostgreSQL is unreachable,
  * the next round tries again. An event may be published twice: every effect is idempotent by event id.
+ * tests/models/outbox.pml stands for this file.
  */
 #include "workers/outbox/relay.h"
 

@@ -25,6 +25,7 @@
  *     SUSPECT_DELIVERIES on such entries are reclaimed one at a time, so that only the guilty one's number keeps
  *     growing. Beyond max_deliveries it goes to the dead letters untried. trial.h says why no innocent one does.
  *   - Redis has lost the stream or the group (NOGROUP): the group is created again at the stream's beginning.
+ * tests/models/deaths.pml stands for what becomes of entries whose process dies.
  */
 #include "workers/runtime/runtime.h"
 

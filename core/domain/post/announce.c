@@ -12,6 +12,7 @@
  *     most).
  *   - neither happens within ANNOUNCE_LIMIT_MS: UNAVAILABLE. The entry exists nevertheless, and a retry with the same
  *     key finds it.
+ * tests/models/epochs.pml has such a post in it.
  */
 #include <assert.h>
 

@@ -94,6 +94,30 @@ static void a_session_waits_for_its_commits_whatever_the_default_is(void **state
     journal_close(&c.journal);
 }
 
+static void wait_until_full_pages_are(const struct postgres *server, const char *value) {
+    char sql[128];
+    snprintf(sql, sizeof sql, "SELECT (current_setting('full_page_writes') = '%s')::int", value);
+    for (int i = 0; i < 3000 && postgres_number(server, sql) != 1; i++) usleep(10000);
+    assert_int_equal(postgres_number(server, sql), 1);
+}
+
+static void a_server_that_may_tear_pages_is_told_of(void **state) {
+    struct pg_case c = {.server = *state};
+    if (!c.server->own) skip();
+    journal_open(&c.journal);
+    postgres_run(c.server, "ALTER SYSTEM SET full_page_writes = off");
+    postgres_run(c.server, "SELECT pg_reload_conf()");
+    wait_until_full_pages_are(c.server, "off");
+    run_in_fiber(use_lax_server, &c);
+    assert_int_equal(lines_with(&c.journal, "full_page_writes is off"), 1);
+    postgres_run(c.server, "ALTER SYSTEM RESET full_page_writes");
+    postgres_run(c.server, "SELECT pg_reload_conf()");
+    wait_until_full_pages_are(c.server, "on");
+    run_in_fiber(use_lax_server, &c);
+    assert_int_equal(lines_with(&c.journal, "full_page_writes is off"), 1);
+    journal_close(&c.journal);
+}
+
 static void use_stronger_default(struct fiber *self, void *arg) {
     struct pg_case *c = arg;
     struct pg *pg = open_pool(self, c->server, &c->journal);
@@ -309,6 +333,7 @@ static void what_info_says_decides(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_waits_for_its_commits_whatever_the_default_is),
+        cmocka_unit_test(a_server_that_may_tear_pages_is_told_of),
         cmocka_unit_test(a_stronger_default_is_left_alone),
         cmocka_unit_test(where_nothing_can_be_written_is_not_ready_until_it_can),
         cmocka_unit_test(a_standby_is_refused),

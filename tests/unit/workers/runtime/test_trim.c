@@ -1,5 +1,6 @@
-/* What is trimmed from a stream, and when everything on it counts as processed: by the groups that exist, those that
- * this program does not know among them. Against a real Redis whose streams are cut at any entry. */
+/* What is trimmed from a stream, and when everything on it counts as processed: by the groups that exist, those that this
+ * program does not know among them; by Redis's clock, whatever this process's is. Against a real Redis whose streams are cut
+ * at any entry. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,8 @@
 
 #include <cmocka.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/unit/support/fibers.h"
@@ -16,6 +19,15 @@
 #include "workers/roles.h"
 #include "workers/runtime/backlog.h"
 #include "workers/runtime/trim.h"
+
+/* This process's wall clock is so far off: stands in for libc's, for all that is linked here. Redis has its own. */
+static time_t off_s;
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int status = (int)syscall(SYS_clock_gettime, clock, now);
+    if (status == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) now->tv_sec += off_s;
+    return status;
+}
 
 struct world {
     struct redis_server *server;
@@ -117,6 +129,22 @@ TEST(what_all_groups_have_acknowledged_goes_but_for_the_last_minute) {
     CHECK(strstr(logged(self, w).ptr, "role tables differ") == NULL);
 }
 
+TEST(a_leader_s_clock_that_is_wrong_trims_neither_more_nor_less) {
+    const time_t steps_s[] = {3600, -time(NULL)};
+    for (size_t i = 0; i < sizeof steps_s / sizeof *steps_s; i++) {
+        ask(self, w, "DEL events:{0}");
+        make_stream(self, w);
+        ask(self, w, "XADD events:{0} * e x");
+        ask(self, w, "XGROUP SETID events:{0} fanout $");
+        ask(self, w, "XGROUP SETID events:{0} counts $");
+        off_s = steps_s[i];
+        trim_streams(self, &w->worker);
+        off_s = 0;
+        CHECK_INT(oldest(self, w), -1);
+        CHECK_INT(ask(self, w, "XLEN events:{0}"), 2);
+    }
+}
+
 TEST(what_a_group_has_pending_stays_and_what_follows_it) {
     make_stream(self, w);
     process(self, w, "fanout", 5, 1);
@@ -167,6 +195,7 @@ int main(void) {
     role_table_set(ROLES);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_all_groups_have_acknowledged_goes_but_for_the_last_minute),
+        cmocka_unit_test(a_leader_s_clock_that_is_wrong_trims_neither_more_nor_less),
         cmocka_unit_test(what_a_group_has_pending_stays_and_what_follows_it),
         cmocka_unit_test(nothing_goes_before_every_role_has_its_group),
         cmocka_unit_test(a_group_of_another_program_is_waited_for_and_told_of_once),

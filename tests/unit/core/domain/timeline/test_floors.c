@@ -1,6 +1,6 @@
-/* The lemma of core/domain/timeline/list.h against a real Redis: entries come late, twice and out of order, lists are
- * rebuilt, trimmed and given floors by readers at any moment; no part of a list ever claims to be complete and is
- * not. */
+/* The lemma of core/domain/timeline/list.h against a real Redis: entries come late, twice and out of order, lists are rebuilt,
+ * trimmed and given floors by readers at any moment; no part of a list ever claims to be complete and is not. And whose mark
+ * a rebuild takes over, and whose it leaves alone. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 #include <inttypes.h>
+#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -44,17 +45,26 @@ static void deliver(struct fiber *self, struct story *s, int64_t id) {
     if (length_of(self, s) > TRIM_AT) trim(self, s, TRIM_TO);
 }
 
-static void rebuild(struct fiber *self, struct story *s) {
+static void drop(struct fiber *self, struct story *s) {
+    CHECK_INT(redis_call(self, s->d->redis, NULL, "DEL %.*s", KEY(s)), 0);
+    s->delivered.len = 0;
+}
+
+/* Whether it wrote the list. What was delivered since the claim still counts. */
+static bool build(struct fiber *self, struct story *s) {
     struct entry *entries;
     size_t n;
     bool written;
     struct fault fault = {0};
-    CHECK_INT(redis_call(self, s->d->redis, NULL, "DEL %.*s", KEY(s)), 0);
     CHECK_INT(timeline_rebuild(self, s->d, s->epoch, s->viewer, &entries, &n, &written, &fault), 0);
-    CHECK(written);
     CHECK_INT(n, POSTS);
-    s->delivered.len = 0;
-    for (size_t i = 0; i < n; i++) ids_push(&s->delivered, entries[i].id);
+    for (size_t i = 0; written && i < n; i++) ids_push(&s->delivered, entries[i].id);
+    return written;
+}
+
+static void rebuild(struct fiber *self, struct story *s) {
+    drop(self, s);
+    CHECK(build(self, s));
 }
 
 static bool holds(const struct timeline_part *p, int64_t id) {
@@ -167,10 +177,105 @@ static void a_reader_pushes_a_floor_that_claims_what_it_saw(void **state) {
     run_in_fiber(push_floors, *state);
 }
 
+/* ---- marks of building --------------------------------------------------------------------------------- */
+
+/* Of somebody else, who began a minute from now by Redis's clock: not stale, however slow this machine is. */
+static const char *fresh_mark(struct fiber *self, struct story *s) {
+    const struct redis_reply *now;
+    int64_t seconds = 0;
+    CHECK_INT(redis_call(self, s->d->redis, &now, "TIME"), 0);
+    CHECK(str_to_i64(now->element[0].str, &seconds));
+    return arena_printf(fiber_arena(self), "b%" PRId64 ":other", (seconds + 60) * 1000);
+}
+
+static void check_head(struct fiber *self, struct story *s, const char *mark) {
+    const struct redis_reply *head;
+    CHECK_INT(redis_call(self, s->d->redis, &head, "LINDEX %.*s 0", KEY(s)), 0);
+    CHECK_STR(head->str, mark);
+}
+
+static void meet_marks(struct fiber *self, void *arg) {
+    struct gateway_world *w = arg;
+    struct story s;
+    char key[KEY_MAX];
+    begin(self, w, &s, key);
+    int64_t newest = s.delivered.v[0];
+    drop(self, &s);
+    CHECK_INT(redis_call(self, s.d->redis, NULL, "RPUSH %.*s b1:dead", KEY(&s)), 0);
+    deliver(self, &s, newest + 1);
+    CHECK(build(self, &s));
+    deliver(self, &s, newest + 2);
+    check_head(self, &s, "f0");
+    CHECK_INT(check_tail(self, &s, TRIM_AT), 0);
+
+    const char *mark = fresh_mark(self, &s);
+    drop(self, &s);
+    CHECK_INT(redis_call(self, s.d->redis, NULL, "RPUSH %.*s %s", KEY(&s), mark), 0);
+    deliver(self, &s, newest + 1);
+    CHECK(!build(self, &s));
+    check_head(self, &s, mark);
+    CHECK_INT(length_of(self, &s), 2);
+    end(self, w, &s);
+}
+
+static void a_stale_mark_is_taken_over_and_a_fresh_one_is_not(void **state) {
+    run_in_fiber(meet_marks, *state);
+}
+
+struct builder {
+    struct story *s;
+    bool done, written;
+};
+
+static void build_in_fiber(struct fiber *self, void *arg) {
+    struct builder *b = arg;
+    b->written = build(self, b->s);
+    b->done = true;
+}
+
+/* A rebuild has claimed the list and waits for SQL: meanwhile `command` is done to it. Whether it wrote the list. */
+static bool written_despite(struct fiber *self, struct gateway_world *w, struct story *s,
+                            const char *command) {
+    struct builder b = {.s = s};
+    drop(self, s);
+    PGconn *locker = PQconnectdb(w->postgres.url);
+    PQclear(PQexec(locker, "BEGIN; LOCK TABLE posts IN ACCESS EXCLUSIVE MODE"));
+    CHECK_INT(PQtransactionStatus(locker), PQTRANS_INTRANS);
+    start_fiber(self, build_in_fiber, &b);
+    while (length_of(self, s) == 0 && !b.done) fiber_sleep_ms(self, 5);
+    CHECK(!b.done);
+    CHECK_INT(redis_call(self, s->d->redis, NULL, "%s", command), 0);
+    PQfinish(locker);
+    while (!b.done) fiber_sleep_ms(self, 5);
+    return b.written;
+}
+
+static void lose_claims(struct fiber *self, void *arg) {
+    struct gateway_world *w = arg;
+    struct story s;
+    char key[KEY_MAX];
+    begin(self, w, &s, key);
+    const char *mark = fresh_mark(self, &s);
+    struct arena *a = fiber_arena(self);
+    CHECK(written_despite(self, w, &s, "PING"));
+    CHECK(!written_despite(self, w, &s, arena_printf(a, "LSET %.*s 0 %s", KEY(&s), mark)));
+    check_head(self, &s, mark);
+    CHECK_INT(length_of(self, &s), 1);
+    CHECK(!written_despite(self, w, &s, arena_printf(a, "DEL %.*s", KEY(&s))));
+    CHECK_INT(length_of(self, &s), 0);
+    end(self, w, &s);
+}
+
+static void a_builder_whose_claim_is_gone_writes_nothing(void **state) {
+    run_in_fiber(lose_claims, *state);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_entry_above_the_bound_is_missed),
         cmocka_unit_test(a_reader_pushes_a_floor_that_claims_what_it_saw),
+        cmocka_unit_test(a_stale_mark_is_taken_over_and_a_fresh_one_is_not),
+        cmocka_unit_test(a_builder_whose_claim_is_gone_writes_nothing),
     };
     return cmocka_run_group_tests(tests, gateway_world_setup, gateway_world_teardown);
 }

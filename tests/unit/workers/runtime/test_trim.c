@@ -1,6 +1,6 @@
-/* What is trimmed from a stream, and when everything on it counts as processed: by the groups that exist, those that this
- * program does not know among them; by Redis's clock, whatever this process's is. Against a real Redis whose streams are cut
- * at any entry. */
+/* What is trimmed from a stream, and when everything on it counts as processed: by the groups that exist, those that
+ * this program does not know among them; by Redis's clock, whatever this process's is. Against a real Redis whose
+ * streams are cut at any entry. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

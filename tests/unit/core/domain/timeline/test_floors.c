@@ -1,6 +1,6 @@
-/* The lemma of core/domain/timeline/list.h against a real Redis: entries come late, twice and out of order, lists are rebuilt,
- * trimmed and given floors by readers at any moment; no part of a list ever claims to be complete and is not. And whose mark
- * a rebuild takes over, and whose it leaves alone. */
+/* The lemma of core/domain/timeline/list.h against a real Redis: entries come late, twice and out of order, lists are
+ * rebuilt, trimmed and given floors by readers at any moment; no part of a list ever claims to be complete and is not.
+ * And whose mark a rebuild takes over, and whose it leaves alone. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -143,6 +143,18 @@ def bad_data():
             ("a number in quotes", 'g,y,x\na,1,"2"\n', ["line 2", 'column "x"', "in quotes"]),
             ("no rows and no header", "", ["line 1", "empty"])):
         refused(f"data: {name}", jobs("fit", write("bad.csv", text), *fit), 1, *said)
+    weighed = write("weights.csv", "g,y,x,w\na,1,1,1\na,2,3,0\na,4,3,2\na,5,5,1\nb,1,1,1\nb,2,2,-0.5\nb,4,3,1\nb,6,5,1\n")
+    refused("data: a negative weight", jobs("fit", weighed, *fit, "--weights", "w"), 1, "line 7", 'column "w"', '"-0.5" is negative',
+            "a weight is 0 or more")
+    marked = jobs("fit", weighed, *fit, "--weights", "w", "--wide", "--bad-text", "mark", "--quiet").rows()
+    check("--bad-text says what becomes of it", [r["status"] for r in marked] == ["ok", "parse_error"] and
+          jobs("fit", weighed, *fit, "--weights", "w", "--wide", "--bad-text", "missing", "--quiet").rows()[1]["n_dropped"] == "1", marked)
+    check("one of 0 is fine", marked[0]["n"] == "3", marked)
+    quoted = write("quoted.csv", '"g","y","x"\n"a","1","1"\n"a","2","2"\n"a","4","3"\n"a","3",""\n"a","NA","4"\n"a","-9","5"\n')
+    run = jobs("fit", quoted, *fit, "--wide", "--quoted-numbers", "--na", ",NA,-9", "--quiet")
+    check("with --quoted-numbers a quoted gap is one", run.status == 0 and run.rows()[0]["n"] == "3" and
+          run.rows()[0]["n_dropped"] == "3", run)
+    refused("which --na names", jobs("fit", quoted, *fit, "--quoted-numbers", "--na", "NA"), 1, "line 5", 'column "x"', '""')
     text = "g,y,x\n" + "".join(f"a,{i},{i * i}\n" for i in range(5)) + "b,1,2\nb,?,3\nb,4,5\nb,6,6.5\n"
     table = write("marks.csv", text)
     marked = {r["g"]: r for r in jobs("fit", table, *fit, "--wide", "--bad-text", "mark", "--quiet").rows()}

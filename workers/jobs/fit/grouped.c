@@ -83,7 +83,7 @@ static bool use_columns(struct grouped *job, struct jobs_error *error) {
     job->columns.weights = DATASET_NO_COLUMN;
     if (!spec->weights) return true;
     job->columns.weights = dataset_find(job->dataset, spec->weights);
-    return dataset_use(job->dataset, spec->weights, USE_NUMBER, "--weights", error);
+    return dataset_use(job->dataset, spec->weights, USE_NUMBER | USE_WEIGHT, "--weights", error);
 }
 
 /* ---- policies ---------------------------------------------------------------------------------------- */

@@ -166,15 +166,23 @@ void dataset_use_all(struct dataset *d, unsigned use) {
 
 /* ---- rows -------------------------------------------------------------------------------------------- */
 
-static bool text_where_number(const struct dataset *d, const struct dataset_column *column,
-                              const struct csv_field *field, struct jobs_error *error) {
+/* The cell is not what its column needs: stops, or sets it as the options say. */
+static bool is_unfit(const struct dataset *d, const struct dataset_column *column,
+                     const struct csv_field *field, struct dataset_cell *cell, struct jobs_error *error) {
+    if (d->options.text != TEXT_IS_ERROR) {
+        cell->number = NAN;
+        cell->missing = true;
+        cell->bad = d->options.text == TEXT_IS_MARKED;
+        return true;
+    }
     double value;
     bool number = decimal_parse(field->at, field->length, &value) != DECIMAL_NOT;
+    bool unread = field->quoted && !d->options.quoted_numbers;
     int shown = field->length < SHOWN ? (int)field->length : SHOWN;
     const char *why =
-        field->quoted && number
-            ? "is in quotes, and a quoted cell is text; drop the quotes or allow quoted numbers"
-            : "is not a number; write a decimal such as -12.5, or name it as a missing-value text";
+        !number  ? "is not a number; write a decimal such as -12.5, or name it as a missing-value text"
+        : unread ? "is in quotes, and a quoted cell is text; drop the quotes or allow quoted numbers"
+                 : "is negative; a weight is 0 or more";
     return jobs_fail(error, JOBS_FAULT_DATA, "%s, line %llu, column \"%s\": \"%.*s%s\" %s", d->name,
                      (unsigned long long)csv_reader_line(d->csv), column->name, shown, field->at,
                      field->length > SHOWN ? "…" : "", why);
@@ -192,7 +200,8 @@ static void note_kind(struct dataset *d, struct dataset_column *column, enum dec
 /* Sets the number of a cell whose column needs one. */
 static bool read_number(struct dataset *d, struct dataset_column *column, const struct csv_field *field,
                         struct dataset_cell *cell, struct jobs_error *error) {
-    bool may_miss = !field->quoted, may_parse = !field->quoted || d->options.quoted_numbers;
+    bool may_parse = !field->quoted || d->options.quoted_numbers;
+    bool may_miss = !field->quoted || (d->options.quoted_numbers && (column->use & USE_NUMBER));
     enum decimal_kind kind = DECIMAL_NOT;
     if (may_miss && column->na.numeric) cell->missing = na_list_has(&column->na, field->at, field->length);
     if (may_parse && !cell->missing) kind = decimal_parse(field->at, field->length, &cell->number);
@@ -200,13 +209,9 @@ static bool read_number(struct dataset *d, struct dataset_column *column, const 
         cell->number = NAN;
         if (may_miss && !cell->missing) cell->missing = na_list_has(&column->na, field->at, field->length);
         if (cell->missing) return true;
-        if (column->use & USE_NUMBER) {
-            if (d->options.text == TEXT_IS_ERROR) return text_where_number(d, column, field, error);
-            cell->missing = true;
-            cell->bad = d->options.text == TEXT_IS_MARKED;
-            return true;
-        }
+        if (column->use & USE_NUMBER) return is_unfit(d, column, field, cell, error);
     }
+    if ((column->use & USE_WEIGHT) && cell->number < 0) return is_unfit(d, column, field, cell, error);
     note_kind(d, column, kind);
     return true;
 }

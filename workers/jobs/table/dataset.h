@@ -16,13 +16,14 @@ enum column_type { COLUMN_INTEGER, COLUMN_DOUBLE, COLUMN_TEXT };
 
 /* What a column is used for. The flags may be combined; a column with 0 is skipped. */
 enum column_use {
-    USE_NUMBER = 1, /* every cell must be a number or missing */
-    USE_TYPE = 2,   /* numbers where cells are numbers: the column's type is determined */
-    USE_SPELL = 4,  /* the text as it was written is kept by a table (table.h) */
-    USE_KEY = 8,    /* the text is part of the slice key */
+    USE_NUMBER = 1,  /* every cell must be a number or missing */
+    USE_TYPE = 2,    /* numbers where cells are numbers: the column's type is determined */
+    USE_SPELL = 4,   /* the text as it was written is kept by a table (table.h) */
+    USE_KEY = 8,     /* the text is part of the slice key */
+    USE_WEIGHT = 16, /* with USE_NUMBER: and that is 0 or more */
 };
 
-/* What to do with text where USE_NUMBER requires a number. */
+/* What to do with text where USE_NUMBER requires a number, and with a negative weight. */
 enum dataset_text {
     TEXT_IS_ERROR,   /* stop, naming line, column and value */
     TEXT_IS_MISSING, /* as if the cell said NA */
@@ -40,7 +41,7 @@ struct na_list {
  * on allocation failure. */
 bool na_list_parse(struct na_list *list, const char *text);
 void na_list_free(struct na_list *list);
-/* Returns true when an unquoted cell with this text is missing. */
+/* Returns true when a cell with this text is missing, if it may be: an unquoted one. */
 bool na_list_has(const struct na_list *list, const char *text, size_t length);
 #define NA_DEFAULT ",NA"
 
@@ -51,7 +52,7 @@ struct dataset_options {
     const char *const *na_of;      /* … and those lists */
     size_t n_na_columns;
     enum dataset_text text;
-    bool quoted_numbers; /* a quoted cell may be a number (but is never missing) */
+    bool quoted_numbers; /* a quoted cell may be a number, and where USE_NUMBER requires one, missing */
     bool want_gaps;      /* fill dataset_row.gap */
 };
 

@@ -243,6 +243,13 @@ def imputing():
     check("and what was filled is said", "x: 2 cells filled by mean" in filled.said, filled)
     check("standard input is read twice too", jobs("impute", "-", "--missing", "mean", "--delimiter", ";",
                                                    stdin=text.encode()).bytes == filled.bytes)
+    check("what a policy for numbers leaves is said, and why", "note: 1 cell left missing: the column holds text (line 2), which mean does" in
+          filled.said, filled)
+    odd = jobs("impute", write("odd.csv", "x,y\n1,2\n2,NaN\n3,5\n4,\n"), "--missing", "mean")
+    check("also of a column of numbers with one that is not", odd.bytes == b"x,y\n1,2\n2,NaN\n3,5\n4,\n" and
+          "y: 1 cell left missing: the column holds text (line 3)" in odd.said and "--na" in odd.said, odd)
+    check("which --na mends", jobs("impute", path("odd.csv"), "--missing", "mean", "--na", ",NaN").bytes ==
+          b"x,y\n1,2\n2,3.5\n3,5\n4,3.5\n")
     mode = jobs("impute", table, "--missing", "mode", "--delimiter", ";").bytes.decode().splitlines()
     check("a filled text that would read as missing stands in quotes", mode[2] == 'a;1.5;"NA"', mode)
     within = jobs("impute", table, "--missing", "mean", "--impute-scope", "slice", "--slice-by", "g", "--delimiter",

@@ -249,6 +249,15 @@ static void say_left(const struct writing *w) {
             w->dataset.columns[w->first_column].name, title);
 }
 
+static void say_text(const struct writing *w, const struct impute_left *left) {
+    fprintf(
+        w->spec->notes,
+        "%s: %llu cell%s left missing: the column holds text (line %llu), which %s does not fill; name that "
+        "text with --na, or choose mode for the column\n",
+        w->dataset.columns[left->at].name, (unsigned long long)left->n_cells, left->n_cells == 1 ? "" : "s",
+        (unsigned long long)left->text_line, missing_policy_name(left->policy));
+}
+
 static void say(const struct writing *w) {
     FILE *notes = w->spec->notes;
     if (!notes) return;
@@ -260,6 +269,7 @@ static void say(const struct writing *w) {
                 (unsigned long long)w->counts[c], w->counts[c] == 1 ? "" : "s",
                 mean ? "mean (logistic is for text)" : missing_policy_name(column->policy));
     }
+    for (size_t i = 0; i < w->fills->n_left; i++) say_text(w, &w->fills->left[i]);
     if (w->n_left) say_left(w);
     if (w->n_dropped) {
         fprintf(notes, "%llu row%s with gaps left out\n", (unsigned long long)w->n_dropped,

@@ -18,6 +18,7 @@ struct finding {
 
 void impute_fills_free(struct impute_fills *f) {
     free(f->columns);
+    free(f->left);
     slice_keys_free(f->keys);
     free(f->values);
     free(f->slices);
@@ -94,12 +95,18 @@ static bool keep_columns(struct finding *f) {
     const struct grouped *job = f->state->job;
     struct impute_fills *fills = f->fills;
     fills->columns = calloc(job->dataset->n_columns + 1, sizeof *fills->columns);
+    fills->left = calloc(job->dataset->n_columns + 1, sizeof *fills->left);
     f->place = malloc((job->dataset->n_columns + 1) * sizeof *f->place);
-    if (!fills->columns || !f->place) return false;
+    if (!fills->columns || !fills->left || !f->place) return false;
     for (size_t i = 0; i < job->dataset->n_columns; i++) {
         const struct dataset_column *column = &job->dataset->columns[i];
         f->place[i] = SLICE_NONE;
-        if (!missing_fills(job->policy[i], column->type)) continue;
+        if (!missing_fills(job->policy[i], column->type)) {
+            if (is_fill(job->policy[i]) && column->n_missing > 0)
+                fills->left[fills->n_left++] =
+                    (struct impute_left){i, job->policy[i], column->n_missing, column->text_line};
+            continue;
+        }
         f->place[i] = (uint32_t)fills->n_columns;
         fills->columns[fills->n_columns++] =
             (struct impute_column){i, job->policy[i], column->type == COLUMN_TEXT, column->n_missing > 0};

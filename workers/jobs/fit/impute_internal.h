@@ -32,9 +32,18 @@ struct impute_slice {
     uint64_t rows; /* seen in the second pass */
 };
 
+/* A column whose gaps its policy, which is for numbers, does not fill, since it holds text. */
+struct impute_left {
+    size_t at; /* in the dataset */
+    enum missing_policy policy;
+    uint64_t n_cells, text_line;
+};
+
 struct impute_fills {
     struct impute_column *columns;
     size_t n_columns;
+    struct impute_left *left;
+    size_t n_left;
     struct slice_keys *keys; /* one slice for all rows when filling over the whole table */
     struct impute_value *values;
     struct impute_slice *slices;

@@ -64,6 +64,7 @@ struct dataset_column {
     enum column_type type; /* so far; meaningful with USE_NUMBER or USE_TYPE */
     uint64_t n_missing;    /* so far; of used columns */
     uint64_t big_line;     /* the first line with an integer beyond 2^53, which was rounded; 0: none */
+    uint64_t text_line;    /* the first line with a cell that is not a number; 0: none */
 };
 
 struct dataset_cell {

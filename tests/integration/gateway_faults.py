@@ -341,7 +341,7 @@ def posted(person):
 
 
 with Stack() as stack:
-    stack.gateway(ROOKERY_LIMIT_POSTS=1_000_000)  # one account writes thousands
+    stack.gateway()
     stack.worker("worker-1")
     people = People(connect(address(stack)))
     ada, bob, cleo = people.named("ada", "bob", "cleo")

@@ -42,7 +42,7 @@ render() { # PAGE
     if man -l "$1" >"$work/page" 2>/dev/null && [ -s "$work/page" ]; then cat "$work/page"
     elif command -v mandoc >/dev/null; then mandoc "$1"
     elif command -v groff >/dev/null; then groff -man -Tutf8 "$1"
-    else cat "$1"; fi
+    else sed 's/\\-/-/g' "$1"; fi
 }
 # Rendered, it has its name, and a setting with what it is.
 is_a_page() { # PROGRAM

@@ -168,7 +168,9 @@ class Stack:
     def gateway(self, name="gateway-1", paths=(), **settings):
         """Starts a gateway and waits until it is ready; its settings, not those of its paths, are all daemons' from
         then on."""
-        self.settings = {"ROOKERY_PASSWORD_MEMORY_KIB": 8192, "ROOKERY_PASSWORD_PASSES": 1, **settings}
+        self.settings = {"ROOKERY_PASSWORD_MEMORY_KIB": 8192, "ROOKERY_PASSWORD_PASSES": 1,
+                         "ROOKERY_LIMIT_POSTS": 1000000,  # tests post without pause
+                         **settings}
         port, metrics_port = self.sh("free_port"), self.sh("free_port")
         self.address, self.metrics_address = ("127.0.0.1", int(port)), ("127.0.0.1", int(metrics_port))
         self.start(name, "rookery-gateway", paths, ROOKERY_LISTEN=f"127.0.0.1:{port}",

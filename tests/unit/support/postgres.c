@@ -126,7 +126,7 @@ static bool answers(const struct postgres *p) {
 }
 
 static void await_server(struct postgres *p) {
-    for (int i = 0; i < 3000 && !answers(p); i++) {
+    for (int i = 0; i < 12000 && !answers(p); i++) {
         nap_ms(10);
         if (waitpid(p->pid, NULL, WNOHANG) == 0) continue;
         show_log(p);

@@ -412,7 +412,8 @@ static void streams_bring_what_is_new_and_go_on_where_they_were(struct fiber *se
     for (int i = 0; i < 3; i++) earlier[i] = write_post(self, t, ADA, "earlier", 0);
     call(self, t, ADA, "PostService/DeletePost", "{\"postId\":\"%" PRId64 "\"}", post);
     listen_from(self, t, &l, BOB, l.token);
-    hear(self, &l, "reset"); /* he follows another one since */
+    hear(self, &l, "reset");     /* he follows another one since */
+    hear(self, &l, "heartbeat"); /* whose token is of everything until then */
     rpc_client_stream_close(l.stream);
     for (int i = 0; i < 3; i++) missed[i] = write_post(self, t, i == 1 ? CEM : ADA, "missed", 0);
     listen_from(self, t, &l, BOB, l.token);

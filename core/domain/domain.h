@@ -34,9 +34,9 @@ struct domain {
     struct outbox *outbox;
     struct pg_batcher *create_posts;
     struct epoch_watch *epoch_watch;
-    const unsigned char
-        *token_key; /* with which new sessions' tokens are marked (core/id/token.h); NULL: they are not */
-    int64_t epoch;  /* last known; use epoch_now() (core/event/epoch.h) */
+    /* With which new sessions' tokens are marked (core/id/token.h); NULL: they are not. */
+    const unsigned char *token_key;
+    int64_t epoch; /* last known; use epoch_now() (core/event/epoch.h) */
     /* NULL, or called when another epoch than the last is adopted: discards caches. */
     void (*on_new_epoch)(struct domain *d);
 };

@@ -77,8 +77,8 @@ void steps_job_pack(struct text_buffer *b, const struct grouped_state *state, co
     for (size_t i = 0; i < d->n_columns; i++) {
         if (!steps_column_travels(&d->columns[i])) continue;
         pack_name(b, d->columns[i].name);
-        pack_u8(b, d->columns[i].use &
-                       ~(unsigned)(USE_KEY | USE_WEIGHT)); /* the latter was seen to by reading */
+        /* Weights were checked when they were read. */
+        pack_u8(b, d->columns[i].use & ~(unsigned)(USE_KEY | USE_WEIGHT));
         pack_u8(b, d->columns[i].type);
         pack_u8(b, job->policy[i]);
         pack_fill(b, state, i, spelling);

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -17,7 +18,7 @@
 #include "core/base/clock.h"
 #include "workers/jobs/table/spill.h"
 
-enum { NAMES_TRIED = 100, COPY_BYTES = 1 << 16 };
+enum { NAMES_TRIED = 100, COPY_BYTES = 1 << 20 };
 
 static bool cannot_write(const struct output *out, struct jobs_error *error) {
     return jobs_fail(error, JOBS_FAULT_DATA, "%s cannot be written: %s", out->path, strerror(errno));
@@ -158,29 +159,17 @@ static bool replace(const struct output *out) {
     return done;
 }
 
-static bool write_all(int fd, const char *at, size_t n) {
-    while (n > 0) {
-        ssize_t done = write(fd, at, n);
-        if (done < 0 && errno == EINTR) continue;
-        if (done < 0) return false;
-        at += done;
-        n -= (size_t)done;
-    }
-    return true;
-}
-
 static bool copy(const struct output *out) {
     int to = out->before >= 0 ? dup(out->before) : open(out->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    char *bytes = malloc(COPY_BYTES);
-    bool good = to >= 0 && bytes && ftruncate(to, 0) == 0;
+    if (to < 0) return false;
     off_t at = 0;
-    for (ssize_t n = 1; good && n > 0; at += n) {
-        n = pread(fileno(out->file), bytes, COPY_BYTES, at);
-        good = n >= 0 && write_all(to, bytes, (size_t)n);
+    bool good = ftruncate(to, 0) == 0;
+    for (ssize_t n = 1; good && n != 0;) {
+        n = sendfile(to, fileno(out->file), &at, COPY_BYTES);
+        good = n >= 0 || errno == EINTR;
     }
     int why = errno;
-    free(bytes);
-    if (to >= 0 && close(to) != 0) return false;
+    if (close(to) != 0) return false;
     errno = why;
     return good;
 }

@@ -26,7 +26,7 @@
 BUILD ?= build
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 CXX := $(if $(filter default,$(origin CXX)),g++,$(CXX))
-PROTO_INCLUDES := -Iproto -Itests/proto -I/usr/share/grpc-proto -I/usr/include
+PROTO_INCLUDES := -Iproto -Itests/proto -I/usr/include
 VERSION := $(shell cat VERSION)
 PREFIX ?= /usr/local
 
@@ -66,8 +66,7 @@ endif
 
 # --- the contract: protobuf sources, generated C, and the descriptor set that reflection serves -----------------
 PROTOS := $(shell find proto -name '*.proto' 2>/dev/null | sed 's,^proto/,,' | sort)
-PROTOS_STD := google/protobuf/timestamp.proto google/protobuf/duration.proto grpc/health/v1/health.proto \
-              grpc/reflection/v1/reflection.proto grpc/reflection/v1alpha/reflection.proto
+PROTOS_STD := google/protobuf/timestamp.proto google/protobuf/duration.proto
 # What methods and fields say of themselves is for the generator of their tables, and for nobody else's C.
 PROTO_OPTIONS := rookery/v1/options.proto
 PB_C := $(patsubst %.proto,$(BUILD)/proto/%.pb-c.c,$(filter-out $(PROTO_OPTIONS),$(PROTOS)) $(PROTOS_STD))
@@ -189,9 +188,6 @@ $(BUILD)/proto/%.pb-c.c $(BUILD)/proto/%.pb-c.h: tests/proto/%.proto
 	@mkdir -p $(BUILD)/proto
 	protoc-c $(PROTO_INCLUDES) --c_out=$(BUILD)/proto $<
 $(BUILD)/proto/google/%.pb-c.c $(BUILD)/proto/google/%.pb-c.h: /usr/include/google/%.proto
-	@mkdir -p $(BUILD)/proto
-	protoc-c $(PROTO_INCLUDES) --c_out=$(BUILD)/proto $<
-$(BUILD)/proto/grpc/%.pb-c.c $(BUILD)/proto/grpc/%.pb-c.h: /usr/share/grpc-proto/grpc/%.proto
 	@mkdir -p $(BUILD)/proto
 	protoc-c $(PROTO_INCLUDES) --c_out=$(BUILD)/proto $<
 $(DESCRIPTORS): $(addprefix proto/,$(PROTOS))

@@ -200,11 +200,12 @@ build() {
     return 1
 }
 
-# Python clients' stubs, from our .proto files, into the build folder.
+# Python clients' stubs, from our .proto files, into the build folder. (Not of proto/grpc: its modules would lie in the
+# way of the grpc package's.)
 python_stubs() {
     local out=$BUILD/python
     mkdir -p "$out"
-    (cd "$ROOT/proto" && find . -name '*.proto' -print0 | xargs -0 protoc -I. -I/usr/include -I/usr/share/grpc-proto \
+    (cd "$ROOT/proto" && find rookery -name '*.proto' -print0 | xargs -0 protoc -I. -I/usr/include \
         --python_out="$out" --grpc_out="$out" --plugin=protoc-gen-grpc="$(command -v grpc_python_plugin)")
     export PYTHONPATH=$out${PYTHONPATH:+:$PYTHONPATH}
 }

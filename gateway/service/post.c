@@ -152,17 +152,21 @@ static int shown_of(struct fiber *self, struct rpc_call *call, const struct view
     return lists_posts(self, g, v, ids, n, posts, n_posts, accounts, rpc_fault(call));
 }
 
-/* What the caller may see of a list, filled to the limit. */
+/* What the caller may see of a list, filled to the limit; or, since nearly all of a list may be hidden, what was found
+ * in FILL_ROUNDS pieces of it, with `more`. */
+enum { FILL_ROUNDS = 8, FILL_PIECE_MIN = 50 };
+
 static int fill(struct fiber *self, struct rpc_call *call, const struct viewer *v, post_list_fn *list,
                 int64_t owner_id, int64_t from, int limit, struct listed *out, struct ids *accounts) {
     struct gateway *g = gateway_of(call);
+    int piece = limit + 1;
     *out = (struct listed){.last = from};
     out->posts = ARENA_ARRAY(rpc_arena(call), Rookery__V1__Post *, (size_t)limit);
-    for (;;) {
+    for (int round = 0; round < FILL_ROUNDS; round++) {
         struct post_place *found;
         size_t n, n_posts, at = 0;
         Rookery__V1__Post **posts;
-        int e = list(self, &g->domain, owner_id, out->last, limit + 1, &found, &n, rpc_fault(call));
+        int e = list(self, &g->domain, owner_id, out->last, piece, &found, &n, rpc_fault(call));
         if (e != 0) return e;
         int64_t *ids = ARENA_ARRAY(rpc_arena(call), int64_t, n);
         for (size_t i = 0; i < n; i++) ids[i] = found[i].post_id;
@@ -179,9 +183,12 @@ static int fill(struct fiber *self, struct rpc_call *call, const struct viewer *
             out->posts[out->n++] = posts[i];
             out->last = found[at].place;
         }
-        if (n <= (size_t)limit) return 0;
+        if (n < (size_t)piece) return 0;
         out->last = found[n - 1].place;
+        if (piece < FILL_PIECE_MIN) piece = FILL_PIECE_MIN;
     }
+    out->more = true;
+    return 0;
 }
 
 static int read_replies(struct fiber *self, struct rpc_call *call, const struct viewer *v,

@@ -40,6 +40,10 @@ int lists_page(struct rpc_call *call, enum list_kind kind, int64_t object_id, in
 /* Returns the token of the next page; "" when `more` is false. */
 char *lists_next(struct rpc_call *call, const struct page_request *page, bool more, int64_t a, int64_t b);
 
+/* Nearly all of a list may be hidden from who reads it. So a call looks at LISTS_PIECES pieces of a list, of
+ * LISTS_PIECE places and more; then its page ends with what was found, and the next one goes on behind. */
+enum { LISTS_PIECES = 8, LISTS_PIECE = 50 };
+
 /* Waits until a page of so many posts may be made (rpc_await_room): after what suspends for long, before the posts
  * are copied. Returns 0, ERR_CANCELLED or ERR_DEADLINE_EXCEEDED. */
 int lists_await_room(struct fiber *self, struct rpc_call *call, size_t n_posts);

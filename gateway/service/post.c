@@ -152,17 +152,14 @@ static int shown_of(struct fiber *self, struct rpc_call *call, const struct view
     return lists_posts(self, g, v, ids, n, posts, n_posts, accounts, rpc_fault(call));
 }
 
-/* What the caller may see of a list, filled to the limit; or, since nearly all of a list may be hidden, what was found
- * in FILL_ROUNDS pieces of it, with `more`. */
-enum { FILL_ROUNDS = 8, FILL_PIECE_MIN = 50 };
-
+/* What the caller may see of a list, filled to the limit, or less (LISTS_PIECES). */
 static int fill(struct fiber *self, struct rpc_call *call, const struct viewer *v, post_list_fn *list,
                 int64_t owner_id, int64_t from, int limit, struct listed *out, struct ids *accounts) {
     struct gateway *g = gateway_of(call);
     int piece = limit + 1;
     *out = (struct listed){.last = from};
     out->posts = ARENA_ARRAY(rpc_arena(call), Rookery__V1__Post *, (size_t)limit);
-    for (int round = 0; round < FILL_ROUNDS; round++) {
+    for (int pieces = 0; pieces < LISTS_PIECES; pieces++) {
         struct post_place *found;
         size_t n, n_posts, at = 0;
         Rookery__V1__Post **posts;
@@ -185,7 +182,7 @@ static int fill(struct fiber *self, struct rpc_call *call, const struct viewer *
         }
         if (n < (size_t)piece) return 0;
         out->last = found[n - 1].place;
-        if (piece < FILL_PIECE_MIN) piece = FILL_PIECE_MIN;
+        if (piece < LISTS_PIECE) piece = LISTS_PIECE;
     }
     out->more = true;
     return 0;

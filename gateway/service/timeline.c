@@ -124,19 +124,22 @@ static int fill_user_page(struct fiber *self, struct gateway *g, const struct vi
                           int64_t before, size_t limit, struct user_page *page, struct fault *fault) {
     page->entries = ARENA_ARRAY(fiber_arena(self), const struct cached_post *, limit);
     page->shown = ARENA_ARRAY(fiber_arena(self), const struct cached_post *, limit);
-    const struct cached_post **warm = ARENA_ARRAY(fiber_arena(self), const struct cached_post *, limit + 1);
-    while (!page->more) {
+    size_t piece = limit + 1;
+    for (int pieces = 0; pieces < LISTS_PIECES; pieces++) {
         int64_t *ids;
         size_t n;
-        int e = post_by_author(self, &g->domain, author_id, before, (int)limit + 1, &ids, &n, fault);
+        int e = post_by_author(self, &g->domain, author_id, before, (int)piece, &ids, &n, fault);
+        const struct cached_post **warm = ARENA_ARRAY(fiber_arena(self), const struct cached_post *, piece);
         if (e == 0)
             e = post_cache_get(self, g, ids, n, warm,
                                fault); /* all in one statement; then one by one from the cache */
         if (e == 0) e = add_entries(self, g, v, ids, n, limit, page, fault);
-        if (e != 0) return e;
-        if (n <= limit) break;
+        if (e != 0 || page->more || n < piece) return e;
         before = ids[n - 1];
+        if (piece < LISTS_PIECE) piece = LISTS_PIECE;
     }
+    page->more = true;
+    page->last = before;
     return 0;
 }
 

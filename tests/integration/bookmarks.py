@@ -9,7 +9,6 @@ import grpc  # noqa: E402
 from callers import connect, Feed, People  # noqa: E402
 from people import GatewayProcess  # noqa: E402
 from rookery.v1 import post_pb2 as posts  # noqa: E402
-from stack import sql  # noqa: E402
 from tap import check, done_testing, fails_with  # noqa: E402
 
 
@@ -91,26 +90,6 @@ def order_and_pages(people):
     check("what was taken back meanwhile is gone", listed(cleo)[0] == left[1:])
 
 
-def mostly_hidden(connection):
-    """A call looks at a bounded part of a list, whatever of it its caller may see."""
-    ada, dan, eve = People(connection).named("ada", "dan", "eve")
-    seen = ada.post("bookmarked first")
-    bookmark(eve, seen.id)
-    base = seen.id - 4096 * 4194304  # four seconds before
-    sql(f"""INSERT INTO posts (id, author_id, text, thread_id)
-                SELECT {base} + n, {dan.id}, 'hidden', {base} + n FROM generate_series(1, 600) n;
-            INSERT INTO bookmarks (account_id, post_id, id)
-                SELECT {eve.id}, {base} + n, (SELECT max(id) FROM bookmarks WHERE account_id = {eve.id}) + n
-                FROM generate_series(1, 600) n""")
-    check("before they are hidden, pages are full", [len(page(eve, size).posts) for size in (1, 20, 100)] == [1, 20, 100])
-    dan.block(eve)
-    first = page(eve, 20)
-    check("where hundreds in a row are hidden, a page is empty, and leads on", not first.posts and first.next_page_token, first)
-    for size in (1, 20, 100):
-        ids, lengths = listed(eve, size)
-        check(f"pages of {size} come to what is behind them", ids == [seen.id] and len(lengths) < 4, (ids, lengths))
-
-
 def refused(people):
     ada, bob, _ = people
     original = ada.post("original")
@@ -138,12 +117,10 @@ def replayed(people):
 def main():
     second = GatewayProcess()
     try:
-        gateway = connect()
-        people = People(gateway).named("ada", "bob", "cleo")
+        people = People(connect()).named("ada", "bob", "cleo")
         people[1].follow(people[0])
         shown(people, connect(second.gateway.address))
         order_and_pages(people)
-        mostly_hidden(gateway)
         refused(people)
         replayed(people)
     finally:

@@ -64,7 +64,7 @@ static void run(struct fiber *self, void *arg) {
 }
 
 static int run_on_a_loop(struct probe *p) {
-    struct loop *l = loop_new(NULL, NULL);
+    struct loop *l = loop_new(NULL);
     struct fiber_options options = {.deadline_ns = clock_mono_ns() + PROBE_TIMEOUT_MS * NS_PER_MS};
     if (!l || fiber_spawn(l, &options, run, p, NULL) != 0) return 1;
     loop_run(l);

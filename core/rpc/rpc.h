@@ -30,6 +30,7 @@
 #include "core/http/peers.h"
 #include "core/rpc/budget.h"
 
+struct log;
 struct metrics;
 struct text_fields;
 struct rpc_call;

@@ -330,7 +330,7 @@ static int import(const struct graph_options *options) {
         return 1;
     }
     in.log = log_new("rookery-load", LOG_WARN, 2);
-    in.loop = loop_new(NULL, in.log);
+    in.loop = loop_new(NULL);
     if (!in.loop) abort();
     if (prepare(&in) && fiber_spawn(in.loop, NULL, start, &in, NULL) == 0) loop_run(in.loop);
     end_progress();

@@ -72,7 +72,7 @@ static double percentile_us(const struct load *load, double p) {
 }
 
 int load_run(struct load *load, bool quiet) {
-    struct loop *l = loop_new(NULL, NULL);
+    struct loop *l = loop_new(NULL);
     load->cap_latency = 4u << 20;
     load->latency_ns = calloc(load->cap_latency, sizeof *load->latency_ns);
     if (!l || !load->latency_ns) abort();

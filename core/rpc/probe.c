@@ -32,7 +32,7 @@ static int check(struct fiber *self, struct rpc_client *c, const char *address, 
     int e = rpc_client_unary(self, c, &call);
     if (e != 0)
         return fault_set(fault, ERR_UNAVAILABLE, "%s does not answer a gRPC health check: %s", address,
-                         error_text((enum error)e));
+                         error_text(e));
     if (call.grpc_status != 0)
         return fault_set(fault, ERR_UNAVAILABLE, "%s answers with gRPC status %d: " STR_FMT, address,
                          call.grpc_status, STR_ARG(call.grpc_message));

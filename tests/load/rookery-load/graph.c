@@ -268,7 +268,7 @@ static void lease_and_import(struct fiber *self, struct import *in) {
         bulk_close(&in->bulk);
         lease_stop(self, in->lease);
     } else {
-        complain("no node number for ids could be leased: %s", error_text((enum error)e));
+        complain("no node number for ids could be leased: %s", error_text(e));
     }
     if (in->pg) pg_close(self, in->pg, 1000);
 }

@@ -136,7 +136,7 @@ static int listen_for_calls(struct process *p, struct fault *fault) {
     bound_requests(&p->config, &o.budget);
     o.reply_bytes = (size_t)p->config.reply_bytes;
     g->server = rpc_server_start(g->domain.loop, &o, g->domain.log, g->domain.metrics, fault);
-    return g->server ? 0 : (int)fault->error;
+    return g->server ? 0 : fault->error;
 }
 
 /* Not at the clients' port: what it says is for the operator. */

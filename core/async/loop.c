@@ -129,7 +129,7 @@ static void init_handles(struct loop *l) {
     sleep_init(l);
 }
 
-struct loop *loop_new(const struct loop_options *options, struct log *log) {
+struct loop *loop_new(const struct loop_options *options) {
     struct loop *l = calloc(1, sizeof *l);
     if (!l) return NULL;
     size_t keep = options ? options->keep_stacks : 0, most = options ? options->max_fibers : 0;
@@ -140,7 +140,6 @@ struct loop *loop_new(const struct loop_options *options, struct log *log) {
     if (uv_loop_init(&l->uv) != 0) goto no_loop;
     /* A peer that closes while we write is an error of that write, not the end of the process. */
     signal(SIGPIPE, SIG_IGN);
-    l->log = log;
     l->now_ns = clock_mono_ns();
     list_init(&l->ready);
     list_init(&l->yielded);

@@ -29,7 +29,6 @@
 #include "core/base/list.h"
 
 struct fiber;
-struct log;
 struct loop;
 
 typedef void fiber_fn(struct fiber *self, void *arg);
@@ -39,8 +38,8 @@ struct loop_options {
     size_t keep_stacks; /* 0: 1,024 */
 };
 
-/* Returns NULL on allocation failure. log is borrowed, may be NULL. Makes the process ignore SIGPIPE. */
-struct loop *loop_new(const struct loop_options *options, struct log *log);
+/* Returns NULL on allocation failure. Makes the process ignore SIGPIPE. */
+struct loop *loop_new(const struct loop_options *options);
 /* Everything opened on the loop must be closed: asserts that no fibers and no handles are left. */
 void loop_free(struct loop *l);
 /* Runs until loop_stop, or until no fiber can run and no handle is active. */

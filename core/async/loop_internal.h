@@ -41,7 +41,6 @@ struct sleeper {
 
 struct loop {
     uv_loop_t uv;
-    struct log *log;
     struct coroutine_pool *stacks;
     struct fiber *current;
     struct list_node ready, yielded, flushers;

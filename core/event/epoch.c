@@ -307,7 +307,7 @@ static void log_unknown(struct domain *d, int e, unsigned failures) {
     } else if (failures >= LOG_FAILURES && !w->logged_unknown && epoch_now(d) == 0) {
         w->logged_unknown = true;
         log_warn(d->log, "epoch unknown: reading timelines from PostgreSQL, delivering nothing",
-                 LOG_S("error", error_name((enum error)e)));
+                 LOG_S("error", error_name(e)));
     }
 }
 

@@ -22,5 +22,5 @@ int monitor_start(const struct domain *d, const struct monitor_options *o, struc
         .max_message_bytes = MAX_MESSAGE_BYTES,
     };
     *out = rpc_server_start(d->loop, &server, d->log, o->counts, fault);
-    return *out ? 0 : (int)fault->error;
+    return *out ? 0 : fault->error;
 }

@@ -62,7 +62,7 @@ static bool run_loop(struct domain *d, const char *program, const struct config 
     d->config = config;
     d->log = log_new(service_of(program), level, 2);
     d->metrics = metrics_new();
-    d->loop = loop_new(NULL, d->log);
+    d->loop = loop_new(NULL);
     struct fiber_options options = {.name = "main"};
     if (!d->loop || fiber_spawn(d->loop, &options, fn, arg, out) != 0) return false;
     if (prepare) prepare(arg);

@@ -337,7 +337,7 @@ static enum error await_connection(struct fiber *self, struct rpc_client *c, int
     }
     c->waiter = NULL;
     fiber_set_deadline_ns(self, own);
-    if (c->connect_status > 0) return (enum error)rc;
+    if (c->connect_status > 0) return rc;
     return c->connect_status == 0 ? ERR_OK : ERR_UNAVAILABLE;
 }
 
@@ -452,7 +452,7 @@ static enum error call_wait(struct fiber *self, struct rpc_client_stream *s) {
     s->waiting = true;
     int rc = fiber_park(self);
     s->waiting = false;
-    return (enum error)rc;
+    return rc;
 }
 
 static struct str percent_decode(struct arena *a, struct str in) {

@@ -275,7 +275,7 @@ static enum error accept_call(struct rpc_call *call, struct fault *fault) {
     if (e == ERR_OK && call->entry->method) e = check_content_length(call, fault);
     if (e != ERR_OK) return e;
     e = call->protocol == &rpc_grpc ? accept_grpc(call, fault) : accept_connect(call, fault);
-    if (e == ERR_OK && call->server->options.admit) e = (enum error)call->server->options.admit(call, fault);
+    if (e == ERR_OK && call->server->options.admit) e = call->server->options.admit(call, fault);
     if (e != ERR_OK) return e;
     if (!call->deadline_ns && call->entry->method->kind == RPC_UNARY)
         call->deadline_ns = rpc_timeout_at_ns(call);

@@ -60,7 +60,7 @@ static enum error sender(struct rpc_call *call, bool *is_known) {
     if (call->entry->method->is_public || !o->recognize) return ERR_OK;
     int e = o->recognize(call);
     *is_known = e == 0;
-    return e == ERR_NOT_FOUND ? ERR_OK : (enum error)e;
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
 enum error rpc_hold(struct rpc_call *call, struct fault *fault) {

@@ -32,7 +32,7 @@ static int check(struct fiber *self, struct rpc_client *c, const char *address, 
     int e = rpc_client_unary(self, c, &call);
     if (e != 0)
         return fault_set(fault, ERR_UNAVAILABLE, "%s does not answer a gRPC health check: %s", address,
-                         error_text((enum error)e));
+                         error_text(e));
     if (call.grpc_status != 0)
         return fault_set(fault, ERR_UNAVAILABLE, "%s answers with gRPC status %d: " STR_FMT, address,
                          call.grpc_status, STR_ARG(call.grpc_message));
@@ -64,7 +64,7 @@ static void run(struct fiber *self, void *arg) {
 }
 
 static int run_on_a_loop(struct probe *p) {
-    struct loop *l = loop_new(NULL, NULL);
+    struct loop *l = loop_new(NULL);
     struct fiber_options options = {.deadline_ns = clock_mono_ns() + PROBE_TIMEOUT_MS * NS_PER_MS};
     if (!l || fiber_spawn(l, &options, run, p, NULL) != 0) return 1;
     loop_run(l);

@@ -91,6 +91,13 @@ void rpc_reply(struct rpc_call *call, const ProtobufCMessage *reply) {
     rpc_append_message(call, reply);
 }
 
+int rpc_reply_empty(struct rpc_call *call, int e) {
+    const ProtobufCMessage empty = PROTOBUF_C_MESSAGE_INIT(call->entry->method->reply);
+    assert(call->entry->method->reply->n_fields == 0);
+    if (e == 0) rpc_reply(call, &empty);
+    return e;
+}
+
 struct buf *rpc_reply_open(struct rpc_call *call) {
     assert(!call->replied);
     struct buf *out = http_out(&call->http);
@@ -137,7 +144,7 @@ static enum error authenticate(struct fiber *self, struct rpc_call *call) {
     if (call->entry->method->is_public || !o->authenticate || call->looked_up) return ERR_OK;
     int e = o->authenticate(self, call);
     if (e == 0) rpc_held_by(call);
-    return (enum error)e;
+    return e;
 }
 
 static enum error serve(struct fiber *self, struct rpc_call *call) {
@@ -156,7 +163,7 @@ static enum error serve(struct fiber *self, struct rpc_call *call) {
         rpc_body_free(call);
         if (!request) return call->fault.error;
     }
-    enum error e = (enum error)m->handler(self, call, request);
+    enum error e = m->handler(self, call, request);
     if (e == ERR_OK && !call->replied && !gives_stream(m))
         return fault_set(&call->fault, ERR_INTERNAL, "the handler gave no reply");
     return e;
@@ -174,7 +181,7 @@ static enum error refer(struct rpc_call *call, enum error e) {
              LOG_S("error", error_name(e)), LOG_S("text", call->fault.error == e ? call->fault.text : ""),
              LOG_S("reference", reference));
     const char *text = rpc_public_text(e, &call->fault).ptr;
-    return fault_refer(&call->fault, (enum error)error_grpc_status(e), text, reference);
+    return fault_refer(&call->fault, error_grpc_status(e), text, reference);
 }
 
 static void leave_running(struct rpc_call *call) {

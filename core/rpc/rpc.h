@@ -30,6 +30,7 @@
 #include "core/http/peers.h"
 #include "core/rpc/budget.h"
 
+struct log;
 struct metrics;
 struct text_fields;
 struct rpc_call;
@@ -79,6 +80,8 @@ struct rpc_identity *rpc_identity(struct rpc_call *call);
 
 /* Unary and client-streaming: exactly one of these before returning 0. The message is encoded immediately. */
 void rpc_reply(struct rpc_call *call, const ProtobufCMessage *reply);
+/* For a method whose reply has no fields: replies if e is 0. Returns e. */
+int rpc_reply_empty(struct rpc_call *call, int e);
 /* A reply that the handler encodes itself, in protobuf: it appends to the buffer that rpc_reply_open returns, then
  * calls rpc_reply_close. It may suspend in between. If it then returns an error, its bytes are dropped. For JSON
  * clients the reply is decoded and encoded again. */

@@ -48,14 +48,14 @@ static bool is_inside(enum error e) {
 }
 
 bool rpc_is_internal(enum error e) {
-    enum error shown = (enum error)error_grpc_status(e);
+    enum error shown = error_grpc_status(e);
     return shown == ERR_UNKNOWN || shown == ERR_INTERNAL || shown == ERR_DATA_LOSS;
 }
 
 struct str rpc_public_text(enum error e, const struct fault *fault) {
     bool has_sentence = fault && fault->error == e && fault->text[0] && !is_inside(e);
     if (has_sentence) return str_from(fault->text);
-    return str_from(error_text(rpc_is_internal(e) ? (enum error)error_grpc_status(e) : e));
+    return str_from(error_text(rpc_is_internal(e) ? error_grpc_status(e) : e));
 }
 
 void rpc_percent_encode(struct buf *out, struct str text) {

@@ -68,7 +68,7 @@ static enum error await_message(struct fiber *self, struct rpc_call *call, bool 
         call->waiting = true;
         int rc = fiber_park(self);
         call->waiting = false;
-        if (rc != 0) return (enum error)rc;
+        if (rc != 0) return rc;
     }
 }
 

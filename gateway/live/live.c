@@ -65,7 +65,7 @@ static int begin_in_turn(struct fiber *self, struct subscriber *s, struct beginn
     struct live *l = s->live;
     if (!b->from) return begin(self, s, b, fault);
     int e = semaphore_acquire(self, &l->resumes);
-    if (e != 0) return fault_set(fault, (enum error)e, "too many streams are being resumed");
+    if (e != 0) return fault_set(fault, e, "too many streams are being resumed");
     e = begin(self, s, b, fault);
     semaphore_release(&l->resumes);
     return e;

@@ -1,8 +1,8 @@
 /* Resume tokens of streams: the epoch of Redis, and a place in every event stream.
  *
- * A token says up to where its reader has been told, in the order of publication, which is the same for all gateways:
- * a stream can resume from it on each of them. It has a keyed 8-byte MAC, as page tokens have; a made-up or altered
- * token is refused. With 64 partitions it has some 700 characters, with 4 about 80.
+ * A token says up to where in each event stream its reader has been told. The event streams are the same for all
+ * gateways, so a stream can resume from it on each of them. It has a keyed 8-byte MAC, as page tokens have; a made-up
+ * or altered token is refused. With 64 partitions it has some 700 characters, with 4 about 80.
  */
 #ifndef ROOKERY_GATEWAY_POSITION_TOKEN_H
 #define ROOKERY_GATEWAY_POSITION_TOKEN_H

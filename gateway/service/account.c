@@ -84,10 +84,7 @@ static int end_session(struct fiber *self, struct rpc_call *call, int64_t sessio
 int account_service_logout(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     (void)request;
     int e = end_session(self, call, rpc_identity(call)->session_id);
-    if (e != 0) return e;
-    Rookery__V1__LogoutResponse reply = ROOKERY__V1__LOGOUT_RESPONSE__INIT;
-    rpc_reply(call, &reply.base);
-    return 0;
+    return rpc_reply_empty(call, e);
 }
 
 int account_service_revoke_session(struct fiber *self, struct rpc_call *call,
@@ -97,10 +94,7 @@ int account_service_revoke_session(struct fiber *self, struct rpc_call *call,
         return fault_field(rpc_fault(call), ERR_INVALID_ARGUMENT, "session_id",
                            "session_id must be the id of a session");
     int e = end_session(self, call, id);
-    if (e != 0) return e;
-    Rookery__V1__RevokeSessionResponse reply = ROOKERY__V1__REVOKE_SESSION_RESPONSE__INIT;
-    rpc_reply(call, &reply.base);
-    return 0;
+    return rpc_reply_empty(call, e);
 }
 
 static Rookery__V1__Session *session_message(struct rpc_call *call, const struct session *s) {
@@ -146,10 +140,7 @@ int account_service_change_password(struct fiber *self, struct rpc_call *call,
     e = account_change_password(self, &g->domain, who.account_id, who.session_id,
                                 str_from(in->current_password), str_from(in->new_password), rpc_fault(call));
     passwords_leave(g->passwords);
-    if (e != 0) return e;
-    Rookery__V1__ChangePasswordResponse reply = ROOKERY__V1__CHANGE_PASSWORD_RESPONSE__INIT;
-    rpc_reply(call, &reply.base);
-    return 0;
+    return rpc_reply_empty(call, e);
 }
 
 static int find_account(struct fiber *self, struct rpc_call *call, const Rookery__V1__GetAccountRequest *in,

@@ -10,27 +10,23 @@
 typedef int graph_write(struct fiber *self, struct domain *d, int64_t actor, int64_t target,
                         struct fault *fault);
 
-/* Every write has the same shape: one account_id in, nothing out. FollowRequest stands for all of them: they
- * have the same field. */
-static int write_edge(struct fiber *self, struct rpc_call *call, graph_write *write, int64_t target,
-                      const ProtobufCMessage *empty_reply) {
-    int e = write(self, &gateway_of(call)->domain, caller_of(call), target, rpc_fault(call));
-    if (e == 0) rpc_reply(call, empty_reply);
-    return e;
+/* Every write has the same shape: one account_id in, nothing out. */
+static int write_edge(struct fiber *self, struct rpc_call *call, graph_write *write, int64_t target) {
+    return rpc_reply_empty(call,
+                           write(self, &gateway_of(call)->domain, caller_of(call), target, rpc_fault(call)));
 }
 
-#define EDGE_HANDLER(name, Type, TYPE, fn)                                                                   \
+#define EDGE_HANDLER(name, Type, fn)                                                                         \
     int name(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {                   \
-        Rookery__V1__##Type##Response reply = ROOKERY__V1__##TYPE##_RESPONSE__INIT;                          \
-        return write_edge(self, call, fn, REQUEST(Type##Request)->account_id, &reply.base);                  \
+        return write_edge(self, call, fn, REQUEST(Type##Request)->account_id);                               \
     }
 
-EDGE_HANDLER(graph_service_follow, Follow, FOLLOW, graph_follow)
-EDGE_HANDLER(graph_service_unfollow, Unfollow, UNFOLLOW, graph_unfollow)
-EDGE_HANDLER(graph_service_block, Block, BLOCK, graph_block)
-EDGE_HANDLER(graph_service_unblock, Unblock, UNBLOCK, graph_unblock)
-EDGE_HANDLER(graph_service_mute, Mute, MUTE, graph_mute)
-EDGE_HANDLER(graph_service_unmute, Unmute, UNMUTE, graph_unmute)
+EDGE_HANDLER(graph_service_follow, Follow, graph_follow)
+EDGE_HANDLER(graph_service_unfollow, Unfollow, graph_unfollow)
+EDGE_HANDLER(graph_service_block, Block, graph_block)
+EDGE_HANDLER(graph_service_unblock, Unblock, graph_unblock)
+EDGE_HANDLER(graph_service_mute, Mute, graph_mute)
+EDGE_HANDLER(graph_service_unmute, Unmute, graph_unmute)
 
 struct edge_page {
     Rookery__V1__AccountSummary **accounts;

@@ -57,10 +57,7 @@ int post_service_delete_post(struct fiber *self, struct rpc_call *call, const Pr
     struct gateway *g = gateway_of(call);
     int e = post_delete(self, &g->domain, caller_of(call), id, rpc_fault(call));
     post_cache_invalidate(g->posts, id);
-    if (e != 0) return e;
-    Rookery__V1__DeletePostResponse reply = ROOKERY__V1__DELETE_POST_RESPONSE__INIT;
-    rpc_reply(call, &reply.base);
-    return 0;
+    return rpc_reply_empty(call, e);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
@@ -285,17 +282,13 @@ int post_service_list_edits(struct fiber *self, struct rpc_call *call, const Pro
 int post_service_like(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     int e = post_like(self, &gateway_of(call)->domain, caller_of(call), REQUEST(LikeRequest)->post_id,
                       rpc_fault(call));
-    Rookery__V1__LikeResponse reply = ROOKERY__V1__LIKE_RESPONSE__INIT;
-    if (e == 0) rpc_reply(call, &reply.base);
-    return e;
+    return rpc_reply_empty(call, e);
 }
 
 int post_service_unlike(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     int e = post_unlike(self, &gateway_of(call)->domain, caller_of(call), REQUEST(UnlikeRequest)->post_id,
                         rpc_fault(call));
-    Rookery__V1__UnlikeResponse reply = ROOKERY__V1__UNLIKE_RESPONSE__INIT;
-    if (e == 0) rpc_reply(call, &reply.base);
-    return e;
+    return rpc_reply_empty(call, e);
 }
 
 int post_service_repost(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
@@ -313,9 +306,7 @@ int post_service_unrepost(struct fiber *self, struct rpc_call *call, const Proto
     int e = post_unrepost(self, &g->domain, caller_of(call), REQUEST(UnrepostRequest)->post_id, &repost_id,
                           rpc_fault(call));
     if (repost_id != 0) post_cache_invalidate(g->posts, repost_id);
-    Rookery__V1__UnrepostResponse reply = ROOKERY__V1__UNREPOST_RESPONSE__INIT;
-    if (e == 0) rpc_reply(call, &reply.base);
-    return e;
+    return rpc_reply_empty(call, e);
 }
 
 /* ---- bookmarks ----------------------------------------------------------------------------------------- */
@@ -323,17 +314,13 @@ int post_service_unrepost(struct fiber *self, struct rpc_call *call, const Proto
 int post_service_bookmark_post(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     int e = post_bookmark(self, &gateway_of(call)->domain, caller_of(call),
                           REQUEST(BookmarkPostRequest)->post_id, rpc_fault(call));
-    Rookery__V1__BookmarkPostResponse reply = ROOKERY__V1__BOOKMARK_POST_RESPONSE__INIT;
-    if (e == 0) rpc_reply(call, &reply.base);
-    return e;
+    return rpc_reply_empty(call, e);
 }
 
 int post_service_unbookmark_post(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     int e = post_unbookmark(self, &gateway_of(call)->domain, caller_of(call),
                             REQUEST(UnbookmarkPostRequest)->post_id, rpc_fault(call));
-    Rookery__V1__UnbookmarkPostResponse reply = ROOKERY__V1__UNBOOKMARK_POST_RESPONSE__INIT;
-    if (e == 0) rpc_reply(call, &reply.base);
-    return e;
+    return rpc_reply_empty(call, e);
 }
 
 static int read_bookmarks(struct fiber *self, struct rpc_call *call, const struct viewer *v,

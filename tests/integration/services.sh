@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tables of methods and of texts: a line for each method and each text of a request; what a proto leaves out is an error that
-# names it.
+# names it, and so is a method whose handler is missing.
 
 # shellcheck source=../lib/tap.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/tap.sh"
@@ -52,6 +52,22 @@ refuses() { # WORD TABLE-ARGUMENTS...
     grep -qF -- "$word" <<<"$output"
 }
 
+# The linker's complaints about handlers, when this gateway has one less.
+handlers_missed_without() { # HANDLER
+    local objects
+    mapfile -t objects < <(find "$build/gateway" -name '*.o' ! -path "$build/gateway/service/post.o")
+    objcopy --redefine-sym "$1=taken_away" "$build/gateway/service/post.o" "$work/post.o" || return
+    # Without libraries, whose functions are then missing too.
+    LC_ALL=C "${CC:-gcc}" -o "$work/gateway" "${objects[@]}" "$work/post.o" "$build/libcore.a" 2>&1 |
+        grep -oE "undefined reference to .[a-z]+_service_[a-z_]+." | sort -u
+}
+is_named_by_the_linker() { # HANDLER
+    local complaints
+    complaints=$(handlers_missed_without "$1")
+    echo "$complaints"
+    [ "$complaints" = "undefined reference to \`$1'" ]
+}
+
 both='option (permission) = PERMISSION_ANALYST; option (cost) = COST_WORK;'
 bound=' [(normal_form) = NORMAL_FORM_AS_IS, (max_bytes) = 9]'
 line=' [(normal_form) = NORMAL_FORM_LINE, (min_characters) = 1, (max_characters) = 5, (may_be_empty) = true]'
@@ -66,4 +82,5 @@ check "a text must say what it is" refuses 'Egg.spots may come from anybody, and
 check "and how long it may be" refuses 'Egg.spots may come from anybody, and must have max_bytes' "$both" ' [(normal_form) = NORMAL_FORM_AS_IS]'
 check "in characters when it has a form" refuses 'Egg.spots may come from anybody, and must have max_characters' "$both" ' [(normal_form) = NORMAL_FORM_FREE, (max_bytes) = 9]'
 check "and not with a least in bytes" refuses 'Egg.spots may come from anybody, and must have max_characters and no min_bytes' "$both" ' [(normal_form) = NORMAL_FORM_FREE, (max_characters) = 9, (min_bytes) = 9]'
+check "a handler that is missing is an error of the link" is_named_by_the_linker post_service_bookmark_post
 done_testing

@@ -12,18 +12,21 @@
  * Why: an epoch's number is one Redis's and used once; what a fence found in an epoch was executed before the key
  * became the next number, so before any list of the next epoch was claimed; what had been committed when SQL was
  * asked was committed before the opening of any epoch later than its answer; and a change is acknowledged in an epoch
- * when every process has looked since its opening.
+ * when every process has looked since its opening. An abandonment and a look that beats come one after the other: so
+ * no process knows an epoch that was abandoned, and what is read then was built later, or comes from SQL.
  *
  * Abstractions: two daemons, each with a connection of its own that follows the path when it likes; both read and
  * know an epoch; the first posts and relays, the second delivers and follows. A list's rebuild is one step (the model
  * "rebuild"). Time does not decide who may open an epoch: a daemon that finds that the newest is not its Redis's may,
  * K - 2 times in all. A Redis is empty when the path first leads to it, or (without a restore) a copy of the other. A
- * PostgreSQL that went back is noticed at the next look; each daemon loses its connection first. Four stories:
+ * PostgreSQL that went back is noticed at the next look; each daemon loses its connection first. An epoch is abandoned
+ * after a silence: no daemon reaches Redis for so long that what each knew by its last look has expired, and no look
+ * has beaten since. Then a post is acknowledged by SQL alone. Five stories:
  * PostgreSQL goes back twice, over an unfollow; the path moves to the other Redis and back while the viewer follows;
- * it moves while PostgreSQL goes back; it moves and back while the viewer posts.
- * Cannot see: a post that is acknowledged because the relay has published it, or because the epoch was abandoned; that a
- * daemon reads another Redis until its next look, except after a follow (stale) or a post (unseen); that events are
- * republished for other consumers (the model "outbox"); a restore that cannot be told from the state before it.
+ * it moves while PostgreSQL goes back; it moves and back while the viewer posts; the viewer posts around a silence.
+ * Cannot see: a post that is acknowledged because the relay has published it; that a daemon reads another Redis until
+ * its next look, except after a follow (stale) or a post (unseen); that events are republished for other consumers (the
+ * model "outbox"); a restore that cannot be told from the state before it; how long a silence is.
  *
  * Mutants:
  *   MUTANT_OLD_EPOCH_AGAIN    finds gap    a run_id that comes back gets its old epoch back
@@ -38,6 +41,9 @@
  *   MUTANT_POST_UNCONFIRMED   finds unseen a post is acknowledged because its Redis took it, whichever is in use
  *   MUTANT_POST_YOUNG         finds unseen a post is acknowledged though a process may not know the epoch yet
  *   MUTANT_POST_ASKED_EARLY   finds unseen SQL is asked for the newest epoch before the post is committed
+ *   MUTANT_LOOK_BEFORE_BEAT   finds unseen a look beats in the statement that looks: it has waited for an abandonment,
+ *                                          and saw the time before
+ *   MUTANT_BEAT_UNHEARD       finds unseen an epoch is abandoned though a look has beaten
  */
 #define A 0
 #define B 1
@@ -45,6 +51,7 @@
 
 /* PostgreSQL */
 byte newest = 1, newest_run = A; /* the row with max(epoch) */
+bool abandoned; /* it is superseded, and nothing is newer */
 byte used = 1; /* PostgreSQL's time: the highest number that a process has chosen */
 bool committed, marked, follows;
 byte history; /* how often it went back */
@@ -64,12 +71,16 @@ bool waiting[2];                /* the event is on the stream, and not acknowled
 bool added[2];                  /* it ever was */
 /* the world */
 bool posted, acknowledged = true; /* the post was made once; no change is under way */
-byte changes, moves, restores; /* that are still to come */
+byte changes, moves, restores, silences; /* that are still to come */
 bool begun;
+byte knows[2] = 1; /* the epoch that a daemon knows; 0: none */
+bool beats[2]; /* its look has beaten, and has not ended */
 byte looked_at[2]; /* the newest epoch at a daemon's last look; 0: PostgreSQL went back since */
 bool own, shown; /* the viewer is the author; who has posted, and had an answer */
 bool older;     /* the post was committed before the follow */
 bool gap, stale, unseen, lost;
+#define epoch knows[_pid]
+#define NEWEST (abandoned -> 0 : newest)
 #define TL(server, number) list[(server) * K + (number)]
 #ifdef MUTANT_RESTORE_UNNOTICED
 #define WENT_BACK false
@@ -119,6 +130,14 @@ bool gap, stale, unseen, lost;
 #if defined(MUTANT_POST_UNCONFIRMED) || defined(MUTANT_POST_YOUNG) || defined(MUTANT_POST_ASKED_EARLY)
 #define POST_ONLY /* the other stories are without it */
 #endif
+#if defined(MUTANT_LOOK_BEFORE_BEAT) || defined(MUTANT_BEAT_UNHEARD)
+#define SILENCE_ONLY
+#endif
+#ifdef MUTANT_BEAT_UNHEARD
+#define SILENT true
+#else
+#define SILENT (!beats[0] && !beats[1])
+#endif
 #ifdef MUTANT_POST_ASKED_EARLY
 #define MAY_ASK true
 #else
@@ -138,29 +157,37 @@ inline look() {
     d_step {
         sql();
         number = newest;
-        ours = newest_run == conn;
+        ours = newest_run == conn && !abandoned;
         back = WENT_BACK;
         looked_at[_pid] = number
+#ifdef MUTANT_LOOK_BEFORE_BEAT
+    }
+    d_step {
+#else
+        ;
+#endif
+        beats[_pid] = ours
     }
     if
     :: d_step { IS_OURS -> /* it is ours */
            epoch = OUR_EPOCH;
            seen_number[conn] = epoch;
            seen_history[conn] = known_history;
-           number = 0; ours = false; back = false
+           number = 0; ours = false; back = false; beats[_pid] = false
        }
     :: d_step { !IS_OURS && used + 1 < K -> /* the next is opened */
            e = number;
            number = NEXT;
            used = (number > used -> number : used);
            key[conn] = number;
-           epoch = 0
+           epoch = 0;
+           beats[_pid] = false
        }
        d_step {
            sql();
            if
            :: newest == e ->
-              newest = number; newest_run = conn
+              newest = number; newest_run = conn; abandoned = false
 #ifdef MUTANT_OLD_EPOCH_AGAIN
               ; row[conn] = number
 #endif
@@ -168,7 +195,7 @@ inline look() {
            fi;
            e = 0; number = 0; ours = false; back = false
        }
-    :: d_step { !IS_OURS -> epoch = 0; number = 0; ours = false; back = false } /* that is left to others */
+    :: d_step { !IS_OURS -> epoch = 0; number = 0; ours = false; back = false; beats[_pid] = false } /* that is left to others */
     fi
 }
 
@@ -204,14 +231,14 @@ inline publish() {
 inline mark() {
     sql();
     if
-    :: committed && to_mark == newest -> marked = true; lost = !added[newest_run]; assert(!lost)
+    :: committed && to_mark == NEWEST -> marked = true; lost = !added[newest_run]; assert(!lost)
     :: else
     fi;
     to_mark = 0
 }
 
 active [2] proctype daemon() {
-    byte conn = A, epoch = 1, e, number, to_mark, asked, told;
+    byte conn = A, e, number, to_mark, asked, told;
     byte known_history;
     bool ours, back, follower;
     begun;
@@ -229,13 +256,14 @@ active [2] proctype daemon() {
     :: d_step { _pid == 1 && changes > 0 && acknowledged ->
            sql(); changes--; acknowledged = false; follows = !follows; older = committed && follows
        }
-    :: d_step { _pid == 1 && epoch != 0 && !acknowledged -> e = epoch; sql(); asked = newest }
+    :: d_step { _pid == 1 && epoch != 0 && !acknowledged -> e = epoch; sql(); asked = NEWEST }
        atomic { sent(); TL(conn, e) = MISSING; ours = FENCED }
        d_step {
            if :: ours && CONFIRMED && OLD_ENOUGH -> acknowledged = true :: else /* again */ fi;
            e = 0; ours = false; asked = 0
        }
-    :: d_step { _pid == 0 && own && MAY_ASK && !shown && asked == 0 -> sql(); asked = newest }
+    :: d_step { _pid == 0 && own && MAY_ASK && !shown && asked == 0 -> sql(); asked = NEWEST }
+    :: d_step { _pid == 0 && own && committed && !shown && abandoned -> sql(); shown = true } /* nobody reads from Redis */
     :: d_step { told != 0 && asked != 0 && committed && (!POST_CONFIRMED || POST_OLD_ENOUGH) ->
            shown = (POST_CONFIRMED -> true : false); told = 0; asked = 0
        }
@@ -244,14 +272,19 @@ active [2] proctype daemon() {
 
 active proctype world() {
     if
-#ifndef POST_ONLY
+#if !defined(POST_ONLY) && !defined(SILENCE_ONLY)
     :: d_step { changes = 1; restores = 2; follows = true; posted = true; committed = true; marked = true }
 #ifndef MUTANT_NUMBER_FROM_KEY /* this story is long, and does not show it */
     :: d_step { moves = 2; changes = 1 }
 #endif
     :: d_step { moves = 1; restores = 1; follows = true }
 #endif
+#ifndef SILENCE_ONLY
     :: d_step { moves = 2; follows = true; own = true }
+#endif
+#ifndef POST_ONLY
+    :: d_step { silences = 2; follows = true; own = true }
+#endif
     fi;
     begun = true;
     do
@@ -261,6 +294,7 @@ active proctype world() {
            waiting[B] = waiting[A]; added[B] = added[A]; TL(B, 1) = TL(A, 1)
        }
     :: d_step { moves > 0 && path == B -> path = A; moves-- }
+    :: d_step { silences > 0 && !abandoned && SILENT -> silences--; knows[0] = 0; knows[1] = 0; abandoned = true }
     :: d_step { restores > 0 && saved_newest == 0 -> saved_newest = newest; saved_run = newest_run;
            saved_committed = committed; saved_marked = marked; saved_follows = follows }
     :: d_step { restores > 0 && saved_newest != 0 -> restores--; history++; newest = saved_newest; newest_run = saved_run;

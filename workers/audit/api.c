@@ -82,9 +82,8 @@ static bool worth_retrying(int grpc_status) {
 }
 
 static int no_answer(const struct audit_api *api, int e, struct fault *fault) {
-    return fault_set(fault, (enum error)e,
-                     "no gateway answers at %s: %s; --gateway ADDR:PORT says where one is", api->address,
-                     error_text((enum error)e));
+    return fault_set(fault, e, "no gateway answers at %s: %s; --gateway ADDR:PORT says where one is",
+                     api->address, error_text(e));
 }
 
 static int bad_answer(const struct audit_api *api, const struct rpc_client_call *call, struct fault *fault) {
@@ -98,7 +97,7 @@ static int call_once(struct fiber *self, struct audit_api *api, struct door *doo
     struct rpc_client *client;
     int e = connection(self, api, door, &client);
     if (e == 0) e = rpc_client_unary(self, client, call);
-    *again = e != 0 && error_retryable((enum error)e);
+    *again = e != 0 && error_retryable(e);
     api->answered |= e == 0;
     if (e != 0) return no_answer(api, e, fault);
     if (call->grpc_status == 0) return 0;
@@ -153,7 +152,7 @@ static int read_page(struct fiber *self, struct audit_api *api, struct door *doo
     if (e != 0) return e;
     const ProtobufCMessage *decoded =
         pb_decode(&rookery__v1__get_home_timeline_response__descriptor, call.reply, a, fault);
-    if (!decoded) return (int)fault->error;
+    if (!decoded) return fault->error;
     const Rookery__V1__GetHomeTimelineResponse *page = (const void *)decoded;
     for (size_t i = 0; i < page->n_items; i++) {
         struct audit_entry entry = entry_of(page->items[i]);
@@ -203,7 +202,7 @@ static int note_message(struct fiber *self, struct str message, struct audit_hea
                         struct fault *fault) {
     const ProtobufCMessage *decoded =
         pb_decode(&rookery__v1__stream_home_timeline_response__descriptor, message, fiber_arena(self), fault);
-    if (!decoded) return (int)fault->error;
+    if (!decoded) return fault->error;
     const Rookery__V1__StreamHomeTimelineResponse *m = (const void *)decoded;
     if (m->event_case == ROOKERY__V1__STREAM_HOME_TIMELINE_RESPONSE__EVENT_ITEM) {
         struct audit_entry entry = entry_of(m->item);
@@ -249,8 +248,8 @@ static int listen_once(struct fiber *self, struct audit_api *api, struct door *d
         ear->heard->incomplete = true;
         return 0;
     }
-    if (fault->error != ERR_OK) return (int)fault->error; /* it was not a message of this service */
-    *again = e != 0 ? error_retryable((enum error)e) : worth_retrying(call.grpc_status);
+    if (fault->error != ERR_OK) return fault->error; /* it was not a message of this service */
+    *again = e != 0 ? error_retryable(e) : worth_retrying(call.grpc_status);
     return e != 0 ? no_answer(api, e, fault) : bad_answer(api, &call, fault);
 }
 

@@ -182,7 +182,7 @@ static int operate(struct fiber *self, struct domain *d, void *arg) {
     free(r->chosen);
     show_progress("%s", "");
     if (e == 0) return audit_report_end(&r->report, &a.tally, (clock_mono_ns() - began_ns) / NS_PER_MS);
-    complain("audit", "%s", fault.text[0] ? fault.text : error_text((enum error)e));
+    complain("audit", "%s", fault.text[0] ? fault.text : error_text(e));
     return 1;
 }
 

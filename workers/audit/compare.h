@@ -118,7 +118,7 @@ void audit_compare_vanished(const struct audit_view *seen, const struct audit_vi
  *   duplicate  the stream brought it again
  *   leak       the stream brought it before the second reading, no reading has it, and the stream has not said that it
  *              is gone
- * Order is not judged: streams bring entries in the order in which they are published. */
+ * Order is not judged: streams bring entries in the order in which their gateway hears of them. */
 void audit_compare_live(const struct audit_view *begin, const struct audit_view *first,
                         const struct audit_view *second, size_t depth, const struct audit_heard *heard,
                         struct audit_differences *out);

@@ -41,7 +41,7 @@ int audit_relations_token(struct fiber *self, struct domain *d, int64_t account_
     int e = redis_call(self, d->redis, NULL, "SET " STR_FMT " %016" PRIx64 "%016" PRIx64 " EX %d NX",
                        STR_ARG(key), random_u64(), random_u64(), TOKEN_TTL_S);
     if (e == 0) e = redis_call(self, d->redis, &token, "GET " STR_FMT, STR_ARG(key));
-    if (e != 0) return fault_set(fault, (enum error)e, "Redis: %s", error_text((enum error)e));
+    if (e != 0) return fault_set(fault, e, "Redis: %s", error_text(e));
     bool there = token->type == REDIS_STRING;
     snprintf(out->text, sizeof out->text, STR_FMT, there ? (int)token->str.len : 0,
              there ? token->str.ptr : "");

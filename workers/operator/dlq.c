@@ -200,7 +200,7 @@ static int remove_letter(struct fiber *self, struct dlq *q, const struct letter 
 
 static int drop(struct fiber *self, struct dlq *q, const struct letter *l, struct fault *fault) {
     int e = remove_letter(self, q, l);
-    return e == 0 ? 0 : fault_set(fault, (enum error)e, "Redis: %s", error_text((enum error)e));
+    return e == 0 ? 0 : fault_set(fault, e, "Redis: %s", error_text(e));
 }
 
 static int replay(struct fiber *self, struct dlq *q, const struct letter *l, struct fault *fault) {
@@ -223,7 +223,7 @@ static int replay(struct fiber *self, struct dlq *q, const struct letter *l, str
     redis_arg(b, l->role);
     int e = domain_send(self, q->domain, b);
     if (e == 0) e = remove_letter(self, q, l);
-    return e == 0 ? 0 : fault_set(fault, (enum error)e, "Redis: %s", error_text((enum error)e));
+    return e == 0 ? 0 : fault_set(fault, e, "Redis: %s", error_text(e));
 }
 
 /* ---- the run ------------------------------------------------------------------------------------------- */
@@ -238,7 +238,7 @@ static int do_range(struct fiber *self, struct dlq *q, int partition, const char
     struct str name = key_dead(key, partition);
     int e = redis_call(self, q->domain->redis, &entries, "XRANGE " STR_FMT " %s %s COUNT %d", STR_ARG(name),
                        from, to, PAGE);
-    if (e != 0) return fault_set(fault, (enum error)e, "Redis: %s", error_text((enum error)e));
+    if (e != 0) return fault_set(fault, e, "Redis: %s", error_text(e));
     *n = entries->elements;
     for (size_t i = 0; i < entries->elements && e == 0; i++) {
         struct letter l;
@@ -257,7 +257,7 @@ static int do_partition(struct fiber *self, struct dlq *q, int partition, struct
     struct stream_info stream;
     struct str name = key_dead(key, partition);
     int e = stream_info_read(self, q->domain->redis, name, &stream);
-    if (e != 0) return fault_set(fault, (enum error)e, "Redis: %s", error_text((enum error)e));
+    if (e != 0) return fault_set(fault, e, "Redis: %s", error_text(e));
     if (!stream.exists) return 0;
     snprintf(to, sizeof to, "%" PRId64 "-%" PRId64, stream.last.ms, stream.last.sequence);
     for (size_t n = PAGE; e == 0 && n == PAGE;) {

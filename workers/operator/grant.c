@@ -28,7 +28,7 @@ static int set(struct fiber *self, struct domain *d, void *arg) {
     int e = account_named(self, d, g->handle, &account, &fault);
     if (e == 0) e = account_set_analyst(self, d, account.id, g->on, &fault);
     if (e != 0) {
-        complain(g->command, "@%s: %s", g->handle, fault.text[0] ? fault.text : error_text((enum error)e));
+        complain(g->command, "@%s: %s", g->handle, fault.text[0] ? fault.text : error_text(e));
         return 1;
     }
     printf("@%s is %s analyst\n", str_to_cstr(fiber_arena(self), account.handle), g->on ? "an" : "no");

@@ -65,7 +65,7 @@ static int64_t run(struct fiber *self, struct upkeep *u, const struct pg_stmt *s
     if (n > 0) pg_args_add(&args, pg_i32(a));
     if (n > 1) pg_args_add(&args, pg_i32(b));
     int e = pg_exec(self, u->worker->domain.pg, stmt, &args, &r, &fault);
-    if (e != 0 && !error_retryable((enum error)e))
+    if (e != 0 && !error_retryable(e))
         log_warn(u->worker->domain.log, "upkeep", LOG_S("statement", stmt->name), LOG_S("why", fault.text));
     return e != 0 || pg_rows(r) == 0 ? -1 : pg_only_i64(r);
 }

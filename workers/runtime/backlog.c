@@ -172,14 +172,14 @@ int backlog_measure(struct fiber *self, struct domain *d, struct backlog *out, s
     *out = (struct backlog){.n = count_roles()};
     out->roles = ARENA_ARRAY(fiber_arena(self), struct role_backlog, out->n);
     int e = measure_outbox(self, d, outbox);
-    if (e != 0) return fault_set(fault, (enum error)e, "PostgreSQL: %s", error_text((enum error)e));
+    if (e != 0) return fault_set(fault, e, "PostgreSQL: %s", error_text(e));
     for (int i = 0; i < N_STREAMS; i++) out->unpublished += outbox[i].rows;
     for (size_t i = 0; i < out->n && e == 0; i++) {
         out->roles[i] = (struct role_backlog){.role = role_table()[i], .exact = true};
         e = measure_role(self, d, outbox, &out->roles[i]);
     }
     if (e == 0) e = measure_dead_letters(self, d, &out->dead_letters);
-    return e == 0 ? 0 : fault_set(fault, (enum error)e, "Redis: %s", error_text((enum error)e));
+    return e == 0 ? 0 : fault_set(fault, e, "Redis: %s", error_text(e));
 }
 
 /* ---- settling ------------------------------------------------------------------------------------------ */

@@ -179,10 +179,10 @@ static int handle_patiently(struct fiber *self, struct lane *l, struct batch *b,
     for (unsigned attempt = 0;; attempt++) {
         *fault = (struct fault){0};
         int e = l->role->handle(self, l->worker, b, fault);
-        if (e == 0 || !error_retryable((enum error)e)) return e;
+        if (e == 0 || !error_retryable(e)) return e;
         b->late = true;
         l->retries->value++;
-        say_retry(l, attempt, (enum error)e, fault);
+        say_retry(l, attempt, e, fault);
         if (l->worker->stopping || fiber_sleep_ms(self, backoff_ms(attempt, 20, 2000)) != 0)
             return ERR_CANCELLED;
     }
@@ -202,7 +202,7 @@ static bool handle_one_by_one(struct fiber *self, struct lane *l, const struct b
             if (e == ERR_CANCELLED) return false;
         }
         if (e == 0) continue;
-        const char *reason = fault.text[0] ? fault.text : error_text((enum error)e);
+        const char *reason = fault.text[0] ? fault.text : error_text(e);
         if (!give_up_or_stop(self, l, &b->items[i], max, arena_strdup(fiber_arena(self), reason)))
             return false;
     }

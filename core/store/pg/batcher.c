@@ -253,7 +253,7 @@ int pg_batcher_submit(struct fiber *self, struct pg_batcher *b, const void *row,
         int interrupt = fiber_park(self);
         if (interrupt == ERR_OK || q.state > REQUEST_SENT) continue;
         abandon(b, &q);
-        return fault_set(fault, (enum error)interrupt, "%s", error_text((enum error)interrupt));
+        return fault_set(fault, interrupt, "%s", error_text(interrupt));
     }
     if (q.state == REQUEST_REFUSED) return fault_set(fault, ERR_OVERLOADED, "no fiber for a batch of rows");
     if (q.state == REQUEST_ALONE) return try_alone(self, b, &q, out, fault);

@@ -143,7 +143,7 @@ static void keeper_run(struct fiber *self, void *arg) {
         int e = keep_within(self, l, STATEMENT_MS);
         failures = e ? failures + 1 : 0;
         wait_ms = e ? backoff_ms(failures, RETRY_BASE_MS, RETRY_CAP_MS) : l->times.renew_ms;
-        if (e) log_warn(l->log, "node lease not renewed", LOG_S("error", error_name((enum error)e)));
+        if (e) log_warn(l->log, "node lease not renewed", LOG_S("error", error_name(e)));
     }
     l->keeper = NULL;
     if (l->stopper) fiber_wake(l->stopper);
@@ -155,7 +155,7 @@ static int take_first(struct fiber *self, struct lease *l) {
     for (unsigned tries = 0;; tries++) {
         int e = keep(self, l);
         bool interrupted = e == ERR_CANCELLED || e == ERR_DEADLINE_EXCEEDED;
-        if (e == ERR_OK || interrupted || !error_retryable((enum error)e)) return e;
+        if (e == ERR_OK || interrupted || !error_retryable(e)) return e;
         int late = fiber_sleep_ms(self, backoff_ms(tries, RETRY_BASE_MS, RETRY_CAP_MS));
         if (late) return late == ERR_DEADLINE_EXCEEDED ? e : late;
     }
@@ -199,7 +199,7 @@ static void return_node(struct fiber *self, struct lease *l) {
     int e = pg_ask(self, l->pg, &LEASE_RETURN, NULL, NULL, pg_i32(l->node), pg_text(str_from(l->holder)),
                    pg_i64(snowflake_last_ms(&l->ids)));
     fiber_set_deadline_ns(self, deadline_ns);
-    if (e) log_warn(l->log, "node not released", LOG_S("error", error_name((enum error)e)));
+    if (e) log_warn(l->log, "node not released", LOG_S("error", error_name(e)));
 }
 
 void lease_stop(struct fiber *self, struct lease *l) {

@@ -162,7 +162,7 @@ static void clear_result(void *r) {
 
 static enum error take_answer(struct fiber *self, struct pg_op *op, struct pg_result **results,
                               struct fault *fault) {
-    enum error e = (enum error)op->error;
+    enum error e = op->error;
     if (e != ERR_OK) {
         if (fault) *fault = op->fault;
         pg_op_free(op);
@@ -189,7 +189,7 @@ int pg_exec_all(struct fiber *self, struct pg *pg, const struct pg_call *calls, 
         return refused;
     }
     while (!op->done) {
-        enum error interrupt = (enum error)fiber_park(self);
+        enum error interrupt = fiber_park(self);
         if (interrupt == ERR_OK || op->done) continue;
         detach(pg, op);
         return fault_set(fault, interrupt, "%s", error_text(interrupt));

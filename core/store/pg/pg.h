@@ -24,6 +24,7 @@
 #include "core/async/loop.h"
 #include "core/base/str.h"
 
+struct log;
 struct metrics;
 struct pg;
 

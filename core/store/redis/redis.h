@@ -37,6 +37,7 @@
 #include "core/async/loop.h"
 #include "core/base/str.h"
 
+struct log;
 struct metrics;
 struct redis;
 

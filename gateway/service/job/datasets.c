@@ -135,24 +135,18 @@ int job_service_share_dataset(struct fiber *self, struct rpc_call *call, const P
     const Rookery__V1__ShareDatasetRequest *in = REQUEST(ShareDatasetRequest);
     int e = dataset_share(self, &gateway_of(call)->domain, caller_of(call), in->dataset_id, in->account_id,
                           rpc_fault(call));
-    Rookery__V1__ShareDatasetResponse reply = ROOKERY__V1__SHARE_DATASET_RESPONSE__INIT;
-    if (e == 0) rpc_reply(call, &reply.base);
-    return e;
+    return rpc_reply_empty(call, e);
 }
 
 int job_service_unshare_dataset(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     const Rookery__V1__UnshareDatasetRequest *in = REQUEST(UnshareDatasetRequest);
     int e = dataset_unshare(self, &gateway_of(call)->domain, caller_of(call), in->dataset_id, in->account_id,
                             rpc_fault(call));
-    Rookery__V1__UnshareDatasetResponse reply = ROOKERY__V1__UNSHARE_DATASET_RESPONSE__INIT;
-    if (e == 0) rpc_reply(call, &reply.base);
-    return e;
+    return rpc_reply_empty(call, e);
 }
 
 int job_service_delete_dataset(struct fiber *self, struct rpc_call *call, const ProtobufCMessage *request) {
     int e = dataset_delete(self, &gateway_of(call)->domain, caller_of(call),
                            REQUEST(DeleteDatasetRequest)->dataset_id, rpc_fault(call));
-    Rookery__V1__DeleteDatasetResponse reply = ROOKERY__V1__DELETE_DATASET_RESPONSE__INIT;
-    if (e == 0) rpc_reply(call, &reply.base);
-    return e;
+    return rpc_reply_empty(call, e);
 }

@@ -268,7 +268,7 @@ static void lease_and_import(struct fiber *self, struct import *in) {
         bulk_close(&in->bulk);
         lease_stop(self, in->lease);
     } else {
-        complain("no node number for ids could be leased: %s", error_text((enum error)e));
+        complain("no node number for ids could be leased: %s", error_text(e));
     }
     if (in->pg) pg_close(self, in->pg, 1000);
 }
@@ -330,7 +330,7 @@ static int import(const struct graph_options *options) {
         return 1;
     }
     in.log = log_new("rookery-load", LOG_WARN, 2);
-    in.loop = loop_new(NULL, in.log);
+    in.loop = loop_new(NULL);
     if (!in.loop) abort();
     if (prepare(&in) && fiber_spawn(in.loop, NULL, start, &in, NULL) == 0) loop_run(in.loop);
     end_progress();

@@ -391,7 +391,7 @@ static int run_load(const struct run_options *options) {
     condition_init(&r.due);
     if (!read_tokens(&r)) return 1;
     r.connections = calloc((size_t)options->connections, sizeof *r.connections);
-    r.loop = loop_new(NULL, NULL);
+    r.loop = loop_new(NULL);
     if (!r.connections || !r.loop || fiber_spawn(r.loop, NULL, begin, &r, NULL) != 0) abort();
     loop_run(r.loop);
     loop_free(r.loop);

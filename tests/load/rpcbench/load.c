@@ -28,7 +28,7 @@ bool load_call(struct fiber *self, struct rpc_client *client, struct load *load,
     int64_t start = clock_mono_ns();
     int rc = rpc_client_unary(self, client, call);
     if (rc != 0 || call->grpc_status != 0) {
-        fprintf(stderr, "rpcbench: %s: %s, status %d: " STR_FMT "\n", call->path, error_text((enum error)rc),
+        fprintf(stderr, "rpcbench: %s: %s, status %d: " STR_FMT "\n", call->path, error_text(rc),
                 call->grpc_status, STR_ARG(call->grpc_message));
         return false;
     }
@@ -72,7 +72,7 @@ static double percentile_us(const struct load *load, double p) {
 }
 
 int load_run(struct load *load, bool quiet) {
-    struct loop *l = loop_new(NULL, NULL);
+    struct loop *l = loop_new(NULL);
     load->cap_latency = 4u << 20;
     load->latency_ns = calloc(load->cap_latency, sizeof *load->latency_ns);
     if (!l || !load->latency_ns) abort();

@@ -70,7 +70,7 @@ static struct str constant_reply(size_t bytes) {
 
 static int serve(const char *address, size_t bytes) {
     struct log *log = log_new("rpcbench", LOG_INFO, 2);
-    struct loop *l = loop_new(NULL, log);
+    struct loop *l = loop_new(NULL);
     struct bench b = {.metrics = metrics_new(), .reply = constant_reply(bytes)};
     struct fault fault = {0};
     const struct rpc_method methods[] = {{.path = METHOD,

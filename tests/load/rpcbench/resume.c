@@ -114,7 +114,7 @@ static void connection(struct fiber *self, void *arg) {
 }
 
 static void run(struct wave *w) {
-    struct loop *l = loop_new(NULL, NULL);
+    struct loop *l = loop_new(NULL);
     if (!l) abort();
     w->n_back = w->items = w->resets = w->retries = 0;
     w->began_ns = clock_mono_ns();

@@ -36,7 +36,7 @@ bool check_str(struct str actual, struct str expected, const char *text, const c
 
 void run_in_fiber(fiber_fn *fn, void *arg) {
     *failure = '\0';
-    struct loop *l = loop_new(NULL, NULL);
+    struct loop *l = loop_new(NULL);
     assert_non_null(l);
     assert_int_equal(fiber_spawn(l, NULL, fn, arg, NULL), 0);
     loop_run(l);

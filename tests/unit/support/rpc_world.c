@@ -63,7 +63,7 @@ static int fail_as_told(struct fiber *self, struct rpc_call *call, const Protobu
     (void)self;
     if (e == ERR_INVALID_ARGUMENT)
         return fault_field(rpc_fault(call), e, "name", "100%% wrong: \xe2\x98\xba");
-    fault_set(rpc_fault(call), (enum error)e, "told to");
+    fault_set(rpc_fault(call), e, "told to");
     if (e == ERR_RESOURCE_EXHAUSTED) rpc_fault(call)->retry_after_ms = 1500;
     return e;
 }

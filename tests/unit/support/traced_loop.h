@@ -30,7 +30,7 @@ struct fixture {
 
 static inline int traced_loop_setup(void **state) {
     struct fixture *f = calloc(1, sizeof *f);
-    f->loop = loop_new(NULL, NULL);
+    f->loop = loop_new(NULL);
     *state = f;
     return f->loop ? 0 : -1;
 }

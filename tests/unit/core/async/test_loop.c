@@ -267,7 +267,7 @@ static void loop_stop_ends_the_run_while_handles_live(void **state) {
 
 static void a_loop_that_a_fiber_stopped_in_the_first_turn_can_be_freed(void **state) {
     (void)state;
-    struct loop *l = loop_new(NULL, NULL);
+    struct loop *l = loop_new(NULL);
     fiber_spawn(l, NULL, stop_the_loop, NULL, NULL);
     loop_run(l);
     loop_free(l); /* asserts that its own handles are closed */
@@ -533,7 +533,7 @@ static void ten_thousand_fibers_may_be_parked_at_once(void **state) {
 
 static void more_fibers_than_allowed_are_refused(void **state) {
     (void)state;
-    struct fixture x = {.loop = loop_new(&(struct loop_options){.max_fibers = 2}, NULL)};
+    struct fixture x = {.loop = loop_new(&(struct loop_options){.max_fibers = 2})};
     struct parker p[3];
     struct fiber *f[2];
     for (int i = 0; i < 3; i++) p[i] = start_parker(&x, 'p');
@@ -567,7 +567,7 @@ static void a_fibers_arena_is_empty_at_start_and_has_its_limit(void **state) {
 static void a_finished_fiber_is_kept_for_the_next_one_however_often_it_was_reused(void **state) {
     (void)state;
     if (!failing_malloc_works()) skip();
-    struct fixture x = {.loop = loop_new(&(struct loop_options){.keep_stacks = 1}, NULL)};
+    struct fixture x = {.loop = loop_new(&(struct loop_options){.keep_stacks = 1})};
     long kept = 0;
     for (int i = 0; i < 4; i++) {
         void *got[2];
@@ -581,7 +581,7 @@ static void a_finished_fiber_is_kept_for_the_next_one_however_often_it_was_reuse
 
 static void leave_behind(bool a_fiber, bool a_handle) {
     static uv_timer_t t;
-    struct fixture x = {.loop = loop_new(NULL, NULL)};
+    struct fixture x = {.loop = loop_new(NULL)};
     struct parker p = start_parker(&x, 'p');
     if (a_fiber) fiber_spawn(x.loop, NULL, park_once, &p, NULL);
     if (a_handle) uv_timer_init(loop_uv(x.loop), &t);

@@ -145,7 +145,7 @@ static void a_status_and_its_sentence_survive(struct fiber *self, void *arg) {
         size_t n = format_i64(digits, code);
         CHECK_INT(unary(self, &p, TEST_SERVICE "Fail", pack_string(self, (struct str){digits, n}), &call), 0);
         CHECK_INT(call.grpc_status, code);
-        if (rpc_is_internal((enum error)code))
+        if (rpc_is_internal(code))
             CHECK(str_starts_with(call.grpc_message, STR("told to (reference ")));
         else
             CHECK_STR(call.grpc_message, code == 3 ? "100% wrong: \xe2\x98\xba" : "told to");

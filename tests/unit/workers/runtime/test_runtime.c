@@ -102,7 +102,7 @@ static void be_worker(const char *url) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     snprintf(name, sizeof name, "worker-%ld", (long)getpid());
     w.consumer = name;
-    w.domain = (struct domain){.config = &config, .metrics = metrics_new(), .loop = loop_new(NULL, NULL)};
+    w.domain = (struct domain){.config = &config, .metrics = metrics_new(), .loop = loop_new(NULL)};
     w.domain.redis = redis_open(w.domain.loop, url, "test", NULL, NULL);
     fiber_spawn(w.domain.loop, NULL, work, &w, NULL);
     loop_run(w.domain.loop);

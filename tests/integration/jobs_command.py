@@ -187,6 +187,27 @@ def bad_data():
             "slice g = a alone does not fit in 1 MiB", "--memory")
 
 
+def what_knn_goes_by():
+    """A fit goes by its own predictors, however the gaps lie."""
+    table = write("model.csv", "x,y,z,other\n1,10,1,1\n100,20,9,2\n,20,1.1,2\n3,,3,4\n50,15,5,5\n")
+    fit = ("--y", "y", "--x", "x,z", "--missing", "knn", "--k", "1")
+    own = jobs("fit", table, *fit, "--wide")
+    right = jobs("fit", write("right.csv", "x,y,z\n1,10,1\n100,20,9\n1,20,1.1\n50,15,5\n"), "--y", "y", "--x", "x,z", "--wide")
+    check("knn of a fit goes by the model's predictors, never by y", own.rows()[0]["r_squared"] == right.rows()[0]["r_squared"],
+          [own.rows(), right.rows()])
+    named = jobs("fit", table, *fit, "--wide", "--predictors", "y")
+    far = jobs("fit", write("far.csv", "x,y,z\n1,10,1\n100,20,9\n100,20,1.1\n50,15,5\n"), "--y", "y", "--x", "x,z", "--wide")
+    check("unless it is named", named.rows()[0]["r_squared"] == far.rows()[0]["r_squared"], [named.rows(), far.rows()])
+    by_mean = jobs("fit", table, "--y", "y", "--x", "x", "--missing", "knn")
+    check("with one predictor no row has another value in common: the mean, said and counted",
+          "x: 1 cell filled by knn, 1 of them with the mean" in by_mean.said and
+          [(r["n_imputed"], r["n_imputed_by_mean"]) for r in by_mean.rows()] == [("1", "1"), ("", ""), ("1", "1")], by_mean)
+    classes = write("classes.csv", "y,x,z\n1,1,1\n0,2,\n1,3,3\n0,4,4\n1,,5\n")
+    refused("a response of two values is not a number to go by", jobs("fit", classes, "--model", "logistic", "--positive", "1", "--y", "y",
+                                                                  "--x", "x,z", "--missing", "knn", "--predictors", "y,z"), 2,
+            "--predictors", '"y" is a response of two values')
+
+
 def parts_and_tables():
     table, parts = write("small.csv", SMALL), path("parts")
     fit = ("--y", "y", "--x", "x", "--slice-by", "g")
@@ -283,6 +304,20 @@ def imputing():
         large, small = (jobs("impute", table, "--missing", *words, "--memory", m) for m in ("1G", "1M"))
         check(f"in little memory the same: {' '.join(words)}", large.status == 0 and
               (large.bytes, large.said) == (small.bytes, small.said), [large, small])
+    near = jobs("impute", write("near.csv", "a,b\n1,1\n1.1,\n9,5\n"), "--missing", "knn", "--k", "1")
+    check("knn goes by every numeric column, with gaps or without", near.bytes == b"a,b\n1,1\n1.1,1\n9,5\n", near.bytes)
+    keyed = jobs("impute", write("keyed.csv", "g,t,a,b\n1,p,1,1\n1,q,2,\n1,p,9,5\n2,p,2,7\n2,q,,8\n"), "--missing", "knn",
+                 "--k", "1", "--impute-scope", "slice", "--slice-by", "g")
+    check("but not by a slice column or a text", keyed.bytes.decode().splitlines()[2:] == ["1,q,2,1", "1,p,9,5", "2,p,2,7", "2,q,2,8"],
+          keyed.bytes)
+    alone = jobs("impute", write("alone.csv", "a,b\n1,1\n,\n9,5\n3,\n"), "--missing", "knn", "--k", "1")
+    check("a cell that no row can fill gets the mean of its column, and that is counted", "b: 2 cells filled by knn, 1 of them with "
+          "the mean of the column" in alone.said and alone.bytes.decode().splitlines()[2:4] ==
+          ["4.333333333333333,3", "9,5"], alone)
+    refused("predictors are named once", jobs("impute", path("alone.csv"), "--missing", "knn", "--predictors", "a,a"), 2,
+            "--predictors", '"a" is named twice')
+    refused("and there, whatever fills", jobs("impute", path("alone.csv"), "--missing", "mean", "--predictors", "z"), 2,
+            "--predictors", 'no column "z"')
     refused("knn over a table that does not fit says what helps",
             jobs("impute", table, "--missing", "knn", "--memory", "1M"), 1, "knn", "--memory", "--impute-scope slice")
 
@@ -456,6 +491,7 @@ def terminals():
 bad_arguments()
 files_and_lists()
 bad_data()
+what_knn_goes_by()
 parts_and_tables()
 imputing()
 association()

@@ -327,7 +327,7 @@ static const struct option OPTIONS[] = {
     {"--standardise", FILLING, true, NULL, take_standardise,
      "knn: divide columns by their standard deviation first"},
     {"--predictors", FILLING, true, "A,B,…", take_predictors,
-     "what knn and logistic use (default: numbers with gaps)"},
+     "what knn and logistic go by (default: see below)"},
     {"--drop-missing-keys", FITTING, true, NULL, take_drop_missing_keys,
      "leave out rows without a slice key"},
     {"--variant", JOBS_ASSOCIATE, false, "COLUMN", take_variant, "(default variant_id)"},
@@ -575,16 +575,23 @@ static const char POLICIES[] =
     "  drop       leave out rows where a column of the model is missing\n"
     "  drop_any   leave out rows where any column is missing\n"
     "  mean, median, mode   of the observed; mode also for text\n"
-    "  knn        the mean of the nearest rows that have the value\n"
+    "  knn        the mean of the nearest rows that have the value; the mean of the column where no such row "
+    "has a\n"
+    "             value in common with this one, which is counted\n"
     "  logistic   text: the likeliest value by a logistic model; numbers: the mean\n"
-    "  indicator  numbers: the mean, and a column missingindicator_COLUMN; text: the value __missing__\n";
+    "  indicator  numbers: the mean, and a column missingindicator_COLUMN; text: the value __missing__\n"
+    "knn and logistic go by the numeric columns of --x (fit, slice), never by --y unless --predictors names "
+    "it, or\n"
+    "by every numeric column but the slice columns (impute). A gap's own column takes no part in its "
+    "distances.\n";
 
 static const char TABLE[] =
     "\nThe table (names are those of R's broom; p is the number of coefficients; undefined is empty):\n"
     "  status            ok, saturated (n = p), too_few_rows (n < p), rank_deficient (see dropped_terms),\n"
     "                    constant_response, separation, not_converged, parse_error (see --bad-text)\n"
     "  n, n_dropped      rows that were fitted, and rows left out (a gap, or a weight of 0); n_rows: both\n"
-    "  n_imputed         cells that were filled\n"
+    "  n_imputed         cells that were filled; n_imputed_by_mean: those of them that knn or logistic gave "
+    "the mean\n"
     "  sigma, rmse       sqrt(rss / (n - p)), sqrt(rss / n)\n"
     "  r_squared         without an intercept 1 - rss / (sum of y squared)\n"
     "  aic, bic          as R has them, sigma counts too: aic = -2 log_lik + 2 (p + 1); logistic: 2 p\n"

@@ -149,16 +149,12 @@ static bool fills(enum missing_policy policy) {
     return policy != MISSING_DROP && policy != MISSING_DROP_ANY;
 }
 
-/* The predictors of knn and logistic: the named columns, or all numeric ones. */
-static bool use_predictors(struct grouped *job, struct jobs_error *error) {
+bool grouped_use_predictors(struct grouped *job, struct jobs_error *error) {
     const struct grouped_spec *spec = job->spec;
-    if (!any_policy(job, has_predictors)) return true;
+    if (named_twice(spec->predictors, spec->n_predictors, "--predictors", error)) return false;
+    unsigned use = any_policy(job, has_predictors) ? USE_NUMBER : 0;
     for (size_t i = 0; i < spec->n_predictors; i++) {
-        if (!dataset_use(job->dataset, spec->predictors[i], USE_NUMBER, "--predictors", error)) return false;
-    }
-    for (size_t i = 0; i < job->dataset->n_columns && spec->n_predictors == 0; i++) {
-        const struct dataset_column *column = &job->dataset->columns[i];
-        if (!(column->use & USE_KEY)) dataset_use(job->dataset, column->name, USE_TYPE, "", error);
+        if (!dataset_use(job->dataset, spec->predictors[i], use, "--predictors", error)) return false;
     }
     return true;
 }
@@ -174,6 +170,7 @@ bool grouped_shape(struct grouped *job, struct jobs_error *error) {
         .logistic = spec->model == MODEL_LOGISTIC,
         .intercept = !spec->linear.no_intercept,
         .imputed = any_policy(job, fills),
+        .falls_back = any_policy(job, has_predictors),
         .slice_names = spec->slice_by,
         .n_slice_names = spec->n_slice_by,
         .x_names = spec->x,
@@ -206,8 +203,8 @@ bool grouped_open(struct grouped *job, const struct grouped_spec *spec, struct d
     if (good && spec->n_x == 0 && spec->linear.no_intercept) {
         good = jobs_fail(error, JOBS_FAULT_USAGE, "--no-intercept: without --x no term is left to fit");
     }
-    good = good && use_columns(job, error) && set_policies(job, error) && use_predictors(job, error) &&
-           grouped_shape(job, error);
+    good = good && use_columns(job, error) && set_policies(job, error) &&
+           grouped_use_predictors(job, error) && grouped_shape(job, error);
     if (!good) grouped_close(job);
     return good;
 }
@@ -230,9 +227,9 @@ void grouped_dataset_options(const struct grouped_spec *spec, struct dataset_opt
 
 bool grouped_state_open(struct grouped_state *state, const struct grouped *job, struct jobs_error *error) {
     *state = (struct grouped_state){.job = job};
-    state->imputed = calloc(job->spec->n_x + 1, sizeof *state->imputed);
+    state->cells = calloc(job->spec->n_x + 1, sizeof *state->cells);
     state->fill_texts = calloc(job->dataset->n_columns + 1, sizeof *state->fill_texts);
-    if (state->imputed && state->fill_texts && slice_kinds_open(&state->kinds, job->spec->n_slice_by) &&
+    if (state->cells && state->fill_texts && slice_kinds_open(&state->kinds, job->spec->n_slice_by) &&
         missing_plan_open(&state->plan, job->dataset->n_columns, &job->spec->missing_options)) {
         memcpy(state->plan.policy, job->policy, job->dataset->n_columns * sizeof *job->policy);
         return true;
@@ -244,7 +241,7 @@ bool grouped_state_open(struct grouped_state *state, const struct grouped *job, 
 void grouped_state_close(struct grouped_state *state) {
     for (size_t i = 0; state->fill_texts && i < state->plan.n_columns; i++) free(state->fill_texts[i]);
     free(state->fill_texts);
-    free(state->imputed);
+    free(state->cells);
     slice_kinds_close(&state->kinds);
     missing_result_free(&state->fills);
     missing_plan_close(&state->plan);
@@ -464,6 +461,37 @@ static void say_big_integers(const struct grouped *job) {
     }
 }
 
+static bool take_named_predictors(struct grouped_state *state, struct jobs_error *error) {
+    const struct grouped_spec *spec = state->job->spec;
+    for (size_t i = 0; i < spec->n_predictors; i++) {
+        size_t at = dataset_find(state->job->dataset, spec->predictors[i]);
+        /* Every other text was refused when it was read. */
+        if (state->job->dataset->columns[at].type == COLUMN_TEXT) {
+            return jobs_fail(error, JOBS_FAULT_USAGE,
+                             "--predictors: \"%s\" is a response of two values, not a number; leave it out",
+                             spec->predictors[i]);
+        }
+        state->plan.predictors[state->plan.n_predictors++] = at;
+    }
+    return true;
+}
+
+/* The columns that knn and logistic go by: see missing.h. */
+static bool take_predictors(struct grouped_state *state, struct jobs_error *error) {
+    const struct grouped *job = state->job;
+    struct missing_plan *plan = &state->plan;
+    if (!any_policy(job, has_predictors)) return true;
+    if (job->spec->n_predictors > 0) return take_named_predictors(state, error);
+    if (job->without_model) missing_plan_predict_by_all(plan, job->dataset);
+    for (size_t j = 0; j < job->spec->n_x && !job->without_model; j++) {
+        size_t at = job->columns.x[j];
+        if (job->columns.x_indicates[j] || !missing_may_predict(job->dataset, at)) continue;
+        plan->predictors[plan->n_predictors++] = at;
+    }
+    assert(plan->n_predictors <= plan->n_columns);
+    return true;
+}
+
 /* Determines what depends on all rows. */
 static bool settle(struct grouped_state *state, struct grouped_rows *rows, struct jobs_error *error) {
     const struct grouped *job = state->job;
@@ -473,13 +501,8 @@ static bool settle(struct grouped_state *state, struct grouped_rows *rows, struc
     for (size_t i = 0; i < job->dataset->n_columns; i++) {
         state->fills_any |= missing_fills(job->policy[i], job->dataset->columns[i].type);
     }
-    for (size_t i = 0; i < job->spec->n_predictors; i++) {
-        state->plan.predictors[state->plan.n_predictors++] =
-            dataset_find(job->dataset, job->spec->predictors[i]);
-    }
-    if (job->spec->n_predictors == 0) missing_plan_predictors(&state->plan, job->dataset);
     say_big_integers(job);
-    return true;
+    return take_predictors(state, error);
 }
 
 /* Computes fills over the whole table, if the job has any. */
@@ -586,14 +609,26 @@ static void say_statuses(const struct grouped_state *state) {
     fputc('\n', notes);
 }
 
-static void say_filled(const struct grouped_state *state, const char *name, size_t column, uint64_t cells) {
-    enum missing_policy policy = state->job->policy[column];
-    bool number = state->job->dataset->columns[column].type != COLUMN_TEXT;
-    if (!cells) return;
-    fprintf(state->job->spec->notes, "%s: %llu cell%s filled by %s\n", name, (unsigned long long)cells,
-            cells == 1 ? "" : "s",
-            policy == MISSING_LOGISTIC && number ? "mean (logistic is for text)"
-                                                 : missing_policy_name(policy));
+void grouped_say_filled(FILE *notes, const char *name, enum missing_policy policy, bool text,
+                        struct results_cells cells) {
+    bool mean = policy == MISSING_LOGISTIC && !text;
+    if (!cells.filled) return;
+    fprintf(notes, "%s: %llu cell%s filled by %s", name, (unsigned long long)cells.filled,
+            cells.filled == 1 ? "" : "s", mean ? "mean (logistic is for text)" : missing_policy_name(policy));
+    if (cells.by_mean > 0 && !mean) {
+        fprintf(
+            notes,
+            ", %llu of them with the mean of the column: no row that has a value there shares a predictor "
+            "with theirs (--predictors)",
+            (unsigned long long)cells.by_mean);
+    }
+    fputc('\n', notes);
+}
+
+static void say_filled(const struct grouped_state *state, const char *name, size_t column,
+                       struct results_cells cells) {
+    bool text = state->job->dataset->columns[column].type == COLUMN_TEXT;
+    grouped_say_filled(state->job->spec->notes, name, state->job->policy[column], text, cells);
 }
 
 static void say_results(const struct grouped_state *state, const struct grouped_rows *rows) {
@@ -605,9 +640,9 @@ static void say_results(const struct grouped_state *state, const struct grouped_
     }
     for (size_t j = 0; j < job->spec->n_x; j++) {
         if (!job->columns.x_indicates[j])
-            say_filled(state, job->spec->x[j], job->columns.x[j], state->imputed[j]);
+            say_filled(state, job->spec->x[j], job->columns.x[j], state->cells[j]);
     }
-    say_filled(state, job->spec->y, job->columns.y, state->imputed[job->spec->n_x]);
+    say_filled(state, job->spec->y, job->columns.y, state->cells[job->spec->n_x]);
     say_statuses(state);
 }
 

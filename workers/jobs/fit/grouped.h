@@ -46,7 +46,7 @@ struct grouped_spec {
     const enum missing_policy *missing_of;
     size_t n_missing_columns;
     struct missing_options missing_options;
-    const char *const *predictors; /* of knn and logistic; none: see missing.h */
+    const char *const *predictors; /* of knn and logistic; none: the numeric ones of x */
     size_t n_predictors;
     bool within_slice;      /* fill from the slice's rows only */
     bool impute_response;   /* let `missing` fill y too */
@@ -83,6 +83,7 @@ struct grouped {
     enum missing_policy *policy; /* per dataset column */
     struct intern *levels;       /* of a logistic response */
     bool sums_only;              /* only means are computed from the rows: no row is kept */
+    bool without_model;          /* all columns are read to be filled: x and y say nothing */
 };
 
 /* Marks the columns that the job uses in the dataset (dataset_use), and checks the job against its header. The caller

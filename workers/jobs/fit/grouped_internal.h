@@ -39,7 +39,7 @@ struct grouped_state {
     bool fills_any;              /* at least one policy fills cells of the model */
     const char *positive;        /* a text response's value for 1; NULL: the response is a number */
     struct grouped_plots *plots; /* NULL: none */
-    uint64_t *imputed;           /* so far, over all slices: per x, then the response */
+    struct results_cells *cells; /* so far, over all slices: per x, then the response */
     uint64_t statuses[GROUPED_STATUSES];
 };
 bool grouped_state_open(struct grouped_state *state, const struct grouped *job, struct jobs_error *error);
@@ -82,6 +82,11 @@ bool grouped_fit_batch(struct grouped_state *state, struct grouped_batch *batch,
 bool grouped_go_on(const struct grouped_spec *spec, uint64_t rows, struct jobs_error *error);
 /* Sets the numbers of the fills' texts (state->fill_texts) in this batch. Returns false on allocation failure. */
 bool grouped_number_fill_texts(struct grouped_state *state, struct grouped_batch *batch);
+/* Marks the columns that --predictors names. Returns false with *error set. */
+bool grouped_use_predictors(struct grouped *job, struct jobs_error *error);
+/* Notes how many cells of a column were filled, and by what. */
+void grouped_say_filled(FILE *notes, const char *name, enum missing_policy policy, bool text,
+                        struct results_cells cells);
 /* Sets the table's shape and names from the job's spec. */
 bool grouped_shape(struct grouped *job, struct jobs_error *error);
 /* Sets *error: the table could not be written, and why (errno). Returns false. */

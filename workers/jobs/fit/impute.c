@@ -25,7 +25,7 @@ struct writing {
     struct slice_cell *key_cells;
     const struct impute_column **filled; /* per dataset column; NULL: not filled */
     bool *drops, drops_any;              /* per dataset column: a gap leaves the row out */
-    uint64_t *counts;                    /* cells filled, per filled column */
+    struct results_cells *counts;        /* per filled column */
     uint64_t n_left, n_dropped;          /* gaps that no policy could fill; rows left out */
     uint32_t first_slice;                /* where the first such gap was */
     size_t first_column;
@@ -93,7 +93,9 @@ static void put_gap(struct writing *w, const struct dataset_cell *cell, size_t a
         put_as_written(&w->text, cell);
         return;
     }
-    w->counts[place]++;
+    w->counts[place].filled++;
+    w->counts[place].by_mean +=
+        !value.own && missing_falls_back(column->policy, column->text ? COLUMN_TEXT : COLUMN_DOUBLE);
     if (!column->text) {
         text_buffer_number(&w->text, value.number);
     } else {
@@ -263,11 +265,8 @@ static void say(const struct writing *w) {
     if (!notes) return;
     for (size_t c = 0; c < w->fills->n_columns; c++) {
         const struct impute_column *column = &w->fills->columns[c];
-        bool mean = column->policy == MISSING_LOGISTIC && !column->text;
-        if (!w->counts[c]) continue;
-        fprintf(notes, "%s: %llu cell%s filled by %s\n", w->dataset.columns[column->at].name,
-                (unsigned long long)w->counts[c], w->counts[c] == 1 ? "" : "s",
-                mean ? "mean (logistic is for text)" : missing_policy_name(column->policy));
+        const char *name = w->dataset.columns[column->at].name;
+        grouped_say_filled(notes, name, column->policy, column->text, w->counts[c]);
     }
     for (size_t i = 0; i < w->fills->n_left; i++) say_text(w, &w->fills->left[i]);
     if (w->n_left) say_left(w);

@@ -48,6 +48,7 @@ static unsigned use_for(enum missing_policy policy) {
     return is_fill(policy) ? USE_TYPE : 0;
 }
 
+/* knn and logistic go by all numbers when no column is named: types are needed of all. */
 static bool use_columns(struct grouped *job, struct jobs_error *error) {
     struct dataset *d = job->dataset;
     bool go_by = false;
@@ -64,9 +65,7 @@ static bool use_columns(struct grouped *job, struct jobs_error *error) {
         go_by |= policy == MISSING_KNN || policy == MISSING_LOGISTIC;
         if (!dataset_use(d, d->columns[i].name, use_for(policy), "", error)) return false;
     }
-    for (size_t i = 0; i < job->spec->n_predictors; i++) {
-        if (!dataset_use(d, job->spec->predictors[i], USE_NUMBER, "--predictors", error)) return false;
-    }
+    if (!grouped_use_predictors(job, error)) return false;
     for (size_t i = 0; i < d->n_columns && go_by && job->spec->n_predictors == 0; i++) {
         if (!(d->columns[i].use & USE_KEY)) dataset_use(d, d->columns[i].name, USE_TYPE, "", error);
     }
@@ -142,7 +141,7 @@ static bool keep_value(struct finding *f, const struct table *t, size_t at, cons
                        struct impute_value *value) {
     assert(f->place[at] < f->fills->n_columns);
     const struct impute_column *column = &f->fills->columns[f->place[at]];
-    *value = (struct impute_value){fill->known, 0, fill->number};
+    *value = (struct impute_value){.known = fill->known, .number = fill->number};
     if (!fill->known || !column->text) return true;
     if (fill->text == INTERN_NONE) {
         value->text = intern_add(f->fills->texts, MISSING_LEVEL, strlen(MISSING_LEVEL));
@@ -193,6 +192,7 @@ static bool keep_cells(struct finding *f, const struct table *t, const struct mi
         *cell = (struct impute_cell){.row = row_in_slice(rows, n_rows, from->row),
                                      .column = f->place[from->column]};
         if (!keep_value(f, t, from->column, &fill, &cell->value)) return false;
+        cell->value.own = true;
         fills->n_cells++;
     }
     slice->end_cell = fills->n_cells;
@@ -255,7 +255,7 @@ static bool find_fills(struct finding *f, struct grouped_rows *rows, struct jobs
 
 static bool job_open(struct grouped *job, const struct grouped_spec *spec, struct dataset *dataset,
                      struct jobs_error *error) {
-    *job = (struct grouped){.spec = spec, .dataset = dataset};
+    *job = (struct grouped){.spec = spec, .dataset = dataset, .without_model = true};
     job->columns.keys = calloc(spec->n_slice_by + 1, sizeof *job->columns.keys);
     job->policy = calloc(dataset->n_columns + 1, sizeof *job->policy);
     job->shape.imputed = true; /* sums are wanted */

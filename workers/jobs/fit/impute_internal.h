@@ -16,6 +16,7 @@ struct impute_column {
 /* A value: a number, or the number of a text. */
 struct impute_value {
     bool known;
+    bool own; /* of a gap alone, not of the column */
     uint32_t text;
     double number;
 };

@@ -202,6 +202,14 @@ def what_knn_goes_by():
     check("with one predictor no row has another value in common: the mean, said and counted",
           "x: 1 cell filled by knn, 1 of them with the mean" in by_mean.said and
           [(r["n_imputed"], r["n_imputed_by_mean"]) for r in by_mean.rows()] == [("1", "1"), ("", ""), ("1", "1")], by_mean)
+    lonely = jobs("fit", write("few.csv", "g,y,x\na,1,\na,2,\nb,1,1\nb,2,2\nb,4,\n"), "--y", "y", "--x", "x", "--slice-by", "g",
+                  "--missing", "mean", "--impute-scope", "slice")
+    check("a fit says what its policy could not fill", "x: 2 cells left missing, and their rows left out: no value is observed" in
+          lonely.said and "x: 1 cell filled by mean" in lonely.said, lonely)
+    text = jobs("fit", write("said.csv", "y,x\nyes,1\nno,2\n,3\nyes,4\nno,1\n"), "--model", "logistic", "--y", "y", "--x", "x",
+                "--missing", "mean", "--impute-response")
+    check("also of text, which the policy is not for", "y: 1 cell left missing, and their rows left out: the column holds text, which mean"
+          in text.said, text)
     classes = write("classes.csv", "y,x,z\n1,1,1\n0,2,\n1,3,3\n0,4,4\n1,,5\n")
     refused("a response of two values is not a number to go by", jobs("fit", classes, "--model", "logistic", "--positive", "1", "--y", "y",
                                                                   "--x", "x,z", "--missing", "knn", "--predictors", "y,z"), 2,
@@ -266,11 +274,39 @@ def imputing():
                                                    stdin=text.encode()).bytes == filled.bytes)
     check("what a policy for numbers leaves is said, and why", "note: 1 cell left missing: the column holds text (line 2), which mean does" in
           filled.said, filled)
-    odd = jobs("impute", write("odd.csv", "x,y\n1,2\n2,NaN\n3,5\n4,\n"), "--missing", "mean")
-    check("also of a column of numbers with one that is not", odd.bytes == b"x,y\n1,2\n2,NaN\n3,5\n4,\n" and
-          "y: 1 cell left missing: the column holds text (line 3)" in odd.said and "--na" in odd.said, odd)
-    check("which --na mends", jobs("impute", path("odd.csv"), "--missing", "mean", "--na", ",NaN").bytes ==
-          b"x,y\n1,2\n2,3.5\n3,5\n4,3.5\n")
+    odd = "x,y\n1,2\n2,{}\n3,5\n4,\n"
+    silent = []
+    for text in ("NaN", "nan", "n/a", "N/A", "NULL", "null", "None", "-", "?", ".", "#N/A", "inf", '"3"'):
+        run = jobs("impute", write("odd.csv", odd.format(text)), "--missing", "median")
+        if run.status != 1 or run.bytes or not all(s in run.said for s in ("line 3", 'column "y"', "--na", "--bad-text")):
+            silent.append((text, run))
+    check("no spelling of a gap that nobody named is passed over", not silent, silent)
+    silent = []
+    for words in (["mode"], ["knn"], ["logistic"], ["indicator"], ["drop_any", "--missing-column", "y=mean"]):
+        run = jobs("impute", write("odd.csv", odd.format("NaN")), "--missing", *words)
+        if run.status != 1 or "line 3" not in run.said:
+            silent.append((words, run))
+    check("by no policy", not silent, silent)
+    refused("text among numbers is an error, with its line", jobs("impute", write("odd.csv", odd.format("NaN")), "--missing", "mean"), 1,
+            "line 3", 'column "y"', '"NaN"', "--na", "--bad-text")
+    refused("from standard input too", jobs("impute", "-", "--missing", "mean", stdin=odd.format("NaN").encode()), 1, "line 3", '"NaN"')
+    filled_too = b"x,y\n1,2\n2,3.5\n3,5\n4,3.5\n"
+    check("which --na mends", jobs("impute", path("odd.csv"), "--missing", "mean", "--na", ",NaN").bytes == filled_too)
+    missing = jobs("impute", path("odd.csv"), "--missing", "mean", "--bad-text", "missing")
+    check("or --bad-text missing", missing.bytes == filled_too and "y: 2 cells filled by mean" in missing.said, missing)
+    check("of standard input too", jobs("impute", "-", "--missing", "mean", "--bad-text", "missing", stdin=odd.format("NaN").encode()
+                                        ).bytes == filled_too)
+    kept = jobs("impute", path("odd.csv"), "--missing", "mean", "--bad-text", "text")
+    check("--bad-text text leaves the column, and says so", kept.bytes == b"x,y\n1,2\n2,NaN\n3,5\n4,\n" and
+          "y: 1 cell left missing: the column holds text (line 3)" in kept.said and "--na" in kept.said, kept)
+    for number, cells in enumerate(("NA,a\n1,b\nz,c\n", "q,a\n2,b\n,c\n")):
+        run = jobs("impute", write("half.csv", "x,t\n" + cells), "--missing", "mode")
+        check(f"a column of as much text as numbers is text: {number}", run.status == 0 and "x: 1 cell filled by mode" in run.said, run)
+    half = jobs("impute", write("parts.csv", "g,x\na,1\na,?\na,3\nb,?\nb,\nc,5\nc,7\n"), "--missing", "mean", "--bad-text", "missing",
+                "--impute-scope", "slice", "--slice-by", "g")
+    check("what cannot be filled stays as it was written, and is counted by column", half.bytes ==
+          b"g,x\na,1\na,2\na,3\nb,?\nb,\nc,5\nc,7\n" and "x: 2 cells left missing: no value is observed; the first in g = b" in half.said and
+          "x: 1 cell filled" in half.said, half)
     mode = jobs("impute", table, "--missing", "mode", "--delimiter", ";").bytes.decode().splitlines()
     check("a filled text that would read as missing stands in quotes", mode[2] == 'a;1.5;"NA"', mode)
     within = jobs("impute", table, "--missing", "mean", "--impute-scope", "slice", "--slice-by", "g", "--delimiter",
@@ -293,6 +329,13 @@ def imputing():
           jobs("impute", gaps, "--missing", "drop_any", "--missing-column", "x=mean").bytes == b"x,y,t\n3,2,b\n5,6,c\n")
     check("drop of a column leaves out its gaps alone",
           jobs("impute", gaps, "--missing-column", "t=drop").bytes == b"x,y,t\n1,,a\n,2,b\n5,6,c\n")
+    told = jobs("impute", gaps, "--missing-column", "t=drop").said
+    check("and says which gaps stay", "x: 1 cell left missing: no policy is for the column" in told and "y: 1 cell left" in told, told)
+    told = jobs("impute", write("keys.csv", "g,x\n,1\n,\na,2\na,\n"), "--missing", "mean", "--impute-scope", "slice", "--slice-by", "g").said
+    check("of slice columns too", "g: 2 cells left missing: slice columns are not filled" in told, told)
+    told = jobs("impute", write("left.csv", "x,t\n1,a\n,\n3,a\n,b\n"), "--missing", "mean", "--missing-column", "t=drop")
+    check("cells of rows that are left out do not count as filled", "x: 1 cell filled by mean" in told.said and
+          "1 row with gaps left out" in told.said, told)
     check("indicator adds its columns, and a level for text",
           jobs("impute", gaps, "--missing", "indicator").bytes ==
           b"x,y,t,missingindicator_x,missingindicator_y\n1,4,a,0,1\n3,2,b,1,0\n3,4,__missing__,0,0\n5,6,c,0,0\n")

@@ -298,6 +298,17 @@ TAKER(take_bad_text) {
     return bad_value(error, value, "neither error, missing nor mark");
 }
 
+TAKER(take_mixed) {
+    static const char *const words[] = {"error", "missing", "text"};
+    for (unsigned i = 0; i < 3; i++) {
+        if (strcmp(value, words[i]) != 0) continue;
+        args->dataset.text = i == 1 ? TEXT_IS_MISSING : TEXT_IS_ERROR;
+        args->spec.mixed_is_text = i == 2;
+        return true;
+    }
+    return bad_value(error, value, "neither error, missing nor text");
+}
+
 static const struct option OPTIONS[] = {
     {"--slice-by", FILLING, true, "A,B,…", take_slice_by, "columns whose values make the slices"},
     {"--y", FITTING, true, "COLUMN", take_y, "the response"},
@@ -354,6 +365,8 @@ static const struct option OPTIONS[] = {
      "between fields (default a comma); tab for a tabulator"},
     {"--bad-text", FITTING, true, "WHAT", take_bad_text,
      "text where a number is needed, or a negative weight: error (default), missing, mark"},
+    {"--bad-text", JOBS_IMPUTE, true, "WHAT", take_mixed,
+     "text among more numbers: error (default), missing: a gap too, text: the column is"},
     {"--quoted-numbers", READING, true, NULL, take_quoted_numbers,
      "a cell in quotes may be a number, or (--na) missing where one is needed"},
     {"--long", FITTING, true, NULL, take_long, "a row per slice and one per term (default)"},

@@ -227,7 +227,7 @@ void grouped_dataset_options(const struct grouped_spec *spec, struct dataset_opt
 
 bool grouped_state_open(struct grouped_state *state, const struct grouped *job, struct jobs_error *error) {
     *state = (struct grouped_state){.job = job};
-    state->cells = calloc(job->spec->n_x + 1, sizeof *state->cells);
+    state->cells = calloc(grouped_n_cells(job->spec), sizeof *state->cells);
     state->fill_texts = calloc(job->dataset->n_columns + 1, sizeof *state->fill_texts);
     if (state->cells && state->fill_texts && slice_kinds_open(&state->kinds, job->spec->n_slice_by) &&
         missing_plan_open(&state->plan, job->dataset->n_columns, &job->spec->missing_options)) {
@@ -496,6 +496,7 @@ static bool take_predictors(struct grouped_state *state, struct jobs_error *erro
 static bool settle(struct grouped_state *state, struct grouped_rows *rows, struct jobs_error *error) {
     const struct grouped *job = state->job;
     assert(state->plan.n_columns == job->dataset->n_columns);
+    if (job->settled && !job->settled(job->context, error)) return false;
     if (!decide_positive(state, error)) return false;
     if (!rows->spill) table_finish(&rows->batch.table, job->dataset);
     for (size_t i = 0; i < job->dataset->n_columns; i++) {
@@ -625,10 +626,21 @@ void grouped_say_filled(FILE *notes, const char *name, enum missing_policy polic
     fputc('\n', notes);
 }
 
-static void say_filled(const struct grouped_state *state, const char *name, size_t column,
-                       struct results_cells cells) {
-    bool text = state->job->dataset->columns[column].type == COLUMN_TEXT;
-    grouped_say_filled(state->job->spec->notes, name, state->job->policy[column], text, cells);
+/* What became of a column's gaps, when a policy was to fill them. */
+static void say_cells(const struct grouped_state *state, const char *name, size_t column,
+                      struct results_cells cells) {
+    FILE *notes = state->job->spec->notes;
+    enum column_type type = state->job->dataset->columns[column].type;
+    enum missing_policy policy = state->job->policy[column];
+    grouped_say_filled(notes, name, policy, type == COLUMN_TEXT, cells);
+    if (!cells.left) return;
+    fprintf(notes, "%s: %llu cell%s left missing, and their rows left out: ", name,
+            (unsigned long long)cells.left, cells.left == 1 ? "" : "s");
+    if (missing_fills(policy, type)) {
+        fputs("no value is observed in their slice\n", notes);
+    } else {
+        fprintf(notes, "the column holds text, which %s does not fill\n", missing_policy_name(policy));
+    }
 }
 
 static void say_results(const struct grouped_state *state, const struct grouped_rows *rows) {
@@ -640,9 +652,11 @@ static void say_results(const struct grouped_state *state, const struct grouped_
     }
     for (size_t j = 0; j < job->spec->n_x; j++) {
         if (!job->columns.x_indicates[j])
-            say_filled(state, job->spec->x[j], job->columns.x[j], state->cells[j]);
+            say_cells(state, job->spec->x[j], job->columns.x[j], state->cells[j]);
     }
-    say_filled(state, job->spec->y, job->columns.y, state->cells[job->spec->n_x]);
+    say_cells(state, job->spec->y, job->columns.y, state->cells[job->spec->n_x]);
+    if (job->columns.weights != DATASET_NO_COLUMN)
+        say_cells(state, job->spec->weights, job->columns.weights, state->cells[job->spec->n_x + 1]);
     say_statuses(state);
 }
 

@@ -49,6 +49,7 @@ struct grouped_spec {
     const char *const *predictors; /* of knn and logistic; none: the numeric ones of x */
     size_t n_predictors;
     bool within_slice;      /* fill from the slice's rows only */
+    bool mixed_is_text;     /* impute: a column of numbers and text is a column of text */
     bool impute_response;   /* let `missing` fill y too */
     bool drop_missing_keys; /* rows with a missing slice key are left out */
 
@@ -84,6 +85,9 @@ struct grouped {
     struct intern *levels;       /* of a logistic response */
     bool sums_only;              /* only means are computed from the rows: no row is kept */
     bool without_model;          /* all columns are read to be filled: x and y say nothing */
+    /* May be NULL. Called when all rows have been read, before anything is filled. */
+    bool (*settled)(void *context, struct jobs_error *error);
+    void *context;
 };
 
 /* Marks the columns that the job uses in the dataset (dataset_use), and checks the job against its header. The caller

@@ -28,7 +28,8 @@ struct input_column {
     size_t at; /* in the table */
     bool indicates;
     bool is_text;
-    bool fill;         /* a gap may be filled */
+    bool wanted;       /* a policy is to fill its gaps */
+    bool fill;         /* and it does, for a column of this type */
     bool falls_back;   /* with the mean, when it has no value of its own */
     uint32_t positive; /* of text */
     double *values;    /* gathered */
@@ -42,7 +43,7 @@ struct block_result {
     struct results_out out;
     size_t ends[BLOCK_SLICES]; /* of each slice's text */
     uint64_t statuses[GROUPED_STATUSES];
-    struct results_cells *cells; /* per x, then the response */
+    struct results_cells *cells; /* as in grouped_state */
     struct jobs_error error;
     bool done;
 };
@@ -71,7 +72,7 @@ struct fit_worker {
     uint32_t *kept; /* rows of the slice that are used */
     size_t n_kept;
     struct fit_term *terms;
-    struct results_cells *cells; /* of the slice; as in block_result */
+    struct results_cells *cells; /* of the slice; as in grouped_state */
 };
 
 /* ---- a worker ---------------------------------------------------------------------------------------- */
@@ -92,6 +93,7 @@ static struct input_column describe_input(const struct fit_run *run, size_t at, 
     const struct table_column *column = &run->batch->table.columns[at];
     struct input_column input = {.column = column, .at = at, .indicates = indicates};
     input.is_text = response && run->state->positive;
+    input.wanted = run->state->plan.policy[at] != MISSING_DROP;
     input.fill = !indicates && missing_fills(run->state->plan.policy[at], column->type);
     input.falls_back = missing_falls_back(run->state->plan.policy[at], column->type);
     if (input.is_text) {
@@ -109,7 +111,7 @@ static bool worker_new(struct fit_worker *w, struct fit_run *run) {
     w->x = calloc(p + 1, sizeof *w->x);
     w->kept = malloc((most + 1) * sizeof *w->kept);
     w->terms = calloc(p + 1, sizeof *w->terms);
-    w->cells = calloc(p + 1, sizeof *w->cells);
+    w->cells = calloc(grouped_n_cells(job->spec), sizeof *w->cells);
     if (!w->scratch || !w->inputs || !w->x || !w->kept || !w->terms || !w->cells) return false;
     for (size_t j = 0; j < p; j++) {
         w->inputs[j] = describe_input(run, job->columns.x[j], job->columns.x_indicates[j], false);
@@ -136,15 +138,18 @@ static bool find_fill(const struct input_column *input, const struct missing_res
     return fill->known;
 }
 
-static bool row_is_complete(const struct fit_worker *w, const struct missing_result *fills, size_t row) {
+/* Counts the gaps that a policy was to fill, and could not. */
+static bool row_is_complete(struct fit_worker *w, const struct missing_result *fills, size_t row) {
     struct missing_fill fill;
-    bool own;
+    bool own, complete = true;
     for (size_t i = 0; i < w->n_inputs; i++) {
         const struct input_column *input = &w->inputs[i];
         if (input->indicates || !table_is_missing(input->column, row)) continue;
-        if (!find_fill(input, fills, row, &fill, &own)) return false;
+        if (find_fill(input, fills, row, &fill, &own)) continue;
+        w->cells[i].left += input->wanted;
+        complete = false;
     }
-    return true;
+    return complete;
 }
 
 /* Lists the rows the model can use. */
@@ -189,13 +194,9 @@ static void gather_column(const struct fit_worker *w, const struct input_column 
 }
 
 static void gather(struct fit_worker *w, const struct missing_result *fills, const uint32_t *rows, size_t n) {
-    size_t p = w->run->state->job->spec->n_x;
-    struct results_cells none = {0};
+    assert(w->n_inputs <= grouped_n_cells(w->run->state->job->spec));
     keep_rows(w, fills, rows, n);
-    memset(w->cells, 0, (p + 1) * sizeof *w->cells);
-    for (size_t i = 0; i < w->n_inputs; i++) {
-        gather_column(w, &w->inputs[i], fills, i <= p ? &w->cells[i] : &none);
-    }
+    for (size_t i = 0; i < w->n_inputs; i++) gather_column(w, &w->inputs[i], fills, &w->cells[i]);
 }
 
 static bool has_bad_row(const struct table *t, const uint32_t *rows, size_t n) {
@@ -238,6 +239,7 @@ static void add_cells(struct results_cells *to, const struct results_cells *from
     for (size_t i = 0; i < n; i++) {
         to[i].filled += from[i].filled;
         to[i].by_mean += from[i].by_mean;
+        to[i].left += from[i].left;
     }
 }
 
@@ -251,8 +253,8 @@ static bool fit_slice(struct fit_worker *w, size_t at, struct block_result *resu
     struct slice_fit fit;
     struct linear_input input = {w->inputs[p].values, w->x,
                                  w->n_inputs > p + 1 ? w->inputs[p + 1].values : NULL, 0, p};
+    memset(w->cells, 0, grouped_n_cells(spec) * sizeof *w->cells);
     if (has_bad_row(&batch->table, rows, n)) {
-        memset(w->cells, 0, (p + 1) * sizeof *w->cells);
         results_undefined(FIT_PARSE_ERROR, p + !spec->linear.no_intercept, linear ? &fit.linear : NULL,
                           linear ? NULL : &fit.logistic, w->terms);
     } else {
@@ -266,7 +268,7 @@ static bool fit_slice(struct fit_worker *w, size_t at, struct block_result *resu
                                   .terms = w->terms,
                                   .linear = linear ? &fit.linear : NULL,
                                   .logistic = linear ? NULL : &fit.logistic};
-    add_cells(result->cells, w->cells, p + 1);
+    add_cells(result->cells, w->cells, grouped_n_cells(spec));
     result->statuses[linear ? fit.linear.status : fit.logistic.status]++;
     if (!results_add_slice(&result->out, &state->job->shape, &slice)) {
         return jobs_fail_memory(&result->error, "the results");
@@ -279,7 +281,7 @@ static void fit_block(struct fit_worker *w, const struct block *block, struct bl
     result->out.text.length = 0;
     result->out.continued = true; /* the sink's owner removes the first comma */
     memset(result->statuses, 0, sizeof result->statuses);
-    memset(result->cells, 0, (w->run->state->job->spec->n_x + 1) * sizeof *result->cells);
+    memset(result->cells, 0, grouped_n_cells(w->run->state->job->spec) * sizeof *result->cells);
     assert(block->count > 0 && block->count <= BLOCK_SLICES);
     for (size_t i = 0; i < block->count; i++) {
         if (!fit_slice(w, block->first + i, result)) return;
@@ -304,7 +306,7 @@ static bool put_block(struct fit_run *run, const struct block *block, const stru
     }
     if (!grouped_go_on(run->state->job->spec, 0, error)) return false;
     for (size_t i = 0; i < GROUPED_STATUSES; i++) run->state->statuses[i] += result->statuses[i];
-    add_cells(run->state->cells, result->cells, run->state->job->spec->n_x + 1);
+    add_cells(run->state->cells, result->cells, grouped_n_cells(run->state->job->spec));
     return true;
 }
 
@@ -413,7 +415,7 @@ static bool open_ring(struct fit_run *run, size_t threads) {
     for (size_t i = 0; run->ring && i < run->ring_size; i++) {
         run->ring[i].out =
             (struct results_out){.format = job->shape.format, .names = job->names, .n_names = job->n_names};
-        run->ring[i].cells = calloc(job->spec->n_x + 1, sizeof *run->ring[i].cells);
+        run->ring[i].cells = calloc(grouped_n_cells(job->spec), sizeof *run->ring[i].cells);
         if (!run->ring[i].cells) return false;
     }
     return run->ring != NULL;

@@ -29,6 +29,11 @@ struct grouped_sink {
 
 #define GROUPED_STATUSES (FIT_PARSE_ERROR + 1)
 
+/* How many columns of a job have their gaps counted: x, the response, the weights. */
+static inline size_t grouped_n_cells(const struct grouped_spec *spec) {
+    return spec->n_x + 2;
+}
+
 /* What all threads of a run read, after all rows have been read. */
 struct grouped_state {
     const struct grouped *job;
@@ -39,7 +44,7 @@ struct grouped_state {
     bool fills_any;              /* at least one policy fills cells of the model */
     const char *positive;        /* a text response's value for 1; NULL: the response is a number */
     struct grouped_plots *plots; /* NULL: none */
-    struct results_cells *cells; /* so far, over all slices: per x, then the response */
+    struct results_cells *cells; /* so far, over all slices: per x, then the response, then the weights */
     uint64_t statuses[GROUPED_STATUSES];
 };
 bool grouped_state_open(struct grouped_state *state, const struct grouped *job, struct jobs_error *error);

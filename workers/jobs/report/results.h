@@ -55,10 +55,11 @@ const char **results_names(const struct results_shape *shape, size_t *n);
 /* Returns the first name that would occur twice (such as an x called "n" in a wide table), or NULL. */
 const char *results_name_twice(const char *const *names, size_t n);
 
-/* Gaps of a column, in the rows that were used. */
+/* Gaps of a column that a policy was to fill. */
 struct results_cells {
     uint64_t filled;
     uint64_t by_mean; /* of those: with the mean, which the policy falls back to */
+    uint64_t left;    /* which it could not fill: their rows are not used */
 };
 
 /* One slice, borrowed for the call. Exactly one of linear and logistic is set. */

@@ -124,6 +124,43 @@ def files_and_lists():
 
 
 # --- data ----------------------------------------------------------------------------------------------------------
+def spelled_positives():
+    """A number is itself however it is written, in one go, in little memory and in parts."""
+    plain = "g,y,x\n" + "".join(f"{i % 2},{int(i * i % 7 > i / 6)},{i}\n" for i in range(40))
+    ones, zeros = itertools.cycle(["1", "1.0", "1e0", "+1", "10e-1"]), itertools.cycle(["0", "0.0", "-0", "0e5"])
+    odd = "\n".join(",".join([g, next(ones) if y == "1" else next(zeros) if y == "0" else y, x])
+                    for g, y, x in (line.split(",") for line in plain.splitlines())) + "\n"
+    gaps = "0,,3\n1,NA,8\n"
+    fit = ("--y", "y", "--x", "x", "--slice-by", "g", "--model", "logistic")
+    for name, words in (("the default", []), ("--positive 1", ["--positive", "1"]), ("--positive 1.00", ["--positive", "1.00"]),
+                        ("--positive 0", ["--positive", "0"]), ("--positive -0.0", ["--positive=-0.0"]),
+                        ("a filled response", ["--positive", "1e0", "--missing", "mode", "--impute-response"]),
+                        ("filled by a model", ["--positive", "1e0", "--missing", "logistic", "--impute-response"])):
+        one = jobs("fit", write("plain.csv", plain + gaps), *fit, *words)
+        table = write("spelled.csv", odd + gaps)
+        other = jobs("fit", table, *fit, *words)
+        check(f"1, 1.0 and 1e0 are one number: {name}", one.status == 0 and other.bytes == one.bytes and b",ok," in one.bytes, [one, other])
+        folder = path("spelled" + name.replace(" ", ""))
+        parts = jobs("slice", table, *fit, *words, "--output-dir", folder, "--part-rows", "1").bytes.decode().split()
+        for part in parts:
+            jobs("fit", part, "--output", part + ".csv")
+        check(f"and in parts: {name}", jobs("combine", *(part + ".csv" for part in parts)).bytes == one.bytes, [one, parts])
+    many = write("many.csv", "g,y,x\n" + "".join(f"{n}{line[1:]}\n" for n in range(3000) for line in (odd + gaps).splitlines()[1:]))
+    words = (*fit, "--positive", "1", "--missing", "mode", "--impute-response")
+    large, small = jobs("fit", many, *words), jobs("fit", many, *words, "--memory", "1M")
+    check("and in little memory", large.status == 0 and (large.bytes, large.said) == (small.bytes, small.said), [large, small])
+    texts = write("texts.csv", "y,x\n1,1\n1.0,2\nno,3\n1,4\nno,5\n")
+    run = jobs("fit", texts, "--y", "y", "--x", "x", "--model", "logistic", "--positive", "1.0").rows()
+    check("in a column with text they are texts", run[0]["events"] == "1", run)
+    numbers = write("numbers.csv", "y,x\n" + "".join(f"{i % 12},{i}\n" for i in range(60)))
+    refused("data: a number that no row has, among many", jobs("fit", numbers, "--y", "y", "--x", "x", "--model", "logistic", "--positive",
+                                                             "12"), 1, '"12"', "--positive", '"0", "1", "2"')
+    refused("data: a text in numbers", jobs("fit", numbers, "--y", "y", "--x", "x", "--model", "logistic", "--positive", "yes"), 1,
+            '"yes"', "--positive")
+    check("one that some row has is fine", jobs("fit", numbers, "--y", "y", "--x", "x", "--model", "logistic", "--positive", "11.0"
+                                                ).rows()[0]["events"] == "5")
+
+
 def bad_data():
     fit = ("--y", "y", "--x", "x", "--slice-by", "g")
     for name, text, said in (
@@ -175,6 +212,7 @@ def bad_data():
     refused("data: a logistic response of three values", jobs("fit", three, "--y", "y", "--x", "x", "--model",
                                                               "logistic"), 1,
             "two values", '"mid"', "--positive")
+    spelled_positives()
     refused("data: a class that no row has", jobs("fit", three, "--y", "y", "--x", "x", "--model", "logistic",
                                                   "--positive",
                                                   "top"), 1, "--positive", '"low"')
@@ -425,6 +463,14 @@ def association():
     check("columns and values of other names", jobs("associate", renamed, "--variant", "snp", "--status", "case",
                                                     "--patient", "who", "--diseased", "1", "--healthy", "0").bytes ==
           run.bytes)
+    with open(renamed) as f:
+        spelled = [f.readline()] + [",".join([p, v, {"1": "1.0", "0": "0e0"}.get(s.strip(), s.strip())]) + "\n" if n % 2 else line
+                                    for n, line in enumerate(f) for p, v, s in [line.split(",")]]
+    check("a status that is a number is compared as one", jobs("associate", write("numbered.csv", "".join(spelled)), "--variant", "snp",
+                                                               "--status", "case", "--patient", "who", "--diseased", "1", "--healthy",
+                                                               "0").bytes == run.bytes)
+    refused("two statuses that are one number", jobs("associate", renamed, "--variant", "snp", "--status", "case", "--patient", "who",
+                                                     "--diseased", "1", "--healthy", "1.0"), 2, "the same number")
     as_json = json.loads(jobs("associate", table, "--format", "json").bytes)
     check("in JSON", as_json[0]["variant_id"] == "well" and as_json[0]["frequency_difference"] == -0.813, as_json[:1])
     refused("a status that no row has", jobs("associate", table, "--diseased", "ill"), 1, '"ill"', "--diseased",

@@ -315,7 +315,7 @@ static const struct option OPTIONS[] = {
     {"--x", FITTING, true, "A,B,…", take_x, "the predictors, in the order of the table"},
     {"--model", FITTING, true, "NAME", take_model, "linear (default) or logistic"},
     {"--positive", FITTING, true, "VALUE", take_positive,
-     "logistic: the response's value that counts as 1 (default: the greater)"},
+     "logistic: the response's value that counts as 1 (default: the greater); 1.0 is 1"},
     {"--weights", FITTING, true, "COLUMN", take_weights, "weights of the rows"},
     {"--no-intercept", FITTING, true, NULL, take_no_intercept, "fit through the origin"},
     {"--robust", FITTING, true, NULL, take_robust, "linear: add standard errors HC0 to HC3"},

@@ -114,10 +114,16 @@ static const char *const ASSOCIATION_NAMES[] = {
     "diseased_carriers", "diseased_patients",  "healthy_carriers",  "healthy_patients",
     "odds_ratio",        "conf_low",           "conf_high",         "p_value"};
 
+/* A status's value; where it is a number, cells that say that number in another way are meant too. */
+struct side {
+    const char *text;
+    double number; /* NAN: it is none */
+};
+
 struct carriers {
     struct dataset dataset;
     size_t columns[3]; /* variant, status, patient */
-    const char *diseased, *healthy;
+    struct side diseased, healthy;
     uint32_t *variant, *patient;
     uint8_t *status;
     size_t rows, room[3];
@@ -134,13 +140,23 @@ static void carriers_free(struct carriers *c) {
     intern_free(c->statuses);
 }
 
+static struct side side_of(const char *text) {
+    struct side side = {text, NAN};
+    if (decimal_parse(text, strlen(text), &side.number) == DECIMAL_NOT) side.number = NAN;
+    return side;
+}
+
+static bool is_side(const struct side *side, const struct dataset_cell *cell) {
+    double number;
+    if (strlen(side->text) == cell->length && memcmp(side->text, cell->text, cell->length) == 0) return true;
+    if (isnan(side->number) || cell->quoted) return false;
+    return decimal_parse(cell->text, cell->length, &number) != DECIMAL_NOT && number == side->number;
+}
+
 static uint8_t status_of(const struct carriers *c, const struct dataset_cell *cell) {
     if (cell->missing) return ASSOCIATION_UNKNOWN;
-    if (strlen(c->diseased) == cell->length && memcmp(c->diseased, cell->text, cell->length) == 0)
-        return ASSOCIATION_DISEASED;
-    if (strlen(c->healthy) == cell->length && memcmp(c->healthy, cell->text, cell->length) == 0)
-        return ASSOCIATION_HEALTHY;
-    return ASSOCIATION_UNKNOWN;
+    if (is_side(&c->diseased, cell)) return ASSOCIATION_DISEASED;
+    return is_side(&c->healthy, cell) ? ASSOCIATION_HEALTHY : ASSOCIATION_UNKNOWN;
 }
 
 static bool add_carrier(struct carriers *c, const struct dataset_row *row, struct jobs_error *error) {
@@ -182,7 +198,7 @@ static bool check_sides(const struct carriers *c, struct jobs_error *error) {
     return jobs_fail(error, JOBS_FAULT_DATA,
                      "%s, column \"%s\": no row says \"%.60s\"; name the value with --%s; there is %s",
                      c->dataset.name, c->dataset.columns[c->columns[1]].name,
-                     diseased ? c->healthy : c->diseased, diseased ? "healthy" : "diseased",
+                     diseased ? c->healthy.text : c->diseased.text, diseased ? "healthy" : "diseased",
                      used ? shown : "none but missing ones");
 }
 
@@ -273,8 +289,10 @@ bool genomics_associate(const struct genomics_spec *spec, const struct genomics_
     const char *names[] = {spec->variant ? spec->variant : "variant_id",
                            spec->status ? spec->status : "disease_status",
                            spec->patient ? spec->patient : "patient_id"};
-    struct carriers c = {.diseased = spec->diseased ? spec->diseased : "diseased",
-                         .healthy = spec->healthy ? spec->healthy : "healthy"};
+    struct carriers c = {.diseased = side_of(spec->diseased ? spec->diseased : "diseased"),
+                         .healthy = side_of(spec->healthy ? spec->healthy : "healthy")};
+    if (c.diseased.number == c.healthy.number)
+        return jobs_fail(error, JOBS_FAULT_USAGE, "--diseased and --healthy name the same number");
     if (!open_texts(&c.dataset, rows, names, wanted, c.columns, 3, error)) return false;
     bool good = read_carriers(&c, error) && write_association(spec, &c, out, error);
     carriers_free(&c);

@@ -17,8 +17,6 @@
 
 /* The number of rows between two checks of the memory in use. */
 #define LOOK_EVERY 256
-/* The number of a response's values that are kept: two are right, more are for the error. */
-#define LEVELS_MAX 8
 /* Rows between two calls of go_on. */
 
 /* ---- naming columns ---------------------------------------------------------------------------------- */
@@ -190,6 +188,22 @@ bool grouped_shape(struct grouped *job, struct jobs_error *error) {
                      spec->wide ? ", or ask for the long table" : "");
 }
 
+static void levels_free(struct grouped_levels *levels) {
+    if (levels) intern_free(levels->texts);
+    free(levels);
+}
+
+static struct grouped_levels *levels_new(const struct grouped_spec *spec) {
+    struct grouped_levels *levels = calloc(1, sizeof *levels);
+    if (!levels) return NULL;
+    levels->texts = intern_new();
+    const char *positive = spec->positive ? spec->positive : "";
+    if (decimal_parse(positive, strlen(positive), &levels->positive) == DECIMAL_NOT) levels->positive = NAN;
+    if (levels->texts) return levels;
+    free(levels);
+    return NULL;
+}
+
 bool grouped_open(struct grouped *job, const struct grouped_spec *spec, struct dataset *dataset,
                   struct jobs_error *error) {
     *job = (struct grouped){.spec = spec, .dataset = dataset};
@@ -197,7 +211,7 @@ bool grouped_open(struct grouped *job, const struct grouped_spec *spec, struct d
     job->columns.x = calloc(spec->n_x + 1, sizeof *job->columns.x);
     job->columns.x_indicates = calloc(spec->n_x + 1, sizeof *job->columns.x_indicates);
     job->policy = calloc(dataset->n_columns + 1, sizeof *job->policy);
-    job->levels = intern_new();
+    job->levels = levels_new(spec);
     bool good = job->columns.keys && job->columns.x && job->columns.x_indicates && job->policy && job->levels;
     if (!good) jobs_fail_memory(error, "the job");
     if (good && spec->n_x == 0 && spec->linear.no_intercept) {
@@ -215,7 +229,7 @@ void grouped_close(struct grouped *job) {
     free(job->columns.x_indicates);
     free(job->policy);
     free(job->names);
-    intern_free(job->levels);
+    levels_free(job->levels);
     *job = (struct grouped){0};
 }
 
@@ -251,73 +265,103 @@ void grouped_state_close(struct grouped_state *state) {
 
 /* ---- a response of two values ------------------------------------------------------------------------ */
 
+static void note_number(struct grouped_levels *levels, double number) {
+    levels->positive_seen_as_number |= number == levels->positive;
+    for (size_t i = 0; i < levels->n_numbers; i++) {
+        if (levels->numbers[i] == number) return;
+    }
+    if (levels->n_numbers < GROUPED_LEVELS) levels->numbers[levels->n_numbers++] = number;
+}
+
 static void note_level(const struct grouped *job, const struct dataset_cell *cell) {
-    if (job->spec->model == MODEL_LINEAR || cell->missing || intern_count(job->levels) == LEVELS_MAX) return;
-    intern_add(job->levels, cell->text, cell->length);
+    struct grouped_levels *levels = job->levels;
+    const char *positive = job->spec->positive;
+    if (job->spec->model == MODEL_LINEAR || cell->missing) return;
+    if (intern_count(levels->texts) < GROUPED_LEVELS) intern_add(levels->texts, cell->text, cell->length);
+    if (!isnan(cell->number)) note_number(levels, cell->number);
+    levels->positive_seen_as_text |= positive && !levels->positive_seen_as_text &&
+                                     strlen(positive) == cell->length &&
+                                     memcmp(positive, cell->text, cell->length) == 0;
 }
 
-static double level_number(const struct intern *levels, uint32_t id) {
-    size_t length;
-    double value = NAN;
-    const char *text = intern_text(levels, id, &length);
-    decimal_parse(text, length, &value);
-    return value;
-}
-
-static bool levels_are_0_and_1(const struct intern *levels) {
-    for (uint32_t id = 0; id < intern_count(levels); id++) {
-        double value = level_number(levels, id);
-        if (!(value == 0 || value == 1)) return false;
+static bool are_0_and_1(const struct grouped_levels *levels) {
+    for (size_t i = 0; i < levels->n_numbers; i++) {
+        if (levels->numbers[i] != 0 && levels->numbers[i] != 1) return false;
     }
     return true;
 }
 
-static const char *greater_level(const struct intern *levels, bool numbers) {
+static double greater_number(const struct grouped_levels *levels) {
+    double best = levels->numbers[0];
+    for (size_t i = 1; i < levels->n_numbers; i++) best = fmax(best, levels->numbers[i]);
+    return best;
+}
+
+static const char *greater_text(const struct intern *texts) {
     size_t length, best_length;
-    uint32_t n = intern_count(levels), best = 0;
+    uint32_t n = intern_count(texts), best = 0;
     if (n == 0) return "";
     for (uint32_t id = 1; id < n; id++) {
-        const char *a = intern_text(levels, id, &length), *b = intern_text(levels, best, &best_length);
-        bool greater = numbers ? level_number(levels, id) > level_number(levels, best)
-                               : intern_compare(a, length, b, best_length) > 0;
-        if (greater) best = id;
+        const char *a = intern_text(texts, id, &length), *b = intern_text(texts, best, &best_length);
+        if (intern_compare(a, length, b, best_length) > 0) best = id;
     }
-    return intern_text(levels, best, &length);
+    return intern_text(texts, best, &length);
 }
 
 static bool bad_levels(const struct grouped *job, const char *why, struct jobs_error *error) {
+    const struct intern *texts = job->levels->texts;
     char shown[200] = "";
     size_t used = 0, length;
-    for (uint32_t id = 0; id < intern_count(job->levels) && used + 48 < sizeof shown; id++) {
-        const char *text = intern_text(job->levels, id, &length);
+    for (uint32_t id = 0; id < intern_count(texts) && used + 48 < sizeof shown; id++) {
+        const char *text = intern_text(texts, id, &length);
         used += (size_t)snprintf(shown + used, sizeof shown - used, "%s\"%.*s\"", id ? ", " : "",
                                  length < 40 ? (int)length : 40, text);
     }
-    bool more = intern_count(job->levels) == LEVELS_MAX;
+    bool more = intern_count(texts) == GROUPED_LEVELS;
     return jobs_fail(error, JOBS_FAULT_DATA, "%s, column \"%s\": %s; it says %s%s", job->dataset->name,
                      job->spec->y, why, shown, more ? ", …" : "");
+}
+
+/* The value that counts as 1 is a number: it and the response are compared in one spelling. */
+static void choose_number(struct grouped_state *state, double number) {
+    grouped_spell(number, state->positive_number);
+    state->positive = state->positive_number;
+    state->respells = true;
+}
+
+static bool choose_named(struct grouped_state *state, bool numbers, struct jobs_error *error) {
+    const struct grouped *job = state->job;
+    const struct grouped_levels *levels = job->levels;
+    bool seen = numbers ? levels->positive_seen_as_number : levels->positive_seen_as_text;
+    if (!seen && intern_count(levels->texts) > 0) {
+        char why[160];
+        snprintf(why, sizeof why, "no cell says \"%.60s\", which is to count as 1 (--positive)",
+                 job->spec->positive);
+        return bad_levels(job, why, error);
+    }
+    state->positive = job->spec->positive;
+    if (numbers && seen) choose_number(state, levels->positive);
+    return true;
 }
 
 /* Decides how a logistic response is read: as the numbers 0 and 1, or as a text that counts as 1. */
 static bool decide_positive(struct grouped_state *state, struct jobs_error *error) {
     const struct grouped *job = state->job;
+    const struct grouped_levels *levels = job->levels;
     if (job->spec->model == MODEL_LINEAR) return true;
     struct dataset_column *column = &job->dataset->columns[job->columns.y];
     bool numbers = column->type != COLUMN_TEXT;
-    uint32_t n = intern_count(job->levels);
     if (job->spec->positive) {
-        size_t length = strlen(job->spec->positive);
-        bool seen = intern_find(job->levels, job->spec->positive, length) != INTERN_NONE;
-        if (!seen && n > 0 && n < LEVELS_MAX)
-            return bad_levels(job, "no cell says what --positive names", error);
-        state->positive = job->spec->positive;
-    } else if (numbers && levels_are_0_and_1(job->levels)) {
+        if (!choose_named(state, numbers, error)) return false;
+    } else if (numbers && are_0_and_1(levels)) {
         return true;
-    } else if (n > 2) {
+    } else if ((numbers ? levels->n_numbers : intern_count(levels->texts)) > 2) {
         return bad_levels(
             job, "a logistic response has two values; name the one that counts as 1 (--positive)", error);
+    } else if (numbers) {
+        choose_number(state, greater_number(levels));
     } else {
-        state->positive = greater_level(job->levels, numbers);
+        state->positive = greater_text(levels->texts);
     }
     column->type = COLUMN_TEXT;
     if (job->policy[job->columns.y] != MISSING_INDICATOR) return true;
@@ -498,7 +542,10 @@ static bool settle(struct grouped_state *state, struct grouped_rows *rows, struc
     assert(state->plan.n_columns == job->dataset->n_columns);
     if (job->settled && !job->settled(job->context, error)) return false;
     if (!decide_positive(state, error)) return false;
-    if (!rows->spill) table_finish(&rows->batch.table, job->dataset);
+    if (!rows->spill) {
+        table_finish(&rows->batch.table, job->dataset);
+        if (!grouped_respell(state, &rows->batch)) return jobs_fail_memory(error, "the rows");
+    }
     for (size_t i = 0; i < job->dataset->n_columns; i++) {
         state->fills_any |= missing_fills(job->policy[i], job->dataset->columns[i].type);
     }

@@ -208,6 +208,19 @@ def bad_data():
           [line.split(b",")[0] for line in keys.bytes.splitlines()[1:]] == [b'""', b'"NA"', b""], keys)
     big = jobs("fit", write("big.csv", "y,x\n9007199254740993,1\n2,2\n3,3\n"), "--y", "y", "--x", "x")
     check("integers past 2^53 are warned of", big.status == 0 and "line 2" in big.said and "2^53" in big.said, big)
+    edge = ("fit", write("edge.csv", "x,y,w\n1,1.5e308,1e308\n2,-1.5e308,1e308\n3,-1.5e308,1e308\n4,1.5e308,1e308\n5,1.2e308,1e308\n"
+                         "6,-1.2e308,1e308\n"), "--y", "y", "--x", "x")
+    plain = jobs("fit", write("ordinary.csv", "x,y\n1,1.5\n2,-1.5\n3,-1.5\n4,1.5\n5,1.2\n6,-1.2\n"), "--y", "y", "--x", "x").rows()
+    for name, words in (("a response", ()), ("and weights", ("--weights", "w"))):
+        rows = jobs(*edge, *words).rows()
+        check(f"{name} near the largest double: the same fit in other units", all(
+            close(a[c], b[c], 1e-12) for a, b in zip(rows, plain) for c in ("statistic", "p_value", "r_squared", "f_p_value")) and
+            all(close(str(float(a["std_error"]) / 1e300), str(float(b["std_error"]) * 1e8), 1e-12) for a, b in zip(rows[1:], plain[1:])),
+              rows)
+    far = jobs("fit", write("far.csv", "x,y\n.1,1.5e308\n.2,-1.5e308\n.3,-1.5e308\n.4,1.5e308\n.5,1.2e308\n.6,-1.2e308\n"), "--y", "y",
+               "--x", "x").rows()
+    check("what no double can hold is empty, with all that is made of it", far[2]["estimate"] != "" and all(
+        far[2][c] == "" for c in ("std_error", "statistic", "p_value", "conf_low", "conf_high")), far)
     three = write("three.csv", "y,x\nlow,1\nmid,2\nhigh,3\n")
     refused("data: a logistic response of three values", jobs("fit", three, "--y", "y", "--x", "x", "--model",
                                                               "logistic"), 1,

@@ -185,6 +185,32 @@ static void standardises_when_asked(void **state) {
     close_plan();
 }
 
+/* Squares of these are no doubles, or 0. */
+static void distances_at_the_ends_of_the_range(void **state) {
+    (void)state;
+    for (int k = 0; k < 4; k++) {
+        static const char *const texts[] = {"a,b\n1e308,1\n-1e308,2\n-0.9e308,NA\n1e307,3\n",
+                                            "a,b\n1e200,1\n-1e200,2\n-0.9e200,NA\n1e199,3\n",
+                                            "a,b\n1e-200,1\n-1e-200,2\n-0.9e-200,NA\n1e-201,3\n",
+                                            "a,b\n1e-307,1\n-1e-307,2\n-0.9e-307,NA\n1e-308,3\n"};
+        for (int distance = 0; distance < 2; distance++) {
+            run(texts[k], MISSING_KNN, (struct missing_options){.k = 2, .distance = distance});
+            /* Rows 2 and 4, at 0.1 and 1. */
+            assert_string_equal(filled(1, 2), distance ? "2.09090909091" : "2.5");
+            close_plan();
+        }
+    }
+}
+
+static void logistic_at_the_ends_of_the_range(void **state) {
+    (void)state;
+    run("x,s\n1e308,low\n1.1e308,low\n-1e308,high\n-1.1e308,high\n1.2e308,NA\n-1.2e308,NA\n",
+        MISSING_LOGISTIC, (struct missing_options){0});
+    assert_string_equal(filled(1, 4), "low");
+    assert_string_equal(filled(1, 5), "high");
+    close_plan();
+}
+
 static void logistic_takes_the_likelier_text(void **state) {
     (void)state;
     run("x,y,s\n1,NA,low\n2,0,low\n3,0,low\n11,0,high\n12,0,high\n13,0,high\n2,0,NA\n12,0,NA\n7,0,NA\nNA,0,"
@@ -276,6 +302,8 @@ int main(void) {
         cmocka_unit_test(weighs_by_distance_and_lets_rows_on_the_spot_decide),
         cmocka_unit_test(ties_go_to_the_earlier_row),
         cmocka_unit_test(standardises_when_asked),
+        cmocka_unit_test(distances_at_the_ends_of_the_range),
+        cmocka_unit_test(logistic_at_the_ends_of_the_range),
         cmocka_unit_test(logistic_takes_the_likelier_text),
         cmocka_unit_test(logistic_refuses_what_it_cannot_solve),
         cmocka_unit_test(a_column_without_a_value_is_an_error),

@@ -274,7 +274,7 @@ def parts_and_tables():
     files = sliced.bytes.decode().split()
     check("slice prints the parts' names and says how many", len(files) == 2 and
           files == sorted(glob.glob(parts + "/*")) and
-          "2 parts of 2 slices, 6 rows" in sliced.said, sliced)
+          sliced.said == "6 rows read, 0 dropped; 2 parts of 2 slices\n", sliced)
     for file in files:
         jobs("fit", file, "--output", file + ".csv")
     tables = [f + ".csv" for f in files]
@@ -414,6 +414,53 @@ def imputing():
             "--predictors", 'no column "z"')
     refused("knn over a table that does not fit says what helps",
             jobs("impute", table, "--missing", "knn", "--memory", "1M"), 1, "knn", "--memory", "--impute-scope slice")
+
+
+# --- the line that sums up ----------------------------------------------------------------------------------------
+def sums_up(name, run, line):
+    """It ends with that line, and no other says how many rows were read."""
+    lines = run.said.splitlines()
+    check(name, run.status == 0 and lines[-1:] == [line] and sum(" read, " in said for said in lines) == 1, [line, run])
+
+
+def summaries():
+    table = write("sums.csv", "g,y,x,z\na,1,1,1\na,2,5,2\na,4,7,4\na,5,,2\na,9,,\na,,1,1\nb,1,1,5\n,3,1,2\n")
+    fit = (table, "--y", "y", "--x", "x,z", "--slice-by", "g")
+    sums_up("a fit says what it read and dropped", jobs("fit", *fit), "8 rows read, 3 dropped; 3 slices: 1 saturated, 2 too_few_rows")
+    sums_up("with the rows that have no key", jobs("fit", *fit, "--drop-missing-keys"),
+            "8 rows read, 4 dropped; 2 slices: 1 saturated, 1 too_few_rows")
+    knn = ("--missing", "knn", "--k", "1", "--impute-scope", "slice")
+    sums_up("what was filled, by which policy, and what fell back", jobs("fit", *fit, *knn),
+            "8 rows read, 1 dropped, 3 cells filled (knn 1, mean of the column 2), 0 left missing; 3 slices: 1 ok, 2 too_few_rows")
+    sums_up("by several policies", jobs("fit", *fit, "--missing", "mean", "--missing-column", "z=median", "--missing-column", "y=mode"),
+            "8 rows read, 0 dropped, 4 cells filled (mean 2, median 1, mode 1), 0 left missing; 3 slices: 1 ok, 2 too_few_rows")
+    lone = write("lone.csv", "g,y,x\na,1,\na,2,\nb,1,1\nb,2,\nb,4,3\nb,4,4\n")
+    sums_up("and what was left", jobs("fit", lone, "--y", "y", "--x", "x", "--slice-by", "g", "--missing", "mean", "--impute-scope", "slice"),
+            "6 rows read, 2 dropped, 1 cell filled (mean 1), 2 left missing; 2 slices: 1 ok, 1 too_few_rows")
+    folder = path("summed")
+    sliced = jobs("slice", *fit, *knn, "--output-dir", folder, "--part-rows", "1")
+    sums_up("slice says how many parts there are", sliced, "8 rows read, 0 dropped; 3 parts of 3 slices")
+    parts = sliced.bytes.decode().split()
+    sums_up("a part is summed up as a file is", jobs("fit", parts[0], "--output", parts[0] + ".csv"),
+            "6 rows read, 1 dropped, 3 cells filled (knn 1, mean of the column 2), 0 left missing; 1 slice: 1 ok")
+    for part in parts[1:]:
+        jobs("fit", part, "--output", part + ".csv")
+    sums_up("combine sums up the tables", jobs("combine", *(part + ".csv" for part in parts)),
+            "3 tables of 8 rows read, 1 dropped, 3 cells filled (mean of the column 2); 3 slices: 1 ok, 2 too_few_rows")
+    wide = path("summed.csv")
+    jobs("fit", *fit, "--wide", "--output", wide)
+    sums_up("wide ones too", jobs("combine", wide), "1 table of 8 rows read, 3 dropped; 3 slices: 1 saturated, 2 too_few_rows")
+    sums_up("impute", jobs("impute", table, "--missing", "knn", "--k", "1", "--missing-column", "y=drop"),
+            "8 rows read, 1 dropped, 3 cells filled (knn 3), 1 left missing")
+    variants = write("few.csv", "variant_id,disease_status,patient_id\nv,diseased,1\nv,diseased,2\nw,healthy,3\n,healthy,4\nv,?,5\n")
+    sums_up("associate", jobs("associate", variants), "5 rows read, 1 dropped; 2 variants of 2 diseased and 2 healthy patients, 1 shown")
+    tpm = write("few_tpm.csv", "patient_id,transcript_id,tpm\np,t1,1\np,t2,\np,t9,2\n")
+    sums_up("expression", jobs("expression", tpm, "--map", write("few_map.csv", "transcript,gene\nt1,g1\nt2,g2\n")),
+            "3 rows read, 1 dropped, 1 without a TPM; 2 values of 1 patient")
+    quiet = [jobs(*words, "--quiet") for words in (
+        ("fit", *fit, *knn), ("slice", *fit, "--output-dir", folder), ("combine", wide), ("associate", variants),
+        ("impute", table, "--missing", "mean"), ("expression", tpm, "--map", path("few_map.csv")))]
+    check("--quiet says none of it", all(run.status == 0 and run.said == "" for run in quiet), quiet)
 
 
 # --- variants ------------------------------------------------------------------------------------------------------
@@ -582,12 +629,14 @@ def terminals():
     table = write("small.csv", SMALL)
     fit = ("fit", table, "--y", "y", "--x", "x", "--slice-by", "g")
     seen = on_terminal(*fit)
+    check("what was read is said after the table", seen.splitlines()[-1] == "6 rows read, 0 dropped; 2 slices: 2 ok", seen)
+    seen = on_terminal(*fit, "--quiet")
     blocks = [[line for line in block.splitlines()] for block in seen.split("\n\n")]
     check("on a terminal a long table is two aligned ones", len(blocks) == 2 and
           len({len(line) for line in blocks[0][:1] + blocks[0][1:]}) == 1 and blocks[0][0].startswith("g  term"), seen)
     check("of terms and of slices", "estimate" in blocks[0][0] and "r_squared" in blocks[1][0] and
           "std_error" not in blocks[1][0] and len(blocks[0]) == 5 and len(blocks[1]) == 3, seen)
-    check("with --format csv it is CSV there too", on_terminal(*fit, "--format", "csv") == jobs(*fit).bytes.decode())
+    check("with --format csv it is CSV there too", on_terminal(*fit, "--quiet", "--format", "csv") == jobs(*fit).bytes.decode())
 
 
 bad_arguments()
@@ -596,6 +645,7 @@ bad_data()
 what_knn_goes_by()
 parts_and_tables()
 imputing()
+summaries()
 association()
 expression()
 pictures()

@@ -14,6 +14,7 @@
 
 #include "workers/jobs/model/association.h"
 #include "workers/jobs/model/log2sum.h"
+#include "workers/jobs/report/summary.h"
 #include "workers/jobs/table/decimal.h"
 #include "workers/jobs/table/intern.h"
 
@@ -242,8 +243,19 @@ static void put_association(struct results_out *out, const struct carriers *c,
     assert(out->at == 0);
 }
 
+static void sum_up_association(const struct carriers *c, const struct association_result *result,
+                               FILE *notes) {
+    struct summary summary = {.rows = c->rows};
+    for (size_t i = 0; i < c->rows; i++) summary.dropped += c->status[i] == ASSOCIATION_UNKNOWN;
+    uint32_t variants = intern_count(c->variants.intern);
+    snprintf(summary.results, sizeof summary.results,
+             "%u variant%s of %u diseased and %u healthy patients, %zu shown", variants,
+             variants == 1 ? "" : "s", result->diseased, result->healthy, result->count);
+    summary_write(&summary, notes);
+}
+
 static bool write_association(const struct genomics_spec *spec, const struct carriers *c, FILE *file,
-                              struct jobs_error *error) {
+                              FILE *notes, struct jobs_error *error) {
     struct association_input input = {.variant = c->variant,
                                       .patient = c->patient,
                                       .status = c->status,
@@ -264,6 +276,7 @@ static bool write_association(const struct genomics_spec *spec, const struct car
     }
     results_end(&out);
     good = good && write_rows(&out, file, error);
+    if (good && notes) sum_up_association(c, &result, notes);
     results_out_free(&out);
     association_free(&result);
     return good;
@@ -284,7 +297,7 @@ static bool open_texts(struct dataset *d, const struct genomics_file *file, cons
 }
 
 bool genomics_associate(const struct genomics_spec *spec, const struct genomics_file *rows, FILE *out,
-                        struct jobs_error *error) {
+                        FILE *notes, struct jobs_error *error) {
     static const char *const wanted[] = {"--variant", "--status", "--patient"};
     const char *names[] = {spec->variant ? spec->variant : "variant_id",
                            spec->status ? spec->status : "disease_status",
@@ -294,7 +307,7 @@ bool genomics_associate(const struct genomics_spec *spec, const struct genomics_
     if (c.diseased.number == c.healthy.number)
         return jobs_fail(error, JOBS_FAULT_USAGE, "--diseased and --healthy name the same number");
     if (!open_texts(&c.dataset, rows, names, wanted, c.columns, 3, error)) return false;
-    bool good = read_carriers(&c, error) && write_association(spec, &c, out, error);
+    bool good = read_carriers(&c, error) && write_association(spec, &c, out, notes, error);
     carriers_free(&c);
     dataset_close(&c.dataset);
     return good;
@@ -471,7 +484,8 @@ static bool write_expression(const struct genomics_spec *spec, bool symbols, con
     return good;
 }
 
-static void say_left_out(const struct log2sum_result *result, FILE *notes) {
+static void say_left_out(const struct expression *e, const struct log2sum_result *result, FILE *notes) {
+    struct summary summary = {.rows = e->rows, .dropped = result->unmapped_rows};
     if (result->unmapped_rows) {
         fprintf(notes, "%zu row%s of %zu transcript%s without a gene left out\n", result->unmapped_rows,
                 result->unmapped_rows == 1 ? "" : "s", result->unmapped_transcripts,
@@ -481,6 +495,11 @@ static void say_left_out(const struct log2sum_result *result, FILE *notes) {
         fprintf(notes, "%zu row%s without a TPM ignored\n", result->missing_rows,
                 result->missing_rows == 1 ? "" : "s");
     }
+    summary_add(&summary.more, "without a TPM", result->missing_rows);
+    uint32_t patients = intern_count(e->patients.intern);
+    snprintf(summary.results, sizeof summary.results, "%zu value%s of %u patient%s", result->count,
+             result->count == 1 ? "" : "s", patients, patients == 1 ? "" : "s");
+    summary_write(&summary, notes);
 }
 
 static bool sum_expression(const struct genomics_spec *spec, bool symbols, const struct expression *e,
@@ -500,7 +519,7 @@ static bool sum_expression(const struct genomics_spec *spec, bool symbols, const
     bool good = log2sum_run(&map, &input, &result) == LOG2SUM_OK || no_memory(error);
     if (good) {
         good = write_expression(spec, symbols, e, &result, out, error);
-        if (good && notes) say_left_out(&result, notes);
+        if (good && notes) say_left_out(e, &result, notes);
         log2sum_free(&result);
     }
     log2sum_map_free(&map);

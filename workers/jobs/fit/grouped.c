@@ -641,25 +641,11 @@ static bool write_frame(const struct grouped *job, FILE *file, void (*frame)(str
     return good && (!ferror(file) || grouped_write_failed(error));
 }
 
-static void say_statuses(const struct grouped_state *state) {
-    uint64_t all = 0;
-    for (size_t i = 0; i < GROUPED_STATUSES; i++) all += state->statuses[i];
-    if (all == state->statuses[FIT_OK]) return;
-    FILE *notes = state->job->spec->notes;
-    fprintf(notes, "%llu slice%s:", (unsigned long long)all, all == 1 ? "" : "s");
-    const char *comma = "";
-    for (size_t i = 0; i < GROUPED_STATUSES; i++) {
-        if (!state->statuses[i]) continue;
-        fprintf(notes, "%s %llu %s", comma, (unsigned long long)state->statuses[i],
-                fit_status_name((enum fit_status)i));
-        comma = ",";
-    }
-    fputc('\n', notes);
-}
-
-void grouped_say_filled(FILE *notes, const char *name, enum missing_policy policy, bool text,
-                        struct results_cells cells) {
+void grouped_say_filled(FILE *notes, struct summary *summary, const char *name, enum missing_policy policy,
+                        bool text, struct results_cells cells) {
     bool mean = policy == MISSING_LOGISTIC && !text;
+    summary_add(&summary->filled, missing_policy_name(policy), cells.filled - cells.by_mean);
+    summary_add(&summary->filled, SUMMARY_BY_MEAN, cells.by_mean);
     if (!cells.filled) return;
     fprintf(notes, "%s: %llu cell%s filled by %s", name, (unsigned long long)cells.filled,
             cells.filled == 1 ? "" : "s", mean ? "mean (logistic is for text)" : missing_policy_name(policy));
@@ -674,12 +660,13 @@ void grouped_say_filled(FILE *notes, const char *name, enum missing_policy polic
 }
 
 /* What became of a column's gaps, when a policy was to fill them. */
-static void say_cells(const struct grouped_state *state, const char *name, size_t column,
-                      struct results_cells cells) {
+static void say_cells(const struct grouped_state *state, struct summary *summary, const char *name,
+                      size_t column, struct results_cells cells) {
     FILE *notes = state->job->spec->notes;
     enum column_type type = state->job->dataset->columns[column].type;
     enum missing_policy policy = state->job->policy[column];
-    grouped_say_filled(notes, name, policy, type == COLUMN_TEXT, cells);
+    grouped_say_filled(notes, summary, name, policy, type == COLUMN_TEXT, cells);
+    summary->left += cells.left;
     if (!cells.left) return;
     fprintf(notes, "%s: %llu cell%s left missing, and their rows left out: ", name,
             (unsigned long long)cells.left, cells.left == 1 ? "" : "s");
@@ -692,6 +679,10 @@ static void say_cells(const struct grouped_state *state, const char *name, size_
 
 static void say_results(const struct grouped_state *state, const struct grouped_rows *rows) {
     const struct grouped *job = state->job;
+    struct summary summary = {.rows = rows->n_rows + rows->n_left_out,
+                              .dropped = state->dropped + rows->n_left_out,
+                              .fills = job->shape.imputed,
+                              .knows_left = job->shape.imputed};
     if (!job->spec->notes) return;
     if (rows->n_left_out) {
         fprintf(job->spec->notes, "%llu row%s without a slice key left out\n",
@@ -699,12 +690,17 @@ static void say_results(const struct grouped_state *state, const struct grouped_
     }
     for (size_t j = 0; j < job->spec->n_x; j++) {
         if (!job->columns.x_indicates[j])
-            say_cells(state, job->spec->x[j], job->columns.x[j], state->cells[j]);
+            say_cells(state, &summary, job->spec->x[j], job->columns.x[j], state->cells[j]);
     }
-    say_cells(state, job->spec->y, job->columns.y, state->cells[job->spec->n_x]);
+    say_cells(state, &summary, job->spec->y, job->columns.y, state->cells[job->spec->n_x]);
     if (job->columns.weights != DATASET_NO_COLUMN)
-        say_cells(state, job->spec->weights, job->columns.weights, state->cells[job->spec->n_x + 1]);
-    say_statuses(state);
+        say_cells(state, &summary, job->spec->weights, job->columns.weights,
+                  state->cells[job->spec->n_x + 1]);
+    for (size_t i = 0; i < GROUPED_STATUSES; i++) {
+        summary.slices += state->statuses[i];
+        summary_add(&summary.statuses, fit_status_name((enum fit_status)i), state->statuses[i]);
+    }
+    summary_write(&summary, job->spec->notes);
 }
 
 static bool open_out(struct table_out *out, const struct grouped_rows *rows, struct jobs_error *error) {

@@ -42,7 +42,7 @@ struct block {
 struct block_result {
     struct results_out out;
     size_t ends[BLOCK_SLICES]; /* of each slice's text */
-    uint64_t statuses[GROUPED_STATUSES];
+    uint64_t statuses[GROUPED_STATUSES], dropped;
     struct results_cells *cells; /* as in grouped_state */
     struct jobs_error error;
     bool done;
@@ -270,6 +270,7 @@ static bool fit_slice(struct fit_worker *w, size_t at, struct block_result *resu
                                   .logistic = linear ? NULL : &fit.logistic};
     add_cells(result->cells, w->cells, grouped_n_cells(spec));
     result->statuses[linear ? fit.linear.status : fit.logistic.status]++;
+    result->dropped += n - (linear ? fit.linear.n : fit.logistic.n);
     if (!results_add_slice(&result->out, &state->job->shape, &slice)) {
         return jobs_fail_memory(&result->error, "the results");
     }
@@ -281,6 +282,7 @@ static void fit_block(struct fit_worker *w, const struct block *block, struct bl
     result->out.text.length = 0;
     result->out.continued = true; /* the sink's owner removes the first comma */
     memset(result->statuses, 0, sizeof result->statuses);
+    result->dropped = 0;
     memset(result->cells, 0, grouped_n_cells(w->run->state->job->spec) * sizeof *result->cells);
     assert(block->count > 0 && block->count <= BLOCK_SLICES);
     for (size_t i = 0; i < block->count; i++) {
@@ -306,6 +308,7 @@ static bool put_block(struct fit_run *run, const struct block *block, const stru
     }
     if (!grouped_go_on(run->state->job->spec, 0, error)) return false;
     for (size_t i = 0; i < GROUPED_STATUSES; i++) run->state->statuses[i] += result->statuses[i];
+    run->state->dropped += result->dropped;
     add_cells(run->state->cells, result->cells, grouped_n_cells(run->state->job->spec));
     return true;
 }

@@ -3,6 +3,7 @@
 #define ROOKERY_WORKERS_JOBS_FIT_GROUPED_INTERNAL_H
 
 #include "workers/jobs/fit/grouped.h"
+#include "workers/jobs/report/summary.h"
 #include "workers/jobs/table/decimal.h"
 #include "workers/jobs/table/spill.h"
 
@@ -49,6 +50,7 @@ struct grouped_state {
     struct grouped_plots *plots; /* NULL: none */
     struct results_cells *cells; /* so far, over all slices: per x, then the response, then the weights */
     uint64_t statuses[GROUPED_STATUSES];
+    uint64_t dropped; /* rows that the fits of their slices did not use */
 };
 bool grouped_state_open(struct grouped_state *state, const struct grouped *job, struct jobs_error *error);
 void grouped_state_close(struct grouped_state *state);
@@ -97,9 +99,9 @@ bool grouped_respell(const struct grouped_state *state, struct grouped_batch *ba
 size_t grouped_spell(double number, char out[static DECIMAL_PRINT_ROOM]);
 /* Marks the columns that --predictors names. Returns false with *error set. */
 bool grouped_use_predictors(struct grouped *job, struct jobs_error *error);
-/* Notes how many cells of a column were filled, and by what. */
-void grouped_say_filled(FILE *notes, const char *name, enum missing_policy policy, bool text,
-                        struct results_cells cells);
+/* Notes how many cells of a column were filled, and by what; adds them to the summary. */
+void grouped_say_filled(FILE *notes, struct summary *summary, const char *name, enum missing_policy policy,
+                        bool text, struct results_cells cells);
 /* Sets the table's shape and names from the job's spec. */
 bool grouped_shape(struct grouped *job, struct jobs_error *error);
 /* Sets *error: the table could not be written, and why (errno). Returns false. */

@@ -301,17 +301,23 @@ static void say_left(const struct writing *w, size_t at) {
 
 static void say(const struct writing *w) {
     FILE *notes = w->spec->notes;
+    struct summary summary = {
+        .rows = w->dataset.n_rows, .dropped = w->n_dropped, .fills = true, .knows_left = true};
     if (!notes) return;
     for (size_t c = 0; c < w->fills->n_columns; c++) {
         const struct impute_column *column = &w->fills->columns[c];
         const char *name = w->dataset.columns[column->at].name;
-        grouped_say_filled(notes, name, column->policy, column->text, w->counts[c]);
+        grouped_say_filled(notes, &summary, name, column->policy, column->text, w->counts[c]);
     }
-    for (size_t i = 0; i < w->dataset.n_columns; i++) say_left(w, i);
+    for (size_t i = 0; i < w->dataset.n_columns; i++) {
+        say_left(w, i);
+        summary.left += w->left[i].n;
+    }
     if (w->n_dropped) {
         fprintf(notes, "%llu row%s with gaps left out\n", (unsigned long long)w->n_dropped,
                 w->n_dropped == 1 ? "" : "s");
     }
+    summary_write(&summary, notes);
 }
 
 /* ---- the passes --------------------------------------------------------------------------------------- */

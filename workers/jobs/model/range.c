@@ -15,12 +15,23 @@
 const struct range_need range_linear = {.response = true, .least_weight = -FAR};
 const struct range_need range_logistic = {.response = false, .least_weight = -6};
 
-/* The largest absolute value of the rows that count. */
+/* The largest absolute value, in four strands: every fit asks for it. */
+static double largest_of_all(const double *x, size_t n) {
+    double most[4] = {0};
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        for (size_t k = 0; k < 4; k++) most[k] = fabs(x[i + k]) > most[k] ? fabs(x[i + k]) : most[k];
+    }
+    for (; i < n; i++) most[0] = fabs(x[i]) > most[0] ? fabs(x[i]) : most[0];
+    return fmax(fmax(most[0], most[1]), fmax(most[2], most[3]));
+}
+
+/* The same of the rows that count. */
 static double largest(const double *x, const double *weights, size_t n) {
     double most = 0;
+    if (!weights) return largest_of_all(x, n);
     for (size_t i = 0; i < n; i++) {
-        double value = fabs(x[i]);
-        if (value > most && (!weights || weights[i] > 0)) most = value;
+        if (weights[i] > 0 && fabs(x[i]) > most) most = fabs(x[i]);
     }
     return most;
 }

@@ -124,6 +124,43 @@ def files_and_lists():
 
 
 # --- data ----------------------------------------------------------------------------------------------------------
+def spelled_positives():
+    """A number is itself however it is written, in one go, in little memory and in parts."""
+    plain = "g,y,x\n" + "".join(f"{i % 2},{int(i * i % 7 > i / 6)},{i}\n" for i in range(40))
+    ones, zeros = itertools.cycle(["1", "1.0", "1e0", "+1", "10e-1"]), itertools.cycle(["0", "0.0", "-0", "0e5"])
+    odd = "\n".join(",".join([g, next(ones) if y == "1" else next(zeros) if y == "0" else y, x])
+                    for g, y, x in (line.split(",") for line in plain.splitlines())) + "\n"
+    gaps = "0,,3\n1,NA,8\n"
+    fit = ("--y", "y", "--x", "x", "--slice-by", "g", "--model", "logistic")
+    for name, words in (("the default", []), ("--positive 1", ["--positive", "1"]), ("--positive 1.00", ["--positive", "1.00"]),
+                        ("--positive 0", ["--positive", "0"]), ("--positive -0.0", ["--positive=-0.0"]),
+                        ("a filled response", ["--positive", "1e0", "--missing", "mode", "--impute-response"]),
+                        ("filled by a model", ["--positive", "1e0", "--missing", "logistic", "--impute-response"])):
+        one = jobs("fit", write("plain.csv", plain + gaps), *fit, *words)
+        table = write("spelled.csv", odd + gaps)
+        other = jobs("fit", table, *fit, *words)
+        check(f"1, 1.0 and 1e0 are one number: {name}", one.status == 0 and other.bytes == one.bytes and b",ok," in one.bytes, [one, other])
+        folder = path("spelled" + name.replace(" ", ""))
+        parts = jobs("slice", table, *fit, *words, "--output-dir", folder, "--part-rows", "1").bytes.decode().split()
+        for part in parts:
+            jobs("fit", part, "--output", part + ".csv")
+        check(f"and in parts: {name}", jobs("combine", *(part + ".csv" for part in parts)).bytes == one.bytes, [one, parts])
+    many = write("many.csv", "g,y,x\n" + "".join(f"{n}{line[1:]}\n" for n in range(3000) for line in (odd + gaps).splitlines()[1:]))
+    words = (*fit, "--positive", "1", "--missing", "mode", "--impute-response")
+    large, small = jobs("fit", many, *words), jobs("fit", many, *words, "--memory", "1M")
+    check("and in little memory", large.status == 0 and (large.bytes, large.said) == (small.bytes, small.said), [large, small])
+    texts = write("texts.csv", "y,x\n1,1\n1.0,2\nno,3\n1,4\nno,5\n")
+    run = jobs("fit", texts, "--y", "y", "--x", "x", "--model", "logistic", "--positive", "1.0").rows()
+    check("in a column with text they are texts", run[0]["events"] == "1", run)
+    numbers = write("numbers.csv", "y,x\n" + "".join(f"{i % 12},{i}\n" for i in range(60)))
+    refused("data: a number that no row has, among many", jobs("fit", numbers, "--y", "y", "--x", "x", "--model", "logistic", "--positive",
+                                                             "12"), 1, '"12"', "--positive", '"0", "1", "2"')
+    refused("data: a text in numbers", jobs("fit", numbers, "--y", "y", "--x", "x", "--model", "logistic", "--positive", "yes"), 1,
+            '"yes"', "--positive")
+    check("one that some row has is fine", jobs("fit", numbers, "--y", "y", "--x", "x", "--model", "logistic", "--positive", "11.0"
+                                                ).rows()[0]["events"] == "5")
+
+
 def bad_data():
     fit = ("--y", "y", "--x", "x", "--slice-by", "g")
     for name, text, said in (
@@ -171,10 +208,24 @@ def bad_data():
           [line.split(b",")[0] for line in keys.bytes.splitlines()[1:]] == [b'""', b'"NA"', b""], keys)
     big = jobs("fit", write("big.csv", "y,x\n9007199254740993,1\n2,2\n3,3\n"), "--y", "y", "--x", "x")
     check("integers past 2^53 are warned of", big.status == 0 and "line 2" in big.said and "2^53" in big.said, big)
+    edge = ("fit", write("edge.csv", "x,y,w\n1,1.5e308,1e308\n2,-1.5e308,1e308\n3,-1.5e308,1e308\n4,1.5e308,1e308\n5,1.2e308,1e308\n"
+                         "6,-1.2e308,1e308\n"), "--y", "y", "--x", "x")
+    plain = jobs("fit", write("ordinary.csv", "x,y\n1,1.5\n2,-1.5\n3,-1.5\n4,1.5\n5,1.2\n6,-1.2\n"), "--y", "y", "--x", "x").rows()
+    for name, words in (("a response", ()), ("and weights", ("--weights", "w"))):
+        rows = jobs(*edge, *words).rows()
+        check(f"{name} near the largest double: the same fit in other units", all(
+            close(a[c], b[c], 1e-12) for a, b in zip(rows, plain) for c in ("statistic", "p_value", "r_squared", "f_p_value")) and
+            all(close(str(float(a["std_error"]) / 1e300), str(float(b["std_error"]) * 1e8), 1e-12) for a, b in zip(rows[1:], plain[1:])),
+              rows)
+    far = jobs("fit", write("far.csv", "x,y\n.1,1.5e308\n.2,-1.5e308\n.3,-1.5e308\n.4,1.5e308\n.5,1.2e308\n.6,-1.2e308\n"), "--y", "y",
+               "--x", "x").rows()
+    check("what no double can hold is empty, with all that is made of it", far[2]["estimate"] != "" and all(
+        far[2][c] == "" for c in ("std_error", "statistic", "p_value", "conf_low", "conf_high")), far)
     three = write("three.csv", "y,x\nlow,1\nmid,2\nhigh,3\n")
     refused("data: a logistic response of three values", jobs("fit", three, "--y", "y", "--x", "x", "--model",
                                                               "logistic"), 1,
             "two values", '"mid"', "--positive")
+    spelled_positives()
     refused("data: a class that no row has", jobs("fit", three, "--y", "y", "--x", "x", "--model", "logistic",
                                                   "--positive",
                                                   "top"), 1, "--positive", '"low"')
@@ -187,6 +238,35 @@ def bad_data():
             "slice g = a alone does not fit in 1 MiB", "--memory")
 
 
+def what_knn_goes_by():
+    """A fit goes by its own predictors, however the gaps lie."""
+    table = write("model.csv", "x,y,z,other\n1,10,1,1\n100,20,9,2\n,20,1.1,2\n3,,3,4\n50,15,5,5\n")
+    fit = ("--y", "y", "--x", "x,z", "--missing", "knn", "--k", "1")
+    own = jobs("fit", table, *fit, "--wide")
+    right = jobs("fit", write("right.csv", "x,y,z\n1,10,1\n100,20,9\n1,20,1.1\n50,15,5\n"), "--y", "y", "--x", "x,z", "--wide")
+    check("knn of a fit goes by the model's predictors, never by y", own.rows()[0]["r_squared"] == right.rows()[0]["r_squared"],
+          [own.rows(), right.rows()])
+    named = jobs("fit", table, *fit, "--wide", "--predictors", "y")
+    far = jobs("fit", write("far.csv", "x,y,z\n1,10,1\n100,20,9\n100,20,1.1\n50,15,5\n"), "--y", "y", "--x", "x,z", "--wide")
+    check("unless it is named", named.rows()[0]["r_squared"] == far.rows()[0]["r_squared"], [named.rows(), far.rows()])
+    by_mean = jobs("fit", table, "--y", "y", "--x", "x", "--missing", "knn")
+    check("with one predictor no row has another value in common: the mean, said and counted",
+          "x: 1 cell filled by knn, 1 of them with the mean" in by_mean.said and
+          [(r["n_imputed"], r["n_imputed_by_mean"]) for r in by_mean.rows()] == [("1", "1"), ("", ""), ("1", "1")], by_mean)
+    lonely = jobs("fit", write("few.csv", "g,y,x\na,1,\na,2,\nb,1,1\nb,2,2\nb,4,\n"), "--y", "y", "--x", "x", "--slice-by", "g",
+                  "--missing", "mean", "--impute-scope", "slice")
+    check("a fit says what its policy could not fill", "x: 2 cells left missing, and their rows left out: no value is observed" in
+          lonely.said and "x: 1 cell filled by mean" in lonely.said, lonely)
+    text = jobs("fit", write("said.csv", "y,x\nyes,1\nno,2\n,3\nyes,4\nno,1\n"), "--model", "logistic", "--y", "y", "--x", "x",
+                "--missing", "mean", "--impute-response")
+    check("also of text, which the policy is not for", "y: 1 cell left missing, and their rows left out: the column holds text, which mean"
+          in text.said, text)
+    classes = write("classes.csv", "y,x,z\n1,1,1\n0,2,\n1,3,3\n0,4,4\n1,,5\n")
+    refused("a response of two values is not a number to go by", jobs("fit", classes, "--model", "logistic", "--positive", "1", "--y", "y",
+                                                                  "--x", "x,z", "--missing", "knn", "--predictors", "y,z"), 2,
+            "--predictors", '"y" is a response of two values')
+
+
 def parts_and_tables():
     table, parts = write("small.csv", SMALL), path("parts")
     fit = ("--y", "y", "--x", "x", "--slice-by", "g")
@@ -194,7 +274,7 @@ def parts_and_tables():
     files = sliced.bytes.decode().split()
     check("slice prints the parts' names and says how many", len(files) == 2 and
           files == sorted(glob.glob(parts + "/*")) and
-          "2 parts of 2 slices, 6 rows" in sliced.said, sliced)
+          sliced.said == "6 rows read, 0 dropped; 2 parts of 2 slices\n", sliced)
     for file in files:
         jobs("fit", file, "--output", file + ".csv")
     tables = [f + ".csv" for f in files]
@@ -245,11 +325,42 @@ def imputing():
                                                    stdin=text.encode()).bytes == filled.bytes)
     check("what a policy for numbers leaves is said, and why", "note: 1 cell left missing: the column holds text (line 2), which mean does" in
           filled.said, filled)
-    odd = jobs("impute", write("odd.csv", "x,y\n1,2\n2,NaN\n3,5\n4,\n"), "--missing", "mean")
-    check("also of a column of numbers with one that is not", odd.bytes == b"x,y\n1,2\n2,NaN\n3,5\n4,\n" and
-          "y: 1 cell left missing: the column holds text (line 3)" in odd.said and "--na" in odd.said, odd)
-    check("which --na mends", jobs("impute", path("odd.csv"), "--missing", "mean", "--na", ",NaN").bytes ==
-          b"x,y\n1,2\n2,3.5\n3,5\n4,3.5\n")
+    odd = "x,y\n1,2\n2,{}\n3,5\n4,\n"
+    silent = []
+    for text in ("NaN", "nan", "n/a", "N/A", "NULL", "null", "None", "-", "?", ".", "#N/A", "inf", '"3"'):
+        run = jobs("impute", write("odd.csv", odd.format(text)), "--missing", "median")
+        if run.status != 1 or run.bytes or not all(s in run.said for s in ("line 3", 'column "y"', "--na", "--bad-text")):
+            silent.append((text, run))
+    check("no spelling of a gap that nobody named is passed over", not silent, silent)
+    silent = []
+    for words in (["mode"], ["knn"], ["logistic"], ["indicator"], ["drop_any", "--missing-column", "y=mean"]):
+        run = jobs("impute", write("odd.csv", odd.format("NaN")), "--missing", *words)
+        if run.status != 1 or "line 3" not in run.said:
+            silent.append((words, run))
+    check("by no policy", not silent, silent)
+    refused("text among numbers is an error, with its line", jobs("impute", write("odd.csv", odd.format("NaN")), "--missing", "mean"), 1,
+            "line 3", 'column "y"', '"NaN"', "--na", "--bad-text")
+    refused("from standard input too", jobs("impute", "-", "--missing", "mean", stdin=odd.format("NaN").encode()), 1, "line 3", '"NaN"')
+    filled_too = b"x,y\n1,2\n2,3.5\n3,5\n4,3.5\n"
+    check("which --na mends", jobs("impute", path("odd.csv"), "--missing", "mean", "--na", ",NaN").bytes == filled_too)
+    missing = jobs("impute", path("odd.csv"), "--missing", "mean", "--bad-text", "missing")
+    check("or --bad-text missing", missing.bytes == filled_too and "y: 2 cells filled by mean" in missing.said, missing)
+    check("of standard input too", jobs("impute", "-", "--missing", "mean", "--bad-text", "missing", stdin=odd.format("NaN").encode()
+                                        ).bytes == filled_too)
+    quoted = jobs("impute", write("gaps.csv", 'x,y\n"1","2"\n"2",""\n"3","5"\n"4",NA\n'), "--missing", "mean", "--quoted-numbers")
+    check("a quoted gap among quoted numbers is a gap", quoted.bytes == b'x,y\n"1","2"\n"2",3.5\n"3","5"\n"4",3.5\n' and
+          "y: 2 cells filled by mean" in quoted.said, quoted)
+    kept = jobs("impute", path("odd.csv"), "--missing", "mean", "--bad-text", "text")
+    check("--bad-text text leaves the column, and says so", kept.bytes == b"x,y\n1,2\n2,NaN\n3,5\n4,\n" and
+          "y: 1 cell left missing: the column holds text (line 3)" in kept.said and "--na" in kept.said, kept)
+    for number, cells in enumerate(("NA,a\n1,b\nz,c\n", "q,a\n2,b\n,c\n")):
+        run = jobs("impute", write("half.csv", "x,t\n" + cells), "--missing", "mode")
+        check(f"a column of as much text as numbers is text: {number}", run.status == 0 and "x: 1 cell filled by mode" in run.said, run)
+    half = jobs("impute", write("parts.csv", "g,x\na,1\na,?\na,3\nb,?\nb,\nc,5\nc,7\n"), "--missing", "mean", "--bad-text", "missing",
+                "--impute-scope", "slice", "--slice-by", "g")
+    check("what cannot be filled stays as it was written, and is counted by column", half.bytes ==
+          b"g,x\na,1\na,2\na,3\nb,?\nb,\nc,5\nc,7\n" and "x: 2 cells left missing: no value is observed; the first in g = b" in half.said and
+          "x: 1 cell filled" in half.said, half)
     mode = jobs("impute", table, "--missing", "mode", "--delimiter", ";").bytes.decode().splitlines()
     check("a filled text that would read as missing stands in quotes", mode[2] == 'a;1.5;"NA"', mode)
     within = jobs("impute", table, "--missing", "mean", "--impute-scope", "slice", "--slice-by", "g", "--delimiter",
@@ -272,6 +383,13 @@ def imputing():
           jobs("impute", gaps, "--missing", "drop_any", "--missing-column", "x=mean").bytes == b"x,y,t\n3,2,b\n5,6,c\n")
     check("drop of a column leaves out its gaps alone",
           jobs("impute", gaps, "--missing-column", "t=drop").bytes == b"x,y,t\n1,,a\n,2,b\n5,6,c\n")
+    told = jobs("impute", gaps, "--missing-column", "t=drop").said
+    check("and says which gaps stay", "x: 1 cell left missing: no policy is for the column" in told and "y: 1 cell left" in told, told)
+    told = jobs("impute", write("keys.csv", "g,x\n,1\n,\na,2\na,\n"), "--missing", "mean", "--impute-scope", "slice", "--slice-by", "g").said
+    check("of slice columns too", "g: 2 cells left missing: slice columns are not filled" in told, told)
+    told = jobs("impute", write("left.csv", "x,t\n1,a\n,\n3,a\n,b\n"), "--missing", "mean", "--missing-column", "t=drop")
+    check("cells of rows that are left out do not count as filled", "x: 1 cell filled by mean" in told.said and
+          "1 row with gaps left out" in told.said, told)
     check("indicator adds its columns, and a level for text",
           jobs("impute", gaps, "--missing", "indicator").bytes ==
           b"x,y,t,missingindicator_x,missingindicator_y\n1,4,a,0,1\n3,2,b,1,0\n3,4,__missing__,0,0\n5,6,c,0,0\n")
@@ -283,8 +401,69 @@ def imputing():
         large, small = (jobs("impute", table, "--missing", *words, "--memory", m) for m in ("1G", "1M"))
         check(f"in little memory the same: {' '.join(words)}", large.status == 0 and
               (large.bytes, large.said) == (small.bytes, small.said), [large, small])
+    near = jobs("impute", write("near.csv", "a,b\n1,1\n1.1,\n9,5\n"), "--missing", "knn", "--k", "1")
+    check("knn goes by every numeric column, with gaps or without", near.bytes == b"a,b\n1,1\n1.1,1\n9,5\n", near.bytes)
+    keyed = jobs("impute", write("keyed.csv", "g,t,a,b\n1,p,1,1\n1,q,2,\n1,p,9,5\n2,p,2,7\n2,q,,8\n"), "--missing", "knn",
+                 "--k", "1", "--impute-scope", "slice", "--slice-by", "g")
+    check("but not by a slice column or a text", keyed.bytes.decode().splitlines()[2:] == ["1,q,2,1", "1,p,9,5", "2,p,2,7", "2,q,2,8"],
+          keyed.bytes)
+    alone = jobs("impute", write("alone.csv", "a,b\n1,1\n,\n9,5\n3,\n"), "--missing", "knn", "--k", "1")
+    check("a cell that no row can fill gets the mean of its column, and that is counted", "b: 2 cells filled by knn, 1 of them with "
+          "the mean of the column" in alone.said and alone.bytes.decode().splitlines()[2:4] ==
+          ["4.333333333333333,3", "9,5"], alone)
+    refused("predictors are named once", jobs("impute", path("alone.csv"), "--missing", "knn", "--predictors", "a,a"), 2,
+            "--predictors", '"a" is named twice')
+    refused("and there, whatever fills", jobs("impute", path("alone.csv"), "--missing", "mean", "--predictors", "z"), 2,
+            "--predictors", 'no column "z"')
     refused("knn over a table that does not fit says what helps",
             jobs("impute", table, "--missing", "knn", "--memory", "1M"), 1, "knn", "--memory", "--impute-scope slice")
+
+
+# --- the line that sums up ----------------------------------------------------------------------------------------
+def sums_up(name, run, line):
+    """It ends with that line, and no other says how many rows were read."""
+    lines = run.said.splitlines()
+    check(name, run.status == 0 and lines[-1:] == [line] and sum(" read, " in said for said in lines) == 1, [line, run])
+
+
+def summaries():
+    table = write("sums.csv", "g,y,x,z\na,1,1,1\na,2,5,2\na,4,7,4\na,5,,2\na,9,,\na,,1,1\nb,1,1,5\n,3,1,2\n")
+    fit = (table, "--y", "y", "--x", "x,z", "--slice-by", "g")
+    sums_up("a fit says what it read and dropped", jobs("fit", *fit), "8 rows read, 3 dropped; 3 slices: 1 saturated, 2 too_few_rows")
+    sums_up("with the rows that have no key", jobs("fit", *fit, "--drop-missing-keys"),
+            "8 rows read, 4 dropped; 2 slices: 1 saturated, 1 too_few_rows")
+    knn = ("--missing", "knn", "--k", "1", "--impute-scope", "slice")
+    sums_up("what was filled, by which policy, and what fell back", jobs("fit", *fit, *knn),
+            "8 rows read, 1 dropped, 3 cells filled (knn 1, mean of the column 2), 0 left missing; 3 slices: 1 ok, 2 too_few_rows")
+    sums_up("by several policies", jobs("fit", *fit, "--missing", "mean", "--missing-column", "z=median", "--missing-column", "y=mode"),
+            "8 rows read, 0 dropped, 4 cells filled (mean 2, median 1, mode 1), 0 left missing; 3 slices: 1 ok, 2 too_few_rows")
+    lone = write("lone.csv", "g,y,x\na,1,\na,2,\nb,1,1\nb,2,\nb,4,3\nb,4,4\n")
+    sums_up("and what was left", jobs("fit", lone, "--y", "y", "--x", "x", "--slice-by", "g", "--missing", "mean", "--impute-scope", "slice"),
+            "6 rows read, 2 dropped, 1 cell filled (mean 1), 2 left missing; 2 slices: 1 ok, 1 too_few_rows")
+    folder = path("summed")
+    sliced = jobs("slice", *fit, *knn, "--output-dir", folder, "--part-rows", "1")
+    sums_up("slice says how many parts there are", sliced, "8 rows read, 0 dropped; 3 parts of 3 slices")
+    parts = sliced.bytes.decode().split()
+    sums_up("a part is summed up as a file is", jobs("fit", parts[0], "--output", parts[0] + ".csv"),
+            "6 rows read, 1 dropped, 3 cells filled (knn 1, mean of the column 2), 0 left missing; 1 slice: 1 ok")
+    for part in parts[1:]:
+        jobs("fit", part, "--output", part + ".csv")
+    sums_up("combine sums up the tables", jobs("combine", *(part + ".csv" for part in parts)),
+            "3 tables of 8 rows read, 1 dropped, 3 cells filled (mean of the column 2); 3 slices: 1 ok, 2 too_few_rows")
+    wide = path("summed.csv")
+    jobs("fit", *fit, "--wide", "--output", wide)
+    sums_up("wide ones too", jobs("combine", wide), "1 table of 8 rows read, 3 dropped; 3 slices: 1 saturated, 2 too_few_rows")
+    sums_up("impute", jobs("impute", table, "--missing", "knn", "--k", "1", "--missing-column", "y=drop"),
+            "8 rows read, 1 dropped, 3 cells filled (knn 3), 1 left missing")
+    variants = write("few.csv", "variant_id,disease_status,patient_id\nv,diseased,1\nv,diseased,2\nw,healthy,3\n,healthy,4\nv,?,5\n")
+    sums_up("associate", jobs("associate", variants), "5 rows read, 1 dropped; 2 variants of 2 diseased and 2 healthy patients, 1 shown")
+    tpm = write("few_tpm.csv", "patient_id,transcript_id,tpm\np,t1,1\np,t2,\np,t9,2\n")
+    sums_up("expression", jobs("expression", tpm, "--map", write("few_map.csv", "transcript,gene\nt1,g1\nt2,g2\n")),
+            "3 rows read, 1 dropped, 1 without a TPM; 2 values of 1 patient")
+    quiet = [jobs(*words, "--quiet") for words in (
+        ("fit", *fit, *knn), ("slice", *fit, "--output-dir", folder), ("combine", wide), ("associate", variants),
+        ("impute", table, "--missing", "mean"), ("expression", tpm, "--map", path("few_map.csv")))]
+    check("--quiet says none of it", all(run.status == 0 and run.said == "" for run in quiet), quiet)
 
 
 # --- variants ------------------------------------------------------------------------------------------------------
@@ -347,6 +526,14 @@ def association():
     check("columns and values of other names", jobs("associate", renamed, "--variant", "snp", "--status", "case",
                                                     "--patient", "who", "--diseased", "1", "--healthy", "0").bytes ==
           run.bytes)
+    with open(renamed) as f:
+        spelled = [f.readline()] + [",".join([p, v, {"1": "1.0", "0": "0e0"}.get(s.strip(), s.strip())]) + "\n" if n % 2 else line
+                                    for n, line in enumerate(f) for p, v, s in [line.split(",")]]
+    check("a status that is a number is compared as one", jobs("associate", write("numbered.csv", "".join(spelled)), "--variant", "snp",
+                                                               "--status", "case", "--patient", "who", "--diseased", "1", "--healthy",
+                                                               "0").bytes == run.bytes)
+    refused("two statuses that are one number", jobs("associate", renamed, "--variant", "snp", "--status", "case", "--patient", "who",
+                                                     "--diseased", "1", "--healthy", "1.0"), 2, "the same number")
     as_json = json.loads(jobs("associate", table, "--format", "json").bytes)
     check("in JSON", as_json[0]["variant_id"] == "well" and as_json[0]["frequency_difference"] == -0.813, as_json[:1])
     refused("a status that no row has", jobs("associate", table, "--diseased", "ill"), 1, '"ill"', "--diseased",
@@ -445,19 +632,23 @@ def terminals():
     table = write("small.csv", SMALL)
     fit = ("fit", table, "--y", "y", "--x", "x", "--slice-by", "g")
     seen = on_terminal(*fit)
+    check("what was read is said after the table", seen.splitlines()[-1] == "6 rows read, 0 dropped; 2 slices: 2 ok", seen)
+    seen = on_terminal(*fit, "--quiet")
     blocks = [[line for line in block.splitlines()] for block in seen.split("\n\n")]
     check("on a terminal a long table is two aligned ones", len(blocks) == 2 and
           len({len(line) for line in blocks[0][:1] + blocks[0][1:]}) == 1 and blocks[0][0].startswith("g  term"), seen)
     check("of terms and of slices", "estimate" in blocks[0][0] and "r_squared" in blocks[1][0] and
           "std_error" not in blocks[1][0] and len(blocks[0]) == 5 and len(blocks[1]) == 3, seen)
-    check("with --format csv it is CSV there too", on_terminal(*fit, "--format", "csv") == jobs(*fit).bytes.decode())
+    check("with --format csv it is CSV there too", on_terminal(*fit, "--quiet", "--format", "csv") == jobs(*fit).bytes.decode())
 
 
 bad_arguments()
 files_and_lists()
 bad_data()
+what_knn_goes_by()
 parts_and_tables()
 imputing()
+summaries()
 association()
 expression()
 pictures()

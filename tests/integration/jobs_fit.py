@@ -128,6 +128,8 @@ def r_tables():
 
 
 # --- missing values ------------------------------------------------------------------------------------------------
+# The references go by the measurements, and not by the year.
+MEASURED = ["--predictors", "bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g"]
 IMPUTED = [("mean", ["mean"]), ("median", ["median"]), ("mode", ["mode"]), ("drop_any", ["drop_any"]),
            ("knn5_uniform_rowindex_ties", ["knn", "--k", "5", "--weights", "uniform"]),
            ("knn5_distance_rowindex_ties", ["knn", "--weights", "distance"]),
@@ -161,7 +163,7 @@ def imputed_tables():
         for name, words in IMPUTED:
             if not os.path.exists(os.path.join(PENGUINS, f"{prefix}{name}.csv")):
                 continue
-            run = jobs("impute", os.path.join(PENGUINS, source), "--missing", *words)
+            run = jobs("impute", os.path.join(PENGUINS, source), "--missing", *words, *MEASURED)
             wrong = same_table(run, f"{prefix}{name}.csv")
             check(f"impute: {prefix}{name}", run.status == 0 and not wrong, wrong or run)
 
@@ -180,7 +182,7 @@ def fitted_policies():
     for (policy, scope, response), wanted in sorted(groups.items()):
         if policy not in FITTED:
             continue
-        words = ["--missing", *FITTED[policy]]
+        words = ["--missing", *FITTED[policy], *MEASURED]
         if scope == "within_slice":
             words += ["--impute-scope", "slice"]
         if response == "imputed":

@@ -298,13 +298,24 @@ TAKER(take_bad_text) {
     return bad_value(error, value, "neither error, missing nor mark");
 }
 
+TAKER(take_mixed) {
+    static const char *const words[] = {"error", "missing", "text"};
+    for (unsigned i = 0; i < 3; i++) {
+        if (strcmp(value, words[i]) != 0) continue;
+        args->dataset.text = i == 1 ? TEXT_IS_MISSING : TEXT_IS_ERROR;
+        args->spec.mixed_is_text = i == 2;
+        return true;
+    }
+    return bad_value(error, value, "neither error, missing nor text");
+}
+
 static const struct option OPTIONS[] = {
     {"--slice-by", FILLING, true, "A,B,…", take_slice_by, "columns whose values make the slices"},
     {"--y", FITTING, true, "COLUMN", take_y, "the response"},
     {"--x", FITTING, true, "A,B,…", take_x, "the predictors, in the order of the table"},
     {"--model", FITTING, true, "NAME", take_model, "linear (default) or logistic"},
     {"--positive", FITTING, true, "VALUE", take_positive,
-     "logistic: the response's value that counts as 1 (default: the greater)"},
+     "logistic: the response's value that counts as 1 (default: the greater); 1.0 is 1"},
     {"--weights", FITTING, true, "COLUMN", take_weights, "weights of the rows"},
     {"--no-intercept", FITTING, true, NULL, take_no_intercept, "fit through the origin"},
     {"--robust", FITTING, true, NULL, take_robust, "linear: add standard errors HC0 to HC3"},
@@ -327,7 +338,7 @@ static const struct option OPTIONS[] = {
     {"--standardise", FILLING, true, NULL, take_standardise,
      "knn: divide columns by their standard deviation first"},
     {"--predictors", FILLING, true, "A,B,…", take_predictors,
-     "what knn and logistic use (default: numbers with gaps)"},
+     "what knn and logistic go by (default: see below)"},
     {"--drop-missing-keys", FITTING, true, NULL, take_drop_missing_keys,
      "leave out rows without a slice key"},
     {"--variant", JOBS_ASSOCIATE, false, "COLUMN", take_variant, "(default variant_id)"},
@@ -354,6 +365,8 @@ static const struct option OPTIONS[] = {
      "between fields (default a comma); tab for a tabulator"},
     {"--bad-text", FITTING, true, "WHAT", take_bad_text,
      "text where a number is needed, or a negative weight: error (default), missing, mark"},
+    {"--bad-text", JOBS_IMPUTE, true, "WHAT", take_mixed,
+     "text among more numbers: error (default), missing: a gap too, text: the column is"},
     {"--quoted-numbers", READING, true, NULL, take_quoted_numbers,
      "a cell in quotes may be a number, or (--na) missing where one is needed"},
     {"--long", FITTING, true, NULL, take_long, "a row per slice and one per term (default)"},
@@ -575,16 +588,23 @@ static const char POLICIES[] =
     "  drop       leave out rows where a column of the model is missing\n"
     "  drop_any   leave out rows where any column is missing\n"
     "  mean, median, mode   of the observed; mode also for text\n"
-    "  knn        the mean of the nearest rows that have the value\n"
+    "  knn        the mean of the nearest rows that have the value; the mean of the column where no such row "
+    "has a\n"
+    "             value in common with this one, which is counted\n"
     "  logistic   text: the likeliest value by a logistic model; numbers: the mean\n"
-    "  indicator  numbers: the mean, and a column missingindicator_COLUMN; text: the value __missing__\n";
+    "  indicator  numbers: the mean, and a column missingindicator_COLUMN; text: the value __missing__\n"
+    "knn and logistic go by the numeric columns of --x (fit, slice), never by --y unless --predictors names "
+    "it, or\n"
+    "by every numeric column but the slice columns (impute). A gap's own column takes no part in its "
+    "distances.\n";
 
 static const char TABLE[] =
     "\nThe table (names are those of R's broom; p is the number of coefficients; undefined is empty):\n"
     "  status            ok, saturated (n = p), too_few_rows (n < p), rank_deficient (see dropped_terms),\n"
     "                    constant_response, separation, not_converged, parse_error (see --bad-text)\n"
     "  n, n_dropped      rows that were fitted, and rows left out (a gap, or a weight of 0); n_rows: both\n"
-    "  n_imputed         cells that were filled\n"
+    "  n_imputed         cells that were filled; n_imputed_by_mean: those of them that knn or logistic gave "
+    "the mean\n"
     "  sigma, rmse       sqrt(rss / (n - p)), sqrt(rss / n)\n"
     "  r_squared         without an intercept 1 - rss / (sum of y squared)\n"
     "  aic, bic          as R has them, sigma counts too: aic = -2 log_lik + 2 (p + 1); logistic: 2 p\n"

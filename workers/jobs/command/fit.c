@@ -12,19 +12,21 @@
 #include "workers/jobs/command/command.h"
 #include "workers/jobs/command/io.h"
 #include "workers/jobs/fit/steps.h"
+#include "workers/jobs/report/summary.h"
 
 /* ---- jobs fit ---------------------------------------------------------------------------------------- */
 
-static bool fit_part(const struct jobs_args *args, struct input *in, FILE *out, struct jobs_error *error) {
+static bool fit_part(const struct jobs_args *args, struct input *in, const struct table_output *out,
+                     struct jobs_error *error) {
     if (args->about_model) {
         return jobs_fail(error, JOBS_FAULT_USAGE, "%s: %s is a part, which says itself what to fit",
                          args->about_model, in->name);
     }
     struct steps_fit_options options = {.threads = args->spec.threads,
                                         .plot_dir = args->spec.plot_dir,
-                                        .notes = args->quiet ? NULL : stderr,
+                                        .notes = out->notes,
                                         .format = args->spec.format};
-    return steps_fit(in->name, input_source(in), &options, out, error);
+    return steps_fit(in->name, input_source(in), &options, out->file, error);
 }
 
 /* Opens the dataset and the job over it. */
@@ -39,15 +41,16 @@ static bool open_job(const struct grouped_spec *spec, const struct jobs_args *ar
     return false;
 }
 
-static bool fit_table(const struct jobs_args *args, struct input *in, FILE *out, struct jobs_error *error) {
+static bool fit_table(const struct jobs_args *args, struct input *in, const struct table_output *out,
+                      struct jobs_error *error) {
     struct grouped_spec spec = args->spec;
     struct dataset dataset;
     struct grouped job;
     struct progress progress;
-    spec.notes = args->quiet ? NULL : stderr;
+    spec.notes = out->notes;
     progress_begin(&progress, args, &spec);
     if (!open_job(&spec, args, in, &dataset, &job, error)) return false;
-    bool good = grouped_run(&job, out, error);
+    bool good = grouped_run(&job, out->file, error);
     progress_end(&progress);
     grouped_close(&job);
     dataset_close(&dataset);
@@ -62,7 +65,7 @@ bool command_fit(const struct jobs_args *args, struct jobs_error *error) {
     if (!input_starts_with(&in, STEPS_MAGIC, STEPS_MAGIC_LENGTH, &part, error)) return false;
     bool good = table_output_open(&out, args, error);
     if (good) {
-        good = part ? fit_part(args, &in, out.file, error) : fit_table(args, &in, out.file, error);
+        good = part ? fit_part(args, &in, &out, error) : fit_table(args, &in, &out, error);
         good = table_output_close(&out, good, error);
     }
     input_close(&in);
@@ -102,10 +105,10 @@ static bool close_part(void *context, const struct steps_part *part, FILE *file,
 }
 
 static void say_planned(const struct steps_planned *p) {
-    fprintf(stderr, "%zu part%s of %llu slice%s, %llu rows", p->parts, p->parts == 1 ? "" : "s",
-            (unsigned long long)p->slices, p->slices == 1 ? "" : "s", (unsigned long long)p->rows);
-    if (p->left_out) fprintf(stderr, "; %llu without a slice key left out", (unsigned long long)p->left_out);
-    fputc('\n', stderr);
+    struct summary summary = {.rows = p->rows + p->left_out, .dropped = p->left_out};
+    snprintf(summary.results, sizeof summary.results, "%zu part%s of %llu slice%s", p->parts,
+             p->parts == 1 ? "" : "s", (unsigned long long)p->slices, p->slices == 1 ? "" : "s");
+    summary_write(&summary, stderr);
 }
 
 bool command_slice(const struct jobs_args *args, struct jobs_error *error) {
@@ -154,8 +157,10 @@ bool command_combine(const struct jobs_args *args, struct jobs_error *error) {
     }
     good = good && table_output_open(&out, args, error);
     if (good) {
-        struct steps_combine_options options = {args->spec.format, args->spec.memory / 8,
-                                                args->spec.scratch_dir};
+        struct steps_combine_options options = {.format = args->spec.format,
+                                                .memory = args->spec.memory / 8,
+                                                .scratch_dir = args->spec.scratch_dir,
+                                                .notes = out.notes};
         good = table_output_close(&out, steps_combine(tables, n, &options, out.file, error), error);
     }
     for (size_t i = 0; inputs && i < n; i++) input_close(&inputs[i]);

@@ -23,8 +23,8 @@ bool command_associate(const struct jobs_args *args, struct jobs_error *error) {
     struct genomics_file rows;
     input_init(&in, args->files.items[0]);
     if (!table_output_open(&out, args, error)) return false;
-    bool good =
-        open_file(&in, &rows, &args->dataset, error) && genomics_associate(&spec, &rows, out.file, error);
+    bool good = open_file(&in, &rows, &args->dataset, error) &&
+                genomics_associate(&spec, &rows, out.file, out.notes, error);
     good = table_output_close(&out, good, error);
     input_close(&in);
     return good;
@@ -44,7 +44,7 @@ bool command_expression(const struct jobs_args *args, struct jobs_error *error) 
     bool good = open_file(&in[0], &map, &plain, error) &&
                 (!args->symbols || open_file(&in[1], &symbols, &plain, error)) &&
                 open_file(&in[2], &rows, &args->dataset, error) &&
-                genomics_express(&spec, &rows, &map, &symbols, out.file, args->quiet ? NULL : stderr, error);
+                genomics_express(&spec, &rows, &map, &symbols, out.file, out.notes, error);
     good = table_output_close(&out, good, error);
     for (size_t i = 0; i < 3; i++) input_close(&in[i]);
     return good;

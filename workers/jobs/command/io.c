@@ -85,9 +85,13 @@ struct csv_source input_source(struct input *in) {
 bool table_output_open(struct table_output *out, const struct jobs_args *args, struct jobs_error *error) {
     bool elsewhere = args->output && strcmp(args->output, "-") != 0;
     *out = (struct table_output){.display = !elsewhere && !args->has_format && isatty(STDOUT_FILENO)};
+    if (!args->quiet) out->notes = stderr;
     if (out->display) {
         out->file = open_memstream(&out->text, &out->length);
-        return out->file || jobs_fail_memory(error, "the table");
+        if (!out->file) return jobs_fail_memory(error, "the table");
+        FILE *later = args->quiet ? NULL : open_memstream(&out->notes_text, &out->notes_length);
+        if (later) out->notes = later;
+        return true;
     }
     if (!output_open(&out->result, args->output, args->spec.scratch_dir, error)) return false;
     out->file = out->result.file;
@@ -100,6 +104,9 @@ static bool close_display(struct table_output *out, bool good, struct jobs_error
     if (fflush(stdout) != 0)
         good = good &&
                jobs_fail(error, JOBS_FAULT_DATA, "standard output cannot be written: %s", strerror(errno));
+    if (out->notes && out->notes != stderr && fclose(out->notes) == 0)
+        fwrite(out->notes_text, 1, out->notes_length, stderr);
+    free(out->notes_text);
     free(out->text);
     return good;
 }

@@ -25,13 +25,15 @@ struct csv_source input_source(struct input *in);
 ssize_t input_read(struct input *in, char *at, size_t room); /* the read function of that source */
 void input_close(struct input *in);
 
-/* Where a command's table goes: aligned when that is a terminal and no --format was given. */
+/* Where a command's table goes: aligned when that is a terminal and no --format was given. Its notes go to standard
+ * error, in that case after the table. */
 struct table_output {
     FILE *file;
+    FILE *notes; /* NULL with --quiet */
     struct output result;
     bool display; /* file is memory, shown aligned at the end */
-    char *text;
-    size_t length;
+    char *text, *notes_text;
+    size_t length, notes_length;
 };
 bool table_output_open(struct table_output *out, const struct jobs_args *args, struct jobs_error *error);
 /* See output_close. */

@@ -14,6 +14,7 @@
 
 #include "workers/jobs/model/association.h"
 #include "workers/jobs/model/log2sum.h"
+#include "workers/jobs/report/summary.h"
 #include "workers/jobs/table/decimal.h"
 #include "workers/jobs/table/intern.h"
 
@@ -114,10 +115,16 @@ static const char *const ASSOCIATION_NAMES[] = {
     "diseased_carriers", "diseased_patients",  "healthy_carriers",  "healthy_patients",
     "odds_ratio",        "conf_low",           "conf_high",         "p_value"};
 
+/* A status's value; where it is a number, cells that say that number in another way are meant too. */
+struct side {
+    const char *text;
+    double number; /* NAN: it is none */
+};
+
 struct carriers {
     struct dataset dataset;
     size_t columns[3]; /* variant, status, patient */
-    const char *diseased, *healthy;
+    struct side diseased, healthy;
     uint32_t *variant, *patient;
     uint8_t *status;
     size_t rows, room[3];
@@ -134,13 +141,23 @@ static void carriers_free(struct carriers *c) {
     intern_free(c->statuses);
 }
 
+static struct side side_of(const char *text) {
+    struct side side = {text, NAN};
+    if (decimal_parse(text, strlen(text), &side.number) == DECIMAL_NOT) side.number = NAN;
+    return side;
+}
+
+static bool is_side(const struct side *side, const struct dataset_cell *cell) {
+    double number;
+    if (strlen(side->text) == cell->length && memcmp(side->text, cell->text, cell->length) == 0) return true;
+    if (isnan(side->number) || cell->quoted) return false;
+    return decimal_parse(cell->text, cell->length, &number) != DECIMAL_NOT && number == side->number;
+}
+
 static uint8_t status_of(const struct carriers *c, const struct dataset_cell *cell) {
     if (cell->missing) return ASSOCIATION_UNKNOWN;
-    if (strlen(c->diseased) == cell->length && memcmp(c->diseased, cell->text, cell->length) == 0)
-        return ASSOCIATION_DISEASED;
-    if (strlen(c->healthy) == cell->length && memcmp(c->healthy, cell->text, cell->length) == 0)
-        return ASSOCIATION_HEALTHY;
-    return ASSOCIATION_UNKNOWN;
+    if (is_side(&c->diseased, cell)) return ASSOCIATION_DISEASED;
+    return is_side(&c->healthy, cell) ? ASSOCIATION_HEALTHY : ASSOCIATION_UNKNOWN;
 }
 
 static bool add_carrier(struct carriers *c, const struct dataset_row *row, struct jobs_error *error) {
@@ -182,7 +199,7 @@ static bool check_sides(const struct carriers *c, struct jobs_error *error) {
     return jobs_fail(error, JOBS_FAULT_DATA,
                      "%s, column \"%s\": no row says \"%.60s\"; name the value with --%s; there is %s",
                      c->dataset.name, c->dataset.columns[c->columns[1]].name,
-                     diseased ? c->healthy : c->diseased, diseased ? "healthy" : "diseased",
+                     diseased ? c->healthy.text : c->diseased.text, diseased ? "healthy" : "diseased",
                      used ? shown : "none but missing ones");
 }
 
@@ -226,8 +243,19 @@ static void put_association(struct results_out *out, const struct carriers *c,
     assert(out->at == 0);
 }
 
+static void sum_up_association(const struct carriers *c, const struct association_result *result,
+                               FILE *notes) {
+    struct summary summary = {.rows = c->rows};
+    for (size_t i = 0; i < c->rows; i++) summary.dropped += c->status[i] == ASSOCIATION_UNKNOWN;
+    uint32_t variants = intern_count(c->variants.intern);
+    snprintf(summary.results, sizeof summary.results,
+             "%u variant%s of %u diseased and %u healthy patients, %zu shown", variants,
+             variants == 1 ? "" : "s", result->diseased, result->healthy, result->count);
+    summary_write(&summary, notes);
+}
+
 static bool write_association(const struct genomics_spec *spec, const struct carriers *c, FILE *file,
-                              struct jobs_error *error) {
+                              FILE *notes, struct jobs_error *error) {
     struct association_input input = {.variant = c->variant,
                                       .patient = c->patient,
                                       .status = c->status,
@@ -248,6 +276,7 @@ static bool write_association(const struct genomics_spec *spec, const struct car
     }
     results_end(&out);
     good = good && write_rows(&out, file, error);
+    if (good && notes) sum_up_association(c, &result, notes);
     results_out_free(&out);
     association_free(&result);
     return good;
@@ -268,15 +297,17 @@ static bool open_texts(struct dataset *d, const struct genomics_file *file, cons
 }
 
 bool genomics_associate(const struct genomics_spec *spec, const struct genomics_file *rows, FILE *out,
-                        struct jobs_error *error) {
+                        FILE *notes, struct jobs_error *error) {
     static const char *const wanted[] = {"--variant", "--status", "--patient"};
     const char *names[] = {spec->variant ? spec->variant : "variant_id",
                            spec->status ? spec->status : "disease_status",
                            spec->patient ? spec->patient : "patient_id"};
-    struct carriers c = {.diseased = spec->diseased ? spec->diseased : "diseased",
-                         .healthy = spec->healthy ? spec->healthy : "healthy"};
+    struct carriers c = {.diseased = side_of(spec->diseased ? spec->diseased : "diseased"),
+                         .healthy = side_of(spec->healthy ? spec->healthy : "healthy")};
+    if (c.diseased.number == c.healthy.number)
+        return jobs_fail(error, JOBS_FAULT_USAGE, "--diseased and --healthy name the same number");
     if (!open_texts(&c.dataset, rows, names, wanted, c.columns, 3, error)) return false;
-    bool good = read_carriers(&c, error) && write_association(spec, &c, out, error);
+    bool good = read_carriers(&c, error) && write_association(spec, &c, out, notes, error);
     carriers_free(&c);
     dataset_close(&c.dataset);
     return good;
@@ -453,7 +484,8 @@ static bool write_expression(const struct genomics_spec *spec, bool symbols, con
     return good;
 }
 
-static void say_left_out(const struct log2sum_result *result, FILE *notes) {
+static void say_left_out(const struct expression *e, const struct log2sum_result *result, FILE *notes) {
+    struct summary summary = {.rows = e->rows, .dropped = result->unmapped_rows};
     if (result->unmapped_rows) {
         fprintf(notes, "%zu row%s of %zu transcript%s without a gene left out\n", result->unmapped_rows,
                 result->unmapped_rows == 1 ? "" : "s", result->unmapped_transcripts,
@@ -463,6 +495,11 @@ static void say_left_out(const struct log2sum_result *result, FILE *notes) {
         fprintf(notes, "%zu row%s without a TPM ignored\n", result->missing_rows,
                 result->missing_rows == 1 ? "" : "s");
     }
+    summary_add(&summary.more, "without a TPM", result->missing_rows);
+    uint32_t patients = intern_count(e->patients.intern);
+    snprintf(summary.results, sizeof summary.results, "%zu value%s of %u patient%s", result->count,
+             result->count == 1 ? "" : "s", patients, patients == 1 ? "" : "s");
+    summary_write(&summary, notes);
 }
 
 static bool sum_expression(const struct genomics_spec *spec, bool symbols, const struct expression *e,
@@ -482,7 +519,7 @@ static bool sum_expression(const struct genomics_spec *spec, bool symbols, const
     bool good = log2sum_run(&map, &input, &result) == LOG2SUM_OK || no_memory(error);
     if (good) {
         good = write_expression(spec, symbols, e, &result, out, error);
-        if (good && notes) say_left_out(&result, notes);
+        if (good && notes) say_left_out(e, &result, notes);
         log2sum_free(&result);
     }
     log2sum_map_free(&map);

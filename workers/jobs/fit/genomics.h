@@ -24,9 +24,9 @@ struct genomics_spec {
     bool null_as_zero;
 };
 
-/* Writes the table of `jobs associate`. Returns false with *error set. */
+/* Writes the table of `jobs associate`. Notes sum it up (NULL: no notes). Returns false with *error set. */
 bool genomics_associate(const struct genomics_spec *spec, const struct genomics_file *rows, FILE *out,
-                        struct jobs_error *error);
+                        FILE *notes, struct jobs_error *error);
 /* Writes the table of `jobs expression`. map has the columns transcript and gene; symbols, which may be absent, has
  * gene and symbol. Notes say what was left out (NULL: no notes). */
 bool genomics_express(const struct genomics_spec *spec, const struct genomics_file *rows,

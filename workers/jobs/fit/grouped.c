@@ -17,8 +17,6 @@
 
 /* The number of rows between two checks of the memory in use. */
 #define LOOK_EVERY 256
-/* The number of a response's values that are kept: two are right, more are for the error. */
-#define LEVELS_MAX 8
 /* Rows between two calls of go_on. */
 
 /* ---- naming columns ---------------------------------------------------------------------------------- */
@@ -149,16 +147,12 @@ static bool fills(enum missing_policy policy) {
     return policy != MISSING_DROP && policy != MISSING_DROP_ANY;
 }
 
-/* The predictors of knn and logistic: the named columns, or all numeric ones. */
-static bool use_predictors(struct grouped *job, struct jobs_error *error) {
+bool grouped_use_predictors(struct grouped *job, struct jobs_error *error) {
     const struct grouped_spec *spec = job->spec;
-    if (!any_policy(job, has_predictors)) return true;
+    if (named_twice(spec->predictors, spec->n_predictors, "--predictors", error)) return false;
+    unsigned use = any_policy(job, has_predictors) ? USE_NUMBER : 0;
     for (size_t i = 0; i < spec->n_predictors; i++) {
-        if (!dataset_use(job->dataset, spec->predictors[i], USE_NUMBER, "--predictors", error)) return false;
-    }
-    for (size_t i = 0; i < job->dataset->n_columns && spec->n_predictors == 0; i++) {
-        const struct dataset_column *column = &job->dataset->columns[i];
-        if (!(column->use & USE_KEY)) dataset_use(job->dataset, column->name, USE_TYPE, "", error);
+        if (!dataset_use(job->dataset, spec->predictors[i], use, "--predictors", error)) return false;
     }
     return true;
 }
@@ -174,6 +168,7 @@ bool grouped_shape(struct grouped *job, struct jobs_error *error) {
         .logistic = spec->model == MODEL_LOGISTIC,
         .intercept = !spec->linear.no_intercept,
         .imputed = any_policy(job, fills),
+        .falls_back = any_policy(job, has_predictors),
         .slice_names = spec->slice_by,
         .n_slice_names = spec->n_slice_by,
         .x_names = spec->x,
@@ -193,6 +188,22 @@ bool grouped_shape(struct grouped *job, struct jobs_error *error) {
                      spec->wide ? ", or ask for the long table" : "");
 }
 
+static void levels_free(struct grouped_levels *levels) {
+    if (levels) intern_free(levels->texts);
+    free(levels);
+}
+
+static struct grouped_levels *levels_new(const struct grouped_spec *spec) {
+    struct grouped_levels *levels = calloc(1, sizeof *levels);
+    if (!levels) return NULL;
+    levels->texts = intern_new();
+    const char *positive = spec->positive ? spec->positive : "";
+    if (decimal_parse(positive, strlen(positive), &levels->positive) == DECIMAL_NOT) levels->positive = NAN;
+    if (levels->texts) return levels;
+    free(levels);
+    return NULL;
+}
+
 bool grouped_open(struct grouped *job, const struct grouped_spec *spec, struct dataset *dataset,
                   struct jobs_error *error) {
     *job = (struct grouped){.spec = spec, .dataset = dataset};
@@ -200,14 +211,14 @@ bool grouped_open(struct grouped *job, const struct grouped_spec *spec, struct d
     job->columns.x = calloc(spec->n_x + 1, sizeof *job->columns.x);
     job->columns.x_indicates = calloc(spec->n_x + 1, sizeof *job->columns.x_indicates);
     job->policy = calloc(dataset->n_columns + 1, sizeof *job->policy);
-    job->levels = intern_new();
+    job->levels = levels_new(spec);
     bool good = job->columns.keys && job->columns.x && job->columns.x_indicates && job->policy && job->levels;
     if (!good) jobs_fail_memory(error, "the job");
     if (good && spec->n_x == 0 && spec->linear.no_intercept) {
         good = jobs_fail(error, JOBS_FAULT_USAGE, "--no-intercept: without --x no term is left to fit");
     }
-    good = good && use_columns(job, error) && set_policies(job, error) && use_predictors(job, error) &&
-           grouped_shape(job, error);
+    good = good && use_columns(job, error) && set_policies(job, error) &&
+           grouped_use_predictors(job, error) && grouped_shape(job, error);
     if (!good) grouped_close(job);
     return good;
 }
@@ -218,7 +229,7 @@ void grouped_close(struct grouped *job) {
     free(job->columns.x_indicates);
     free(job->policy);
     free(job->names);
-    intern_free(job->levels);
+    levels_free(job->levels);
     *job = (struct grouped){0};
 }
 
@@ -230,9 +241,9 @@ void grouped_dataset_options(const struct grouped_spec *spec, struct dataset_opt
 
 bool grouped_state_open(struct grouped_state *state, const struct grouped *job, struct jobs_error *error) {
     *state = (struct grouped_state){.job = job};
-    state->imputed = calloc(job->spec->n_x + 1, sizeof *state->imputed);
+    state->cells = calloc(grouped_n_cells(job->spec), sizeof *state->cells);
     state->fill_texts = calloc(job->dataset->n_columns + 1, sizeof *state->fill_texts);
-    if (state->imputed && state->fill_texts && slice_kinds_open(&state->kinds, job->spec->n_slice_by) &&
+    if (state->cells && state->fill_texts && slice_kinds_open(&state->kinds, job->spec->n_slice_by) &&
         missing_plan_open(&state->plan, job->dataset->n_columns, &job->spec->missing_options)) {
         memcpy(state->plan.policy, job->policy, job->dataset->n_columns * sizeof *job->policy);
         return true;
@@ -244,7 +255,7 @@ bool grouped_state_open(struct grouped_state *state, const struct grouped *job, 
 void grouped_state_close(struct grouped_state *state) {
     for (size_t i = 0; state->fill_texts && i < state->plan.n_columns; i++) free(state->fill_texts[i]);
     free(state->fill_texts);
-    free(state->imputed);
+    free(state->cells);
     slice_kinds_close(&state->kinds);
     missing_result_free(&state->fills);
     missing_plan_close(&state->plan);
@@ -254,73 +265,103 @@ void grouped_state_close(struct grouped_state *state) {
 
 /* ---- a response of two values ------------------------------------------------------------------------ */
 
+static void note_number(struct grouped_levels *levels, double number) {
+    levels->positive_seen_as_number |= number == levels->positive;
+    for (size_t i = 0; i < levels->n_numbers; i++) {
+        if (levels->numbers[i] == number) return;
+    }
+    if (levels->n_numbers < GROUPED_LEVELS) levels->numbers[levels->n_numbers++] = number;
+}
+
 static void note_level(const struct grouped *job, const struct dataset_cell *cell) {
-    if (job->spec->model == MODEL_LINEAR || cell->missing || intern_count(job->levels) == LEVELS_MAX) return;
-    intern_add(job->levels, cell->text, cell->length);
+    struct grouped_levels *levels = job->levels;
+    const char *positive = job->spec->positive;
+    if (job->spec->model == MODEL_LINEAR || cell->missing) return;
+    if (intern_count(levels->texts) < GROUPED_LEVELS) intern_add(levels->texts, cell->text, cell->length);
+    if (!isnan(cell->number)) note_number(levels, cell->number);
+    levels->positive_seen_as_text |= positive && !levels->positive_seen_as_text &&
+                                     strlen(positive) == cell->length &&
+                                     memcmp(positive, cell->text, cell->length) == 0;
 }
 
-static double level_number(const struct intern *levels, uint32_t id) {
-    size_t length;
-    double value = NAN;
-    const char *text = intern_text(levels, id, &length);
-    decimal_parse(text, length, &value);
-    return value;
-}
-
-static bool levels_are_0_and_1(const struct intern *levels) {
-    for (uint32_t id = 0; id < intern_count(levels); id++) {
-        double value = level_number(levels, id);
-        if (!(value == 0 || value == 1)) return false;
+static bool are_0_and_1(const struct grouped_levels *levels) {
+    for (size_t i = 0; i < levels->n_numbers; i++) {
+        if (levels->numbers[i] != 0 && levels->numbers[i] != 1) return false;
     }
     return true;
 }
 
-static const char *greater_level(const struct intern *levels, bool numbers) {
+static double greater_number(const struct grouped_levels *levels) {
+    double best = levels->numbers[0];
+    for (size_t i = 1; i < levels->n_numbers; i++) best = fmax(best, levels->numbers[i]);
+    return best;
+}
+
+static const char *greater_text(const struct intern *texts) {
     size_t length, best_length;
-    uint32_t n = intern_count(levels), best = 0;
+    uint32_t n = intern_count(texts), best = 0;
     if (n == 0) return "";
     for (uint32_t id = 1; id < n; id++) {
-        const char *a = intern_text(levels, id, &length), *b = intern_text(levels, best, &best_length);
-        bool greater = numbers ? level_number(levels, id) > level_number(levels, best)
-                               : intern_compare(a, length, b, best_length) > 0;
-        if (greater) best = id;
+        const char *a = intern_text(texts, id, &length), *b = intern_text(texts, best, &best_length);
+        if (intern_compare(a, length, b, best_length) > 0) best = id;
     }
-    return intern_text(levels, best, &length);
+    return intern_text(texts, best, &length);
 }
 
 static bool bad_levels(const struct grouped *job, const char *why, struct jobs_error *error) {
+    const struct intern *texts = job->levels->texts;
     char shown[200] = "";
     size_t used = 0, length;
-    for (uint32_t id = 0; id < intern_count(job->levels) && used + 48 < sizeof shown; id++) {
-        const char *text = intern_text(job->levels, id, &length);
+    for (uint32_t id = 0; id < intern_count(texts) && used + 48 < sizeof shown; id++) {
+        const char *text = intern_text(texts, id, &length);
         used += (size_t)snprintf(shown + used, sizeof shown - used, "%s\"%.*s\"", id ? ", " : "",
                                  length < 40 ? (int)length : 40, text);
     }
-    bool more = intern_count(job->levels) == LEVELS_MAX;
+    bool more = intern_count(texts) == GROUPED_LEVELS;
     return jobs_fail(error, JOBS_FAULT_DATA, "%s, column \"%s\": %s; it says %s%s", job->dataset->name,
                      job->spec->y, why, shown, more ? ", …" : "");
+}
+
+/* The value that counts as 1 is a number: it and the response are compared in one spelling. */
+static void choose_number(struct grouped_state *state, double number) {
+    grouped_spell(number, state->positive_number);
+    state->positive = state->positive_number;
+    state->respells = true;
+}
+
+static bool choose_named(struct grouped_state *state, bool numbers, struct jobs_error *error) {
+    const struct grouped *job = state->job;
+    const struct grouped_levels *levels = job->levels;
+    bool seen = numbers ? levels->positive_seen_as_number : levels->positive_seen_as_text;
+    if (!seen && intern_count(levels->texts) > 0) {
+        char why[160];
+        snprintf(why, sizeof why, "no cell says \"%.60s\", which is to count as 1 (--positive)",
+                 job->spec->positive);
+        return bad_levels(job, why, error);
+    }
+    state->positive = job->spec->positive;
+    if (numbers && seen) choose_number(state, levels->positive);
+    return true;
 }
 
 /* Decides how a logistic response is read: as the numbers 0 and 1, or as a text that counts as 1. */
 static bool decide_positive(struct grouped_state *state, struct jobs_error *error) {
     const struct grouped *job = state->job;
+    const struct grouped_levels *levels = job->levels;
     if (job->spec->model == MODEL_LINEAR) return true;
     struct dataset_column *column = &job->dataset->columns[job->columns.y];
     bool numbers = column->type != COLUMN_TEXT;
-    uint32_t n = intern_count(job->levels);
     if (job->spec->positive) {
-        size_t length = strlen(job->spec->positive);
-        bool seen = intern_find(job->levels, job->spec->positive, length) != INTERN_NONE;
-        if (!seen && n > 0 && n < LEVELS_MAX)
-            return bad_levels(job, "no cell says what --positive names", error);
-        state->positive = job->spec->positive;
-    } else if (numbers && levels_are_0_and_1(job->levels)) {
+        if (!choose_named(state, numbers, error)) return false;
+    } else if (numbers && are_0_and_1(levels)) {
         return true;
-    } else if (n > 2) {
+    } else if ((numbers ? levels->n_numbers : intern_count(levels->texts)) > 2) {
         return bad_levels(
             job, "a logistic response has two values; name the one that counts as 1 (--positive)", error);
+    } else if (numbers) {
+        choose_number(state, greater_number(levels));
     } else {
-        state->positive = greater_level(job->levels, numbers);
+        state->positive = greater_text(levels->texts);
     }
     column->type = COLUMN_TEXT;
     if (job->policy[job->columns.y] != MISSING_INDICATOR) return true;
@@ -464,22 +505,52 @@ static void say_big_integers(const struct grouped *job) {
     }
 }
 
+static bool take_named_predictors(struct grouped_state *state, struct jobs_error *error) {
+    const struct grouped_spec *spec = state->job->spec;
+    for (size_t i = 0; i < spec->n_predictors; i++) {
+        size_t at = dataset_find(state->job->dataset, spec->predictors[i]);
+        /* Every other text was refused when it was read. */
+        if (state->job->dataset->columns[at].type == COLUMN_TEXT) {
+            return jobs_fail(error, JOBS_FAULT_USAGE,
+                             "--predictors: \"%s\" is a response of two values, not a number; leave it out",
+                             spec->predictors[i]);
+        }
+        state->plan.predictors[state->plan.n_predictors++] = at;
+    }
+    return true;
+}
+
+/* The columns that knn and logistic go by: see missing.h. */
+static bool take_predictors(struct grouped_state *state, struct jobs_error *error) {
+    const struct grouped *job = state->job;
+    struct missing_plan *plan = &state->plan;
+    if (!any_policy(job, has_predictors)) return true;
+    if (job->spec->n_predictors > 0) return take_named_predictors(state, error);
+    if (job->without_model) missing_plan_predict_by_all(plan, job->dataset);
+    for (size_t j = 0; j < job->spec->n_x && !job->without_model; j++) {
+        size_t at = job->columns.x[j];
+        if (job->columns.x_indicates[j] || !missing_may_predict(job->dataset, at)) continue;
+        plan->predictors[plan->n_predictors++] = at;
+    }
+    assert(plan->n_predictors <= plan->n_columns);
+    return true;
+}
+
 /* Determines what depends on all rows. */
 static bool settle(struct grouped_state *state, struct grouped_rows *rows, struct jobs_error *error) {
     const struct grouped *job = state->job;
     assert(state->plan.n_columns == job->dataset->n_columns);
+    if (job->settled && !job->settled(job->context, error)) return false;
     if (!decide_positive(state, error)) return false;
-    if (!rows->spill) table_finish(&rows->batch.table, job->dataset);
+    if (!rows->spill) {
+        table_finish(&rows->batch.table, job->dataset);
+        if (!grouped_respell(state, &rows->batch)) return jobs_fail_memory(error, "the rows");
+    }
     for (size_t i = 0; i < job->dataset->n_columns; i++) {
         state->fills_any |= missing_fills(job->policy[i], job->dataset->columns[i].type);
     }
-    for (size_t i = 0; i < job->spec->n_predictors; i++) {
-        state->plan.predictors[state->plan.n_predictors++] =
-            dataset_find(job->dataset, job->spec->predictors[i]);
-    }
-    if (job->spec->n_predictors == 0) missing_plan_predictors(&state->plan, job->dataset);
     say_big_integers(job);
-    return true;
+    return take_predictors(state, error);
 }
 
 /* Computes fills over the whole table, if the job has any. */
@@ -570,34 +641,48 @@ static bool write_frame(const struct grouped *job, FILE *file, void (*frame)(str
     return good && (!ferror(file) || grouped_write_failed(error));
 }
 
-static void say_statuses(const struct grouped_state *state) {
-    uint64_t all = 0;
-    for (size_t i = 0; i < GROUPED_STATUSES; i++) all += state->statuses[i];
-    if (all == state->statuses[FIT_OK]) return;
-    FILE *notes = state->job->spec->notes;
-    fprintf(notes, "%llu slice%s:", (unsigned long long)all, all == 1 ? "" : "s");
-    const char *comma = "";
-    for (size_t i = 0; i < GROUPED_STATUSES; i++) {
-        if (!state->statuses[i]) continue;
-        fprintf(notes, "%s %llu %s", comma, (unsigned long long)state->statuses[i],
-                fit_status_name((enum fit_status)i));
-        comma = ",";
+void grouped_say_filled(FILE *notes, struct summary *summary, const char *name, enum missing_policy policy,
+                        bool text, struct results_cells cells) {
+    bool mean = policy == MISSING_LOGISTIC && !text;
+    summary_add(&summary->filled, missing_policy_name(policy), cells.filled - cells.by_mean);
+    summary_add(&summary->filled, SUMMARY_BY_MEAN, cells.by_mean);
+    if (!cells.filled) return;
+    fprintf(notes, "%s: %llu cell%s filled by %s", name, (unsigned long long)cells.filled,
+            cells.filled == 1 ? "" : "s", mean ? "mean (logistic is for text)" : missing_policy_name(policy));
+    if (cells.by_mean > 0 && !mean) {
+        fprintf(
+            notes,
+            ", %llu of them with the mean of the column: no row that has a value there shares a predictor "
+            "with theirs (--predictors)",
+            (unsigned long long)cells.by_mean);
     }
     fputc('\n', notes);
 }
 
-static void say_filled(const struct grouped_state *state, const char *name, size_t column, uint64_t cells) {
+/* What became of a column's gaps, when a policy was to fill them. */
+static void say_cells(const struct grouped_state *state, struct summary *summary, const char *name,
+                      size_t column, struct results_cells cells) {
+    FILE *notes = state->job->spec->notes;
+    enum column_type type = state->job->dataset->columns[column].type;
     enum missing_policy policy = state->job->policy[column];
-    bool number = state->job->dataset->columns[column].type != COLUMN_TEXT;
-    if (!cells) return;
-    fprintf(state->job->spec->notes, "%s: %llu cell%s filled by %s\n", name, (unsigned long long)cells,
-            cells == 1 ? "" : "s",
-            policy == MISSING_LOGISTIC && number ? "mean (logistic is for text)"
-                                                 : missing_policy_name(policy));
+    grouped_say_filled(notes, summary, name, policy, type == COLUMN_TEXT, cells);
+    summary->left += cells.left;
+    if (!cells.left) return;
+    fprintf(notes, "%s: %llu cell%s left missing, and their rows left out: ", name,
+            (unsigned long long)cells.left, cells.left == 1 ? "" : "s");
+    if (missing_fills(policy, type)) {
+        fputs("no value is observed in their slice\n", notes);
+    } else {
+        fprintf(notes, "the column holds text, which %s does not fill\n", missing_policy_name(policy));
+    }
 }
 
 static void say_results(const struct grouped_state *state, const struct grouped_rows *rows) {
     const struct grouped *job = state->job;
+    struct summary summary = {.rows = rows->n_rows + rows->n_left_out,
+                              .dropped = state->dropped + rows->n_left_out,
+                              .fills = job->shape.imputed,
+                              .knows_left = job->shape.imputed};
     if (!job->spec->notes) return;
     if (rows->n_left_out) {
         fprintf(job->spec->notes, "%llu row%s without a slice key left out\n",
@@ -605,10 +690,17 @@ static void say_results(const struct grouped_state *state, const struct grouped_
     }
     for (size_t j = 0; j < job->spec->n_x; j++) {
         if (!job->columns.x_indicates[j])
-            say_filled(state, job->spec->x[j], job->columns.x[j], state->imputed[j]);
+            say_cells(state, &summary, job->spec->x[j], job->columns.x[j], state->cells[j]);
     }
-    say_filled(state, job->spec->y, job->columns.y, state->imputed[job->spec->n_x]);
-    say_statuses(state);
+    say_cells(state, &summary, job->spec->y, job->columns.y, state->cells[job->spec->n_x]);
+    if (job->columns.weights != DATASET_NO_COLUMN)
+        say_cells(state, &summary, job->spec->weights, job->columns.weights,
+                  state->cells[job->spec->n_x + 1]);
+    for (size_t i = 0; i < GROUPED_STATUSES; i++) {
+        summary.slices += state->statuses[i];
+        summary_add(&summary.statuses, fit_status_name((enum fit_status)i), state->statuses[i]);
+    }
+    summary_write(&summary, job->spec->notes);
 }
 
 static bool open_out(struct table_out *out, const struct grouped_rows *rows, struct jobs_error *error) {

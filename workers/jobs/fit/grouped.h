@@ -38,7 +38,9 @@ struct grouped_spec {
     size_t n_x;
     const char *weights; /* NULL: none */
     enum grouped_model model;
-    const char *positive; /* logistic: the response's value that counts as 1; NULL: the greater of its two */
+    /* logistic: the response's value that counts as 1, compared as a number when the response holds numbers; NULL: the
+     * greater of its two */
+    const char *positive;
     struct linear_options linear; /* no_intercept and confidence for both models */
 
     enum missing_policy missing; /* of the predictors */
@@ -46,9 +48,10 @@ struct grouped_spec {
     const enum missing_policy *missing_of;
     size_t n_missing_columns;
     struct missing_options missing_options;
-    const char *const *predictors; /* of knn and logistic; none: see missing.h */
+    const char *const *predictors; /* of knn and logistic; none: the numeric ones of x */
     size_t n_predictors;
     bool within_slice;      /* fill from the slice's rows only */
+    bool mixed_is_text;     /* impute: a column of numbers and text is a column of text */
     bool impute_response;   /* let `missing` fill y too */
     bool drop_missing_keys; /* rows with a missing slice key are left out */
 
@@ -73,6 +76,18 @@ struct grouped_columns {
     size_t y, weights; /* weights may be DATASET_NO_COLUMN */
 };
 
+/* The number of a response's values that are kept: two are right, more are for the error. */
+#define GROUPED_LEVELS 8
+
+/* What a logistic response says, in the rows so far. */
+struct grouped_levels {
+    struct intern *texts; /* the first few of its values, as written */
+    double numbers[GROUPED_LEVELS];
+    size_t n_numbers; /* different ones, the first few */
+    double positive;  /* the spec's as a number, NAN when it is none */
+    bool positive_seen_as_number, positive_seen_as_text;
+};
+
 struct grouped {
     const struct grouped_spec *spec;
     struct dataset *dataset;
@@ -80,9 +95,13 @@ struct grouped {
     struct results_shape shape;
     const char **names; /* of the table's columns */
     size_t n_names;
-    enum missing_policy *policy; /* per dataset column */
-    struct intern *levels;       /* of a logistic response */
-    bool sums_only;              /* only means are computed from the rows: no row is kept */
+    enum missing_policy *policy;   /* per dataset column */
+    struct grouped_levels *levels; /* of a logistic response */
+    bool sums_only;                /* only means are computed from the rows: no row is kept */
+    bool without_model;            /* all columns are read to be filled: x and y say nothing */
+    /* May be NULL. Called when all rows have been read, before anything is filled. */
+    bool (*settled)(void *context, struct jobs_error *error);
+    void *context;
 };
 
 /* Marks the columns that the job uses in the dataset (dataset_use), and checks the job against its header. The caller

@@ -53,6 +53,38 @@ bool grouped_batch_add(struct grouped_batch *batch, const struct dataset_row *ro
     return true;
 }
 
+size_t grouped_spell(double number, char out[static DECIMAL_PRINT_ROOM]) {
+    return decimal_print(number + 0.0, out); /* never -0 */
+}
+
+/* Numbers each text of the spelling as the number that it is. Returns false on allocation failure. */
+static bool respell(struct intern *spelling, uint32_t *respelled, uint32_t n) {
+    for (uint32_t id = 0; id < n; id++) {
+        size_t length;
+        double number;
+        char text[DECIMAL_PRINT_ROOM];
+        const char *written = intern_text(spelling, id, &length);
+        bool is_number = decimal_parse(written, length, &number) != DECIMAL_NOT; /* a gap need not be */
+        respelled[id] = is_number ? intern_add(spelling, text, grouped_spell(number, text)) : id;
+        if (respelled[id] == INTERN_NONE) return false;
+    }
+    return true;
+}
+
+bool grouped_respell(const struct grouped_state *state, struct grouped_batch *batch) {
+    struct table_column *column = &batch->table.columns[state->job->columns.y];
+    if (!state->respells) return true;
+    uint32_t n = intern_count(column->spelling);
+    uint32_t *respelled = malloc(((size_t)n + 1) * sizeof *respelled);
+    bool good = respelled && respell(column->spelling, respelled, n);
+    for (size_t row = 0; row < batch->table.n_rows && good; row++) {
+        assert(column->text[row] < n);
+        column->text[row] = respelled[column->text[row]];
+    }
+    free(respelled);
+    return good;
+}
+
 size_t grouped_batch_size(const struct grouped_batch *batch) {
     return table_size(&batch->table) + batch->table.n_rows * ROW_OVERHEAD + slice_keys_size(batch->keys) +
            slice_keys_count(batch->keys) * SLICE_OVERHEAD;

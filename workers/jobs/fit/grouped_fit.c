@@ -28,7 +28,9 @@ struct input_column {
     size_t at; /* in the table */
     bool indicates;
     bool is_text;
-    bool fill;         /* a gap may be filled */
+    bool wanted;       /* a policy is to fill its gaps */
+    bool fill;         /* and it does, for a column of this type */
+    bool falls_back;   /* with the mean, when it has no value of its own */
     uint32_t positive; /* of text */
     double *values;    /* gathered */
 };
@@ -40,8 +42,8 @@ struct block {
 struct block_result {
     struct results_out out;
     size_t ends[BLOCK_SLICES]; /* of each slice's text */
-    uint64_t statuses[GROUPED_STATUSES];
-    uint64_t *imputed; /* per x, then the response */
+    uint64_t statuses[GROUPED_STATUSES], dropped;
+    struct results_cells *cells; /* as in grouped_state */
     struct jobs_error error;
     bool done;
 };
@@ -70,7 +72,7 @@ struct fit_worker {
     uint32_t *kept; /* rows of the slice that are used */
     size_t n_kept;
     struct fit_term *terms;
-    uint64_t *imputed;
+    struct results_cells *cells; /* of the slice; as in grouped_state */
 };
 
 /* ---- a worker ---------------------------------------------------------------------------------------- */
@@ -82,7 +84,7 @@ static void worker_free(struct fit_worker *w) {
     free(w->x);
     free(w->kept);
     free(w->terms);
-    free(w->imputed);
+    free(w->cells);
 }
 
 static struct input_column describe_input(const struct fit_run *run, size_t at, bool indicates,
@@ -91,7 +93,9 @@ static struct input_column describe_input(const struct fit_run *run, size_t at, 
     const struct table_column *column = &run->batch->table.columns[at];
     struct input_column input = {.column = column, .at = at, .indicates = indicates};
     input.is_text = response && run->state->positive;
+    input.wanted = run->state->plan.policy[at] != MISSING_DROP;
     input.fill = !indicates && missing_fills(run->state->plan.policy[at], column->type);
+    input.falls_back = missing_falls_back(run->state->plan.policy[at], column->type);
     if (input.is_text) {
         input.positive = intern_find(column->spelling, run->state->positive, strlen(run->state->positive));
     }
@@ -107,8 +111,8 @@ static bool worker_new(struct fit_worker *w, struct fit_run *run) {
     w->x = calloc(p + 1, sizeof *w->x);
     w->kept = malloc((most + 1) * sizeof *w->kept);
     w->terms = calloc(p + 1, sizeof *w->terms);
-    w->imputed = calloc(p + 1, sizeof *w->imputed);
-    if (!w->scratch || !w->inputs || !w->x || !w->kept || !w->terms || !w->imputed) return false;
+    w->cells = calloc(grouped_n_cells(job->spec), sizeof *w->cells);
+    if (!w->scratch || !w->inputs || !w->x || !w->kept || !w->terms || !w->cells) return false;
     for (size_t j = 0; j < p; j++) {
         w->inputs[j] = describe_input(run, job->columns.x[j], job->columns.x_indicates[j], false);
     }
@@ -126,21 +130,26 @@ static bool worker_new(struct fit_worker *w, struct fit_run *run) {
 
 /* Finds the value that fills a gap, if there is one. */
 static bool find_fill(const struct input_column *input, const struct missing_result *fills, size_t row,
-                      struct missing_fill *fill) {
+                      struct missing_fill *fill, bool *own) {
     if (!input->fill || !fills->fills) return false;
     const struct missing_cell *cell = missing_result_cell(fills, input->at, row);
+    *own = cell != NULL;
     *fill = cell ? (struct missing_fill){true, cell->number, cell->text} : fills->fills[input->at];
     return fill->known;
 }
 
-static bool row_is_complete(const struct fit_worker *w, const struct missing_result *fills, size_t row) {
+/* Counts the gaps that a policy was to fill, and could not. */
+static bool row_is_complete(struct fit_worker *w, const struct missing_result *fills, size_t row) {
     struct missing_fill fill;
+    bool own, complete = true;
     for (size_t i = 0; i < w->n_inputs; i++) {
         const struct input_column *input = &w->inputs[i];
         if (input->indicates || !table_is_missing(input->column, row)) continue;
-        if (!find_fill(input, fills, row, &fill)) return false;
+        if (find_fill(input, fills, row, &fill, &own)) continue;
+        w->cells[i].left += input->wanted;
+        complete = false;
     }
-    return true;
+    return complete;
 }
 
 /* Lists the rows the model can use. */
@@ -161,34 +170,33 @@ static void keep_rows(struct fit_worker *w, const struct missing_result *fills, 
 }
 
 static double input_value(const struct input_column *input, const struct missing_result *fills, size_t row,
-                          uint64_t *imputed) {
-    bool missing = table_is_missing(input->column, row);
+                          struct results_cells *cells) {
+    bool missing = table_is_missing(input->column, row), own = false;
     if (input->indicates) return missing;
     struct missing_fill fill = {0};
-    if (missing && find_fill(input, fills, row, &fill)) ++*imputed;
+    if (missing && find_fill(input, fills, row, &fill, &own)) {
+        cells->filled++;
+        cells->by_mean += input->falls_back && !own;
+    }
     if (input->is_text) return (missing ? fill.text : input->column->text[row]) == input->positive;
     return missing ? fill.number : table_number(input->column, row);
 }
 
 static void gather_column(const struct fit_worker *w, const struct input_column *input,
-                          const struct missing_result *fills, uint64_t *imputed) {
+                          const struct missing_result *fills, struct results_cells *cells) {
     if (!input->column->missing && !input->indicates && !input->is_text) {
         const double *from = input->column->number;
         size_t stride = input->column->stride;
         for (size_t i = 0; i < w->n_kept; i++) input->values[i] = from[w->kept[i] * stride];
         return;
     }
-    for (size_t i = 0; i < w->n_kept; i++) input->values[i] = input_value(input, fills, w->kept[i], imputed);
+    for (size_t i = 0; i < w->n_kept; i++) input->values[i] = input_value(input, fills, w->kept[i], cells);
 }
 
 static void gather(struct fit_worker *w, const struct missing_result *fills, const uint32_t *rows, size_t n) {
-    size_t p = w->run->state->job->spec->n_x;
-    uint64_t none = 0;
+    assert(w->n_inputs <= grouped_n_cells(w->run->state->job->spec));
     keep_rows(w, fills, rows, n);
-    memset(w->imputed, 0, (p + 1) * sizeof *w->imputed);
-    for (size_t i = 0; i < w->n_inputs; i++) {
-        gather_column(w, &w->inputs[i], fills, i <= p ? &w->imputed[i] : &none);
-    }
+    for (size_t i = 0; i < w->n_inputs; i++) gather_column(w, &w->inputs[i], fills, &w->cells[i]);
 }
 
 static bool has_bad_row(const struct table *t, const uint32_t *rows, size_t n) {
@@ -227,6 +235,14 @@ static bool fit_model(struct fit_worker *w, const struct linear_input *input, st
     return logistic_fit(input, &spec->linear, w->scratch, &fit->logistic, w->terms);
 }
 
+static void add_cells(struct results_cells *to, const struct results_cells *from, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        to[i].filled += from[i].filled;
+        to[i].by_mean += from[i].by_mean;
+        to[i].left += from[i].left;
+    }
+}
+
 static bool fit_slice(struct fit_worker *w, size_t at, struct block_result *result) {
     struct grouped_state *state = w->run->state;
     const struct grouped_spec *spec = state->job->spec;
@@ -237,8 +253,8 @@ static bool fit_slice(struct fit_worker *w, size_t at, struct block_result *resu
     struct slice_fit fit;
     struct linear_input input = {w->inputs[p].values, w->x,
                                  w->n_inputs > p + 1 ? w->inputs[p + 1].values : NULL, 0, p};
+    memset(w->cells, 0, grouped_n_cells(spec) * sizeof *w->cells);
     if (has_bad_row(&batch->table, rows, n)) {
-        memset(w->imputed, 0, (p + 1) * sizeof *w->imputed);
         results_undefined(FIT_PARSE_ERROR, p + !spec->linear.no_intercept, linear ? &fit.linear : NULL,
                           linear ? NULL : &fit.logistic, w->terms);
     } else {
@@ -248,12 +264,13 @@ static bool fit_slice(struct fit_worker *w, size_t at, struct block_result *resu
     }
     struct results_slice slice = {.key = slice_keys_key(batch->keys, batch->index.ids[at]),
                                   .n_rows = n,
-                                  .imputed = w->imputed,
+                                  .cells = w->cells,
                                   .terms = w->terms,
                                   .linear = linear ? &fit.linear : NULL,
                                   .logistic = linear ? NULL : &fit.logistic};
-    for (size_t i = 0; i <= p; i++) result->imputed[i] += w->imputed[i];
+    add_cells(result->cells, w->cells, grouped_n_cells(spec));
     result->statuses[linear ? fit.linear.status : fit.logistic.status]++;
+    result->dropped += n - (linear ? fit.linear.n : fit.logistic.n);
     if (!results_add_slice(&result->out, &state->job->shape, &slice)) {
         return jobs_fail_memory(&result->error, "the results");
     }
@@ -265,7 +282,8 @@ static void fit_block(struct fit_worker *w, const struct block *block, struct bl
     result->out.text.length = 0;
     result->out.continued = true; /* the sink's owner removes the first comma */
     memset(result->statuses, 0, sizeof result->statuses);
-    memset(result->imputed, 0, (w->run->state->job->spec->n_x + 1) * sizeof *result->imputed);
+    result->dropped = 0;
+    memset(result->cells, 0, grouped_n_cells(w->run->state->job->spec) * sizeof *result->cells);
     assert(block->count > 0 && block->count <= BLOCK_SLICES);
     for (size_t i = 0; i < block->count; i++) {
         if (!fit_slice(w, block->first + i, result)) return;
@@ -290,7 +308,8 @@ static bool put_block(struct fit_run *run, const struct block *block, const stru
     }
     if (!grouped_go_on(run->state->job->spec, 0, error)) return false;
     for (size_t i = 0; i < GROUPED_STATUSES; i++) run->state->statuses[i] += result->statuses[i];
-    for (size_t i = 0; i <= run->state->job->spec->n_x; i++) run->state->imputed[i] += result->imputed[i];
+    run->state->dropped += result->dropped;
+    add_cells(run->state->cells, result->cells, grouped_n_cells(run->state->job->spec));
     return true;
 }
 
@@ -399,8 +418,8 @@ static bool open_ring(struct fit_run *run, size_t threads) {
     for (size_t i = 0; run->ring && i < run->ring_size; i++) {
         run->ring[i].out =
             (struct results_out){.format = job->shape.format, .names = job->names, .n_names = job->n_names};
-        run->ring[i].imputed = calloc(job->spec->n_x + 1, sizeof *run->ring[i].imputed);
-        if (!run->ring[i].imputed) return false;
+        run->ring[i].cells = calloc(grouped_n_cells(job->spec), sizeof *run->ring[i].cells);
+        if (!run->ring[i].cells) return false;
     }
     return run->ring != NULL;
 }
@@ -408,7 +427,7 @@ static bool open_ring(struct fit_run *run, size_t threads) {
 static void close_ring(struct fit_run *run) {
     for (size_t i = 0; run->ring && i < run->ring_size; i++) {
         results_out_free(&run->ring[i].out);
-        free(run->ring[i].imputed);
+        free(run->ring[i].cells);
     }
     free(run->ring);
     free(run->blocks);

@@ -3,6 +3,8 @@
 #define ROOKERY_WORKERS_JOBS_FIT_GROUPED_INTERNAL_H
 
 #include "workers/jobs/fit/grouped.h"
+#include "workers/jobs/report/summary.h"
+#include "workers/jobs/table/decimal.h"
 #include "workers/jobs/table/spill.h"
 
 /* Rows in memory, with the number of each row's slice key. */
@@ -29,6 +31,11 @@ struct grouped_sink {
 
 #define GROUPED_STATUSES (FIT_PARSE_ERROR + 1)
 
+/* How many columns of a job have their gaps counted: x, the response, the weights. */
+static inline size_t grouped_n_cells(const struct grouped_spec *spec) {
+    return spec->n_x + 2;
+}
+
 /* What all threads of a run read, after all rows have been read. */
 struct grouped_state {
     const struct grouped *job;
@@ -38,9 +45,12 @@ struct grouped_state {
     char **fill_texts;           /* per column, owned: the text of fills[column], where batches come and go */
     bool fills_any;              /* at least one policy fills cells of the model */
     const char *positive;        /* a text response's value for 1; NULL: the response is a number */
+    char positive_number[DECIMAL_PRINT_ROOM]; /* where that is a number: it is here */
+    bool respells; /* the texts of the response are numbers, to be spelled in one way each: grouped_respell */
     struct grouped_plots *plots; /* NULL: none */
-    uint64_t *imputed;           /* so far, over all slices: per x, then the response */
+    struct results_cells *cells; /* so far, over all slices: per x, then the response, then the weights */
     uint64_t statuses[GROUPED_STATUSES];
+    uint64_t dropped; /* rows that the fits of their slices did not use */
 };
 bool grouped_state_open(struct grouped_state *state, const struct grouped *job, struct jobs_error *error);
 void grouped_state_close(struct grouped_state *state);
@@ -82,6 +92,16 @@ bool grouped_fit_batch(struct grouped_state *state, struct grouped_batch *batch,
 bool grouped_go_on(const struct grouped_spec *spec, uint64_t rows, struct jobs_error *error);
 /* Sets the numbers of the fills' texts (state->fill_texts) in this batch. Returns false on allocation failure. */
 bool grouped_number_fill_texts(struct grouped_state *state, struct grouped_batch *batch);
+/* Spells the response's numbers in this batch in one way each, where the state respells. Returns false on allocation
+ * failure. */
+bool grouped_respell(const struct grouped_state *state, struct grouped_batch *batch);
+/* Writes a number as grouped_respell spells it; returns its length. */
+size_t grouped_spell(double number, char out[static DECIMAL_PRINT_ROOM]);
+/* Marks the columns that --predictors names. Returns false with *error set. */
+bool grouped_use_predictors(struct grouped *job, struct jobs_error *error);
+/* Notes how many cells of a column were filled, and by what; adds them to the summary. */
+void grouped_say_filled(FILE *notes, struct summary *summary, const char *name, enum missing_policy policy,
+                        bool text, struct results_cells cells);
 /* Sets the table's shape and names from the job's spec. */
 bool grouped_shape(struct grouped *job, struct jobs_error *error);
 /* Sets *error: the table could not be written, and why (errno). Returns false. */

@@ -125,7 +125,8 @@ static bool each_partition(const struct each_run *run, struct spill *spill, size
         assert(batch.table.n_rows == spill_rows(spill, partition));
         spill_discard(spill, partition);
         table_finish(&batch.table, job->dataset);
-        good = grouped_number_fill_texts(run->state, &batch) || jobs_fail_memory(error, "the rows");
+        good = (grouped_respell(run->state, &batch) && grouped_number_fill_texts(run->state, &batch)) ||
+               jobs_fail_memory(error, "the rows");
         good = good && run->each(run->context, &batch, error);
     }
     grouped_batch_close(&batch);
@@ -258,7 +259,7 @@ static bool find_medians(struct median_search *s, struct spill *spill, struct mi
 /* Counting the values whose hash falls to this pass of several. */
 struct mode_search {
     size_t column, memory;
-    bool text;
+    bool text, respells; /* the texts are numbers, as grouped_respell spells them */
     uint64_t pass, passes;
     struct intern *values; /* eight bytes of ordered bits, or a text */
     uint64_t *counts;
@@ -273,6 +274,11 @@ static bool count_value(void *context, const struct dataset_row *row) {
     uint64_t bits = s->text ? 0 : ordered_bits(cell->number);
     const char *bytes = s->text ? cell->text : (const char *)&bits;
     size_t length = s->text ? cell->length : sizeof bits;
+    char spelled[DECIMAL_PRINT_ROOM];
+    if (s->respells) {
+        length = grouped_spell(cell->number, spelled);
+        bytes = spelled;
+    }
     if (intern_hash(bytes, length, 1) % s->passes != s->pass) return true;
     uint32_t id = intern_add(s->values, bytes, length);
     if (id == INTERN_NONE) return false;
@@ -343,6 +349,7 @@ static bool find_mode(struct grouped_state *state, struct spill *spill, size_t c
     struct mode_search s = {.column = column, .memory = memory_of(state) / 2, .passes = 1};
     struct mode_best best = {0};
     s.text = state->job->dataset->columns[column].type == COLUMN_TEXT;
+    s.respells = state->respells && column == state->job->columns.y;
     bool good;
     do {
         free(best.text);

@@ -16,19 +16,26 @@
 
 #define BUFFER (256u << 10)
 
+/* Gaps that stayed. */
+struct left_cells {
+    uint64_t n;
+    uint32_t slice; /* of the first */
+};
+
 struct writing {
     const struct grouped_spec *spec;
     struct impute_fills *fills;
+    const struct impute_mixed *mixed;
     struct dataset dataset; /* of the second pass */
     char delimiter;
     size_t *keys; /* slice columns */
     struct slice_cell *key_cells;
     const struct impute_column **filled; /* per dataset column; NULL: not filled */
     bool *drops, drops_any;              /* per dataset column: a gap leaves the row out */
-    uint64_t *counts;                    /* cells filled, per filled column */
-    uint64_t n_left, n_dropped;          /* gaps that no policy could fill; rows left out */
-    uint32_t first_slice;                /* where the first such gap was */
-    size_t first_column;
+    struct results_cells *counts;        /* per filled column */
+    struct left_cells *left;             /* per dataset column */
+    uint64_t n_dropped;                  /* rows left out */
+    bool leaves_out;                     /* the row being written will be */
     struct text_buffer text;
     FILE *out;
 };
@@ -82,6 +89,12 @@ static struct impute_value value_of(struct writing *w, struct impute_slice *slic
     return w->fills->values[id * w->fills->n_columns + place];
 }
 
+static void keep_gap(struct writing *w, const struct dataset_cell *cell, size_t at, uint32_t id) {
+    struct left_cells *left = &w->left[at];
+    if (!w->leaves_out && left->n++ == 0) left->slice = id;
+    put_as_written(&w->text, cell);
+}
+
 static void put_gap(struct writing *w, const struct dataset_cell *cell, size_t at, struct impute_slice *slice,
                     uint32_t id) {
     const struct impute_column *column = w->filled[at];
@@ -89,11 +102,13 @@ static void put_gap(struct writing *w, const struct dataset_cell *cell, size_t a
     assert(place < w->fills->n_columns);
     struct impute_value value = value_of(w, slice, id, place);
     if (!value.known) {
-        if (w->n_left++ == 0) w->first_slice = id, w->first_column = at;
-        put_as_written(&w->text, cell);
+        keep_gap(w, cell, at, id);
         return;
     }
-    w->counts[place]++;
+    bool by_mean =
+        !value.own && missing_falls_back(column->policy, column->text ? COLUMN_TEXT : COLUMN_DOUBLE);
+    w->counts[place].filled += !w->leaves_out;
+    w->counts[place].by_mean += by_mean && !w->leaves_out;
     if (!column->text) {
         text_buffer_number(&w->text, value.number);
     } else {
@@ -138,10 +153,13 @@ static bool put_row(struct writing *w, const struct dataset_row *row, struct job
     assert(id < slice_keys_count(w->fills->keys));
     struct impute_slice *slice = &w->fills->slices[id];
     size_t start = w->text.length;
+    w->leaves_out = is_dropped(w, row);
     for (size_t i = 0; i < w->dataset.n_columns; i++) {
         if (i > 0) text_buffer_char(&w->text, w->delimiter);
         if (row->cells[i].missing && w->filled[i]) {
             put_gap(w, &row->cells[i], i, slice, id);
+        } else if (row->cells[i].missing) {
+            keep_gap(w, &row->cells[i], i, id);
         } else {
             put_as_written(&w->text, &row->cells[i]);
         }
@@ -149,7 +167,7 @@ static bool put_row(struct writing *w, const struct dataset_row *row, struct job
     put_indicators(w, row);
     text_buffer_char(&w->text, '\n');
     slice->rows++;
-    if (is_dropped(w, row)) {
+    if (w->leaves_out) {
         w->text.length = start;
         w->n_dropped++;
     }
@@ -208,10 +226,12 @@ static bool writing_open(struct writing *w, struct jobs_error *error) {
     w->filled = calloc(d->n_columns + 1, sizeof *w->filled);
     w->drops = calloc(d->n_columns + 1, sizeof *w->drops);
     w->counts = calloc(w->fills->n_columns + 1, sizeof *w->counts);
-    if (!w->keys || !w->key_cells || !w->filled || !w->drops || !w->counts) {
+    w->left = calloc(d->n_columns + 1, sizeof *w->left);
+    if (!w->keys || !w->key_cells || !w->filled || !w->drops || !w->counts || !w->left) {
         return jobs_fail_memory(error, "the table");
     }
     dataset_use_all(d, USE_KEY);
+    impute_use_mixed(w->mixed, d);
     for (size_t i = 0; i < w->spec->n_slice_by; i++) w->keys[i] = dataset_find(d, w->spec->slice_by[i]);
     for (size_t c = 0; c < w->fills->n_columns; c++) {
         if (w->fills->columns[c].at >= d->n_columns) {
@@ -234,71 +254,154 @@ static void writing_close(struct writing *w) {
     free(w->filled);
     free(w->drops);
     free(w->counts);
+    free(w->left);
     text_buffer_free(&w->text);
     dataset_close(&w->dataset);
 }
 
 /* ---- notes ------------------------------------------------------------------------------------------- */
 
-static void say_left(const struct writing *w) {
-    char title[SLICE_TITLE_ROOM];
-    struct slice_key key = slice_keys_key(w->fills->keys, w->first_slice);
-    slice_key_title(key, w->spec->slice_by, w->spec->within_slice ? w->spec->n_slice_by : 0, title);
-    fprintf(w->spec->notes, "%llu cell%s left missing: no value is observed; the first in column %s of %s\n",
-            (unsigned long long)w->n_left, w->n_left == 1 ? "" : "s",
-            w->dataset.columns[w->first_column].name, title);
+static const struct impute_left *text_left(const struct writing *w, size_t at) {
+    for (size_t i = 0; i < w->fills->n_left; i++) {
+        if (w->fills->left[i].at == at) return &w->fills->left[i];
+    }
+    return NULL;
 }
 
-static void say_text(const struct writing *w, const struct impute_left *left) {
-    fprintf(
-        w->spec->notes,
-        "%s: %llu cell%s left missing: the column holds text (line %llu), which %s does not fill; name that "
-        "text with --na, or choose mode for the column\n",
-        w->dataset.columns[left->at].name, (unsigned long long)left->n_cells, left->n_cells == 1 ? "" : "s",
-        (unsigned long long)left->text_line, missing_policy_name(left->policy));
+static bool is_key(const struct writing *w, size_t at) {
+    for (size_t i = 0; i < w->spec->n_slice_by; i++) {
+        if (w->keys[i] == at) return true;
+    }
+    return false;
+}
+
+/* Why gaps of a column stayed. */
+static void say_left(const struct writing *w, size_t at) {
+    FILE *notes = w->spec->notes;
+    const struct left_cells *left = &w->left[at];
+    const struct impute_left *text = text_left(w, at);
+    if (left->n == 0) return;
+    fprintf(notes, "%s: %llu cell%s left missing: ", w->dataset.columns[at].name, (unsigned long long)left->n,
+            left->n == 1 ? "" : "s");
+    if (text) {
+        fprintf(
+            notes,
+            "the column holds text (line %llu), which %s does not fill; name that text with --na, or choose "
+            "mode for the column\n",
+            (unsigned long long)text->text_line, missing_policy_name(text->policy));
+    } else if (w->filled[at]) {
+        char title[SLICE_TITLE_ROOM];
+        struct slice_key key = slice_keys_key(w->fills->keys, left->slice);
+        slice_key_title(key, w->spec->slice_by, w->spec->within_slice ? w->spec->n_slice_by : 0, title);
+        fprintf(notes, "no value is observed; the first in %s\n", title);
+    } else {
+        fputs(is_key(w, at) ? "slice columns are not filled\n" : "no policy is for the column\n", notes);
+    }
 }
 
 static void say(const struct writing *w) {
     FILE *notes = w->spec->notes;
+    struct summary summary = {
+        .rows = w->dataset.n_rows, .dropped = w->n_dropped, .fills = true, .knows_left = true};
     if (!notes) return;
     for (size_t c = 0; c < w->fills->n_columns; c++) {
         const struct impute_column *column = &w->fills->columns[c];
-        bool mean = column->policy == MISSING_LOGISTIC && !column->text;
-        if (!w->counts[c]) continue;
-        fprintf(notes, "%s: %llu cell%s filled by %s\n", w->dataset.columns[column->at].name,
-                (unsigned long long)w->counts[c], w->counts[c] == 1 ? "" : "s",
-                mean ? "mean (logistic is for text)" : missing_policy_name(column->policy));
+        const char *name = w->dataset.columns[column->at].name;
+        grouped_say_filled(notes, &summary, name, column->policy, column->text, w->counts[c]);
     }
-    for (size_t i = 0; i < w->fills->n_left; i++) say_text(w, &w->fills->left[i]);
-    if (w->n_left) say_left(w);
+    for (size_t i = 0; i < w->dataset.n_columns; i++) {
+        say_left(w, i);
+        summary.left += w->left[i].n;
+    }
     if (w->n_dropped) {
         fprintf(notes, "%llu row%s with gaps left out\n", (unsigned long long)w->n_dropped,
                 w->n_dropped == 1 ? "" : "s");
     }
+    summary_write(&summary, notes);
+}
+
+/* ---- the passes --------------------------------------------------------------------------------------- */
+
+/* Where text is a gap in a column of numbers, a pass before the first finds those columns. */
+static bool find_mixed(struct impute_mixed *mixed, const struct grouped_spec *spec,
+                       const struct impute_input *input, const struct dataset_options *options,
+                       struct csv_source *source, struct jobs_error *error) {
+    struct dataset dataset;
+    *source = input->source;
+    if (options->text != TEXT_IS_MISSING) return true;
+    if (!dataset_open(&dataset, input->name, input->source, options, error)) return false;
+    bool good = impute_find_mixed(mixed, spec, &dataset, error);
+    dataset_close(&dataset);
+    if (good) *source = input->again(input->context);
+    return good;
+}
+
+static bool find_once(struct impute_fills *fills, struct impute_mixed *mixed, uint64_t *rows,
+                      const struct grouped_spec *spec, const struct impute_input *input,
+                      const struct dataset_options *options, struct csv_source source,
+                      struct jobs_error *error) {
+    struct dataset first;
+    struct grouped_spec quiet = *spec;
+    quiet.notes = NULL; /* notes of a fit about numbers do not concern cells that stay as they are */
+    if (!dataset_open(&first, input->name, source, options, error)) return false;
+    bool good = impute_find(fills, &quiet, &first, mixed, error);
+    *rows = first.n_rows;
+    dataset_close(&first);
+    return good;
+}
+
+/* The sentence about a cell is that of a fit; here there are more ways out. */
+static void advise(struct jobs_error *error) {
+    struct jobs_error cell = *error;
+    *error = (struct jobs_error){0};
+    jobs_fail(error, cell.fault,
+              "%.480s (--na); or let --bad-text say that such a cell is missing, or that the column is text",
+              cell.text);
+}
+
+/* When a pass finds mixed columns, another reads them as a fit reads its own: up to the cell that is not a number, or to
+ * the end, where all of them are quoted and missing. */
+static bool find(struct impute_fills *fills, struct impute_mixed *mixed, uint64_t *rows,
+                 const struct grouped_spec *spec, const struct impute_input *input,
+                 const struct dataset_options *options, struct jobs_error *error) {
+    struct csv_source source;
+    uint64_t all;
+    if (!find_mixed(mixed, spec, input, options, &source, error)) return false;
+    bool known = mixed->is;
+    if (find_once(fills, mixed, rows, spec, input, options, source, error)) return true;
+    if (known || !mixed->any) return false;
+    *error = (struct jobs_error){0};
+    all = *rows;
+    source = input->again(input->context);
+    bool good = find_once(fills, mixed, rows, spec, input, options, source, error);
+    if (!good && *rows < all) advise(error);
+    return good;
+}
+
+static bool write_filled(struct writing *w, const struct impute_input *input,
+                         const struct dataset_options *options, uint64_t rows, struct jobs_error *error) {
+    if (!dataset_open(&w->dataset, input->name, input->again(input->context), options, error)) return false;
+    bool good = writing_open(w, error) && put_rows(w, error);
+    if (good && w->dataset.n_rows != rows) {
+        good = jobs_fail(error, JOBS_FAULT_DATA, "%s changed while it was read; try again", input->name);
+    }
+    if (good) say(w);
+    writing_close(w);
+    return good;
 }
 
 bool impute_run(const struct grouped_spec *spec, const struct impute_input *input,
                 const struct dataset_options *options, FILE *out, struct jobs_error *error) {
     struct impute_fills fills;
-    struct dataset first;
-    if (!dataset_open(&first, input->name, input->source, options, error)) return false;
-    struct grouped_spec find = *spec;
-    find.notes = NULL; /* notes of a fit about numbers do not concern cells that stay as they are */
-    bool good = impute_find(&fills, &find, &first, error);
-    uint64_t rows = first.n_rows;
-    dataset_close(&first);
-    if (!good) return false;
-    struct writing w = {.spec = spec, .fills = &fills, .out = out};
-    w.delimiter = options->delimiter ? options->delimiter : ',';
-    good = dataset_open(&w.dataset, input->name, input->again(input->context), options, error);
+    struct impute_mixed mixed = {0};
+    uint64_t rows;
+    bool good = find(&fills, &mixed, &rows, spec, input, options, error);
     if (good) {
-        good = writing_open(&w, error) && put_rows(&w, error);
-        if (good && w.dataset.n_rows != rows) {
-            good = jobs_fail(error, JOBS_FAULT_DATA, "%s changed while it was read; try again", input->name);
-        }
-        if (good) say(&w);
-        writing_close(&w);
+        struct writing w = {.spec = spec, .fills = &fills, .mixed = &mixed, .out = out};
+        w.delimiter = options->delimiter ? options->delimiter : ',';
+        good = write_filled(&w, input, options, rows, error);
+        impute_fills_free(&fills);
     }
-    impute_fills_free(&fills);
+    free(mixed.is);
     return good;
 }

@@ -13,6 +13,7 @@ struct finding {
     struct impute_fills *fills;
     struct grouped_state *state;
     struct fit_scratch *scratch;
+    struct impute_mixed *mixed;
     uint32_t *place; /* dataset column → place in columns; SLICE_NONE: not filled */
 };
 
@@ -48,6 +49,61 @@ static unsigned use_for(enum missing_policy policy) {
     return is_fill(policy) ? USE_TYPE : 0;
 }
 
+/* ---- columns of numbers and text ---------------------------------------------------------------------- */
+
+void impute_use_mixed(const struct impute_mixed *mixed, struct dataset *d) {
+    struct jobs_error none = {0};
+    for (size_t i = 0; i < d->n_columns && mixed->any; i++) {
+        if (mixed->is[i]) dataset_use(d, d->columns[i].name, USE_NUMBER, "", &none);
+    }
+}
+
+static bool is_mixed(const struct grouped_spec *spec, const struct dataset *d, size_t at) {
+    const struct dataset_column *column = &d->columns[at];
+    if (column->n_text == 0 || !is_fill(impute_policy(spec, column->name))) return false;
+    assert(column->n_missing + column->n_text <= d->n_rows);
+    return d->n_rows - column->n_missing - column->n_text > column->n_text;
+}
+
+/* Of a dataset that has been read to its end. */
+static bool note_mixed(struct impute_mixed *mixed, const struct grouped_spec *spec, const struct dataset *d) {
+    mixed->any = false;
+    mixed->is = calloc(d->n_columns + 1, sizeof *mixed->is);
+    for (size_t i = 0; i < d->n_columns && mixed->is; i++) {
+        mixed->is[i] = is_mixed(spec, d, i);
+        mixed->any |= mixed->is[i];
+    }
+    return mixed->is != NULL;
+}
+
+bool impute_find_mixed(struct impute_mixed *mixed, const struct grouped_spec *spec, struct dataset *d,
+                       struct jobs_error *error) {
+    enum dataset_status status;
+    struct dataset_row row;
+    for (size_t i = 0; i < d->n_columns; i++) {
+        const char *name = d->columns[i].name;
+        unsigned use = is_fill(impute_policy(spec, name)) ? USE_TYPE : 0;
+        if (!dataset_use(d, name, use, "", error)) return false;
+    }
+    while ((status = dataset_next(d, &row, error)) == DATASET_ROW) {
+        if (!grouped_go_on(spec, d->n_rows, error)) return false;
+    }
+    return status == DATASET_END && (note_mixed(mixed, spec, d) || jobs_fail_memory(error, "the columns"));
+}
+
+/* Ends the first pass when there are mixed columns: impute_run says which cell is meant. */
+static bool refuse_mixed(void *context, struct jobs_error *error) {
+    struct finding *f = context;
+    const struct grouped *job = f->state->job;
+    if (f->mixed->is || job->spec->mixed_is_text) return true;
+    if (!note_mixed(f->mixed, job->spec, job->dataset)) return jobs_fail_memory(error, "the columns");
+    return !f->mixed->any ||
+           jobs_fail(error, JOBS_FAULT_DATA, "%s holds text in a column of numbers", job->dataset->name);
+}
+
+/* ---- columns of the job ------------------------------------------------------------------------------- */
+
+/* knn and logistic go by all numbers when no column is named: types are needed of all. */
 static bool use_columns(struct grouped *job, struct jobs_error *error) {
     struct dataset *d = job->dataset;
     bool go_by = false;
@@ -64,9 +120,7 @@ static bool use_columns(struct grouped *job, struct jobs_error *error) {
         go_by |= policy == MISSING_KNN || policy == MISSING_LOGISTIC;
         if (!dataset_use(d, d->columns[i].name, use_for(policy), "", error)) return false;
     }
-    for (size_t i = 0; i < job->spec->n_predictors; i++) {
-        if (!dataset_use(d, job->spec->predictors[i], USE_NUMBER, "--predictors", error)) return false;
-    }
+    if (!grouped_use_predictors(job, error)) return false;
     for (size_t i = 0; i < d->n_columns && go_by && job->spec->n_predictors == 0; i++) {
         if (!(d->columns[i].use & USE_KEY)) dataset_use(d, d->columns[i].name, USE_TYPE, "", error);
     }
@@ -103,8 +157,7 @@ static bool keep_columns(struct finding *f) {
         f->place[i] = SLICE_NONE;
         if (!missing_fills(job->policy[i], column->type)) {
             if (is_fill(job->policy[i]) && column->n_missing > 0)
-                fills->left[fills->n_left++] =
-                    (struct impute_left){i, job->policy[i], column->n_missing, column->text_line};
+                fills->left[fills->n_left++] = (struct impute_left){i, job->policy[i], column->text_line};
             continue;
         }
         f->place[i] = (uint32_t)fills->n_columns;
@@ -142,7 +195,7 @@ static bool keep_value(struct finding *f, const struct table *t, size_t at, cons
                        struct impute_value *value) {
     assert(f->place[at] < f->fills->n_columns);
     const struct impute_column *column = &f->fills->columns[f->place[at]];
-    *value = (struct impute_value){fill->known, 0, fill->number};
+    *value = (struct impute_value){.known = fill->known, .number = fill->number};
     if (!fill->known || !column->text) return true;
     if (fill->text == INTERN_NONE) {
         value->text = intern_add(f->fills->texts, MISSING_LEVEL, strlen(MISSING_LEVEL));
@@ -193,6 +246,7 @@ static bool keep_cells(struct finding *f, const struct table *t, const struct mi
         *cell = (struct impute_cell){.row = row_in_slice(rows, n_rows, from->row),
                                      .column = f->place[from->column]};
         if (!keep_value(f, t, from->column, &fill, &cell->value)) return false;
+        cell->value.own = true;
         fills->n_cells++;
     }
     slice->end_cell = fills->n_cells;
@@ -255,7 +309,7 @@ static bool find_fills(struct finding *f, struct grouped_rows *rows, struct jobs
 
 static bool job_open(struct grouped *job, const struct grouped_spec *spec, struct dataset *dataset,
                      struct jobs_error *error) {
-    *job = (struct grouped){.spec = spec, .dataset = dataset};
+    *job = (struct grouped){.spec = spec, .dataset = dataset, .without_model = true};
     job->columns.keys = calloc(spec->n_slice_by + 1, sizeof *job->columns.keys);
     job->policy = calloc(dataset->n_columns + 1, sizeof *job->policy);
     job->shape.imputed = true; /* sums are wanted */
@@ -270,15 +324,21 @@ static bool job_open(struct grouped *job, const struct grouped_spec *spec, struc
 }
 
 bool impute_find(struct impute_fills *fills, const struct grouped_spec *spec, struct dataset *dataset,
-                 struct jobs_error *error) {
+                 struct impute_mixed *mixed, struct jobs_error *error) {
     struct grouped_state state = {0};
     struct grouped_rows rows = {0};
     struct grouped job;
-    struct finding f = {fills, &state, fit_scratch_new(), NULL};
+    struct finding f = {.fills = fills, .state = &state, .scratch = fit_scratch_new(), .mixed = mixed};
     *fills = (struct impute_fills){0};
     bool good = f.scratch || jobs_fail_memory(error, "the fills");
-    good = good && job_open(&job, spec, dataset, error) && grouped_state_open(&state, &job, error) &&
-           grouped_read(&state, &rows, error) && find_fills(&f, &rows, error);
+    good = good && job_open(&job, spec, dataset, error);
+    if (good) {
+        impute_use_mixed(mixed, dataset);
+        job.settled = refuse_mixed;
+        job.context = &f;
+    }
+    good = good && grouped_state_open(&state, &job, error) && grouped_read(&state, &rows, error) &&
+           find_fills(&f, &rows, error);
     if (f.scratch) {
         grouped_rows_close(&rows);
         if (state.job) grouped_state_close(&state);

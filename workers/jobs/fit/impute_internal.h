@@ -16,6 +16,7 @@ struct impute_column {
 /* A value: a number, or the number of a text. */
 struct impute_value {
     bool known;
+    bool own; /* of a gap alone, not of the column */
     uint32_t text;
     double number;
 };
@@ -36,7 +37,13 @@ struct impute_slice {
 struct impute_left {
     size_t at; /* in the dataset */
     enum missing_policy policy;
-    uint64_t n_cells, text_line;
+    uint64_t text_line;
+};
+
+/* The mixed columns: those to be filled that hold text among numbers, and more numbers than text. */
+struct impute_mixed {
+    bool *is; /* per dataset column; NULL before they are known */
+    bool any;
 };
 
 struct impute_fills {
@@ -53,9 +60,15 @@ struct impute_fills {
     struct intern *texts;
 };
 
-/* Reads the dataset (its header has been read, no column is marked yet) and finds the fills. */
+/* Reads the dataset (its header has been read, no column is marked yet) and finds the fills. mixed: the columns in
+ * which text is a gap; when it is not known, finding some ends the pass with *mixed set. */
 bool impute_find(struct impute_fills *fills, const struct grouped_spec *spec, struct dataset *dataset,
-                 struct jobs_error *error);
+                 struct impute_mixed *mixed, struct jobs_error *error);
+/* Reads such a dataset to find the mixed columns only; their array is malloc'd. */
+bool impute_find_mixed(struct impute_mixed *mixed, const struct grouped_spec *spec, struct dataset *dataset,
+                       struct jobs_error *error);
+/* Marks the mixed columns: every cell is a number or missing. */
+void impute_use_mixed(const struct impute_mixed *mixed, struct dataset *dataset);
 void impute_fills_free(struct impute_fills *fills);
 
 /* Returns the policy that the spec has for a column. */

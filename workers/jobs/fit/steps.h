@@ -96,6 +96,7 @@ struct steps_combine_options {
     enum results_format format;
     size_t memory;           /* bytes of table held in memory; 0: an eighth of GROUPED_MEMORY */
     const char *scratch_dir; /* as in grouped_spec */
+    FILE *notes;             /* the summary; NULL: none */
 };
 
 /* Reads the tables one after the other. Refuses tables of different jobs, and a slice that comes twice. */

@@ -30,6 +30,7 @@ struct combining {
     struct results_out out;
     FILE *file;
     bool any;
+    struct summary summary;
 };
 
 static bool not_a_table(const struct combining *c, struct jobs_error *error) {
@@ -110,8 +111,10 @@ static bool put_slice(struct combining *c, struct jobs_error *error) {
 }
 
 /* Begins a new slice when the row's key is another one. */
-static bool take_key(struct combining *c, const struct csv_field *fields, struct jobs_error *error) {
+static bool take_key(struct combining *c, const struct csv_field *fields, bool *is_new,
+                     struct jobs_error *error) {
     struct slice_key key;
+    *is_new = false;
     for (size_t i = 0; i < c->n_keys; i++) {
         bool missing = fields[i].length == 0 && !fields[i].quoted;
         c->cells[i] = (struct slice_cell){fields[i].at, fields[i].length, missing};
@@ -129,8 +132,47 @@ static bool take_key(struct combining *c, const struct csv_field *fields, struct
     c->last_length = key.length;
     c->room = room;
     c->room_size = size;
-    c->open = true;
+    c->open = *is_new = true;
     return true;
+}
+
+/* ---- what the tables say ------------------------------------------------------------------------------ */
+
+static size_t find_name(const struct combining *c, const char *name) {
+    size_t at = c->n_keys;
+    while (at < c->n_names && strcmp(c->names[at], name) != 0) at++;
+    return at;
+}
+
+/* The number in a cell of a row; 0 when there is no such column, or the cell is empty. */
+static uint64_t count_in(const struct combining *c, const struct csv_field *fields, const char *name) {
+    size_t at = find_name(c, name);
+    double value;
+    if (at == c->n_names || decimal_parse(fields[at].at, fields[at].length, &value) == DECIMAL_NOT) return 0;
+    return value > 0 && value < 0x1p53 ? (uint64_t)value : 0;
+}
+
+static const char *status_in(const struct combining *c, const struct csv_field *fields) {
+    size_t at = find_name(c, "status");
+    for (int i = 0; at < c->n_names && i < GROUPED_STATUSES; i++) {
+        const char *name = fit_status_name((enum fit_status)i);
+        if (strlen(name) == fields[at].length && memcmp(name, fields[at].at, fields[at].length) == 0)
+            return name;
+    }
+    return "of another status";
+}
+
+/* Adds a slice, whose first row this is. */
+static void sum_up(struct combining *c, const struct csv_field *fields) {
+    struct summary *s = &c->summary;
+    uint64_t dropped = count_in(c, fields, "n_dropped"), by_mean = count_in(c, fields, "n_imputed_by_mean");
+    s->slices++;
+    s->rows += count_in(c, fields, "n") + dropped;
+    s->dropped += dropped;
+    s->fills |= find_name(c, "n_imputed") < c->n_names;
+    summary_add(&s->filled, "", count_in(c, fields, "n_imputed") - by_mean);
+    summary_add(&s->filled, SUMMARY_BY_MEAN, by_mean);
+    summary_add(&s->statuses, status_in(c, fields), 1);
 }
 
 /* Copies a cell unchanged. */
@@ -148,7 +190,9 @@ static bool take_cell(struct combining *c, size_t at, const struct csv_field *fi
 }
 
 static bool take_row(struct combining *c, const struct csv_field *fields, struct jobs_error *error) {
-    if (!take_key(c, fields, error)) return false;
+    bool is_new;
+    if (!take_key(c, fields, &is_new, error)) return false;
+    if (is_new) sum_up(c, fields);
     for (size_t i = 0; i < c->n_names; i++) {
         if (!take_cell(c, i, &fields[i])) return not_a_table(c, error);
     }
@@ -209,7 +253,7 @@ static void combining_free(struct combining *c) {
 
 bool steps_combine(const struct steps_table *tables, size_t n, const struct steps_combine_options *options,
                    FILE *out, struct jobs_error *error) {
-    struct combining c = {.options = options, .file = out};
+    struct combining c = {.options = options, .file = out, .summary = {.tables = n}};
     bool good = n > 0 || jobs_fail(error, JOBS_FAULT_USAGE, "there is no table to combine");
     for (size_t i = 0; i < n && good; i++) {
         c.table = &tables[i];
@@ -218,6 +262,7 @@ bool steps_combine(const struct steps_table *tables, size_t n, const struct step
     good = good && write_frame(&c, results_begin, error) &&
            collector_write(c.collector, &c.kinds, write_slice, &c, error) &&
            write_frame(&c, results_end, error) && (fflush(out) == 0 || grouped_write_failed(error));
+    if (good && options->notes) summary_write(&c.summary, options->notes);
     combining_free(&c);
     return good;
 }

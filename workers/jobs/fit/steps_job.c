@@ -194,7 +194,7 @@ static void unpack_model(struct unpack *u, struct steps_job *s) {
     s->spec.x = names;
     s->job.columns.x = unpack_array(u, n, sizeof *s->job.columns.x);
     s->job.columns.x_indicates = unpack_array(u, n, sizeof *s->job.columns.x_indicates);
-    s->state.imputed = unpack_array(u, n, sizeof *s->state.imputed);
+    s->state.cells = unpack_array(u, n + 1, sizeof *s->state.cells);
     for (uint32_t j = 0; j < n && !u->bad; j++) {
         names[j] = unpack_name(u);
         uint32_t at = unpack_u32(u);

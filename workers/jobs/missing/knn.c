@@ -2,7 +2,8 @@
  * missing_knn: the nearest-neighbour policy of missing.h.
  *
  * Coordinates are laid out row by row. For each row with a gap the distances to all rows are computed once,
- * directly (never as a² - 2ab + b², which cancels), and serve all of its gaps.
+ * directly (never as a² - 2ab + b², which cancels), and serve all of its gaps. A sum of squares that double cannot hold
+ * is taken again in long double.
  */
 #include <assert.h>
 #include <math.h>
@@ -42,6 +43,15 @@ static double column_scale(const struct knn *knn, const struct table_column *col
     return sd > 0 ? sd : 1;
 }
 
+/* Where differences of the largest coordinates may be no doubles, all are divided by one power of two, which changes no
+ * order and no weight. */
+static void bring_into_range(struct knn *knn) {
+    double most = 0;
+    for (size_t i = 0; i < knn->n_rows * knn->m; i++)
+        most = fmax(most, fabs(knn->points[i])); /* not of NAN */
+    for (size_t i = 0; i < knn->n_rows * knn->m && most > 0x1p900; i++) knn->points[i] *= 0x1p-200;
+}
+
 static void lay_out_points(struct knn *knn) {
     for (size_t j = 0; j < knn->m; j++) {
         const struct table_column *column = &knn->t->columns[knn->plan->predictors[j]];
@@ -50,6 +60,16 @@ static void lay_out_points(struct knn *knn) {
             knn->points[i * knn->m + j] = table_number(column, missing_row(knn->rows, i)) / scale;
         }
     }
+}
+
+/* Of points so near or far that the squares may have underflowed or overflowed. */
+static double far_distance(const double *x, const double *y, size_t m, size_t common) {
+    long double sum = 0;
+    for (size_t j = 0; j < m; j++) {
+        long double away = (long double)x[j] - y[j];
+        if (!isnan(away)) sum += away * away;
+    }
+    return (double)sqrtl((long double)m / (long double)common * sum);
 }
 
 static double distance_between(const struct knn *knn, size_t a, size_t b) {
@@ -62,7 +82,9 @@ static double distance_between(const struct knn *knn, size_t a, size_t b) {
         sum += away * away;
         common++;
     }
-    return common ? sqrt((double)knn->m / (double)common * sum) : NAN;
+    if (common == 0) return NAN;
+    if (!(sum > 0x1p-900 && sum < 0x1p900)) return far_distance(x, y, knn->m, common);
+    return sqrt((double)knn->m / (double)common * sum);
 }
 
 /* The k nearest donors, nearest first; returns how many there are. Rows come sorted, so a tie stays
@@ -123,7 +145,10 @@ bool missing_knn(const struct table *t, const struct missing_plan *plan, const u
     knn.distance = malloc((n_rows + 1) * sizeof(double));
     knn.best = malloc((plan->options.k + 1) * sizeof *knn.best);
     bool good = knn.points && knn.distance && knn.best;
-    if (good) lay_out_points(&knn);
+    if (good) {
+        lay_out_points(&knn);
+        bring_into_range(&knn);
+    }
     for (size_t i = 0; i < n_rows && good; i++) good = fill_row(&knn, i, result);
     free(knn.best);
     free(knn.distance);

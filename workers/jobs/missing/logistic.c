@@ -71,14 +71,28 @@ static bool find_classes(struct text_model *m) {
     return true;
 }
 
+/* The exponent of the largest value, where differences of such values may be no doubles; else 0. */
+static int far_exponent(const struct text_model *m, const struct table_column *column) {
+    double most = 0;
+    int exponent;
+    for (size_t i = 0; i < m->n_rows; i++) {
+        size_t row = missing_row(m->rows, i);
+        if (!table_is_missing(column, row)) most = fmax(most, fabs(table_number(column, row)));
+    }
+    frexp(most, &exponent);
+    return exponent < -900 || exponent > 900 ? exponent : 0;
+}
+
 /* Fills x with a predictor, mean-filled and standardised; false when it does not vary. */
 static bool standardise(const struct text_model *m, const struct table_column *column, double *x) {
     double mean;
     if (!missing_mean(column, m->rows, m->n_rows, &mean)) return false;
+    int exponent = far_exponent(m, column);
+    mean = ldexp(mean, -exponent);
     long double squares = 0;
     for (size_t i = 0; i < m->n_rows; i++) {
         size_t row = missing_row(m->rows, i);
-        x[i] = table_is_missing(column, row) ? 0 : table_number(column, row) - mean;
+        x[i] = table_is_missing(column, row) ? 0 : ldexp(table_number(column, row), -exponent) - mean;
         squares += (long double)x[i] * x[i];
     }
     double sd = (double)sqrtl(squares / m->n_rows);

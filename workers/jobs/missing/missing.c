@@ -42,20 +42,19 @@ void missing_plan_close(struct missing_plan *plan) {
     *plan = (struct missing_plan){0};
 }
 
-static void take_predictors(struct missing_plan *plan, const struct dataset *d, bool with_gaps) {
-    plan->n_predictors = 0;
-    for (size_t i = 0; i < d->n_columns; i++) {
-        const struct dataset_column *column = &d->columns[i];
-        bool number = (column->use & (USE_NUMBER | USE_TYPE)) && column->type != COLUMN_TEXT;
-        bool observed = column->n_missing < d->n_rows;
-        if (!number || !observed || (column->use & USE_KEY)) continue;
-        if (column->n_missing > 0 || !with_gaps) plan->predictors[plan->n_predictors++] = i;
-    }
+bool missing_may_predict(const struct dataset *d, size_t at) {
+    const struct dataset_column *column = &d->columns[at];
+    bool number = (column->use & (USE_NUMBER | USE_TYPE)) && column->type != COLUMN_TEXT;
+    return number && column->n_missing < d->n_rows;
 }
 
-void missing_plan_predictors(struct missing_plan *plan, const struct dataset *d) {
-    take_predictors(plan, d, true);
-    if (plan->n_predictors == 0) take_predictors(plan, d, false);
+void missing_plan_predict_by_all(struct missing_plan *plan, const struct dataset *d) {
+    assert(plan->n_columns == d->n_columns);
+    plan->n_predictors = 0;
+    for (size_t i = 0; i < d->n_columns; i++) {
+        if (!missing_may_predict(d, i) || (d->columns[i].use & USE_KEY)) continue;
+        plan->predictors[plan->n_predictors++] = i;
+    }
 }
 
 bool missing_fills(enum missing_policy policy, enum column_type type) {
@@ -70,6 +69,10 @@ bool missing_fills(enum missing_policy policy, enum column_type type) {
     case MISSING_INDICATOR: return true;
     }
     return false;
+}
+
+bool missing_falls_back(enum missing_policy policy, enum column_type type) {
+    return type != COLUMN_TEXT && (policy == MISSING_KNN || policy == MISSING_LOGISTIC);
 }
 
 /* ---- one value per column ---------------------------------------------------------------------------- */

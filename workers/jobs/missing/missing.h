@@ -13,11 +13,15 @@
  * A policy that does not mention text leaves text missing. A column without an observed value cannot be filled: that
  * is an error, never a silent drop. All fills are computed from the table as it was read, then applied.
  *
- * knn measures d(a, b) = sqrt(m / m_common * sum over common coordinates of (a - b)^2) over the m predictors; a row
- * with no coordinate in common is not a donor, and if there is no donor, the column's mean is used. Distance weights
- * are 1/d; where some d is 0 only those rows count. Predictors (of knn and logistic) are the numeric columns that
- * have gaps, unless named: ids, years and counters are complete, and would drown the measurements. When no numeric
- * column has gaps they are all the numeric columns.
+ * knn measures d(a, b) = sqrt(m / m_common * sum over common coordinates of (a - b)^2) over the m predictors. A
+ * coordinate is common when both rows have it, so the column being filled takes no part in the distances of its own
+ * gaps, also when it is a predictor; m counts it, which changes no result. Donors of a gap are the rows that have the
+ * column and a coordinate in common. If there is none, the gap falls back to the column's mean. Distance weights are
+ * 1/d; where some d is 0 only those rows count.
+ *
+ * Predictors (of knn and logistic) are the named columns, which must hold numbers. When none is named they are, for a
+ * fit, the model's numeric predictors, never its response or weights; for a table without a model, every numeric column
+ * but the slice columns. Text, and columns without an observed value, take no part.
  */
 #ifndef ROOKERY_WORKERS_JOBS_MISSING_MISSING_H
 #define ROOKERY_WORKERS_JOBS_MISSING_MISSING_H
@@ -61,11 +65,15 @@ struct missing_plan {
 /* Sets every policy to MISSING_DROP, without predictors. Returns false on allocation failure. */
 bool missing_plan_open(struct missing_plan *plan, size_t n_columns, const struct missing_options *options);
 void missing_plan_close(struct missing_plan *plan);
-/* The default predictors of a dataset that has been read to its end (see above), leaving out columns that are
- * USE_KEY. */
-void missing_plan_predictors(struct missing_plan *plan, const struct dataset *d);
+/* Returns true when a column of a dataset that has been read to its end may be a predictor: it has a number. */
+bool missing_may_predict(const struct dataset *d, size_t column);
+/* Makes a predictor of each column that may be one, but for those that are USE_KEY. */
+void missing_plan_predict_by_all(struct missing_plan *plan, const struct dataset *d);
 /* Returns true when the policy fills the gaps of a column of this type. */
 bool missing_fills(enum missing_policy policy, enum column_type type);
+/* Returns true when the one value of a column of this type (missing_fill) is what its policy falls back to: the mean,
+ * for gaps without a donor and for the numbers of logistic. */
+bool missing_falls_back(enum missing_policy policy, enum column_type type);
 
 /* One value for all of a column's gaps. */
 struct missing_fill {

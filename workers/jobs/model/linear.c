@@ -6,6 +6,7 @@
 
 #include "workers/jobs/model/distributions.h"
 #include "workers/jobs/model/qr.h"
+#include "workers/jobs/model/range.h"
 
 static struct linear_options linear_defaults(const struct linear_options *options) {
     struct linear_options o = options ? *options : (struct linear_options){0};
@@ -77,6 +78,7 @@ static struct fit_term linear_term(double estimate, double unit_error, const dou
     struct tail tail = student_two_sided(t.statistic, (double)r->df_residual);
     t.p_value = tail.p;
     t.log10_p = tail.log10_p;
+    fit_term_tidy(&t);
     return t;
 }
 
@@ -142,9 +144,8 @@ static bool linear_take(struct fit_scratch *scratch, const struct linear_options
     return true;
 }
 
-bool linear_fit(const struct linear_input *input, const struct linear_options *options,
-                struct fit_scratch *scratch, struct linear_result *result, struct fit_term *terms) {
-    struct linear_options o = linear_defaults(options);
+static bool fit_in_range(const struct linear_input *input, struct linear_options o,
+                         struct fit_scratch *scratch, struct linear_result *result, struct fit_term *terms) {
     struct qr_problem problem = {
         .y = input->y,
         .columns = input->columns,
@@ -177,4 +178,30 @@ bool linear_fit(const struct linear_input *input, const struct linear_options *o
     }
     linear_fill_terms(&problem, &s, result, o.confidence, scratch, terms);
     return true;
+}
+
+/* Ratios of sums of squares stay as they are; a log-likelihood is that of the scaled residuals, shifted. */
+static void linear_back(const struct range *r, struct linear_result *result) {
+    double shift = (double)result->n * r->y * M_LN2;
+    result->rss = range_back(result->rss, 2 * (r->y + r->root_weight));
+    result->rmse = range_back(result->rmse, r->y + r->root_weight);
+    result->sigma = range_back(result->sigma, r->y + r->root_weight);
+    result->log_lik -= shift;
+    result->aic += 2 * shift;
+    result->bic += 2 * shift;
+}
+
+bool linear_fit(const struct linear_input *input, const struct linear_options *options,
+                struct fit_scratch *scratch, struct linear_result *result, struct fit_term *terms) {
+    struct linear_options o = linear_defaults(options);
+    struct range range;
+    if (!range_wanted(input, &range_linear)) return fit_in_range(input, o, scratch, result, terms);
+    if (!range_open(&range, input, &range_linear)) return false;
+    bool good = fit_in_range(&range.input, o, scratch, result, terms);
+    if (good) {
+        linear_back(&range, result);
+        range_back_terms(&range, !o.no_intercept, terms);
+    }
+    range_close(&range);
+    return good;
 }

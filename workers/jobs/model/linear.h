@@ -6,6 +6,8 @@
  * it is shorter than rank_tolerance (of unit length) is dropped. The intercept is recovered afterwards in
  * long double. `exact` does the same in 113-bit floating point.
  *
+ * Numbers may be as large or small as a double can be (range.h).
+ *
  * Sources: A. Bjoerck, Numerical Methods for Least Squares Problems (1996), ch. 2; robust errors as defined
  * by MacKinnon and White (1985); the information criteria count sigma as a parameter, as R does.
  */

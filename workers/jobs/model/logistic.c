@@ -16,6 +16,7 @@
 
 #include "workers/jobs/model/distributions.h"
 #include "workers/jobs/model/qr.h"
+#include "workers/jobs/model/range.h"
 
 #define DEVIANCE_SETTLED 1e-10
 /* A Newton step at a true maximum moves no linear predictor by this much once the deviance has settled; on
@@ -273,6 +274,7 @@ static void fill_term(struct fit_term *t, double estimate, double std_error, dou
     struct tail tail = normal_two_sided(t->statistic);
     t->p_value = tail.p;
     t->log10_p = tail.log10_p;
+    fit_term_tidy(t);
 }
 
 /* Standard errors from the original columns, whose intercept is the one wanted. False when the weights have
@@ -350,8 +352,9 @@ static enum fit_status run(struct logistic *l, double confidence, struct fit_ter
     return r->df_residual == 0 ? FIT_SATURATED : FIT_OK;
 }
 
-bool logistic_fit(const struct linear_input *input, const struct linear_options *options,
-                  struct fit_scratch *scratch, struct logistic_result *result, struct fit_term *terms) {
+static bool fit_in_range(const struct linear_input *input, const struct linear_options *options,
+                         struct fit_scratch *scratch, struct logistic_result *result,
+                         struct fit_term *terms) {
     double confidence = options && options->confidence > 0 ? options->confidence : LINEAR_CONFIDENCE;
     double tolerance =
         options && options->rank_tolerance > 0 ? options->rank_tolerance : LINEAR_RANK_TOLERANCE;
@@ -378,4 +381,32 @@ bool logistic_fit(const struct linear_input *input, const struct linear_options 
     else
         result->status = run(&l, confidence, terms);
     return true;
+}
+
+/* Weights are 4^k times those of the fit: deviances are too, and standard errors smaller by 2^k. */
+static void logistic_reweigh(int k, double quantile, struct logistic_result *result, struct fit_term *terms) {
+    double deviance = range_back(result->deviance, 2 * k);
+    result->aic += deviance - result->deviance;
+    result->bic += deviance - result->deviance;
+    result->deviance = deviance;
+    result->log_lik = -deviance / 2;
+    result->null_deviance = range_back(result->null_deviance, 2 * k);
+    for (size_t i = 0; i < result->n_terms; i++) {
+        if (isfinite(terms[i].std_error))
+            fill_term(&terms[i], terms[i].estimate, range_back(terms[i].std_error, -k), quantile);
+    }
+}
+
+bool logistic_fit(const struct linear_input *input, const struct linear_options *options,
+                  struct fit_scratch *scratch, struct logistic_result *result, struct fit_term *terms) {
+    double confidence = options && options->confidence > 0 ? options->confidence : LINEAR_CONFIDENCE;
+    struct range range;
+    if (!range_wanted(input, &range_logistic)) return fit_in_range(input, options, scratch, result, terms);
+    if (!range_open(&range, input, &range_logistic)) return false;
+    bool good = fit_in_range(&range.input, options, scratch, result, terms);
+    if (good && range.root_weight != 0)
+        logistic_reweigh(range.root_weight, normal_quantile(0.5 + confidence / 2), result, terms);
+    if (good) range_back_terms(&range, !(options && options->no_intercept), terms);
+    range_close(&range);
+    return good;
 }

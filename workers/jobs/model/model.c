@@ -30,6 +30,17 @@ const struct fit_term fit_term_undefined = {
     .se_hc = {NAN, NAN, NAN, NAN},
 };
 
+void fit_term_tidy(struct fit_term *t) {
+    if (!isfinite(t->estimate)) {
+        bool dropped = t->dropped;
+        *t = fit_term_undefined;
+        t->dropped = dropped;
+    }
+    if (!isfinite(t->std_error)) t->std_error = t->statistic = t->p_value = t->log10_p = NAN;
+    if (isnan(t->std_error) || !isfinite(t->conf_low) || !isfinite(t->conf_high))
+        t->conf_low = t->conf_high = NAN;
+}
+
 const char *fit_status_name(enum fit_status status) {
     static const char *const names[] = {
         [FIT_OK] = "ok",

@@ -4,7 +4,8 @@
  * slice never fails a job: an error in its data becomes the status of its row. A fit function returns false only on
  * allocation failure.
  *
- * Undefined numbers (such as the standard error of a saturated fit) are NAN: print them as empty.
+ * Undefined numbers (such as the standard error of a saturated fit) are NAN: print them as empty. So are numbers that
+ * no double can hold: a sum of squares of values near 1e308, or one of values near 1e-308, which is not 0.
  */
 #ifndef ROOKERY_WORKERS_JOBS_MODEL_MODEL_H
 #define ROOKERY_WORKERS_JOBS_MODEL_MODEL_H
@@ -45,6 +46,9 @@ struct fit_term {
 
 /* All NAN, and not dropped. */
 extern const struct fit_term fit_term_undefined;
+/* Leaves nothing half-defined: without an estimate all numbers become NAN, without a standard error those that are made
+ * of it, and an interval has two ends or none. */
+void fit_term_tidy(struct fit_term *term);
 
 /* Working memory of fits. It grows to the largest slice and is reused, so that a million small slices
  * allocate once. One per thread: it may not be used by two fits at a time. */

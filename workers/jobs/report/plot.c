@@ -136,7 +136,7 @@ static double error_at(const struct plot_slice *s, const struct waist *waist, do
     double slope_error = slopes_of(s)[0].std_error, sigma = s->linear ? s->linear->sigma : 1;
     if (s->no_intercept) return fabs(x) * slope_error;
     double tilt = (double)(x - waist->center) * slope_error;
-    return sqrt(sigma * sigma * (double)waist->inverse_weight + tilt * tilt);
+    return hypot(sigma * sqrt((double)waist->inverse_weight), tilt); /* the squares may be no doubles */
 }
 
 static double band_quantile(const struct plot_slice *s) {
@@ -165,7 +165,7 @@ static void sample_line(struct picture *p, const struct plot_slice *s) {
 
 /* Makes room for the line, and for its band unless that would dwarf the points. */
 static void show_line(struct picture *p) {
-    double room = (p->y_high - p->y_low) / 2, floor_y = p->y_low - room, ceiling_y = p->y_high + room;
+    double room = p->y_high / 2 - p->y_low / 2, floor_y = p->y_low - room, ceiling_y = p->y_high + room;
     for (size_t k = 0; p->has_line && k < SAMPLES; k++) {
         widen(p, p->x[k], p->middle[k]);
         if (!p->has_band) continue;

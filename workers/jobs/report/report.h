@@ -1,5 +1,5 @@
 /* Results for people and programs: tables as CSV or JSON (results.h), aligned in a terminal (display.h), and pictures
- * (plot.h, svg.h). The files they go to (output.h). */
+ * (plot.h, svg.h). The files they go to (output.h), and the line that sums them up (summary.h). */
 #ifndef ROOKERY_WORKERS_JOBS_REPORT_REPORT_H
 #define ROOKERY_WORKERS_JOBS_REPORT_REPORT_H
 
@@ -7,6 +7,7 @@
 #include "workers/jobs/report/output.h"
 #include "workers/jobs/report/plot.h"
 #include "workers/jobs/report/results.h"
+#include "workers/jobs/report/summary.h"
 #include "workers/jobs/report/svg.h"
 
 #endif

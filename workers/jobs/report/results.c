@@ -133,6 +133,7 @@ static void long_names(const struct results_shape *shape, struct name_list *list
     add_name(list, "n");
     add_name(list, "n_dropped");
     if (shape->imputed) add_name(list, "n_imputed");
+    if (shape->falls_back) add_name(list, "n_imputed_by_mean");
     add_names(list, counts_names, COUNT_OF(counts_names));
     add_names(list, term_names, COUNT_OF(term_names));
     if (shape->robust) add_names(list, hc_names, FIT_HC_COUNT);
@@ -219,9 +220,13 @@ static const char *term_name(const struct results_shape *shape, size_t term) {
     return shape->x_names[term];
 }
 
-static uint64_t imputed_in_slice(const struct results_shape *shape, const struct results_slice *slice) {
-    uint64_t sum = 0;
-    for (size_t i = 0; i <= shape->n_x; i++) sum += slice->imputed[i];
+static struct results_cells cells_of_slice(const struct results_shape *shape,
+                                           const struct results_slice *slice) {
+    struct results_cells sum = {0};
+    for (size_t i = 0; i <= shape->n_x; i++) {
+        sum.filled += slice->cells[i].filled;
+        sum.by_mean += slice->cells[i].by_mean;
+    }
     return sum;
 }
 
@@ -242,17 +247,25 @@ static void dropped_terms(struct results_out *out, const struct results_shape *s
     text_buffer_free(&names);
 }
 
-/* The cells every row of a slice begins with, up to and without the term. imputed: of the slice or the term. */
+static void count_or_empty(struct results_out *out, const uint64_t *count) {
+    if (count) {
+        results_count(out, *count);
+    } else {
+        results_empty(out);
+    }
+}
+
+/* The cells every row of a slice begins with, up to and without the term. filled: of the slice or the term, or NULL. */
 static void common_cells(struct results_out *out, const struct results_shape *shape,
                          const struct results_slice *slice, const struct fit_facts *facts,
-                         const uint64_t *imputed) {
+                         const struct results_cells *filled) {
     key_cells(out, shape, slice->key);
     results_text(out, fit_status_name(facts->status), strlen(fit_status_name(facts->status)));
     results_count(out, slice->n_rows);
     results_count(out, facts->n);
     results_count(out, slice->n_rows - facts->n);
-    if (shape->imputed && imputed) results_count(out, *imputed);
-    if (shape->imputed && !imputed) results_empty(out);
+    if (shape->imputed) count_or_empty(out, filled ? &filled->filled : NULL);
+    if (shape->falls_back) count_or_empty(out, filled ? &filled->by_mean : NULL);
     results_count(out, facts->df_residual);
     results_count(out, facts->rank);
     dropped_terms(out, shape, slice, facts->n_terms);
@@ -264,8 +277,9 @@ static void empty_cells(struct results_out *out, size_t n) {
 
 static void slice_row(struct results_out *out, const struct results_shape *shape,
                       const struct results_slice *slice, const struct fit_facts *facts) {
-    uint64_t imputed = shape->imputed ? imputed_in_slice(shape, slice) : 0;
-    common_cells(out, shape, slice, facts, &imputed);
+    struct results_cells filled = {0};
+    if (shape->imputed) filled = cells_of_slice(shape, slice);
+    common_cells(out, shape, slice, facts, &filled);
     empty_cells(out, COUNT_OF(term_names) + (shape->robust ? FIT_HC_COUNT : 0));
     for (size_t i = 0; i < COUNT_OF(fit_names); i++) results_number(out, facts->fit[i]);
     if (!shape->logistic) return;
@@ -279,8 +293,8 @@ static void term_row(struct results_out *out, const struct results_shape *shape,
                      const struct results_slice *slice, const struct fit_facts *facts, size_t at) {
     const struct fit_term *term = &slice->terms[at];
     bool of_x = !shape->intercept || at > 0;
-    const uint64_t *imputed = shape->imputed && of_x ? &slice->imputed[at - shape->intercept] : NULL;
-    common_cells(out, shape, slice, facts, imputed);
+    const struct results_cells *filled = shape->imputed && of_x ? &slice->cells[at - shape->intercept] : NULL;
+    common_cells(out, shape, slice, facts, filled);
     results_text(out, term_name(shape, at), strlen(term_name(shape, at)));
     const double numbers[] = {term->estimate, term->std_error, term->statistic,
                               term->p_value,  term->conf_low,  term->conf_high};

@@ -42,7 +42,8 @@ void results_end(struct results_out *out);
 struct results_shape {
     enum results_format format;
     bool wide, robust, logistic, intercept;
-    bool imputed; /* a policy fills cells, so the long table says how many */
+    bool imputed;    /* a policy fills cells, so the long table says how many */
+    bool falls_back; /* one of them falls back to the mean, so it says how many of those there are */
     const char *const *slice_names;
     size_t n_slice_names;
     const char *const *x_names;
@@ -54,11 +55,18 @@ const char **results_names(const struct results_shape *shape, size_t *n);
 /* Returns the first name that would occur twice (such as an x called "n" in a wide table), or NULL. */
 const char *results_name_twice(const char *const *names, size_t n);
 
+/* Gaps of a column that a policy was to fill. */
+struct results_cells {
+    uint64_t filled;
+    uint64_t by_mean; /* of those: with the mean, which the policy falls back to */
+    uint64_t left;    /* which it could not fill: their rows are not used */
+};
+
 /* One slice, borrowed for the call. Exactly one of linear and logistic is set. */
 struct results_slice {
     struct slice_key key;
     size_t n_rows;
-    const uint64_t *imputed; /* per x: cells filled in rows that were used; then the response's */
+    const struct results_cells *cells; /* per x, then the response's */
     const struct linear_result *linear;
     const struct logistic_result *logistic;
     const struct fit_term *terms; /* n_terms of the result */

@@ -205,7 +205,7 @@ static bool run_genomics(struct role_genomics *g, FILE *out, FILE *notes) {
     struct genomics_file rows = file_of(&g->rows), map = file_of(&g->map), symbols = file_of(&g->symbols);
     if (g->spec->model_case == ROOKERY__V1__JOB_SPEC__MODEL_ASSOCIATION) {
         set_association(g->spec->association, &spec);
-        return genomics_associate(&spec, &rows, out, &g->run.error);
+        return genomics_associate(&spec, &rows, out, notes, &g->run.error);
     }
     set_log2_sum(g->spec->log2_sum, &spec);
     return genomics_express(&spec, &rows, &map, &symbols, out, notes, &g->run.error);

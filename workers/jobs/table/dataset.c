@@ -191,7 +191,7 @@ static bool is_unfit(const struct dataset *d, const struct dataset_column *colum
 static void note_kind(struct dataset *d, struct dataset_column *column, enum decimal_kind kind) {
     if (kind == DECIMAL_INTEGER) return;
     if (kind == DECIMAL_BIG_INTEGER && !column->big_line) column->big_line = csv_reader_line(d->csv);
-    if (kind == DECIMAL_NOT && !column->text_line) column->text_line = csv_reader_line(d->csv);
+    if (kind == DECIMAL_NOT && column->n_text++ == 0) column->text_line = csv_reader_line(d->csv);
     enum column_type type = kind == DECIMAL_NOT    ? COLUMN_TEXT
                             : kind == DECIMAL_REAL ? COLUMN_DOUBLE
                                                    : COLUMN_INTEGER;

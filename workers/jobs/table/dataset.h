@@ -65,6 +65,7 @@ struct dataset_column {
     uint64_t n_missing;    /* so far; of used columns */
     uint64_t big_line;     /* the first line with an integer beyond 2^53, which was rounded; 0: none */
     uint64_t text_line;    /* the first line with a cell that is not a number; 0: none */
+    uint64_t n_text;       /* so far: such cells */
 };
 
 struct dataset_cell {

@@ -374,6 +374,15 @@ static void words_of_a_choice_are_exact(void **state) {
         assert_int_equal(args.dataset.text, i);
         jobs_args_free(&args);
     }
+    assert_refused("impute f --missing mean --bad-text mark", "neither error, missing nor text");
+    struct jobs_args args = taken("impute f --missing mean --bad-text missing");
+    assert_int_equal(args.dataset.text, TEXT_IS_MISSING);
+    assert_false(args.spec.mixed_is_text);
+    jobs_args_free(&args);
+    args = taken("impute f --missing mean --bad-text text");
+    assert_int_equal(args.dataset.text, TEXT_IS_ERROR);
+    assert_true(args.spec.mixed_is_text);
+    jobs_args_free(&args);
 }
 
 static void columns_may_have_policies_and_missing_texts_of_their_own(void **state) {

@@ -73,6 +73,26 @@ static void writes_long_tables(void **state) {
     free(table);
 }
 
+/* x is far from y, and z beside it; the last row has no predictor, and gets means. */
+static void counts_what_falls_back_to_the_mean(void **state) {
+    (void)state;
+    struct grouped_spec spec = {
+        .y = "y", .x = x2, .n_x = 2, .missing = MISSING_KNN, .missing_options = {.k = 1}};
+    static const char text[] = "y,x,z\n1,1,1\n2,5,2\n4,7,4\n5,NA,2\n9,NA,NA\n";
+    for (int i = 0; i < 3; i++) {
+        struct jobs_error error = {0};
+        spec.within_slice = i == 1;
+        char *table = i == 2 ? jobs_fit_in_parts(&spec, text, 1, &error) : jobs_fit_text(&spec, text, &error);
+        assert_non_null(table);
+        assert_non_null(strstr(table, "n_imputed,n_imputed_by_mean,"));
+        assert_non_null(strstr(table, "\nok,5,5,0,3,2,2,3,,,"));
+        assert_non_null(strstr(table, "\nok,5,5,0,,,2,3,,intercept,"));
+        assert_non_null(strstr(table, "\nok,5,5,0,2,1,2,3,,x,"));
+        assert_non_null(strstr(table, "\nok,5,5,0,1,1,2,3,,z,"));
+        free(table);
+    }
+}
+
 /* More slices than are handed to a thread at once. */
 static void writes_as_many_slices_as_there_are(void **state) {
     (void)state;
@@ -492,6 +512,7 @@ int main(void) {
         cmocka_unit_test(writes_wide_tables),
         cmocka_unit_test(writes_json),
         cmocka_unit_test(writes_long_tables),
+        cmocka_unit_test(counts_what_falls_back_to_the_mean),
         cmocka_unit_test(writes_as_many_slices_as_there_are),
         cmocka_unit_test(threads_memory_and_parts_change_nothing),
         cmocka_unit_test(splits_partitions_that_are_too_large),

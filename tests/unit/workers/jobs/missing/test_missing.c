@@ -32,7 +32,7 @@ static bool open_plan(const char *text, enum missing_policy policy, struct missi
     if (status != DATASET_END) return false;
     table_finish(&t, &d);
     for (size_t i = 0; i < d.n_columns; i++) plan.policy[i] = policy;
-    missing_plan_predictors(&plan, &d);
+    missing_plan_predict_by_all(&plan, &d);
     return true;
 }
 
@@ -45,6 +45,15 @@ static void close_plan(void) {
 
 static void run(const char *text, enum missing_policy policy, struct missing_options options) {
     assert_true(open_plan(text, policy, options));
+    if (!missing_run(&t, &plan, NULL, t.n_rows, "", false, scratch, &result, &error))
+        fail_msg("%s", error.text);
+}
+
+/* The same by the columns from one to another. */
+static void run_by(const char *text, size_t from, size_t to, struct missing_options options) {
+    assert_true(open_plan(text, MISSING_KNN, options));
+    plan.n_predictors = 0;
+    for (size_t i = from; i <= to; i++) plan.predictors[plan.n_predictors++] = i;
     if (!missing_run(&t, &plan, NULL, t.n_rows, "", false, scratch, &result, &error))
         fail_msg("%s", error.text);
 }
@@ -99,7 +108,7 @@ static void medians_and_modes_of_odd_cases(void **state) {
     close_plan();
 }
 
-/* x, y and z have gaps and measure; complete columns do not, or the year would drown them. */
+/* x, y and z measure; the year would drown them. */
 static const char neighbours[] = "year,x,y,z\n"
                                  "1,0,0,10\n"
                                  "2,1,0,20\n"
@@ -111,8 +120,7 @@ static const char neighbours[] = "year,x,y,z\n"
 
 static void takes_the_nearest_rows(void **state) {
     (void)state;
-    run(neighbours, MISSING_KNN, (struct missing_options){.k = 2});
-    assert_int_equal(plan.n_predictors, 3);
+    run_by(neighbours, 1, 3, (struct missing_options){.k = 2});
     /* Row 5 has x in common with rows 1, 2, 3, 4: distances 0, 1, 0, 9 times sqrt(3). */
     assert_string_equal(filled(2, 4), "1");
     assert_string_equal(filled(3, 4), "20");
@@ -124,9 +132,33 @@ static void takes_the_nearest_rows(void **state) {
     close_plan();
 }
 
+/* Text and empty columns take no part, slice columns neither; complete columns and those with gaps do. */
+static void goes_by_every_number(void **state) {
+    (void)state;
+    assert_true(open_plan("a,text,none,b,late\n1,p,,1,1\n1.1,q,NA,,2\n9,p,,5,x\n", MISSING_KNN,
+                          (struct missing_options){.k = 1}));
+    assert_int_equal(plan.n_predictors, 2);
+    assert_int_equal(plan.predictors[0], 0);
+    assert_int_equal(plan.predictors[1], 3);
+    assert_true(missing_may_predict(&d, 0) && missing_may_predict(&d, 3));
+    assert_false(missing_may_predict(&d, 1) || missing_may_predict(&d, 2) || missing_may_predict(&d, 4));
+    dataset_use(&d, "a", USE_KEY, "", &error);
+    missing_plan_predict_by_all(&plan, &d);
+    assert_int_equal(plan.n_predictors, 1);
+    close_plan();
+}
+
+static void only_numbers_fall_back(void **state) {
+    (void)state;
+    for (enum missing_policy p = MISSING_DROP; p <= MISSING_INDICATOR; p++) {
+        assert_int_equal(missing_falls_back(p, COLUMN_DOUBLE), p == MISSING_KNN || p == MISSING_LOGISTIC);
+        assert_false(missing_falls_back(p, COLUMN_TEXT));
+    }
+}
+
 static void weighs_by_distance_and_lets_rows_on_the_spot_decide(void **state) {
     (void)state;
-    run(neighbours, MISSING_KNN, (struct missing_options){.k = 3, .distance = true});
+    run_by(neighbours, 1, 3, (struct missing_options){.k = 3, .distance = true});
     assert_string_equal(filled(3, 4), "20"); /* rows 1 and 3 are on the spot; row 2 does not count */
     close_plan();
     run("a,b\n1,10\n3,30\n2,NA\nNA,5\n", MISSING_KNN, (struct missing_options){.k = 2, .distance = true});
@@ -150,6 +182,32 @@ static void standardises_when_asked(void **state) {
     run("small,large,v\n1,1000,1\n5,1001,2\n1,1002,NA\n9,2000,3\n9,5,4\nNA,NA,0\n", MISSING_KNN,
         (struct missing_options){.k = 1, .standardise = true});
     assert_string_equal(filled(2, 2), "1");
+    close_plan();
+}
+
+/* Squares of these are no doubles, or 0. */
+static void distances_at_the_ends_of_the_range(void **state) {
+    (void)state;
+    for (int k = 0; k < 4; k++) {
+        static const char *const texts[] = {"a,b\n1e308,1\n-1e308,2\n-0.9e308,NA\n1e307,3\n",
+                                            "a,b\n1e200,1\n-1e200,2\n-0.9e200,NA\n1e199,3\n",
+                                            "a,b\n1e-200,1\n-1e-200,2\n-0.9e-200,NA\n1e-201,3\n",
+                                            "a,b\n1e-307,1\n-1e-307,2\n-0.9e-307,NA\n1e-308,3\n"};
+        for (int distance = 0; distance < 2; distance++) {
+            run(texts[k], MISSING_KNN, (struct missing_options){.k = 2, .distance = distance});
+            /* Rows 2 and 4, at 0.1 and 1. */
+            assert_string_equal(filled(1, 2), distance ? "2.09090909091" : "2.5");
+            close_plan();
+        }
+    }
+}
+
+static void logistic_at_the_ends_of_the_range(void **state) {
+    (void)state;
+    run("x,s\n1e308,low\n1.1e308,low\n-1e308,high\n-1.1e308,high\n1.2e308,NA\n-1.2e308,NA\n",
+        MISSING_LOGISTIC, (struct missing_options){0});
+    assert_string_equal(filled(1, 4), "low");
+    assert_string_equal(filled(1, 5), "high");
     close_plan();
 }
 
@@ -239,9 +297,13 @@ int main(void) {
         cmocka_unit_test(fills_with_one_value),
         cmocka_unit_test(medians_and_modes_of_odd_cases),
         cmocka_unit_test(takes_the_nearest_rows),
+        cmocka_unit_test(goes_by_every_number),
+        cmocka_unit_test(only_numbers_fall_back),
         cmocka_unit_test(weighs_by_distance_and_lets_rows_on_the_spot_decide),
         cmocka_unit_test(ties_go_to_the_earlier_row),
         cmocka_unit_test(standardises_when_asked),
+        cmocka_unit_test(distances_at_the_ends_of_the_range),
+        cmocka_unit_test(logistic_at_the_ends_of_the_range),
         cmocka_unit_test(logistic_takes_the_likelier_text),
         cmocka_unit_test(logistic_refuses_what_it_cannot_solve),
         cmocka_unit_test(a_column_without_a_value_is_an_error),

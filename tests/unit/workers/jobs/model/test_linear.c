@@ -500,6 +500,122 @@ static void huge_and_tiny_numbers_are_no_obstacle(void **state) {
     }
 }
 
+static void assert_back(double actual, double plain, int exponent) {
+    double expected = ldexp(plain, exponent);
+    if (isinf(expected) || (expected == 0 && plain != 0)) {
+        assert_true(isnan(actual));
+    } else {
+        assert_close(actual, expected, 1e-15);
+    }
+}
+
+/* Nothing is half-defined: without a standard error there is nothing that is made of it. */
+static void assert_whole(const struct fit_term *t) {
+    if (isnan(t->estimate)) assert_true(isnan(t->std_error));
+    if (isnan(t->std_error)) assert_true(isnan(t->statistic) && isnan(t->p_value) && isnan(t->conf_low));
+    assert_int_equal(isnan(t->conf_low), isnan(t->conf_high));
+    assert_int_equal(isnan(t->statistic), isnan(t->p_value));
+}
+
+/* y, x and weights by powers of two up to the ends of a double: what a double can hold is right, the rest is NAN. */
+static void the_ends_of_the_range_are_as_good_as_its_middle(void **state) {
+    (void)state;
+    static const double rows[] = {1, 1, 2, 2, 3, 5, 4, 3, 1.5, 1.75}, ones[] = {1, 0.5, 1, 1.5, 1};
+    static const int ends[] = {-1070, -1020, -600, 0, 400, 1000, 1021};
+    double weights[5];
+    for (size_t k = 0; k < 7 * 7 * 7 * 4; k++) {
+        int y = ends[k % 7], x = ends[k / 7 % 7], w = k / 49 % 7 ? ends[k / 49 % 7] & ~1 : 1;
+        bool weighted = w != 1;
+        struct linear_options options = {.robust = true, .exact = k / 343 & 1, .no_intercept = k / 343 & 2};
+        slice_put(&slice, 5, 1, rows);
+        struct linear_input input = {slice.y, slice.columns, weighted ? weights : NULL, 5, 1};
+        memcpy(weights, ones, sizeof weights);
+        assert_true(linear_fit(&input, &options, scratch, &result, terms));
+        struct linear_result plain = result;
+        struct fit_term plain_terms[2] = {terms[0], terms[1]};
+        if (!weighted) w = 0;
+        bool exact = true; /* nothing is lost in numbers below the normal ones */
+        for (size_t i = 0; i < 5; i++) {
+            exact &= ldexp(ldexp(slice.y[i], y), -y) == slice.y[i] &&
+                     ldexp(ldexp(slice.x[0][i], x), -x) == slice.x[0][i];
+            slice.y[i] = ldexp(slice.y[i], y);
+            slice.x[0][i] = ldexp(slice.x[0][i], x);
+            exact &= ldexp(ldexp(weights[i], w), -w) == weights[i];
+            weights[i] = ldexp(weights[i], w);
+        }
+        if (!exact) continue;
+        assert_true(linear_fit(&input, &options, scratch, &result, terms));
+        assert_int_equal(result.status, FIT_OK);
+        for (size_t j = 0; j < result.n_terms; j++) {
+            bool slope = j + 1 == result.n_terms;
+            int exponent = y - (slope ? x : 0);
+            assert_whole(&terms[j]);
+            assert_back(terms[j].estimate, plain_terms[j].estimate, exponent);
+            if (isnan(terms[j].estimate)) continue;
+            assert_back(terms[j].std_error, plain_terms[j].std_error, exponent);
+            if (isnan(terms[j].std_error)) continue;
+            assert_close(terms[j].statistic, plain_terms[j].statistic, 1e-14);
+            assert_close(terms[j].p_value, plain_terms[j].p_value, 1e-13);
+            assert_back(terms[j].se_hc[FIT_HC3], plain_terms[j].se_hc[FIT_HC3], exponent);
+        }
+        assert_back(result.sigma, plain.sigma, y + w / 2);
+        assert_back(result.rmse, plain.rmse, y + w / 2);
+        assert_back(result.rss, plain.rss, 2 * y + w);
+        assert_close(result.r_squared, plain.r_squared, 1e-15);
+        assert_close(result.f_statistic, plain.f_statistic, 1e-14);
+        assert_close(result.log_lik, plain.log_lik - 5 * y * M_LN2, 1e-13);
+        assert_close(result.aic, 2 * ((double)result.rank + 1) - 2 * result.log_lik, 1e-13);
+    }
+}
+
+/* Residuals whose root of a sum of squares is no double: the finding's own numbers. */
+static void a_response_near_the_end_has_errors(void **state) {
+    (void)state;
+    const double rows[] = {1.5e308, 1, -1.5e308, 2, -1.5e308, 3, 1.5e308, 4, 1.2e308, 5, -1.2e308, 6};
+    slice_put(&slice, 6, 1, rows);
+    fit_slice(NULL);
+    assert_int_equal(result.status, FIT_OK);
+    for (size_t j = 0; j < 2; j++) assert_whole(&terms[j]);
+    assert_true(isfinite(terms[1].std_error) && terms[1].p_value > 0 && terms[1].p_value < 1);
+    double error = terms[1].std_error, slope = terms[1].estimate;
+    int by = 0;
+    for (; isfinite(ldexp(error, by)); by++) {
+    }
+    assert_true(isfinite(ldexp(slope, by)));
+    for (size_t i = 0; i < 6; i++) slice.x[0][i] = ldexp(slice.x[0][i], -by);
+    fit_slice(NULL); /* the slope's error is too large for a double now, the slope is not */
+    assert_whole(&terms[1]);
+    assert_true(terms[1].estimate == ldexp(slope, by) && isnan(terms[1].std_error) &&
+                isnan(terms[1].p_value));
+    assert_true(isfinite(result.r_squared));
+}
+
+static void terms_are_whole_or_empty(void **state) {
+    (void)state;
+    struct fit_term t = {.estimate = 1,
+                         .std_error = 2,
+                         .statistic = 0.5,
+                         .p_value = 0.6,
+                         .log10_p = -0.2,
+                         .conf_low = -3,
+                         .conf_high = 5};
+    struct fit_term whole = t;
+    fit_term_tidy(&t);
+    assert_memory_equal(&t, &whole, sizeof t);
+    t.conf_high = INFINITY;
+    fit_term_tidy(&t);
+    assert_true(isnan(t.conf_low) && isnan(t.conf_high) && t.statistic == 0.5);
+    t = whole;
+    t.std_error = INFINITY;
+    fit_term_tidy(&t);
+    assert_true(t.estimate == 1 && isnan(t.std_error) && isnan(t.statistic) && isnan(t.p_value) &&
+                isnan(t.log10_p) && isnan(t.conf_low));
+    t = whole;
+    t.estimate = -INFINITY;
+    fit_term_tidy(&t);
+    assert_true(isnan(t.estimate) && isnan(t.std_error) && isnan(t.conf_high) && !t.dropped);
+}
+
 static void numbers_far_from_zero_cost_no_digits(void **state) {
     (void)state;
     const double rows[] = {1, 4, 2, 2, 1, 5, 4, 3, 3, 9, 5, 8, 7, 6, 2, 0, 8, 7, 1};
@@ -696,6 +812,9 @@ int main(void) {
         cmocka_unit_test(numbers_that_are_not_finite_are_a_status),
         cmocka_unit_test(negative_weights_are_a_status),
         cmocka_unit_test(huge_and_tiny_numbers_are_no_obstacle),
+        cmocka_unit_test(the_ends_of_the_range_are_as_good_as_its_middle),
+        cmocka_unit_test(a_response_near_the_end_has_errors),
+        cmocka_unit_test(terms_are_whole_or_empty),
         cmocka_unit_test(numbers_far_from_zero_cost_no_digits),
         cmocka_unit_test(a_row_the_line_must_pass_through_leaves_hc2_and_hc3_undefined),
         cmocka_unit_test(many_rows_in_blocks_agree_with_exact_mode),

@@ -191,6 +191,48 @@ static void one_class_few_rows_and_bad_numbers_are_statuses(void **state) {
     assert_int_equal(result.status, FIT_PARSE_ERROR);
 }
 
+/* Predictors and weights by powers of two: the same fit in other units. */
+static void the_ends_of_the_range_are_as_good_as_its_middle(void **state) {
+    (void)state;
+    static const double rows[] = {1, 1, 0, 2, 0, -1, 1, 3, 1, -2, 0, 0.5, 1, 1.5, 0, -3};
+    static const int columns[] = {-1040, -600, 0, 600, 1020}, weights[] = {-1000, -100, -40, 0, 40, 1000};
+    struct logistic_result plain = {0};
+    struct fit_term plain_terms[2] = {0};
+    double w[8];
+    for (size_t k = 0; k < 5 * 6; k++) {
+        int x = columns[k % 5], by = weights[k / 5];
+        for (int pass = 0; pass < 2; pass++) {
+            slice_put(&slice, 8, 1, rows);
+            for (size_t i = 0; i < 8; i++) {
+                slice.x[0][i] = ldexp(slice.x[0][i], pass ? x : 0);
+                w[i] = ldexp(i == 3 ? 0.75 : 1, pass ? by : 0);
+            }
+            fit_weighted(w);
+            assert_int_equal(result.status, FIT_OK);
+            if (pass) break;
+            plain = result;
+            memcpy(plain_terms, terms, sizeof plain_terms);
+        }
+        assert_close(result.deviance, ldexp(plain.deviance, by), 1e-12);
+        assert_close(result.null_deviance, ldexp(plain.null_deviance, by), 1e-12);
+        assert_close(result.aic, result.deviance + 4, 1e-12);
+        assert_close(result.log_lik, -result.deviance / 2, 1e-12);
+        for (size_t j = 0; j < 2; j++) {
+            double estimate = ldexp(plain_terms[j].estimate, j ? -x : 0);
+            double error = ldexp(plain_terms[j].std_error, (j ? -x : 0) - by / 2);
+            if (isinf(estimate)) assert_true(isnan(terms[j].estimate) && isnan(terms[j].std_error));
+            bool none = isinf(error) || error == 0;
+            if (none) assert_true(isnan(terms[j].std_error) && isnan(terms[j].p_value));
+            if (isinf(estimate)) continue;
+            assert_close(terms[j].estimate, estimate, 1e-9);
+            if (none) continue;
+            assert_close(terms[j].std_error, error, 1e-9);
+            assert_close(terms[j].statistic, terms[j].estimate / terms[j].std_error, 1e-9);
+            assert_true(terms[j].conf_low <= terms[j].estimate && terms[j].conf_high >= terms[j].estimate);
+        }
+    }
+}
+
 static void without_intercept_the_score_of_each_slope_is_zero(void **state) {
     (void)state;
     const double rows[] = {1, 1, 0, 2, 0, -1, 1, 3, 1, -2, 0, 0.5, 1, 1.5, 0, -3};
@@ -350,6 +392,7 @@ int main(void) {
         cmocka_unit_test(a_predictor_far_out_is_no_separation),
         cmocka_unit_test(dependent_columns_are_dropped_from_the_right),
         cmocka_unit_test(one_class_few_rows_and_bad_numbers_are_statuses),
+        cmocka_unit_test(the_ends_of_the_range_are_as_good_as_its_middle),
         cmocka_unit_test(without_intercept_the_score_of_each_slope_is_zero),
         cmocka_unit_test(the_sex_of_penguins_is_filled_as_by_exact_newton),
         cmocka_unit_test(softmax_is_stationary_with_intercepts_that_sum_to_zero),

@@ -203,6 +203,7 @@ FLAG(take_standardise, spec.missing_options.standardise)
 FLAG(take_quoted_numbers, dataset.quoted_numbers)
 FLAG(take_null_as_zero, genomics.null_as_zero)
 FLAG(take_quiet, quiet)
+FLAG(take_clear, clear)
 COUNT(take_k, spec.missing_options.k, 1, MISSING_K_MAX)
 COUNT(take_part_rows, part_rows, 1, UINT32_MAX)
 COUNT(take_min_patients, genomics.min_patients, 1, UINT32_MAX)
@@ -361,6 +362,7 @@ static const struct option OPTIONS[] = {
     {"--part-rows", JOBS_SLICE, false, "N", take_part_rows,
      "rows that slices share a part up to (100000); 1: never"},
     {"--output-dir", JOBS_SLICE, false, "DIR", take_output_dir, "where the parts go; needed"},
+    {"--clear", JOBS_SLICE, false, NULL, take_clear, "remove the parts of an earlier run from there first"},
     {"--output", (READING | JOBS_COMBINE) & ~(unsigned)JOBS_SLICE, false, "FILE", take_output,
      "write there instead of standard output (-), when it is whole"},
     {"--format", TABLES | JOBS_ASSOCIATE | JOBS_EXPRESSION, false, "FORMAT", take_format,

@@ -46,6 +46,7 @@ struct jobs_args {
     const char *output_dir; /* of jobs slice */
     bool has_format;        /* --format was given */
     bool quiet;
+    bool clear;
     size_t part_rows;
 
     /* associate and expression */

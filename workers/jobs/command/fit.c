@@ -6,11 +6,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "workers/jobs/command/command.h"
 #include "workers/jobs/command/io.h"
+#include "workers/jobs/command/parts.h"
 #include "workers/jobs/fit/steps.h"
 
 /* ---- jobs fit ---------------------------------------------------------------------------------------- */
@@ -71,36 +71,6 @@ bool command_fit(const struct jobs_args *args, struct jobs_error *error) {
 
 /* ---- jobs slice -------------------------------------------------------------------------------------- */
 
-struct parts_dir {
-    const char *path, *scratch_dir;
-    char *name; /* of the part being written */
-    struct output out;
-};
-
-static FILE *open_part(void *context, const struct steps_part *part, struct jobs_error *error) {
-    struct parts_dir *dir = context;
-    size_t room = strlen(dir->path) + strlen(part->name) + sizeof "/.rkpart";
-    dir->name = malloc(room);
-    if (!dir->name) {
-        jobs_fail_memory(error, "a part");
-        return NULL;
-    }
-    snprintf(dir->name, room, "%s/%s.rkpart", dir->path, part->name);
-    if (output_open(&dir->out, dir->name, dir->scratch_dir, error)) return dir->out.file;
-    free(dir->name);
-    return NULL;
-}
-
-static bool close_part(void *context, const struct steps_part *part, FILE *file, bool whole,
-                       struct jobs_error *error) {
-    struct parts_dir *dir = context;
-    (void)part, (void)file;
-    bool good = output_close(&dir->out, whole, error);
-    if (good) puts(dir->name);
-    free(dir->name);
-    return good;
-}
-
 static void say_planned(const struct steps_planned *p) {
     fprintf(stderr, "%zu part%s of %llu slice%s, %llu rows", p->parts, p->parts == 1 ? "" : "s",
             (unsigned long long)p->slices, p->slices == 1 ? "" : "s", (unsigned long long)p->rows);
@@ -110,8 +80,7 @@ static void say_planned(const struct steps_planned *p) {
 
 bool command_slice(const struct jobs_args *args, struct jobs_error *error) {
     struct grouped_spec spec = args->spec;
-    struct parts_dir dir = {.path = args->output_dir, .scratch_dir = spec.scratch_dir};
-    struct steps_sink sink = {open_part, close_part, &dir};
+    struct parts_folder folder;
     struct steps_planned planned;
     struct dataset dataset;
     struct grouped job;
@@ -119,12 +88,10 @@ bool command_slice(const struct jobs_args *args, struct jobs_error *error) {
     struct progress progress;
     spec.notes = args->quiet ? NULL : stderr;
     progress_begin(&progress, args, &spec);
-    if (mkdir(dir.path, 0777) != 0 && errno != EEXIST) {
-        return jobs_fail(error, JOBS_FAULT_DATA, "the folder %s cannot be made: %s", dir.path,
-                         strerror(errno));
-    }
+    if (!parts_folder_open(&folder, args->output_dir, args->clear, &spec, error)) return false;
     input_init(&in, args->files.items[0]);
     if (!input_open(&in, error)) return false;
+    struct steps_sink sink = parts_folder_sink(&folder);
     bool good = open_job(&spec, args, &in, &dataset, &job, error);
     if (good) {
         good = steps_plan(&job, args->part_rows, &sink, &planned, error);
@@ -133,6 +100,7 @@ bool command_slice(const struct jobs_args *args, struct jobs_error *error) {
     }
     input_close(&in);
     progress_end(&progress);
+    parts_folder_close(&folder, good);
     if (good && !args->quiet) say_planned(&planned);
     return good;
 }

@@ -67,6 +67,58 @@ def interruption():
           os.listdir(folder) == [], [run.returncode, os.listdir(folder)[:5]])
 
 
+# --- maps of genes -----------------------------------------------------------------------------------------
+def maps():
+    head = "patient_id,transcript_id,tpm\n"
+    table = write("tpm.csv", head + "p,ENST1.1,1\np,ENST2.1,2\n")
+    other = write("other.csv", head + "p,ENST1.4,1\np,ENST2,2\n")
+    plain = write("map.csv", "ENST1.1,G1\nENST2.1,G1\n")
+    refused("a map without a header is noticed", jobs("expression", table, "--map", plain), 1, "map.csv, line 1",
+            '"ENST1.1" is a transcript of', "tpm.csv", "--no-map-header")
+    whole = jobs("expression", table, "--map", plain, "--no-map-header")
+    check("--no-map-header reads all of it", whole.bytes == b"patient_id,gene,log2_tpm\np,G1,2\n" and
+          whole.said == "", whole)
+    headed = write("headed.csv", "transcript,gene\nENST1.1,G1\nENST2.1,G1\n")
+    check("as with a header", jobs("expression", table, "--map", headed).bytes == whole.bytes)
+    labelled = write("labelled.csv", '"","transcript","gene"\n"1","ENST1.1","G1"\n"2","ENST2.1","G1"\n')
+    check("row labels of a map are passed over", jobs("expression", table, "--map", labelled).bytes == whole.bytes)
+    refused("where no transcript has a gene, both sides are shown", jobs("expression", other, "--map", headed), 1,
+            "no transcript of", '"ENST1.4"', '"ENST1.1"', "--ignore-version")
+    refused("also without versions", jobs("expression", write("x.csv", head + "p,uc1,1\n"), "--map",
+                                          write("m.csv", "t,g\nENST1,G1\n")), 1, '"uc1"', '"ENST1"', "same identifiers")
+    refused("a map of nothing", jobs("expression", table, "--map", write("none.csv", "t,g\n")), 1, "none.csv has no row")
+    check("a table of nothing is one", jobs("expression", write("norows.csv", head), "--map", headed).bytes ==
+          b"patient_id,gene,log2_tpm\n")
+    check("--ignore-version takes ENST1.4 for ENST1.1 and for ENST1",
+          jobs("expression", other, "--map", headed, "--ignore-version").bytes == whole.bytes)
+    par = write("par.csv", head + "p,ENST1.4_PAR_Y,1\np,ENST1.4,3\n")
+    check("a version is at the end only",
+          jobs("expression", par, "--map", headed, "--ignore-version").bytes.endswith(b"\np,G1,2\n"))
+    refused("a map without a header is noticed by that too", jobs("expression", other, "--map", plain,
+                                                                  "--ignore-version"), 1, "--no-map-header")
+    three = b"patient_id,gene,log2_tpm,symbol\np,G1,2,TP53\n"
+    tabs = write("map.tsv", "ENST1.1\tG1\tTP53\nENST2.1\tG1\t\n")
+    check("a map of three columns has symbols; *.tsv is separated by tabs",
+          jobs("expression", table, "--map", tabs, "--no-map-header").bytes == three)
+    check("whatever the rows are separated by", jobs("expression", write("semi.csv", "patient_id;transcript_id;tpm\n"
+          "p;ENST1.1;1\np;ENST2.1;2\n"), "--delimiter", ";", "--map", tabs, "--no-map-header").bytes == three)
+    pipes = write("map.txt", "t|g|s\nENST1.1|G1|TP53\nENST2.1|G1|TP53\n")
+    check("--map-delimiter", jobs("expression", table, "--map", pipes, "--map-delimiter", "|").bytes == three)
+    refused("a map of one column is likely separated by something else", jobs("expression", table, "--map", pipes), 1,
+            "1 column;", "--map-delimiter")
+    refused("two symbols of a gene", jobs("expression", table, "--map", write("two.tsv", "t\tg\ts\nENST1.1\tG1\tA\n"
+                                          "ENST2.1\tG1\tB\n")), 1, "line 3", '"G1" has two symbols')
+    names = write("symbols.txt", "G1.7|TP53\nG9|X\n")
+    refused("symbols come once", jobs("expression", table, "--map", tabs, "--no-map-header", "--symbols", names), 2,
+            "--symbols", "third column")
+    own = ("--symbols", names, "--symbols-delimiter", "|")
+    check("a file of symbols has options of its own, and --ignore-version reaches it",
+          jobs("expression", table, "--map", headed, *own, "--no-symbols-header", "--ignore-version").bytes == three)
+    refused("its header is looked at as well", jobs("expression", table, "--map", headed, *own, "--ignore-version"), 1,
+            '"G1.7" is a gene of', "--no-symbols-header")
+
+
 folder_of_parts()
 interruption()
+maps()
 done_testing()

@@ -202,6 +202,9 @@ FLAG(take_impute_response, spec.impute_response)
 FLAG(take_standardise, spec.missing_options.standardise)
 FLAG(take_quoted_numbers, dataset.quoted_numbers)
 FLAG(take_null_as_zero, genomics.null_as_zero)
+FLAG(take_ignore_version, genomics.ignore_version)
+FLAG(take_no_map_header, no_map_header)
+FLAG(take_no_symbols_header, no_symbols_header)
 FLAG(take_quiet, quiet)
 FLAG(take_clear, clear)
 COUNT(take_k, spec.missing_options.k, 1, MISSING_K_MAX)
@@ -279,15 +282,24 @@ TAKER(take_na_column) {
     if (!list_add(&args->na_columns, name) || !list_add(&args->na_of, strdup(list))) return no_memory(error);
     return true;
 }
-TAKER(take_delimiter) {
+static bool take_separator(char *out, const char *value, struct jobs_error *error) {
     bool tab = strcmp(value, "\\t") == 0 || strcmp(value, "tab") == 0;
     char c = tab ? '\t' : value[0];
     bool one = tab || (c != '\0' && value[1] == '\0');
     if (!one || c == '"' || c == '\r' || c == '\n' || (unsigned char)c > 127) {
         return bad_value(error, value, "not a delimiter: it is one ASCII character but a quote, or tab");
     }
-    args->dataset.delimiter = c;
+    *out = c;
     return true;
+}
+TAKER(take_delimiter) {
+    return take_separator(&args->dataset.delimiter, value, error);
+}
+TAKER(take_map_delimiter) {
+    return take_separator(&args->map_delimiter, value, error);
+}
+TAKER(take_symbols_delimiter) {
+    return take_separator(&args->symbols_delimiter, value, error);
 }
 TAKER(take_bad_text) {
     static const char *const words[] = {"error", "missing", "mark"};
@@ -341,8 +353,16 @@ static const struct option OPTIONS[] = {
     {"--top", JOBS_ASSOCIATE, false, "N", take_top, "how many variants to show, or all (default 5)"},
     {"--min-patients", JOBS_ASSOCIATE, false, "N", take_min_patients,
      "carriers below which a side counts as none (2)"},
-    {"--map", JOBS_EXPRESSION, false, "FILE", take_map, "CSV of transcript and gene; needed"},
+    {"--map", JOBS_EXPRESSION, false, "FILE", take_map,
+     "CSV of transcript and gene, or of transcript, gene and symbol; needed"},
+    {"--map-delimiter", JOBS_EXPRESSION, false, "C", take_map_delimiter,
+     "between its fields (default a tabulator in *.tsv, else as --delimiter)"},
+    {"--no-map-header", JOBS_EXPRESSION, false, NULL, take_no_map_header, "its first line is data"},
     {"--symbols", JOBS_EXPRESSION, false, "FILE", take_symbols, "CSV of gene and symbol"},
+    {"--symbols-delimiter", JOBS_EXPRESSION, false, "C", take_symbols_delimiter, "the same of that file"},
+    {"--no-symbols-header", JOBS_EXPRESSION, false, NULL, take_no_symbols_header, "its first line is data"},
+    {"--ignore-version", JOBS_EXPRESSION, false, NULL, take_ignore_version,
+     "of transcripts, and of genes with --symbols: ENST1.2 is ENST1"},
     {"--transcript", JOBS_EXPRESSION, false, "COLUMN", take_transcript, "(default transcript_id)"},
     {"--tpm", JOBS_EXPRESSION, false, "COLUMN", take_tpm, "(default tpm)"},
     {"--null-as-zero", JOBS_EXPRESSION, false, NULL, take_null_as_zero,
@@ -479,6 +499,10 @@ static bool check_needed(const struct jobs_args *args, struct jobs_error *error)
     if (args->command == JOBS_EXPRESSION && !args->map) {
         return jobs_fail(error, JOBS_FAULT_USAGE, "--map is needed: a CSV file of transcript and gene");
     }
+    if (!args->symbols && (args->symbols_delimiter || args->no_symbols_header)) {
+        return jobs_fail(error, JOBS_FAULT_USAGE, "%s: it is for --symbols, which is not given",
+                         args->symbols_delimiter ? "--symbols-delimiter" : "--no-symbols-header");
+    }
     if (args->command == JOBS_SLICE && !args->output_dir) {
         return jobs_fail(error, JOBS_FAULT_USAGE, "--output-dir is needed: the folder for the parts");
     }
@@ -546,7 +570,8 @@ static const struct {
     {JOBS_EXPRESSION, "expression", "FILE --map MAP [OPTION…]", "log2 of the TPM sums of genes",
      "FILE has a row per patient and transcript. Prints log2(sum of TPM + 1) per patient and gene; rows that "
      "were left\n"
-     "out are counted on standard error.\n"},
+     "out are counted on standard error. A MAP without a gene for any of its transcripts is "
+     "an error.\n"},
     {JOBS_SLICE, "slice", "FILE --y COLUMN [--x A,B,…] [--slice-by A,B,…] --output-dir DIR [OPTION…]",
      "first of the three steps of a fit: parts of whole slices",
      "Takes what jobs fit takes, and writes parts that can be fitted anywhere (jobs fit PART) and whose "

@@ -52,6 +52,8 @@ struct jobs_args {
     /* associate and expression */
     struct genomics_spec genomics; /* but for its format, which is spec's */
     const char *map, *symbols;
+    char map_delimiter, symbols_delimiter; /* 0: not given */
+    bool no_map_header, no_symbols_header;
 
     /* The last given option that says what to fit or how to read, or NULL. A part contains that itself. */
     const char *about_model;

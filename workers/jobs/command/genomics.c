@@ -30,9 +30,19 @@ bool command_associate(const struct jobs_args *args, struct jobs_error *error) {
     return good;
 }
 
+/* Columns with missing tokens of their own are the rows' file's. */
+static struct dataset_options map_options(const struct jobs_args *args, const char *path, char delimiter,
+                                          bool no_header) {
+    if (!delimiter) delimiter = input_delimiter(path);
+    return (struct dataset_options){.delimiter = delimiter ? delimiter : args->dataset.delimiter,
+                                    .na = args->dataset.na,
+                                    .no_header = no_header};
+}
+
 bool command_expression(const struct jobs_args *args, struct jobs_error *error) {
-    /* Columns with missing tokens of their own are the rows' file's. */
-    struct dataset_options plain = {.delimiter = args->dataset.delimiter, .na = args->dataset.na};
+    struct dataset_options of_map = map_options(args, args->map, args->map_delimiter, args->no_map_header);
+    struct dataset_options of_symbols = map_options(args, args->symbols ? args->symbols : "",
+                                                    args->symbols_delimiter, args->no_symbols_header);
     struct genomics_spec spec = spec_of(args);
     struct input in[3];
     struct table_output out;
@@ -41,8 +51,8 @@ bool command_expression(const struct jobs_args *args, struct jobs_error *error) 
     input_init(&in[1], args->symbols ? args->symbols : "");
     input_init(&in[2], args->files.items[0]);
     if (!table_output_open(&out, args, error)) return false;
-    bool good = open_file(&in[0], &map, &plain, error) &&
-                (!args->symbols || open_file(&in[1], &symbols, &plain, error)) &&
+    bool good = open_file(&in[0], &map, &of_map, error) &&
+                (!args->symbols || open_file(&in[1], &symbols, &of_symbols, error)) &&
                 open_file(&in[2], &rows, &args->dataset, error) &&
                 genomics_express(&spec, &rows, &map, &symbols, out.file, args->quiet ? NULL : stderr, error);
     good = table_output_close(&out, good, error);

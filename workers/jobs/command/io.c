@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +16,14 @@
 
 void input_init(struct input *in, const char *path) {
     *in = (struct input){.path = path, .name = strcmp(path, "-") == 0 ? "standard input" : path, .fd = -1};
+}
+
+char input_delimiter(const char *path) {
+    size_t length = strlen(path);
+    if (length > 3 && strcasecmp(path + length - 3, ".gz") == 0) length -= 3;
+    if (length < 4) return 0;
+    const char *end = path + length - 4;
+    return strncasecmp(end, ".tsv", 4) == 0 || strncasecmp(end, ".tab", 4) == 0 ? '\t' : 0;
 }
 
 bool input_open(struct input *in, struct jobs_error *error) {

@@ -22,6 +22,8 @@ bool input_starts_with(struct input *in, const char *bytes, size_t n, bool *does
 /* Opens it, unless that has been done. Returns false with *error set. */
 bool input_open(struct input *in, struct jobs_error *error);
 struct csv_source input_source(struct input *in);
+/* The delimiter that goes with a file's name: a tab for *.tsv and *.tab, also packed (.gz); 0 for any other. */
+char input_delimiter(const char *path);
 ssize_t input_read(struct input *in, char *at, size_t room); /* the read function of that source */
 void input_close(struct input *in);
 

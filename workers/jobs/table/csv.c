@@ -40,6 +40,7 @@ struct csv_reader {
     bool begun;  /* the byte order mark has been skipped */
     bool header; /* the header has been read: width holds */
     char delimiter;
+    struct csv_allowed allowed;
     uint64_t inner_lines; /* newlines inside this record's quotes */
     uint64_t line;        /* of start */
     uint64_t record_line; /* of the last record returned */
@@ -72,6 +73,11 @@ void csv_reader_free(struct csv_reader *r) {
     free(r->fields);
     free(r->buffer);
     free(r);
+}
+
+void csv_reader_allow(struct csv_reader *r, const struct csv_allowed *allowed) {
+    assert(!r->begun && r->end == 0);
+    r->allowed = *allowed;
 }
 
 uint64_t csv_reader_line(const struct csv_reader *r) {
@@ -424,12 +430,12 @@ static bool check_header_names(struct csv_reader *r, const struct csv_field **so
 }
 
 static bool check_header(struct csv_reader *r) {
-    const struct csv_field **sorted = calloc(r->n_fields, sizeof *sorted);
-    if (!sorted) {
+    const struct csv_field **sorted = r->allowed.no_header ? NULL : calloc(r->n_fields, sizeof *sorted);
+    if (!sorted && !r->allowed.no_header) {
         fail(r, r->start, "there is no memory for a header of %zu names", r->n_fields);
         return false;
     }
-    bool good = check_header_names(r, sorted);
+    bool good = r->allowed.no_header || check_header_names(r, sorted);
     free(sorted);
     if (good) {
         r->header = true;

@@ -50,9 +50,16 @@ enum csv_status {
 
 struct csv_reader;
 
+/* What a reader takes that the dialect does not; all false: nothing. */
+struct csv_allowed {
+    bool no_header; /* the first record is no header, but has the width of all others */
+};
+
 /* delimiter: one ASCII byte other than a quote, CR or LF; 0 means a comma. Returns NULL on allocation failure. */
 struct csv_reader *csv_reader_new(char delimiter);
 void csv_reader_free(struct csv_reader *reader);
+/* Call it before any input is committed. */
+void csv_reader_allow(struct csv_reader *reader, const struct csv_allowed *allowed);
 
 /* Returns the address where the next input goes, with room for *room bytes (at least 1); then commit what was written
  * there. Returns NULL (and later calls CSV_ERROR) when the record would exceed CSV_RECORD_MAX, or on allocation

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,6 +66,13 @@ static bool csv_failed(const struct dataset *d, struct jobs_error *error) {
                      (unsigned long long)e->line, (unsigned long long)e->column, e->text);
 }
 
+static char *name_column(const struct dataset *d, size_t at, const struct csv_field *field) {
+    char number[32];
+    if (!d->options.no_header) return strndup(field->at, field->length);
+    snprintf(number, sizeof number, "%zu", at + 1);
+    return strdup(number);
+}
+
 static bool read_header(struct dataset *d, struct jobs_error *error) {
     const struct csv_field *fields;
     size_t n;
@@ -74,8 +82,9 @@ static bool read_header(struct dataset *d, struct jobs_error *error) {
     d->used = calloc(n, sizeof *d->used);
     if (!d->columns || !d->cells || !d->used) return jobs_fail_memory(error, "the header");
     d->n_columns = n;
+    d->first = fields;
     for (size_t i = 0; i < n; i++) {
-        d->columns[i].name = strndup(fields[i].at, fields[i].length);
+        d->columns[i].name = name_column(d, i, &fields[i]);
         if (!d->columns[i].name ||
             !na_list_parse(&d->columns[i].na, d->options.na ? d->options.na : NA_DEFAULT)) {
             return jobs_fail_memory(error, "the header");
@@ -118,6 +127,7 @@ bool dataset_open(struct dataset *d, const char *name, struct csv_source source,
     *d = (struct dataset){.name = name, .source = source, .options = *options};
     d->csv = csv_reader_new(options->delimiter);
     if (!d->csv) return jobs_fail_memory(error, "reading the file");
+    csv_reader_allow(d->csv, &(struct csv_allowed){.no_header = options->no_header});
     if (read_header(d, error) && set_column_tokens(d, error)) return true;
     dataset_close(d);
     return false;
@@ -248,6 +258,20 @@ static bool read_cells(struct dataset *d, const struct csv_field *fields, struct
     return true;
 }
 
+static enum dataset_status take_record(struct dataset *d, const struct csv_field *fields,
+                                       struct dataset_row *row, struct jobs_error *error) {
+    *row = (struct dataset_row){.cells = d->cells, .line = csv_reader_line(d->csv)};
+    if (!read_cells(d, fields, row, error)) return DATASET_ERROR;
+    row->gap = (d->options.want_gaps && row_has_gap(d, fields)) || row->bad;
+    d->n_rows++;
+    return DATASET_ROW;
+}
+
+enum dataset_status dataset_first(struct dataset *d, struct dataset_row *row, struct jobs_error *error) {
+    assert(d->options.no_header && d->first && d->n_rows == 0);
+    return take_record(d, d->first, row, error);
+}
+
 enum dataset_status dataset_next(struct dataset *d, struct dataset_row *row, struct jobs_error *error) {
     const struct csv_field *fields;
     size_t n;
@@ -258,9 +282,5 @@ enum dataset_status dataset_next(struct dataset *d, struct dataset_row *row, str
         return DATASET_ERROR;
     }
     assert(n == d->n_columns);
-    *row = (struct dataset_row){.cells = d->cells, .line = csv_reader_line(d->csv)};
-    if (!read_cells(d, fields, row, error)) return DATASET_ERROR;
-    row->gap = (d->options.want_gaps && row_has_gap(d, fields)) || row->bad;
-    d->n_rows++;
-    return DATASET_ROW;
+    return take_record(d, fields, row, error);
 }

@@ -54,6 +54,7 @@ struct dataset_options {
     enum dataset_text text;
     bool quoted_numbers; /* a quoted cell may be a number, and where USE_NUMBER requires one, missing */
     bool want_gaps;      /* fill dataset_row.gap */
+    bool no_header; /* the first record is a row, which dataset_first returns; columns are called 1, 2, … */
 };
 
 struct dataset_column {
@@ -96,6 +97,7 @@ struct dataset {
     struct dataset_cell *cells;
     size_t *used;
     size_t n_used;
+    const struct csv_field *first; /* the fields of the first record, until the next is read */
 };
 
 /* Opens a dataset over a source and reads its header. The name, the source's context and the options' strings
@@ -114,5 +116,7 @@ void dataset_use_all(struct dataset *d, unsigned use);
 
 enum dataset_status { DATASET_ROW, DATASET_END, DATASET_ERROR };
 enum dataset_status dataset_next(struct dataset *d, struct dataset_row *row, struct jobs_error *error);
+/* With no_header: returns the row of the first record. Call it once, before dataset_next. */
+enum dataset_status dataset_first(struct dataset *d, struct dataset_row *row, struct jobs_error *error);
 
 #endif

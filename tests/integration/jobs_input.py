@@ -118,7 +118,29 @@ def maps():
             '"G1.7" is a gene of', "--no-symbols-header")
 
 
+# --- one table, written in many ways -----------------------------------------------------------------------
+def row_labels():
+    whole = jobs("fit", write("small.csv", SMALL), *FIT).bytes
+    lines = SMALL.splitlines()
+    pandas = write("pandas.csv", "".join(f"{'' if i == 0 else i - 1},{line}\n" for i, line in enumerate(lines)))
+    check("files of pandas, with row labels", jobs("fit", pandas, *FIT).bytes == whole)
+    r = write("r.csv", '"","g","y","x"\n' + "".join(f'"{i}","{line[0]}",{line[2:]}\n' for i, line in enumerate(lines[1:])))
+    check("and of R", jobs("fit", r, *FIT).bytes == whole)
+    gaps = write("gaps.csv", ",x,y\n100,1,\n2,1,5\n,9,1\n99,20,9\n")
+    near = jobs("impute", gaps, "--missing", "knn", "--k", "1")
+    check("impute keeps them as they are, and does not go by them", near.bytes == b",x,y\n100,1,5\n2,1,5\n,9,1\n99,20,9\n",
+          near.bytes)
+    check("a missing one is not a gap", jobs("impute", gaps, "--missing", "drop_any").bytes ==
+          b",x,y\n2,1,5\n,9,1\n99,20,9\n")
+    refused("another empty name is an error", jobs("fit", write("two.csv", ",,y\n1,2,3\n"), "--y", "y"), 1,
+            "line 1, column 2", "field 2 is empty")
+    refused("nobody can ask for them", jobs("fit", gaps, "--y", "y", "--x", "id"), 2, 'no column "id"')
+    check("but with --rename", jobs("fit", pandas, "--y", "y", "--x", "id", "--rename", "=id", "--wide").bytes ==
+          jobs("fit", path("small.csv"), "--y", "y", "--x", "id", "--rename", "x=id", "--wide").bytes != b"")
+
+
 folder_of_parts()
 interruption()
 maps()
+row_labels()
 done_testing()

@@ -344,16 +344,21 @@ struct pair {
 };
 typedef bool take_pair(struct expression *e, const struct pair *pair, struct jobs_error *error);
 
-/* Its columns, by position. */
+/* Its columns, by position, row labels aside. */
 static bool find_columns(const struct dataset *d, const char *option, size_t most, size_t columns[3],
                          size_t *n, struct jobs_error *error) {
-    *n = 0;
-    for (size_t i = 0; i < d->n_columns && *n < 3; i++) columns[(*n)++] = i;
-    if (*n >= 2 && d->n_columns <= most) return true;
+    size_t all = 0;
+    for (size_t i = 0; i < d->n_columns; i++) {
+        if (d->columns[i].label) continue;
+        if (all < 3) columns[all] = i;
+        all++;
+    }
+    *n = all;
+    if (all >= 2 && all <= most) return true;
     return jobs_fail(
         error, JOBS_FAULT_DATA,
         "%s has %zu column%s; the file of %s has two%s; is it separated by something else (%s-delimiter)?",
-        d->name, d->n_columns, d->n_columns == 1 ? "" : "s", option,
+        d->name, all, all == 1 ? "" : "s", option,
         most > 2 ? ", transcript and gene, or three, with the symbol" : ", gene and symbol", option);
 }
 

@@ -158,7 +158,8 @@ static bool use_predictors(struct grouped *job, struct jobs_error *error) {
     }
     for (size_t i = 0; i < job->dataset->n_columns && spec->n_predictors == 0; i++) {
         const struct dataset_column *column = &job->dataset->columns[i];
-        if (!(column->use & USE_KEY)) dataset_use(job->dataset, column->name, USE_TYPE, "", error);
+        if (!(column->use & USE_KEY) && !column->label)
+            dataset_use(job->dataset, column->name, USE_TYPE, "", error);
     }
     return true;
 }

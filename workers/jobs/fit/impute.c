@@ -220,9 +220,10 @@ static bool writing_open(struct writing *w, struct jobs_error *error) {
         w->filled[w->fills->columns[c].at] = &w->fills->columns[c];
     }
     for (size_t i = 0; i < d->n_columns; i++) {
-        enum missing_policy policy = impute_policy(w->spec, d->columns[i].name);
+        enum missing_policy policy = impute_policy(w->spec, &d->columns[i]);
         w->drops[i] =
-            policy == MISSING_DROP || (policy == MISSING_DROP_ANY && w->spec->missing == MISSING_DROP_ANY);
+            policy == MISSING_DROP ||
+            (policy == MISSING_DROP_ANY && w->spec->missing == MISSING_DROP_ANY && !d->columns[i].label);
         w->drops_any |= w->drops[i];
     }
     return put_header(w, error);

@@ -29,13 +29,14 @@ void impute_fills_free(struct impute_fills *f) {
 
 /* ---- what the request says of columns ---------------------------------------------------------------- */
 
-enum missing_policy impute_policy(const struct grouped_spec *spec, const char *name) {
+enum missing_policy impute_policy(const struct grouped_spec *spec, const struct dataset_column *column) {
     for (size_t i = 0; i < spec->n_missing_columns; i++) {
-        if (strcmp(spec->missing_columns[i], name) == 0) return spec->missing_of[i];
+        if (strcmp(spec->missing_columns[i], column->name) == 0) return spec->missing_of[i];
     }
     for (size_t i = 0; i < spec->n_slice_by; i++) {
-        if (strcmp(spec->slice_by[i], name) == 0) return MISSING_DROP_ANY;
+        if (strcmp(spec->slice_by[i], column->name) == 0) return MISSING_DROP_ANY;
     }
+    if (column->label) return MISSING_DROP_ANY;
     return spec->missing == MISSING_DROP ? MISSING_DROP_ANY : spec->missing;
 }
 
@@ -59,7 +60,7 @@ static bool use_columns(struct grouped *job, struct jobs_error *error) {
         if (!dataset_use(d, job->spec->missing_columns[i], 0, "--missing-column", error)) return false;
     }
     for (size_t i = 0; i < d->n_columns; i++) {
-        enum missing_policy policy = impute_policy(job->spec, d->columns[i].name);
+        enum missing_policy policy = impute_policy(job->spec, &d->columns[i]);
         job->policy[i] = is_fill(policy) ? policy : MISSING_DROP;
         go_by |= policy == MISSING_KNN || policy == MISSING_LOGISTIC;
         if (!dataset_use(d, d->columns[i].name, use_for(policy), "", error)) return false;
@@ -68,7 +69,8 @@ static bool use_columns(struct grouped *job, struct jobs_error *error) {
         if (!dataset_use(d, job->spec->predictors[i], USE_NUMBER, "--predictors", error)) return false;
     }
     for (size_t i = 0; i < d->n_columns && go_by && job->spec->n_predictors == 0; i++) {
-        if (!(d->columns[i].use & USE_KEY)) dataset_use(d, d->columns[i].name, USE_TYPE, "", error);
+        if (!(d->columns[i].use & USE_KEY) && !d->columns[i].label)
+            dataset_use(d, d->columns[i].name, USE_TYPE, "", error);
     }
     return true;
 }

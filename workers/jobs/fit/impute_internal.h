@@ -58,7 +58,7 @@ bool impute_find(struct impute_fills *fills, const struct grouped_spec *spec, st
                  struct jobs_error *error);
 void impute_fills_free(struct impute_fills *fills);
 
-/* Returns the policy that the spec has for a column. */
-enum missing_policy impute_policy(const struct grouped_spec *spec, const char *name);
+/* Returns the policy that the spec has for a column; row labels are not filled. */
+enum missing_policy impute_policy(const struct grouped_spec *spec, const struct dataset_column *column);
 
 #endif

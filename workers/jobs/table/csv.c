@@ -411,7 +411,7 @@ static int compare_fields(const void *a, const void *b) {
 static bool check_header_names(struct csv_reader *r, const struct csv_field **sorted) {
     for (size_t i = 0; i < r->n_fields; i++) {
         const struct csv_field *name = sorted[i] = &r->fields[i];
-        if (name->length > 0) continue;
+        if (name->length > 0 || (i == 0 && r->n_fields > 1)) continue;
         fail(r, (size_t)(name->at - r->buffer) - name->quoted,
              "the header's field %zu is empty; every column needs a name", i + 1);
         return false;

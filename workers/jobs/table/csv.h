@@ -8,8 +8,9 @@
  * The dialect: fields are separated by the delimiter (by default a comma) and records by LF or CRLF; the last newline
  * may be missing; a leading UTF-8 byte order mark is skipped; spaces belong to the field; a field that starts with a
  * quote ends with one, quotes inside are doubled, and it may hold delimiters and newlines. The first record is the
- * header. Everything else is an error that names line and column and says what would be right, never a guess: a row
- * of another length than the header, an empty or repeated name, NUL, bad UTF-8, a quote inside an unquoted field,
+ * header; its first name may be empty, as row labels have none in what R and pandas write. Everything else is an error
+ * that names line and column and says what would be right, never a guess: a row of another length than the header,
+ * another empty name or a repeated one, NUL, bad UTF-8, a quote inside an unquoted field,
  * text behind a closing quote, a quote that is never closed, a lone carriage return.
  */
 #ifndef ROOKERY_WORKERS_JOBS_TABLE_CSV_H

@@ -85,6 +85,7 @@ static bool read_header(struct dataset *d, struct jobs_error *error) {
     d->first = fields;
     for (size_t i = 0; i < n; i++) {
         d->columns[i].name = name_column(d, i, &fields[i]);
+        d->columns[i].label = d->columns[i].no_gap = fields[i].length == 0 && !d->options.no_header;
         if (!d->columns[i].name ||
             !na_list_parse(&d->columns[i].na, d->options.na ? d->options.na : NA_DEFAULT)) {
             return jobs_fail_memory(error, "the header");

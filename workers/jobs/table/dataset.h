@@ -58,7 +58,8 @@ struct dataset_options {
 };
 
 struct dataset_column {
-    char *name;
+    char *name;   /* "" of row labels */
+    bool label;   /* it has row labels: it is for nobody who does not name it, and nobody can */
     unsigned use; /* enum column_use flags; set by dataset_use before the first row */
     bool no_gap;  /* a policy fills its missing cells: they do not count in dataset_row.gap */
     struct na_list na;

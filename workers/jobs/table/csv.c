@@ -491,6 +491,15 @@ enum csv_status csv_reader_next(struct csv_reader *r, const struct csv_field **f
     return CSV_RECORD;
 }
 
+const char *csv_source_failure(int number) {
+    switch (number) {
+    case EBADMSG: return "its gzip data are damaged from here on";
+    case ENODATA: return "its gzip data end too early; the file was cut short";
+    case EILSEQ: return "it is not UTF-16 from here on, as its byte order mark says";
+    default: return strerror(number);
+    }
+}
+
 enum csv_status csv_reader_read(struct csv_reader *r, const struct csv_source *source,
                                 const struct csv_field **fields, size_t *n) {
     for (;;) {
@@ -500,7 +509,8 @@ enum csv_status csv_reader_read(struct csv_reader *r, const struct csv_source *s
         char *at = csv_reader_room(r, &room);
         if (!at) return CSV_ERROR;
         ssize_t got = source->read(source->context, at, room);
-        if (got < 0) return fail(r, r->end, "the input could not be read further: %s", strerror(errno));
+        if (got < 0)
+            return fail(r, r->end, "the input could not be read further: %s", csv_source_failure(errno));
         csv_reader_commit(r, (size_t)got);
     }
 }

@@ -72,11 +72,14 @@ void csv_reader_commit(struct csv_reader *reader, size_t n);
 enum csv_status csv_reader_next(struct csv_reader *reader, const struct csv_field **fields, size_t *n);
 
 /* Where input comes from. `read` fills at most `room` bytes (at least 1) and returns their number, 0 at the end, or
- * -1 with errno set. */
+ * -1 with errno set: also to EBADMSG or ENODATA when packed data are damaged or end too early, and to EILSEQ when text
+ * is not in its encoding. */
 struct csv_source {
     ssize_t (*read)(void *context, char *at, size_t room);
     void *context;
 };
+/* Why `read` failed, to go behind "could not be read: ". */
+const char *csv_source_failure(int number);
 
 /* The same, reading from a source as needed: never returns CSV_MORE. A read error is CSV_ERROR. */
 enum csv_status csv_reader_read(struct csv_reader *reader, const struct csv_source *source,

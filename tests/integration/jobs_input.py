@@ -139,8 +139,103 @@ def row_labels():
           jobs("fit", path("small.csv"), "--y", "y", "--x", "id", "--rename", "x=id", "--wide").bytes != b"")
 
 
+def packed_files():
+    whole = jobs("fit", write("small.csv", SMALL), *FIT)
+    packed = gzip.compress(SMALL.encode())
+    table = write("small.csv.gz", packed)
+    check(".csv.gz", jobs("fit", table, *FIT).bytes == whole.bytes)
+    check("on standard input", jobs("fit", "-", *FIT, stdin=packed).bytes == whole.bytes)
+    members = gzip.compress(SMALL[:30].encode()) + gzip.compress(b"") + gzip.compress(SMALL[30:].encode())
+    check("members that follow one another", jobs("fit", write("members.gz", members), *FIT).bytes == whole.bytes)
+    wrong = [run for run in (jobs("fit", "-", *FIT, stdin=packed[:n]) for n in range(2, len(packed), 5))
+             if run.status != 1 or run.bytes or "gzip data end too early" not in run.said]
+    check("cut short anywhere it is an error", not wrong, wrong[:2])
+    broken = [bytearray(packed) for _ in range(20, len(packed), 5)]
+    for i, data in enumerate(broken):
+        data[20 + i * 5] ^= 0x55
+    wrong = [run for run in (jobs("fit", "-", *FIT, stdin=bytes(data)) for data in broken) if run.status != 1 or run.bytes]
+    check("damaged anywhere, too", not wrong, wrong[:2])
+    filled = b"x,y\n1,2\n3,2\n"
+    gaps = gzip.compress(b"x,y\n1,2\n3,\n")
+    check("impute reads it twice", jobs("impute", write("gaps.csv.gz", gaps), "--missing", "mean").bytes ==
+          jobs("impute", "-", "--missing", "mean", stdin=gaps).bytes == filled)
+    rows = "g,y,x\n" + "".join(f"{i % 501},{i * 7919 % 1009},{i % 97}\n" for i in range(120000))
+    large = write("large.csv.gz", gzip.compress(rows.encode()))
+    runs = {jobs("fit", large, *FIT, "--threads", n, "--memory", m).bytes for n in (1, 3) for m in ("1M", "1G")}
+    check("the same bytes for any number of threads, in any memory", runs == {jobs("fit", write("large.csv", rows),
+                                                                                   *FIT).bytes})
+    os.remove(large)
+    part = jobs("slice", path("large.csv"), *FIT, "--output-dir", path("one")).bytes.decode().split()[0]
+    with open(part, "rb") as f:
+        check("a part may be packed as well", jobs("fit", "-", stdin=gzip.compress(f.read())).bytes == jobs("fit", part).bytes)
+    check("and its table", jobs("combine", "-", stdin=gzip.compress(jobs("fit", part).bytes)).bytes == jobs("fit", part).bytes)
+    tsv = write("small.tsv.gz", gzip.compress(SMALL.replace(",", "\t").encode()))
+    check(".tsv.gz is separated by tabs", jobs("fit", tsv, *FIT).bytes == whole.bytes)
+    check("so are .tsv and .tab", all(jobs("fit", write(n, SMALL.replace(",", "\t")), *FIT).bytes == whole.bytes
+                                      for n in ("small.tsv", "small.TAB")))
+    check("unless --delimiter says otherwise", jobs("fit", write("commas.tsv", SMALL), *FIT, "--delimiter", ",").bytes ==
+          whole.bytes)
+    wide = SMALL.replace("g,", "\u00e9\U0001F426,", 1)
+    there = ("--y", "y", "--x", "x", "--slice-by", "\u00e9\U0001F426", "--wide")
+    same = jobs("fit", write("wide.csv", wide), *there)
+    for name in ("utf-16-le", "utf-16-be"):
+        data = ("\ufeff" + wide).encode(name)
+        check(f"{name} with a byte order mark", jobs("fit", "-", *there, stdin=data).bytes == same.bytes != b"")
+        check("packed", jobs("fit", "-", *there, stdin=gzip.compress(data)).bytes == same.bytes)
+        refused("half a character at its end", jobs("fit", "-", *there, stdin=data + b"x"), 1, "line 14", "not UTF-16")
+
+
+def several_files():
+    whole = jobs("fit", write("small.csv", SMALL), *FIT)
+    head, *rows = SMALL.splitlines(keepends=True)
+    names = [write(f"day-{i}.csv", head + "".join(rows[i * 4:i * 4 + 4])) for i in range(3)]
+    check("several files are one table", jobs("fit", *names, *FIT).bytes == whole.bytes)
+    check("in the order in which they are named", jobs("impute", names[1], names[0], "--missing", "mean").bytes ==
+          (head + "".join(rows[4:8] + rows[:4])).encode())
+    check("a pattern stands for what it matches", jobs("fit", path("day-*.csv"), *FIT).bytes == whole.bytes)
+    odd = write("day-[0].csv", "y\n1\n")
+    check("a file of that name comes first", jobs("fit", odd, "--y", "y", "--wide", "--quiet").bytes.splitlines()[1][:2] == b"1,")
+    check("one of them is packed, another separated by tabs",
+          jobs("fit", write("a.csv.gz", gzip.compress((head + "".join(rows[:4])).encode())),
+               write("b.tsv", (head + "".join(rows[4:8])).replace(",", "\t")), "-", *FIT,
+               stdin=(head + "".join(rows[8:])).encode()).bytes == whole.bytes)
+    refused("a pattern that matches nothing", jobs("fit", path("night-*.csv"), *FIT), 1, "night-*.csv", "none that matches")
+    refused("a file that is not there is noticed at once", jobs("fit", names[0], "x", *FIT), 1, "x cannot be read", "--x a,b")
+    refused("a file that comes twice", jobs("fit", path("day-?.csv"), names[1], *FIT), 2, "day-1.csv is named twice")
+    refused("another header", jobs("fit", names[0], write("z.csv", "g,y,z\na,1,2\n"), *FIT), 1, "z.csv, line 1",
+            'column 3 is "z"', 'day-0.csv it is "x"')
+    refused("fewer columns", jobs("fit", names[0], write("z.csv", "g,y\na,1\n"), *FIT), 1, "z.csv has 2 columns",
+            "day-0.csv has 3")
+    refused("a bad row is in its file and line", jobs("fit", names[0], write("z.csv", head + "a,1,2\na,big,3\n"), *FIT), 1,
+            "z.csv, line 3", 'column "y"', '"big"')
+    big = jobs("fit", names[0], write("z.csv", head + "a,1,9007199254740993\n"), *FIT)
+    check("a warning is, too", big.status == 0 and "z.csv, line 2" in big.said and "2^53" in big.said, big)
+    text = jobs("impute", write("t0.csv", "x,t\n1,2\n2,\n"), write("t1.csv", "x,t\n1,b\n"), "--missing", "mean")
+    check("and what impute leaves", "t1.csv, line 2" in text.said, text)
+    piped = subprocess.run(f"'{WORKER}' jobs impute <(cat '{names[0]}') <(gzip -c '{names[1]}') --missing mean", shell=True,
+                           executable="/bin/bash", capture_output=True)
+    check("pipes are read twice as well", piped.stdout == (head + "".join(rows[:8])).encode(), piped)
+    parts = jobs("slice", *names, *FIT, "--output-dir", path("of-days")).bytes.decode().split()
+    check("slice takes several", jobs("fit", *parts).bytes == whole.bytes)
+    refused("a part is fitted alone", jobs("fit", parts[0], names[0]), 2, "is a part", "by itself")
+    rows = association()
+    halves = [write(f"half-{i}.csv", rows[0] + "".join(rows[1 + i::2])) for i in range(2)]
+    check("associate takes several", jobs("associate", *halves, "--top", "all").bytes ==
+          jobs("associate", write("rows.csv", "".join(rows)), "--top", "all").bytes != b"")
+    tpm = "patient_id,transcript_id,tpm\n"
+    check("expression takes several", jobs("expression", write("e0.csv", tpm + "p,t1,1\n"), write("e1.csv", tpm + "p,t2,2\n"),
+          "--map", write("m.csv", "t,g\nt1,G\nt2,G\n")).bytes.endswith(b"\np,G,2\n"))
+
+
+def association():
+    return ["variant_id,disease_status,patient_id\n"] + [
+        f"v{i % 3},{'diseased' if i % 2 else 'healthy'},p{i // 2}\n" for i in range(40)]
+
+
 folder_of_parts()
 interruption()
 maps()
 row_labels()
+packed_files()
+several_files()
 done_testing()

@@ -35,7 +35,7 @@ static bool no_memory(struct jobs_error *error) {
     return jobs_fail_memory(error, "the arguments");
 }
 
-static bool list_add(struct text_list *list, char *text) {
+bool text_list_add(struct text_list *list, char *text) {
     const char **bigger = text ? realloc(list->items, (list->n + 1) * sizeof *bigger) : NULL;
     if (!bigger) {
         free(text);
@@ -46,7 +46,7 @@ static bool list_add(struct text_list *list, char *text) {
     return true;
 }
 
-static void list_free(struct text_list *list) {
+void text_list_free(struct text_list *list) {
     for (size_t i = 0; i < list->n; i++) free((void *)(uintptr_t)list->items[i]);
     free(list->items);
     *list = (struct text_list){0};
@@ -86,7 +86,7 @@ static bool take_list(struct text_list *list, const char *value, struct jobs_err
     for (const char *rest = value;; rest++) {
         char *item = cut_item(&rest, error);
         if (!item) return false;
-        if (!list_add(list, item)) return no_memory(error);
+        if (!text_list_add(list, item)) return no_memory(error);
         if (*rest == '\0') return true;
     }
 }
@@ -267,7 +267,7 @@ TAKER(take_missing_column) {
         realloc(args->missing_of, (args->missing_columns.n + 1) * sizeof *args->missing_of);
     if (bigger) args->missing_of = bigger;
     if (!bigger) free(name);
-    if (!bigger || !list_add(&args->missing_columns, name)) return no_memory(error);
+    if (!bigger || !text_list_add(&args->missing_columns, name)) return no_memory(error);
     return take_policy(&args->missing_of[args->missing_columns.n - 1], policy, error);
 }
 TAKER(take_na) {
@@ -279,7 +279,8 @@ TAKER(take_na_column) {
     const char *list;
     char *name = cut_column(value, &list, error);
     if (!name) return false;
-    if (!list_add(&args->na_columns, name) || !list_add(&args->na_of, strdup(list))) return no_memory(error);
+    if (!text_list_add(&args->na_columns, name) || !text_list_add(&args->na_of, strdup(list)))
+        return no_memory(error);
     return true;
 }
 static bool take_separator(char *out, const char *value, struct jobs_error *error) {
@@ -372,7 +373,7 @@ static const struct option OPTIONS[] = {
     {"--na-column", READING, true, "COL=A,B,…", take_na_column,
      "other such texts for a column; may be repeated"},
     {"--delimiter", READING, true, "C", take_delimiter,
-     "between fields (default a comma); tab for a tabulator"},
+     "between fields: tab, or any (default a comma; in *.tsv and *.tab a tabulator)"},
     {"--bad-text", FITTING, true, "WHAT", take_bad_text,
      "text where a number is needed, or a negative weight: error (default), missing, mark"},
     {"--quoted-numbers", READING, true, NULL, take_quoted_numbers,
@@ -444,7 +445,7 @@ static bool take_words(struct jobs_args *args, int argc, char **argv, struct job
             if (!take_option(args, argc, argv, &at, error)) return false;
         } else if (*word == '\0') {
             return jobs_fail(error, JOBS_FAULT_USAGE, "FILE is empty; name a file, or - for standard input");
-        } else if (!list_add(&args->files, strdup(word))) {
+        } else if (!text_list_add(&args->files, strdup(word))) {
             return no_memory(error);
         }
     }
@@ -472,12 +473,6 @@ static bool check_files(const struct jobs_args *args, struct jobs_error *error) 
     for (size_t i = 0; i < args->files.n; i++) dashes += strcmp(args->files.items[i], "-") == 0;
     if (args->files.n == 0) {
         return jobs_fail(error, JOBS_FAULT_USAGE, "no FILE is named; name one, or - for standard input");
-    }
-    if (args->files.n > 1 && args->command != JOBS_COMBINE) {
-        return jobs_fail(error, JOBS_FAULT_USAGE,
-                         "one FILE is wanted, and \"%.100s\" is another; names of columns "
-                         "are given with commas (--x a,b)",
-                         args->files.items[1]);
     }
     return dashes < 2 || jobs_fail(error, JOBS_FAULT_USAGE, "standard input (-) can be read only once");
 }
@@ -537,13 +532,13 @@ bool jobs_args_parse(struct jobs_args *args, int argc, char **argv, struct jobs_
 }
 
 void jobs_args_free(struct jobs_args *args) {
-    list_free(&args->files);
-    list_free(&args->slice_by);
-    list_free(&args->x);
-    list_free(&args->predictors);
-    list_free(&args->missing_columns);
-    list_free(&args->na_columns);
-    list_free(&args->na_of);
+    text_list_free(&args->files);
+    text_list_free(&args->slice_by);
+    text_list_free(&args->x);
+    text_list_free(&args->predictors);
+    text_list_free(&args->missing_columns);
+    text_list_free(&args->na_columns);
+    text_list_free(&args->na_of);
     free(args->missing_of);
     *args = (struct jobs_args){0};
 }
@@ -554,25 +549,25 @@ static const struct {
     enum jobs_command command;
     const char *name, *words, *summary, *more;
 } COMMANDS[] = {
-    {JOBS_FIT, "fit", "FILE --y COLUMN [--x A,B,…] [--slice-by A,B,…] [OPTION…]\n       … fit PART",
+    {JOBS_FIT, "fit", "FILE… --y COLUMN [--x A,B,…] [--slice-by A,B,…] [OPTION…]\n       … fit PART",
      "fit a model to every slice of a table",
      "FILE is a CSV file with a header, or - for standard input; or a part that jobs slice wrote, which says "
      "itself\n"
      "what to fit. Prints a table with a row per slice and one per term; --wide has one row per slice.\n"},
-    {JOBS_IMPUTE, "impute", "FILE --missing POLICY [OPTION…]", "fill missing values",
+    {JOBS_IMPUTE, "impute", "FILE… --missing POLICY [OPTION…]", "fill missing values",
      "Prints the table with its gaps filled; observed values stay as they were written. A policy that says "
      "nothing\n"
      "about text (mean, median, knn) leaves text as it is. drop leaves out rows with a gap in a column that "
      "--missing-\n"
      "column names, drop_any rows with a gap anywhere.\n"},
-    {JOBS_ASSOCIATE, "associate", "FILE [OPTION…]", "rank variants by how differently patients carry them",
+    {JOBS_ASSOCIATE, "associate", "FILE… [OPTION…]", "rank variants by how differently patients carry them",
      "FILE has a row per patient and variant. Frequencies count distinct patients.\n"},
-    {JOBS_EXPRESSION, "expression", "FILE --map MAP [OPTION…]", "log2 of the TPM sums of genes",
+    {JOBS_EXPRESSION, "expression", "FILE… --map MAP [OPTION…]", "log2 of the TPM sums of genes",
      "FILE has a row per patient and transcript. Prints log2(sum of TPM + 1) per patient and gene; rows that "
      "were left\n"
      "out are counted on standard error. A MAP without a gene for any of its transcripts is "
      "an error.\n"},
-    {JOBS_SLICE, "slice", "FILE --y COLUMN [--x A,B,…] [--slice-by A,B,…] --output-dir DIR [OPTION…]",
+    {JOBS_SLICE, "slice", "FILE… --y COLUMN [--x A,B,…] [--slice-by A,B,…] --output-dir DIR [OPTION…]",
      "first of the three steps of a fit: parts of whole slices",
      "Takes what jobs fit takes, and writes parts that can be fitted anywhere (jobs fit PART) and whose "
      "tables then go\n"
@@ -596,6 +591,15 @@ const char *jobs_command_name(enum jobs_command command) {
     }
     return "";
 }
+
+static const char FILES[] = "\nA FILE is CSV with a header line, or - is standard input. Several are read "
+                            "one after the other, as one table; "
+                            "they have\n"
+                            "the same header. 'a-*.csv' in quotes stands for the files it matches, in the "
+                            "order of their names. Also packed "
+                            "(.csv.gz),\n"
+                            "and UTF-16 with a byte order mark. A first column without a name has row "
+                            "labels. docs/jobs.md says more.\n";
 
 static const char POLICIES[] =
     "\nPolicies for missing values:\n"
@@ -632,6 +636,7 @@ void jobs_args_help(enum jobs_command command, FILE *out) {
         /* The ellipsis is three bytes and one column. */
         fprintf(out, "  %-*s %s\n", 28 + (strstr(left, "…") ? 2 : 0), left, o->help);
     }
+    if (command & READING) fputs(FILES, out);
     if (command & FILLING) fputs(POLICIES, out);
     if (command & JOBS_FIT) fputs(TABLE, out);
     fputs("\nExit status: 0, 1 for trouble with the data, 2 for bad arguments.\n", out);

@@ -25,6 +25,10 @@ struct text_list {
     size_t n;
 };
 
+/* Takes text (malloc'd, or NULL after a failed allocation), also on failure: false on allocation failure. */
+bool text_list_add(struct text_list *list, char *text);
+void text_list_free(struct text_list *list);
+
 struct jobs_args {
     enum jobs_command command;
     bool help;

@@ -9,17 +9,20 @@
 #include <unistd.h>
 
 #include "workers/jobs/command/command.h"
-#include "workers/jobs/command/io.h"
+#include "workers/jobs/command/files.h"
 #include "workers/jobs/command/parts.h"
 #include "workers/jobs/fit/steps.h"
 
 /* ---- jobs fit ---------------------------------------------------------------------------------------- */
 
-static bool fit_part(const struct jobs_args *args, struct input *in, FILE *out, struct jobs_error *error) {
+static bool fit_part(const struct jobs_args *args, struct files *files, FILE *out, struct jobs_error *error) {
+    struct input *in = files->inputs;
     if (args->about_model) {
         return jobs_fail(error, JOBS_FAULT_USAGE, "%s: %s is a part, which says itself what to fit",
                          args->about_model, in->name);
     }
+    if (files->n > 1)
+        return jobs_fail(error, JOBS_FAULT_USAGE, "%s is a part, and is fitted by itself", in->name);
     struct steps_fit_options options = {.threads = args->spec.threads,
                                         .plot_dir = args->spec.plot_dir,
                                         .notes = args->quiet ? NULL : stderr,
@@ -28,25 +31,27 @@ static bool fit_part(const struct jobs_args *args, struct input *in, FILE *out, 
 }
 
 /* Opens the dataset and the job over it. */
-static bool open_job(const struct grouped_spec *spec, const struct jobs_args *args, struct input *in,
+static bool open_job(const struct grouped_spec *spec, const struct jobs_args *args, struct files *files,
                      struct dataset *dataset, struct grouped *job, struct jobs_error *error) {
     struct dataset_options options = args->dataset;
+    files_options(files, &options);
     if (!spec->y) return jobs_fail(error, JOBS_FAULT_USAGE, "--y is needed: the column to explain");
     grouped_dataset_options(spec, &options);
-    if (!dataset_open(dataset, in->name, input_source(in), &options, error)) return false;
+    if (!dataset_open(dataset, files->inputs->name, files_source(files), &options, error)) return false;
     if (grouped_open(job, spec, dataset, error)) return true;
     dataset_close(dataset);
     return false;
 }
 
-static bool fit_table(const struct jobs_args *args, struct input *in, FILE *out, struct jobs_error *error) {
+static bool fit_table(const struct jobs_args *args, struct files *files, FILE *out,
+                      struct jobs_error *error) {
     struct grouped_spec spec = args->spec;
     struct dataset dataset;
     struct grouped job;
     struct progress progress;
     spec.notes = args->quiet ? NULL : stderr;
     progress_begin(&progress, args, &spec);
-    if (!open_job(&spec, args, in, &dataset, &job, error)) return false;
+    if (!open_job(&spec, args, files, &dataset, &job, error)) return false;
     bool good = grouped_run(&job, out, error);
     progress_end(&progress);
     grouped_close(&job);
@@ -55,17 +60,18 @@ static bool fit_table(const struct jobs_args *args, struct input *in, FILE *out,
 }
 
 bool command_fit(const struct jobs_args *args, struct jobs_error *error) {
-    struct input in;
+    struct files files;
     struct table_output out;
     bool part;
-    input_init(&in, args->files.items[0]);
-    if (!input_starts_with(&in, STEPS_MAGIC, STEPS_MAGIC_LENGTH, &part, error)) return false;
-    bool good = table_output_open(&out, args, error);
+    if (!files_open(&files, args, false, error)) return false;
+    bool good = input_starts_with(files.inputs, STEPS_MAGIC, STEPS_MAGIC_LENGTH, &part, error) &&
+                table_output_open(&out, args, error);
     if (good) {
-        good = part ? fit_part(args, &in, out.file, error) : fit_table(args, &in, out.file, error);
+        good = part ? fit_part(args, &files, out.file, error) : fit_table(args, &files, out.file, error);
+        if (!good) files_failed(&files, error);
         good = table_output_close(&out, good, error);
     }
-    input_close(&in);
+    files_close(&files);
     return good;
 }
 
@@ -84,21 +90,21 @@ bool command_slice(const struct jobs_args *args, struct jobs_error *error) {
     struct steps_planned planned;
     struct dataset dataset;
     struct grouped job;
-    struct input in;
+    struct files files;
     struct progress progress;
     spec.notes = args->quiet ? NULL : stderr;
     progress_begin(&progress, args, &spec);
     if (!parts_folder_open(&folder, args->output_dir, args->clear, &spec, error)) return false;
-    input_init(&in, args->files.items[0]);
-    if (!input_open(&in, error)) return false;
+    if (!files_open(&files, args, false, error)) return false;
     struct steps_sink sink = parts_folder_sink(&folder);
-    bool good = open_job(&spec, args, &in, &dataset, &job, error);
+    bool good = open_job(&spec, args, &files, &dataset, &job, error);
     if (good) {
         good = steps_plan(&job, args->part_rows, &sink, &planned, error);
         grouped_close(&job);
         dataset_close(&dataset);
     }
-    input_close(&in);
+    if (!good) files_failed(&files, error);
+    files_close(&files);
     progress_end(&progress);
     parts_folder_close(&folder, good);
     if (good && !args->quiet) say_planned(&planned);

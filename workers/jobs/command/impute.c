@@ -1,32 +1,32 @@
-/* command_impute: `jobs impute`, which reads its file twice. */
+/* command_impute: `jobs impute`, which reads its files twice. */
 #include "workers/jobs/fit/impute.h"
 #include "workers/jobs/command/command.h"
-#include "workers/jobs/command/io.h"
+#include "workers/jobs/command/files.h"
 
 static struct csv_source again(void *context) {
-    input_again(context);
-    return input_source(context);
+    return files_source(context);
 }
 
-static bool impute(const struct jobs_args *args, struct input *in, FILE *out, struct jobs_error *error) {
+static bool impute(const struct jobs_args *args, struct files *files, FILE *out, struct jobs_error *error) {
     struct grouped_spec spec = args->spec;
-    struct impute_input input = {in->name, input_source(in), again, in};
+    struct dataset_options options = args->dataset;
+    struct impute_input input = {files->inputs->name, files_source(files), again, files};
     struct progress progress;
     spec.notes = args->quiet ? NULL : stderr;
     progress_begin(&progress, args, &spec);
-    bool good = impute_run(&spec, &input, &args->dataset, out, error);
+    files_options(files, &options);
+    bool good = impute_run(&spec, &input, &options, out, error);
     progress_end(&progress);
-    if (!good && in->error.fault) *error = in->error; /* the first cause */
+    if (!good) files_failed(files, error);
     return good;
 }
 
 bool command_impute(const struct jobs_args *args, struct jobs_error *error) {
-    struct input in;
+    struct files files;
     struct output out;
-    input_init(&in, args->files.items[0]);
-    input_twice(&in, args->spec.scratch_dir);
-    bool good = input_open(&in, error) && output_open(&out, args->output, args->spec.scratch_dir, error);
-    if (good) good = output_close(&out, impute(args, &in, out.file, error), error);
-    input_close(&in);
+    if (!files_open(&files, args, true, error)) return false;
+    bool good = output_open(&out, args->output, args->spec.scratch_dir, error);
+    if (good) good = output_close(&out, impute(args, &files, out.file, error), error);
+    files_close(&files);
     return good;
 }

@@ -94,8 +94,9 @@ static ssize_t read_bytes(void *context, char *at, size_t room) {
     bool copied = in->again && in->copy >= 0;
     ssize_t got;
     if (in->bytes_ended) return 0;
+    errno = 0;
     if (!copied && !input_open(in, &in->error)) {
-        errno = EIO;
+        if (errno == 0) errno = EIO;
         return -1;
     }
     do got = read(copied ? in->copy : in->fd, at, room);

@@ -461,7 +461,7 @@ static void say_big_integers(const struct grouped *job) {
         fprintf(job->spec->notes,
                 "%s, line %llu, column \"%s\": integers past 2^53 were rounded to the nearest number a "
                 "double holds\n",
-                d->name, (unsigned long long)d->columns[i].big_line, d->columns[i].name);
+                d->columns[i].big_file, (unsigned long long)d->columns[i].big_line, d->columns[i].name);
     }
 }
 

@@ -251,12 +251,14 @@ static void say_left(const struct writing *w) {
 }
 
 static void say_text(const struct writing *w, const struct impute_left *left) {
-    fprintf(
-        w->spec->notes,
-        "%s: %llu cell%s left missing: the column holds text (line %llu), which %s does not fill; name that "
-        "text with --na, or choose mode for the column\n",
-        w->dataset.columns[left->at].name, (unsigned long long)left->n_cells, left->n_cells == 1 ? "" : "s",
-        (unsigned long long)left->text_line, missing_policy_name(left->policy));
+    fprintf(w->spec->notes,
+            "%s: %llu cell%s left missing: the column holds text (%s%sline %llu), which %s does not fill; "
+            "name that "
+            "text with --na, or choose mode for the column\n",
+            w->dataset.columns[left->at].name, (unsigned long long)left->n_cells,
+            left->n_cells == 1 ? "" : "s", left->text_file ? left->text_file : "",
+            left->text_file ? ", " : "", (unsigned long long)left->text_line,
+            missing_policy_name(left->policy));
 }
 
 static void say(const struct writing *w) {

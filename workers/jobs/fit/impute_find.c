@@ -106,7 +106,8 @@ static bool keep_columns(struct finding *f) {
         if (!missing_fills(job->policy[i], column->type)) {
             if (is_fill(job->policy[i]) && column->n_missing > 0)
                 fills->left[fills->n_left++] =
-                    (struct impute_left){i, job->policy[i], column->n_missing, column->text_line};
+                    (struct impute_left){i, job->policy[i], column->n_missing, column->text_line,
+                                         job->dataset->options.more ? column->text_file : NULL};
             continue;
         }
         f->place[i] = (uint32_t)fills->n_columns;

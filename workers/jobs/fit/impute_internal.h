@@ -37,6 +37,7 @@ struct impute_left {
     size_t at; /* in the dataset */
     enum missing_policy policy;
     uint64_t n_cells, text_line;
+    const char *text_file; /* NULL when there is one only */
 };
 
 struct impute_fills {

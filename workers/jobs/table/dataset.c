@@ -123,12 +123,19 @@ static bool set_column_tokens(struct dataset *d, struct jobs_error *error) {
     return true;
 }
 
+static bool open_reader(struct dataset *d, char delimiter) {
+    struct csv_reader *reader = csv_reader_new(delimiter);
+    if (!reader) return false;
+    csv_reader_allow(reader, &(struct csv_allowed){.no_header = d->options.no_header});
+    csv_reader_free(d->csv);
+    d->csv = reader;
+    return true;
+}
+
 bool dataset_open(struct dataset *d, const char *name, struct csv_source source,
                   const struct dataset_options *options, struct jobs_error *error) {
-    *d = (struct dataset){.name = name, .source = source, .options = *options};
-    d->csv = csv_reader_new(options->delimiter);
-    if (!d->csv) return jobs_fail_memory(error, "reading the file");
-    csv_reader_allow(d->csv, &(struct csv_allowed){.no_header = options->no_header});
+    *d = (struct dataset){.name = name, .first_name = name, .source = source, .options = *options};
+    if (!open_reader(d, options->delimiter)) return jobs_fail_memory(error, "reading the file");
     if (read_header(d, error) && set_column_tokens(d, error)) return true;
     dataset_close(d);
     return false;
@@ -201,8 +208,14 @@ static bool is_unfit(const struct dataset *d, const struct dataset_column *colum
 
 static void note_kind(struct dataset *d, struct dataset_column *column, enum decimal_kind kind) {
     if (kind == DECIMAL_INTEGER) return;
-    if (kind == DECIMAL_BIG_INTEGER && !column->big_line) column->big_line = csv_reader_line(d->csv);
-    if (kind == DECIMAL_NOT && !column->text_line) column->text_line = csv_reader_line(d->csv);
+    if (kind == DECIMAL_BIG_INTEGER && !column->big_line) {
+        column->big_line = csv_reader_line(d->csv);
+        column->big_file = d->name;
+    }
+    if (kind == DECIMAL_NOT && !column->text_line) {
+        column->text_line = csv_reader_line(d->csv);
+        column->text_file = d->name;
+    }
     enum column_type type = kind == DECIMAL_NOT    ? COLUMN_TEXT
                             : kind == DECIMAL_REAL ? COLUMN_DOUBLE
                                                    : COLUMN_INTEGER;
@@ -273,11 +286,65 @@ enum dataset_status dataset_first(struct dataset *d, struct dataset_row *row, st
     return take_record(d, d->first, row, error);
 }
 
+/* ---- further files ----------------------------------------------------------------------------------- */
+
+/* Their names are shown whole, and where they differ. */
+static bool check_same_header(const struct dataset *d, const struct csv_field *fields, size_t n,
+                              struct jobs_error *error) {
+    if (n != d->n_columns) {
+        return jobs_fail(
+            error, JOBS_FAULT_DATA,
+            "%s has %zu column%s, but %s has %zu; files that are read together have the same header", d->name,
+            n, n == 1 ? "" : "s", d->first_name, d->n_columns);
+    }
+    for (size_t i = 0; i < n; i++) {
+        char *name = name_column(d, i, &fields[i]);
+        if (!name) return jobs_fail_memory(error, "the header");
+        bool same = strcmp(name, d->columns[i].name) == 0;
+        if (!same) {
+            jobs_fail(error, JOBS_FAULT_DATA,
+                      "%s, line %llu: column %zu is \"%.*s\", but in %s it is \"%.*s\"; files that are read "
+                      "together have the same header",
+                      d->name, (unsigned long long)csv_reader_line(d->csv), i + 1, SHOWN, name, d->first_name,
+                      SHOWN, d->columns[i].name);
+        }
+        free(name);
+        if (!same) return false;
+    }
+    return true;
+}
+
+/* Goes on with the next file, up to its first row. DATASET_END: there is none. */
+static enum dataset_status open_next(struct dataset *d, struct jobs_error *error) {
+    const struct csv_field *fields;
+    struct dataset_file file = {0};
+    size_t n;
+    if (d->options.more) d->options.more->next(d->options.more->context, &file);
+    if (!file.name) {
+        if (d->options.more) d->name = d->options.more->together;
+        return DATASET_END;
+    }
+    d->name = file.name;
+    d->source = file.source;
+    if (!open_reader(d, file.delimiter)) {
+        jobs_fail_memory(error, "reading the file");
+        return DATASET_ERROR;
+    }
+    if (csv_reader_read(d->csv, &d->source, &fields, &n) != CSV_RECORD) {
+        csv_failed(d, error);
+        return DATASET_ERROR;
+    }
+    return check_same_header(d, fields, n, error) ? DATASET_ROW : DATASET_ERROR;
+}
+
 enum dataset_status dataset_next(struct dataset *d, struct dataset_row *row, struct jobs_error *error) {
     const struct csv_field *fields;
     size_t n;
-    enum csv_status status = csv_reader_read(d->csv, &d->source, &fields, &n);
-    if (status == CSV_END) return DATASET_END;
+    enum csv_status status;
+    while ((status = csv_reader_read(d->csv, &d->source, &fields, &n)) == CSV_END) {
+        enum dataset_status next = open_next(d, error);
+        if (next != DATASET_ROW) return next;
+    }
     if (status != CSV_RECORD) {
         csv_failed(d, error);
         return DATASET_ERROR;

@@ -45,11 +45,24 @@ void na_list_free(struct na_list *list);
 bool na_list_has(const struct na_list *list, const char *text, size_t length);
 #define NA_DEFAULT ",NA"
 
+/* A further file of a dataset, which has the same header. */
+struct dataset_file {
+    const char *name; /* NULL: there is none */
+    struct csv_source source;
+    char delimiter; /* 0: a comma */
+};
+struct dataset_files {
+    void (*next)(void *context, struct dataset_file *file); /* *file is all zeros before */
+    void *context;
+    const char *together; /* what errors about all rows call the files */
+};
+
 struct dataset_options {
-    char delimiter;                /* 0: a comma */
-    const char *na;                /* NULL: NA_DEFAULT */
-    const char *const *na_columns; /* names with a list of their own … */
-    const char *const *na_of;      /* … and those lists */
+    char delimiter;                   /* 0: a comma */
+    const struct dataset_files *more; /* what comes behind the first file; NULL: nothing */
+    const char *na;                   /* NULL: NA_DEFAULT */
+    const char *const *na_columns;    /* names with a list of their own … */
+    const char *const *na_of;         /* … and those lists */
     size_t n_na_columns;
     enum dataset_text text;
     bool quoted_numbers; /* a quoted cell may be a number, and where USE_NUMBER requires one, missing */
@@ -66,7 +79,9 @@ struct dataset_column {
     enum column_type type; /* so far; meaningful with USE_NUMBER or USE_TYPE */
     uint64_t n_missing;    /* so far; of used columns */
     uint64_t big_line;     /* the first line with an integer beyond 2^53, which was rounded; 0: none */
+    const char *big_file;  /* and its file */
     uint64_t text_line;    /* the first line with a cell that is not a number; 0: none */
+    const char *text_file; /* and its file */
 };
 
 struct dataset_cell {
@@ -87,12 +102,13 @@ struct dataset_row {
 };
 
 struct dataset {
-    const char *name; /* its name in errors; borrowed */
+    const char *name; /* of the file being read, in errors; borrowed */
     struct dataset_column *columns;
     size_t n_columns;
     uint64_t n_rows; /* so far */
     /* private */
     struct csv_reader *csv;
+    const char *first_name;
     struct csv_source source;
     struct dataset_options options;
     struct dataset_cell *cells;

@@ -275,6 +275,11 @@ TAKER(take_na) {
     args->dataset.na = value;
     return true;
 }
+/* Adds to what --na says, or to the default, wherever on the line it stands: lend_to_spec puts them together. */
+TAKER(take_na_add) {
+    if (*value == '\0') return jobs_fail(error, JOBS_FAULT_USAGE, "it is empty");
+    return text_list_add(&args->na_more, strdup(value)) || no_memory(error);
+}
 TAKER(take_na_column) {
     const char *list;
     char *name = cut_column(value, &list, error);
@@ -370,6 +375,7 @@ static const struct option OPTIONS[] = {
      "a gene all of whose TPM are missing gives 0"},
     {"--na", READING, true, "A,B,…", take_na,
      "texts that mean missing (default the empty cell and NA: \",NA\")"},
+    {"--na-add", READING, true, "A,B,…", take_na_add, "further ones, beside those"},
     {"--na-column", READING, true, "COL=A,B,…", take_na_column,
      "other such texts for a column; may be repeated"},
     {"--delimiter", READING, true, "C", take_delimiter,
@@ -452,6 +458,22 @@ static bool take_words(struct jobs_args *args, int argc, char **argv, struct job
     return true;
 }
 
+/* The missing texts of --na and --na-add, in one list. */
+static bool join_na(struct jobs_args *args, struct jobs_error *error) {
+    const char *given = args->dataset.na ? args->dataset.na : NA_DEFAULT;
+    size_t room = strlen(given) + 1;
+    if (args->na_more.n == 0) return true;
+    for (size_t i = 0; i < args->na_more.n; i++) room += strlen(args->na_more.items[i]) + 1;
+    args->na = malloc(room);
+    if (!args->na) return no_memory(error);
+    size_t used = (size_t)snprintf(args->na, room, "%s", given);
+    for (size_t i = 0; i < args->na_more.n; i++)
+        used += (size_t)snprintf(args->na + used, room - used, "%s%s", used > 0 ? "," : "",
+                                 args->na_more.items[i]);
+    args->dataset.na = args->na;
+    return true;
+}
+
 static void lend_to_spec(struct jobs_args *args) {
     struct grouped_spec *spec = &args->spec;
     spec->slice_by = args->slice_by.items;
@@ -525,6 +547,7 @@ bool jobs_args_parse(struct jobs_args *args, int argc, char **argv, struct jobs_
     *args = (struct jobs_args){.command = argc > 0 ? jobs_command_find(argv[0]) : 0};
     bool good = args->command || jobs_fail(error, JOBS_FAULT_USAGE, "there is no such command");
     good = good && take_words(args, argc, argv, error);
+    good = good && join_na(args, error);
     lend_to_spec(args);
     good = good && (args->help || check_needed(args, error));
     if (!good) jobs_args_free(args);
@@ -539,6 +562,8 @@ void jobs_args_free(struct jobs_args *args) {
     text_list_free(&args->missing_columns);
     text_list_free(&args->na_columns);
     text_list_free(&args->na_of);
+    text_list_free(&args->na_more);
+    free(args->na);
     free(args->missing_of);
     *args = (struct jobs_args){0};
 }

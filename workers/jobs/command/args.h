@@ -43,7 +43,8 @@ struct jobs_args {
 
     /* how to read */
     struct dataset_options dataset;
-    struct text_list na_columns, na_of;
+    struct text_list na_columns, na_of, na_more;
+    char *na; /* NULL, or the list that dataset has: owned */
 
     /* where to write */
     const char *output;     /* NULL: standard output */

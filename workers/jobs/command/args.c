@@ -307,6 +307,19 @@ TAKER(take_map_delimiter) {
 TAKER(take_symbols_delimiter) {
     return take_separator(&args->symbols_delimiter, value, error);
 }
+TAKER(take_decimal) {
+    bool comma;
+    if (!take_word(&comma, value, ".", ",", error)) return false;
+    args->dataset.numbers.point = comma ? ',' : '.';
+    return true;
+}
+TAKER(take_thousands) {
+    char c = strcmp(value, "space") == 0 ? ' ' : value[0];
+    if (!strchr(",.' _", c) || c == '\0' || (c == value[0] && value[1] != '\0'))
+        return bad_value(error, value, "not a mark between thousands: it is , or . or ' or _ or space");
+    args->dataset.numbers.group = c;
+    return true;
+}
 TAKER(take_bad_text) {
     static const char *const words[] = {"error", "missing", "mark"};
     for (unsigned i = 0; i < 3; i++) {
@@ -384,6 +397,9 @@ static const struct option OPTIONS[] = {
      "text where a number is needed, or a negative weight: error (default), missing, mark"},
     {"--quoted-numbers", READING, true, NULL, take_quoted_numbers,
      "a cell in quotes may be a number, or (--na) missing where one is needed"},
+    {"--decimal", READING, true, "C", take_decimal, "before tenths: . (default) or ,"},
+    {"--thousands", READING, true, "C", take_thousands,
+     "between groups of three digits: , or . or ' or _ or space"},
     {"--long", FITTING, true, NULL, take_long, "a row per slice and one per term (default)"},
     {"--wide", FITTING, true, NULL, take_wide, "a row per slice, a column per coefficient"},
     {"--part-rows", JOBS_SLICE, false, "N", take_part_rows,
@@ -511,8 +527,18 @@ static bool check_model(const struct jobs_args *args, struct jobs_error *error) 
                               logistic ? "linear" : "logistic");
 }
 
+static bool check_reading(const struct jobs_args *args, struct jobs_error *error) {
+    const struct decimal_style *numbers = &args->dataset.numbers;
+    if (numbers->group && numbers->group == (numbers->point ? numbers->point : '.')) {
+        return jobs_fail(error, JOBS_FAULT_USAGE,
+                         "--thousands: \"%c\" stands before tenths; name another (--decimal)",
+                         numbers->group);
+    }
+    return true;
+}
+
 static bool check_needed(const struct jobs_args *args, struct jobs_error *error) {
-    if (!check_files(args, error) || !check_model(args, error)) return false;
+    if (!check_files(args, error) || !check_model(args, error) || !check_reading(args, error)) return false;
     if (args->command == JOBS_EXPRESSION && !args->map) {
         return jobs_fail(error, JOBS_FAULT_USAGE, "--map is needed: a CSV file of transcript and gene");
     }

@@ -260,29 +260,30 @@ static void note_level(const struct grouped *job, const struct dataset_cell *cel
     intern_add(job->levels, cell->text, cell->length);
 }
 
-static double level_number(const struct intern *levels, uint32_t id) {
+static double level_number(const struct grouped *job, uint32_t id) {
     size_t length;
     double value = NAN;
-    const char *text = intern_text(levels, id, &length);
-    decimal_parse(text, length, &value);
+    const char *text = intern_text(job->levels, id, &length);
+    decimal_parse_styled(&job->dataset->options.numbers, text, length, &value);
     return value;
 }
 
-static bool levels_are_0_and_1(const struct intern *levels) {
-    for (uint32_t id = 0; id < intern_count(levels); id++) {
-        double value = level_number(levels, id);
+static bool levels_are_0_and_1(const struct grouped *job) {
+    for (uint32_t id = 0; id < intern_count(job->levels); id++) {
+        double value = level_number(job, id);
         if (!(value == 0 || value == 1)) return false;
     }
     return true;
 }
 
-static const char *greater_level(const struct intern *levels, bool numbers) {
+static const char *greater_level(const struct grouped *job, bool numbers) {
+    const struct intern *levels = job->levels;
     size_t length, best_length;
     uint32_t n = intern_count(levels), best = 0;
     if (n == 0) return "";
     for (uint32_t id = 1; id < n; id++) {
         const char *a = intern_text(levels, id, &length), *b = intern_text(levels, best, &best_length);
-        bool greater = numbers ? level_number(levels, id) > level_number(levels, best)
+        bool greater = numbers ? level_number(job, id) > level_number(job, best)
                                : intern_compare(a, length, b, best_length) > 0;
         if (greater) best = id;
     }
@@ -315,13 +316,13 @@ static bool decide_positive(struct grouped_state *state, struct jobs_error *erro
         if (!seen && n > 0 && n < LEVELS_MAX)
             return bad_levels(job, "no cell says what --positive names", error);
         state->positive = job->spec->positive;
-    } else if (numbers && levels_are_0_and_1(job->levels)) {
+    } else if (numbers && levels_are_0_and_1(job)) {
         return true;
     } else if (n > 2) {
         return bad_levels(
             job, "a logistic response has two values; name the one that counts as 1 (--positive)", error);
     } else {
-        state->positive = greater_level(job->levels, numbers);
+        state->positive = greater_level(job, numbers);
     }
     column->type = COLUMN_TEXT;
     if (job->policy[job->columns.y] != MISSING_INDICATOR) return true;

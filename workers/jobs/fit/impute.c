@@ -50,7 +50,8 @@ static bool needs_quotes(const struct writing *w, const struct na_list *na, cons
     for (size_t i = 0; i < length; i++) {
         if (text[i] == w->delimiter || text[i] == '"' || text[i] == '\n' || text[i] == '\r') return true;
     }
-    return na_list_has(na, text, length) || decimal_parse(text, length, &number) != DECIMAL_NOT;
+    return na_list_has(na, text, length) ||
+           decimal_parse_styled(&w->dataset.options.numbers, text, length, &number) != DECIMAL_NOT;
 }
 
 static void put_text(struct writing *w, const struct na_list *na, const char *text, size_t length) {
@@ -59,6 +60,18 @@ static void put_text(struct writing *w, const struct na_list *na, const char *te
     } else {
         text_buffer_add(&w->text, text, length);
     }
+}
+
+/* A number as the others of the file are written, without group marks. */
+static void put_number(struct writing *w, double number) {
+    char text[DECIMAL_PRINT_ROOM];
+    size_t length = decimal_print(number, text);
+    char point = w->dataset.options.numbers.point, *dot = point ? memchr(text, '.', length) : NULL;
+    if (dot) *dot = point;
+    bool cut = dot && point == w->delimiter;
+    if (cut) text_buffer_char(&w->text, '"');
+    text_buffer_add(&w->text, text, length);
+    if (cut) text_buffer_char(&w->text, '"');
 }
 
 static void put_as_written(struct text_buffer *b, const struct dataset_cell *cell) {
@@ -95,7 +108,7 @@ static void put_gap(struct writing *w, const struct dataset_cell *cell, size_t a
     }
     w->counts[place]++;
     if (!column->text) {
-        text_buffer_number(&w->text, value.number);
+        put_number(w, value.number);
     } else {
         const char *text = intern_text(w->fills->texts, value.text, &length);
         put_text(w, &w->dataset.columns[at].na, text, length);

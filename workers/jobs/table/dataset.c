@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "workers/jobs/table/decimal.h"
-
 /* The maximum length of a value or of a list of names in a sentence. */
 #define SHOWN 60
 #define SHOWN_NAMES 400
@@ -123,6 +121,18 @@ static bool set_column_tokens(struct dataset *d, struct jobs_error *error) {
     return true;
 }
 
+/* A mark inside numbers that also ends them would cut them. */
+static bool check_style(const struct dataset *d, char delimiter, struct jobs_error *error) {
+    const struct decimal_style *style = &d->options.numbers;
+    if (!delimiter) delimiter = ',';
+    if ((style->point != delimiter && style->group != delimiter) || d->options.quoted_numbers) return true;
+    return jobs_fail(
+        error, JOBS_FAULT_USAGE,
+        "%s: %s is separated by \"%c\" too; name its delimiter (--delimiter), or, if such numbers stand in "
+        "quotes, add --quoted-numbers",
+        style->point == delimiter ? "--decimal" : "--thousands", d->name, delimiter);
+}
+
 static bool open_reader(struct dataset *d, char delimiter) {
     struct csv_reader *reader = csv_reader_new(delimiter);
     if (!reader) return false;
@@ -135,6 +145,8 @@ static bool open_reader(struct dataset *d, char delimiter) {
 bool dataset_open(struct dataset *d, const char *name, struct csv_source source,
                   const struct dataset_options *options, struct jobs_error *error) {
     *d = (struct dataset){.name = name, .first_name = name, .source = source, .options = *options};
+    d->styled = !decimal_style_is_plain(&options->numbers);
+    if (!check_style(d, options->delimiter, error)) return false;
     if (!open_reader(d, options->delimiter)) return jobs_fail_memory(error, "reading the file");
     if (read_header(d, error) && set_column_tokens(d, error)) return true;
     dataset_close(d);
@@ -194,13 +206,16 @@ static bool is_unfit(const struct dataset *d, const struct dataset_column *colum
         return true;
     }
     double value;
-    bool number = decimal_parse(field->at, field->length, &value) != DECIMAL_NOT;
+    const struct decimal_style *style = &d->options.numbers;
+    bool number = decimal_parse_styled(style, field->at, field->length, &value) != DECIMAL_NOT;
     bool unread = field->quoted && !d->options.quoted_numbers;
     int shown = field->length < SHOWN ? (int)field->length : SHOWN;
     const char *why =
-        !number  ? "is not a number; write a decimal such as -12.5, or name it as a missing-value text"
-        : unread ? "is in quotes, and a quoted cell is text; drop the quotes or allow quoted numbers"
-                 : "is negative; a weight is 0 or more";
+        !number && style->point == ','
+            ? "is not a number; write a decimal such as -12,5, or name it as a missing-value text"
+        : !number ? "is not a number; write a decimal such as -12.5, or name it as a missing-value text"
+        : unread  ? "is in quotes, and a quoted cell is text; drop the quotes or allow quoted numbers"
+                  : "is negative; a weight is 0 or more";
     return jobs_fail(error, JOBS_FAULT_DATA, "%s, line %llu, column \"%s\": \"%.*s%s\" %s", d->name,
                      (unsigned long long)csv_reader_line(d->csv), column->name, shown, field->at,
                      field->length > SHOWN ? "…" : "", why);
@@ -222,14 +237,21 @@ static void note_kind(struct dataset *d, struct dataset_column *column, enum dec
     if (type > column->type) column->type = type;
 }
 
-/* Sets the number of a cell whose column needs one. */
-static bool read_number(struct dataset *d, struct dataset_column *column, const struct csv_field *field,
-                        struct dataset_cell *cell, struct jobs_error *error) {
+/* Sets the number of a cell whose column needs one. Compiled twice: numbers that are written plainly must not pay for
+ * those that are not. */
+static inline __attribute__((always_inline)) bool
+read_number(struct dataset *d, struct dataset_column *column, const struct csv_field *field,
+            struct dataset_cell *cell, bool styled, struct jobs_error *error) {
     bool may_parse = !field->quoted || d->options.quoted_numbers;
     bool may_miss = !field->quoted || (d->options.quoted_numbers && (column->use & USE_NUMBER));
     enum decimal_kind kind = DECIMAL_NOT;
-    if (may_miss && column->na.numeric) cell->missing = na_list_has(&column->na, field->at, field->length);
-    if (may_parse && !cell->missing) kind = decimal_parse(field->at, field->length, &cell->number);
+    /* A missing text may be a number in either style. */
+    if (may_miss && (styled || column->na.numeric))
+        cell->missing = na_list_has(&column->na, field->at, field->length);
+    if (may_parse && !cell->missing) {
+        kind = styled ? decimal_parse_styled(&d->options.numbers, field->at, field->length, &cell->number)
+                      : decimal_parse(field->at, field->length, &cell->number);
+    }
     if (kind == DECIMAL_NOT) {
         cell->number = NAN;
         if (may_miss && !cell->missing) cell->missing = na_list_has(&column->na, field->at, field->length);
@@ -250,8 +272,10 @@ static bool row_has_gap(const struct dataset *d, const struct csv_field *fields)
     return false;
 }
 
-static bool read_cells(struct dataset *d, const struct csv_field *fields, struct dataset_row *row,
-                       struct jobs_error *error) {
+static inline __attribute__((always_inline)) bool read_cells(struct dataset *d,
+                                                             const struct csv_field *fields,
+                                                             struct dataset_row *row, bool styled,
+                                                             struct jobs_error *error) {
     for (size_t u = 0; u < d->n_used; u++) {
         size_t at = d->used[u];
         const struct csv_field *field = &fields[at];
@@ -262,7 +286,7 @@ static bool read_cells(struct dataset *d, const struct csv_field *fields, struct
         cell->quoted = field->quoted;
         cell->missing = cell->bad = false;
         if (column->use & (USE_NUMBER | USE_TYPE)) {
-            if (!read_number(d, column, field, cell, error)) return false;
+            if (!read_number(d, column, field, cell, styled, error)) return false;
             row->bad |= cell->bad;
         } else {
             cell->missing = !field->quoted && na_list_has(&column->na, field->at, field->length);
@@ -272,10 +296,17 @@ static bool read_cells(struct dataset *d, const struct csv_field *fields, struct
     return true;
 }
 
+static bool read_styled_cells(struct dataset *d, const struct csv_field *fields, struct dataset_row *row,
+                              struct jobs_error *error) {
+    return read_cells(d, fields, row, true, error);
+}
+
 static enum dataset_status take_record(struct dataset *d, const struct csv_field *fields,
                                        struct dataset_row *row, struct jobs_error *error) {
     *row = (struct dataset_row){.cells = d->cells, .line = csv_reader_line(d->csv)};
-    if (!read_cells(d, fields, row, error)) return DATASET_ERROR;
+    bool good =
+        d->styled ? read_styled_cells(d, fields, row, error) : read_cells(d, fields, row, false, error);
+    if (!good) return DATASET_ERROR;
     row->gap = (d->options.want_gaps && row_has_gap(d, fields)) || row->bad;
     d->n_rows++;
     return DATASET_ROW;
@@ -326,6 +357,7 @@ static enum dataset_status open_next(struct dataset *d, struct jobs_error *error
     }
     d->name = file.name;
     d->source = file.source;
+    if (!check_style(d, file.delimiter, error)) return DATASET_ERROR;
     if (!open_reader(d, file.delimiter)) {
         jobs_fail_memory(error, "reading the file");
         return DATASET_ERROR;

@@ -9,6 +9,7 @@
 #define ROOKERY_WORKERS_JOBS_TABLE_DATASET_H
 
 #include "workers/jobs/table/csv.h"
+#include "workers/jobs/table/decimal.h"
 #include "workers/jobs/table/error.h"
 
 /* In the order of widening. A column without an observed cell is INTEGER. */
@@ -65,6 +66,7 @@ struct dataset_options {
     const char *const *na_of;         /* … and those lists */
     size_t n_na_columns;
     enum dataset_text text;
+    struct decimal_style numbers;
     bool quoted_numbers; /* a quoted cell may be a number, and where USE_NUMBER requires one, missing */
     bool want_gaps;      /* fill dataset_row.gap */
     bool no_header; /* the first record is a row, which dataset_first returns; columns are called 1, 2, … */
@@ -112,6 +114,7 @@ struct dataset {
     struct csv_source source;
     struct dataset_options options;
     struct dataset_cell *cells;
+    bool styled; /* numbers are not written plainly */
     size_t *used;
     size_t n_used;
     const struct csv_field *first; /* the fields of the first record, until the next is read */

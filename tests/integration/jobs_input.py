@@ -232,10 +232,79 @@ def association():
         f"v{i % 3},{'diseased' if i % 2 else 'healthy'},p{i // 2}\n" for i in range(40)]
 
 
+def dialects():
+    whole = jobs("fit", write("small.csv", SMALL), *FIT)
+    comma = SMALL.replace(",", ";").replace(".", ",")
+    check("--decimal ,", jobs("fit", write("comma.csv", comma), *FIT, "--delimiter", ";", "--decimal", ",").bytes == whole.bytes)
+    groups = "y;x\n1.234,5;1\n2.000;2\n1234567,25;3\n-1.234.567,5;4\n"
+    points = "y;x\n1234.5;1\n2000;2\n1234567.25;3\n-1234567.5;4\n"
+    semi = ("--y", "y", "--x", "x", "--delimiter", ";", "--wide")
+    straight = jobs("fit", write("points.csv", points), *semi).bytes
+    check("--thousands", jobs("fit", write("groups.csv", groups), *semi, "--decimal", ",", "--thousands", ".").bytes ==
+          straight != b"")
+    spaces = groups.replace(".", "\u202f").replace("2\u202f000", "2\u00a0000")
+    check("no-break spaces are spaces", jobs("fit", write("spaces.csv", spaces), *semi, "--decimal", ",", "--thousands",
+                                             "space").bytes == straight)
+    refused("marks in the wrong places are not a number", jobs("fit", write("odd.csv", "y;x\n1.5;1\n"), *semi, "--decimal",
+                                                               ",", "--thousands", "."), 1, '"1.5" is not a number', "-12,5")
+    refused("a delimiter within numbers", jobs("fit", path("small.csv"), *FIT, "--decimal", ","), 2, "--decimal",
+            'separated by "," too', "--quoted-numbers")
+    quoted = 'y,x\n"1,234.5",1\n"2,000",2\n"1,234,567.25",3\n"-1,234,567.5",4\n'
+    check("unless they stand in quotes", jobs("fit", write("quoted.csv", quoted), "--y", "y", "--x", "x", "--wide",
+                                              "--quoted-numbers", "--thousands", ",").bytes == straight)
+    check("impute fills in the same style", jobs("impute", write("gap.csv", "y;x\n1,5;1\n2;2\n;3\n"), "--missing", "mean",
+          "--delimiter", ";", "--decimal", ",").bytes == b"y;x\n1,5;1\n2;2\n1,75;3\n")
+    check("and in quotes where it must", jobs("impute", write("gap2.csv", 'y,x\n"1,5",1\n2,2\n,3\n'), "--missing", "mean",
+          "--quoted-numbers", "--decimal", ",").bytes == b'y,x\n"1,5",1\n2,2\n"1,75",3\n')
+    levels = "y;x\n0,0;1\n1,0;2\n0,0;3\n1,0;4\n0,0;5\n1,0;2\n"
+    logistic = ("--model", "logistic", "--y", "y", "--x", "x", "--delimiter", ";", "--wide")
+    check("a response of 0 and 1 is one in any style", jobs("fit", write("levels.csv", levels), *logistic, "--decimal",
+          ",").bytes == jobs("fit", write("levels2.csv", levels.replace(",", ".")), *logistic).bytes != b"")
+    loose = "# made by hand, \"today\n\n g , y,\"x\" \n" + SMALL.split("\n", 1)[1].replace(",", " ,\t").replace(
+        "\nb", "\n#\n   \nb")
+    table = write("loose.csv", loose)
+    check("--comment, --trim and --lenient", jobs("fit", table, *FIT, "--comment", "#", "--trim", "--lenient").bytes ==
+          whole.bytes, jobs("fit", table, *FIT, "--comment", "#", "--trim", "--lenient"))
+    refused("without --lenient a blank line is an error", jobs("fit", table, *FIT, "--comment", "#", "--trim"), 1, "line 2")
+    refused("without --trim blanks belong to the cell", jobs("fit", table, *FIT, "--comment", "#", "--lenient"), 1, "line 3",
+            "quote")
+    refused("without --comment there are none", jobs("fit", table, *FIT, "--trim", "--lenient"), 1, "line")
+    refused("lines are counted with all that", jobs("fit", write("late.csv", "#\n\ng,y,x\n\n#\na,big,1\n"), *FIT, "--comment",
+                                                    "#", "--lenient"), 1, "line 6", '"big"')
+    more = write("more.csv", "y,x\n1,1\n2,2\n4,3\n-9,4\n?,5\nNA,6\n,7\n")
+    added = jobs("fit", more, "--y", "y", "--x", "x", "--wide", "--na-add", "-9,?")
+    check("--na-add adds to the default", added.rows()[0]["n"] == "3" and added.rows()[0]["n_dropped"] == "4", added)
+    refused("--na replaces it", jobs("fit", more, "--y", "y", "--x", "x", "--na", "-9,?"), 1, "line 7", '"NA"')
+
+
+def renaming():
+    """Columns called as those of the table, which is refused without it."""
+    rows = [f"{'ab'[i % 2]},{i * 7 % 11},{i}\n" for i in range(12)]
+    for name in ("n", "status", "term", "n_rows", "r_squared"):
+        table = write("clash.csv", f"{name},y,x\n" + "".join(rows))
+        refused(f"slices by a column called {name}", jobs("fit", table, "--slice-by", name, "--y", "y", "--x", "x"), 2,
+                f'two columns called "{name}"', f"--rename {name}=")
+        same = jobs("fit", write("plain.csv", "key,y,x\n" + "".join(rows)), "--slice-by", "key", "--y", "y", "--x", "x").bytes
+        check("--rename lets it", jobs("fit", table, "--slice-by", "key", "--y", "y", "--x", "x", "--rename",
+                                       f"{name}=key").bytes == same != b"")
+    table = write("wide.csv", "n,status,term\n1,1,3\n2,2,1\n4,3,2\n8,4,5\n5,5,1\n")
+    run = jobs("fit", table, "--y", "count", "--x", "state,word", "--wide", "--rename", "n=count,status=state", "--rename",
+               "term=word")
+    check("of the predictors of a wide table too", run.bytes.startswith(b"n,n_dropped,intercept,state,word,r_squared,status\n"), run)
+    check("impute writes the new names", jobs("impute", table, "--missing", "mean", "--rename", "n=count").bytes.startswith(
+        b"count,status,term\n"))
+    halves = [write(f"r{i}.csv", "n,y\n1,2\n2,4\n") for i in range(2)]
+    check("in every file", jobs("fit", *halves, "--y", "y", "--x", "k", "--rename", "n=k", "--wide").status == 0)
+    refused("a column that is not there", jobs("fit", table, "--y", "n", "--rename", "m=k"), 2, "--rename", 'no column "m"')
+    refused("a name that is taken", jobs("fit", table, "--y", "n", "--rename", "term=n"), 2, "--rename", 'two columns called "n"')
+
+
 folder_of_parts()
 interruption()
 maps()
 row_labels()
 packed_files()
 several_files()
+dialects()
+renaming()
 done_testing()

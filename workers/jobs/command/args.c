@@ -201,6 +201,8 @@ FLAG(take_drop_missing_keys, spec.drop_missing_keys)
 FLAG(take_impute_response, spec.impute_response)
 FLAG(take_standardise, spec.missing_options.standardise)
 FLAG(take_quoted_numbers, dataset.quoted_numbers)
+FLAG(take_trim, dataset.allowed.trim)
+FLAG(take_lenient, dataset.allowed.blank_lines)
 FLAG(take_null_as_zero, genomics.null_as_zero)
 FLAG(take_ignore_version, genomics.ignore_version)
 FLAG(take_no_map_header, no_map_header)
@@ -307,6 +309,31 @@ TAKER(take_map_delimiter) {
 TAKER(take_symbols_delimiter) {
     return take_separator(&args->symbols_delimiter, value, error);
 }
+TAKER(take_comment) {
+    char c = value[0];
+    if (c < '!' || c > '~' || value[1] != '\0' || c == '"')
+        return bad_value(error, value,
+                         "not the beginning of a comment: it is one visible ASCII character but a quote");
+    args->dataset.allowed.comment = c;
+    return true;
+}
+/* OLD=NEW,…: an item is cut at its last "=". An empty OLD is the first column without a name. */
+TAKER(take_rename) {
+    struct text_list items = {0};
+    bool good = take_list(&items, value, error);
+    for (size_t i = 0; i < items.n && good; i++) {
+        const char *equals = strrchr(items.items[i], '=');
+        if (!equals || equals[1] == '\0') {
+            good = bad_value(error, items.items[i], "not of the form OLD=NEW");
+            break;
+        }
+        char *from = strndup(items.items[i], (size_t)(equals - items.items[i]));
+        good = text_list_add(&args->rename_from, from) && text_list_add(&args->rename_to, strdup(equals + 1));
+        if (!good) no_memory(error);
+    }
+    text_list_free(&items);
+    return good;
+}
 TAKER(take_decimal) {
     bool comma;
     if (!take_word(&comma, value, ".", ",", error)) return false;
@@ -400,6 +427,13 @@ static const struct option OPTIONS[] = {
     {"--decimal", READING, true, "C", take_decimal, "before tenths: . (default) or ,"},
     {"--thousands", READING, true, "C", take_thousands,
      "between groups of three digits: , or . or ' or _ or space"},
+    {"--comment", READING, true, "C", take_comment, "leave out lines that begin with C"},
+    {"--trim", READING, true, NULL, take_trim,
+     "blanks around a cell, or around its quotes, do not belong to it"},
+    {"--lenient", READING, true, NULL, take_lenient,
+     "leave out lines that are empty or of spaces; nothing else"},
+    {"--rename", READING, true, "OLD=NEW,…", take_rename,
+     "call columns so, in all options and in the table; =NEW: the row labels"},
     {"--long", FITTING, true, NULL, take_long, "a row per slice and one per term (default)"},
     {"--wide", FITTING, true, NULL, take_wide, "a row per slice, a column per coefficient"},
     {"--part-rows", JOBS_SLICE, false, "N", take_part_rows,
@@ -501,6 +535,9 @@ static void lend_to_spec(struct jobs_args *args) {
     spec->missing_columns = args->missing_columns.items;
     spec->missing_of = args->missing_of;
     spec->n_missing_columns = args->missing_columns.n;
+    args->dataset.rename_from = args->rename_from.items;
+    args->dataset.rename_to = args->rename_to.items;
+    args->dataset.n_renames = args->rename_to.n;
     args->dataset.na_columns = args->na_columns.items;
     args->dataset.na_of = args->na_of.items;
     args->dataset.n_na_columns = args->na_columns.n;
@@ -509,6 +546,8 @@ static void lend_to_spec(struct jobs_args *args) {
 static bool check_files(const struct jobs_args *args, struct jobs_error *error) {
     size_t dashes = 0;
     for (size_t i = 0; i < args->files.n; i++) dashes += strcmp(args->files.items[i], "-") == 0;
+    dashes += args->map && strcmp(args->map, "-") == 0;
+    dashes += args->symbols && strcmp(args->symbols, "-") == 0;
     if (args->files.n == 0) {
         return jobs_fail(error, JOBS_FAULT_USAGE, "no FILE is named; name one, or - for standard input");
     }
@@ -529,6 +568,11 @@ static bool check_model(const struct jobs_args *args, struct jobs_error *error) 
 
 static bool check_reading(const struct jobs_args *args, struct jobs_error *error) {
     const struct decimal_style *numbers = &args->dataset.numbers;
+    if (args->dataset.allowed.comment && args->dataset.allowed.comment == args->dataset.delimiter)
+        return jobs_fail(error, JOBS_FAULT_USAGE, "--comment: \"%c\" is the delimiter",
+                         args->dataset.delimiter);
+    if (args->dataset.allowed.trim && args->dataset.delimiter == ' ')
+        return jobs_fail(error, JOBS_FAULT_USAGE, "--trim: a space is the delimiter");
     if (numbers->group && numbers->group == (numbers->point ? numbers->point : '.')) {
         return jobs_fail(error, JOBS_FAULT_USAGE,
                          "--thousands: \"%c\" stands before tenths; name another (--decimal)",
@@ -589,6 +633,8 @@ void jobs_args_free(struct jobs_args *args) {
     text_list_free(&args->na_columns);
     text_list_free(&args->na_of);
     text_list_free(&args->na_more);
+    text_list_free(&args->rename_from);
+    text_list_free(&args->rename_to);
     free(args->na);
     free(args->missing_of);
     *args = (struct jobs_args){0};
@@ -616,7 +662,9 @@ static const struct {
     {JOBS_EXPRESSION, "expression", "FILE… --map MAP [OPTION…]", "log2 of the TPM sums of genes",
      "FILE has a row per patient and transcript. Prints log2(sum of TPM + 1) per patient and gene; rows that "
      "were left\n"
-     "out are counted on standard error. A MAP without a gene for any of its transcripts is "
+     "out are counted on standard error. A MAP that has a gene for none of its transcripts, or one "
+     "of them for\n"
+     "a header, is "
      "an error.\n"},
     {JOBS_SLICE, "slice", "FILE… --y COLUMN [--x A,B,…] [--slice-by A,B,…] --output-dir DIR [OPTION…]",
      "first of the three steps of a fit: parts of whole slices",

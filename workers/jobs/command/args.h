@@ -44,6 +44,7 @@ struct jobs_args {
     /* how to read */
     struct dataset_options dataset;
     struct text_list na_columns, na_of, na_more;
+    struct text_list rename_from, rename_to;
     char *na; /* NULL, or the list that dataset has: owned */
 
     /* where to write */

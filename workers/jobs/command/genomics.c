@@ -39,13 +39,15 @@ bool command_associate(const struct jobs_args *args, struct jobs_error *error) {
     return good;
 }
 
-/* Columns with missing tokens of their own are the rows' file's. */
+/* What is said of columns by name is of the rows' file. */
 static struct dataset_options map_options(const struct jobs_args *args, const char *path, char delimiter,
                                           bool no_header) {
     if (!delimiter) delimiter = input_delimiter(path);
-    return (struct dataset_options){.delimiter = delimiter ? delimiter : args->dataset.delimiter,
-                                    .na = args->dataset.na,
-                                    .no_header = no_header};
+    struct dataset_options options = {.delimiter = delimiter ? delimiter : args->dataset.delimiter,
+                                      .na = args->dataset.na,
+                                      .allowed = args->dataset.allowed};
+    options.allowed.no_header = no_header;
+    return options;
 }
 
 bool command_expression(const struct jobs_args *args, struct jobs_error *error) {

@@ -382,12 +382,12 @@ static bool read_pairs(const struct genomics_file *file, const char *option, siz
     size_t columns[3];
     if (!dataset_open(&d, file->name, file->source, &file->options, error)) return false;
     bool good = find_columns(&d, option, most, columns, n, error);
-    if (good && !file->options.no_header) {
+    if (good && !file->options.allowed.no_header) {
         *header = strdup(d.columns[columns[0]].name);
         good = *header || no_memory(error);
     }
     dataset_use_all(&d, USE_KEY);
-    good = good && read_rows_of_pairs(e, &d, columns, *n, file->options.no_header, take, error);
+    good = good && read_rows_of_pairs(e, &d, columns, *n, file->options.allowed.no_header, take, error);
     dataset_close(&d);
     return good;
 }

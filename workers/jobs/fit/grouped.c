@@ -189,9 +189,11 @@ bool grouped_shape(struct grouped *job, struct jobs_error *error) {
                              "data, or fit without an intercept of its own (--no-intercept)");
     const char *twice = results_name_twice(job->names, job->n_names);
     if (!twice) return true;
-    return jobs_fail(error, JOBS_FAULT_USAGE,
-                     "the table would have two columns called \"%s\"; rename the column of the data%s", twice,
-                     spec->wide ? ", or ask for the long table" : "");
+    return jobs_fail(
+        error, JOBS_FAULT_USAGE,
+        "the table would have two columns called \"%s\"; rename the column of the data (--rename "
+        "%s=NEW)%s",
+        twice, twice, spec->wide ? ", or ask for the long table" : "");
 }
 
 bool grouped_open(struct grouped *job, const struct grouped_spec *spec, struct dataset *dataset,

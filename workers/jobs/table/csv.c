@@ -34,10 +34,11 @@ struct csv_reader {
     bool loaded;   /* mask belongs to block; if false, mask is 0 and scanning begins at start */
     bool block_suspicious; /* that block holds a NUL or a byte above 127 */
     bool suspicious;       /* a block under this record does */
-    bool any_doubled;      /* a field of this record holds doubled quotes */
+    bool unpolished;       /* fields of this record hold doubled quotes, or blanks around them */
     bool ended;            /* no more input */
     bool failed;
     bool begun;  /* the byte order mark has been skipped */
+    bool unsure; /* something may stand before the next record: the mark, or lines that are left out */
     bool header; /* the header has been read: width holds */
     char delimiter;
     struct csv_allowed allowed;
@@ -60,6 +61,7 @@ struct csv_reader *csv_reader_new(char delimiter) {
     r->fields_room = 64;
     r->fields = calloc(r->fields_room, sizeof *r->fields);
     r->delimiter = delimiter ? delimiter : ',';
+    r->unsure = true;
     r->line = r->record_line = 1;
     if (!r->buffer || !r->fields) {
         csv_reader_free(r);
@@ -252,6 +254,24 @@ static size_t find_closing_quote(struct csv_reader *r, bool *doubled) {
     }
 }
 
+static bool is_blank(const struct csv_reader *r, size_t at) {
+    char c = r->buffer[at];
+    return (c == ' ' || c == '\t') && c != r->delimiter;
+}
+
+static bool only_blanks(const struct csv_reader *r, size_t from, size_t to) {
+    while (from < to && is_blank(r, from)) from++;
+    return from == to;
+}
+
+/* Leaves the blanks around a field out. */
+static void trim(struct csv_field *field) {
+    const char *end = field->at + field->length;
+    while (field->at < end && (*field->at == ' ' || *field->at == '\t')) field->at++;
+    while (end > field->at && (end[-1] == ' ' || end[-1] == '\t')) end--;
+    field->length = (uint32_t)(end - field->at);
+}
+
 /* Turns "" into " in place, now that the record is complete. */
 static void undouble(struct csv_field *field) {
     char *to = (char *)(uintptr_t)field->at;
@@ -291,7 +311,7 @@ static inline enum stop classify(struct csv_reader *r, size_t at, size_t *next) 
 static enum stop quoted_field(struct csv_reader *r, size_t open, size_t *next) {
     bool doubled = false;
     size_t close = find_closing_quote(r, &doubled);
-    r->any_doubled |= doubled;
+    r->unpolished |= doubled;
     if (close == SIZE_MAX) {
         if (!r->ended) return STOP_MORE;
         fail(r, open, "the quote that opens here is never closed");
@@ -299,6 +319,7 @@ static enum stop quoted_field(struct csv_reader *r, size_t open, size_t *next) {
     }
     if (!add_field(r, open + 1, close, true, doubled)) return STOP_ERROR;
     *next = close + 1;
+    while (r->allowed.trim && *next < r->end && is_blank(r, *next)) ++*next;
     if (*next == r->end) return r->ended ? STOP_RECORD : STOP_MORE;
     char c = r->buffer[*next];
     if (c != r->delimiter && c != '\n' && c != '\r') {
@@ -314,7 +335,7 @@ static enum stop scan_record(struct csv_reader *r, size_t *next) {
     size_t from = r->start;
     r->n_fields = 0;
     r->inner_lines = 0;
-    r->any_doubled = false;
+    r->unpolished = r->allowed.trim;
     r->suspicious = r->block_suspicious;
     for (;;) {
         size_t at = next_mark(r);
@@ -324,7 +345,7 @@ static enum stop scan_record(struct csv_reader *r, size_t *next) {
             return add_field(r, from, r->end, false, false) ? STOP_RECORD : STOP_ERROR;
         }
         enum stop stop;
-        if (r->buffer[at] == '"' && at == from) {
+        if (r->buffer[at] == '"' && (at == from || (r->allowed.trim && only_blanks(r, from, at)))) {
             stop = quoted_field(r, at, next);
         } else {
             stop = classify(r, at, next);
@@ -458,19 +479,63 @@ static bool begin(struct csv_reader *r) {
     return true;
 }
 
+/* The line at start is one that is left out, up to the offset *next; or it is not. */
+enum line { LINE_STAYS, LINE_LEFT_OUT, LINE_UNKNOWN };
+
+static enum line find_comment(const struct csv_reader *r, size_t *next) {
+    const char *lf = memchr(r->buffer + r->start, '\n', r->end - r->start);
+    if (!lf && !r->ended) return LINE_UNKNOWN;
+    *next = lf ? (size_t)(lf - r->buffer) + 1 : r->end;
+    return LINE_LEFT_OUT;
+}
+
+static enum line find_blank_line(const struct csv_reader *r, size_t *next) {
+    size_t at = r->start;
+    while (at < r->end && r->buffer[at] == ' ' && is_blank(r, at)) at++;
+    bool cr = at < r->end && r->buffer[at] == '\r';
+    at += cr;
+    if (at == r->end && !r->ended) return LINE_UNKNOWN;
+    *next = at == r->end ? at : at + 1;
+    return at == r->end            ? (cr ? LINE_STAYS : LINE_LEFT_OUT)
+           : r->buffer[at] == '\n' ? LINE_LEFT_OUT
+                                   : LINE_STAYS;
+}
+
+static enum line find_line(const struct csv_reader *r, size_t *next) {
+    if (r->start == r->end) return r->ended ? LINE_STAYS : LINE_UNKNOWN;
+    if (r->allowed.comment && r->buffer[r->start] == r->allowed.comment) return find_comment(r, next);
+    return r->allowed.blank_lines ? find_blank_line(r, next) : LINE_STAYS;
+}
+
+/* Skips what may stand before a record. Returns false when there are too few bytes to decide. */
+static bool skip(struct csv_reader *r) {
+    size_t next = 0;
+    enum line line;
+    if (!r->begun && !begin(r)) return false;
+    while ((line = find_line(r, &next)) == LINE_LEFT_OUT) {
+        assert(r->start < next && next <= r->end);
+        r->start = next;
+        r->line++;
+        rewind_scan(r);
+    }
+    r->unsure = r->allowed.comment || r->allowed.blank_lines;
+    return line == LINE_STAYS;
+}
+
 /* The record at start is complete and ends at next: checks it, and prepares its fields for the caller. */
 static bool finish_record(struct csv_reader *r, size_t next) {
     if (r->suspicious && !check_bytes(r, next)) return false;
     if (r->header && !check_width(r, next)) return false;
-    for (size_t i = 0; i < r->n_fields && r->any_doubled; i++) {
+    for (size_t i = 0; i < r->n_fields && r->unpolished; i++) {
         if (r->fields[i].doubled) undouble(&r->fields[i]);
+        if (r->allowed.trim && !r->fields[i].quoted) trim(&r->fields[i]);
     }
     return r->header || check_header(r);
 }
 
 enum csv_status csv_reader_next(struct csv_reader *r, const struct csv_field **fields, size_t *n) {
     if (r->failed) return CSV_ERROR;
-    if (!r->begun && !begin(r)) return CSV_MORE;
+    if (r->unsure && !skip(r)) return CSV_MORE;
     if (r->ended && r->start == r->end) {
         if (r->header) return CSV_END;
         return fail(r, r->start, "the input is empty; its first line must name the columns");

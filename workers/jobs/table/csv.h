@@ -51,9 +51,12 @@ enum csv_status {
 
 struct csv_reader;
 
-/* What a reader takes that the dialect does not; all false: nothing. */
+/* What a reader takes that the dialect does not; all zeros: nothing. */
 struct csv_allowed {
-    bool no_header; /* the first record is no header, but has the width of all others */
+    bool no_header;   /* the first record is not a header, but has the width of all others */
+    char comment;     /* lines that begin with it are left out, also before the header; 0: no line is */
+    bool blank_lines; /* lines of nothing, or of spaces, are left out */
+    bool trim;        /* spaces and tabs around a field, and around its quotes, do not belong to it */
 };
 
 /* delimiter: one ASCII byte other than a quote, CR or LF; 0 means a comma. Returns NULL on allocation failure. */

@@ -64,32 +64,19 @@ static bool csv_failed(const struct dataset *d, struct jobs_error *error) {
                      (unsigned long long)e->line, (unsigned long long)e->column, e->text);
 }
 
-static char *name_column(const struct dataset *d, size_t at, const struct csv_field *field) {
-    char number[32];
-    if (!d->options.no_header) return strndup(field->at, field->length);
-    snprintf(number, sizeof number, "%zu", at + 1);
-    return strdup(number);
+static bool is_called(const struct csv_field *field, const char *name) {
+    return strlen(name) == field->length && memcmp(name, field->at, field->length) == 0;
 }
 
-static bool read_header(struct dataset *d, struct jobs_error *error) {
-    const struct csv_field *fields;
-    size_t n;
-    if (csv_reader_read(d->csv, &d->source, &fields, &n) != CSV_RECORD) return csv_failed(d, error);
-    d->columns = calloc(n, sizeof *d->columns);
-    d->cells = calloc(n, sizeof *d->cells);
-    d->used = calloc(n, sizeof *d->used);
-    if (!d->columns || !d->cells || !d->used) return jobs_fail_memory(error, "the header");
-    d->n_columns = n;
-    d->first = fields;
-    for (size_t i = 0; i < n; i++) {
-        d->columns[i].name = name_column(d, i, &fields[i]);
-        d->columns[i].label = d->columns[i].no_gap = fields[i].length == 0 && !d->options.no_header;
-        if (!d->columns[i].name ||
-            !na_list_parse(&d->columns[i].na, d->options.na ? d->options.na : NA_DEFAULT)) {
-            return jobs_fail_memory(error, "the header");
-        }
+/* Malloc'd. */
+static char *name_column(const struct dataset *d, size_t at, const struct csv_field *field) {
+    char number[32];
+    for (size_t i = 0; i < d->options.n_renames; i++) {
+        if (is_called(field, d->options.rename_from[i])) return strdup(d->options.rename_to[i]);
     }
-    return true;
+    if (!d->options.allowed.no_header) return strndup(field->at, field->length);
+    snprintf(number, sizeof number, "%zu", at + 1);
+    return strdup(number);
 }
 
 static bool unknown_column(const struct dataset *d, const char *name, const char *wanted_by,
@@ -108,6 +95,53 @@ static bool unknown_column(const struct dataset *d, const char *name, const char
     }
     return jobs_fail(error, JOBS_FAULT_USAGE, "%s: %s has no column \"%.*s\"; it has %s", wanted_by, d->name,
                      SHOWN, name, names);
+}
+
+static bool renamed(const struct dataset *d, const char *name) {
+    for (size_t i = 0; i < d->options.n_renames; i++) {
+        if (strcmp(d->options.rename_to[i], name) == 0) return true;
+    }
+    return false;
+}
+
+/* Every name is a column's, once, and no two columns have one name now. */
+static bool check_renames(const struct dataset *d, const struct csv_field *fields, struct jobs_error *error) {
+    for (size_t r = 0; r < d->options.n_renames; r++) {
+        const char *from = d->options.rename_from[r];
+        size_t at = 0;
+        while (at < d->n_columns && !is_called(&fields[at], from)) at++;
+        if (at == d->n_columns) return unknown_column(d, from, "--rename", error);
+        if (strcmp(d->columns[at].name, d->options.rename_to[r]) != 0)
+            return jobs_fail(error, JOBS_FAULT_USAGE, "--rename: \"%.60s\" is renamed twice", from);
+    }
+    for (size_t i = 0; i < d->n_columns && d->options.n_renames > 0; i++) {
+        size_t other = dataset_find(d, d->columns[i].name);
+        if (other == i || !renamed(d, d->columns[i].name)) continue;
+        return jobs_fail(error, JOBS_FAULT_USAGE, "--rename: %s would have two columns called \"%.60s\"",
+                         d->name, d->columns[i].name);
+    }
+    return true;
+}
+
+static bool read_header(struct dataset *d, struct jobs_error *error) {
+    const struct csv_field *fields;
+    size_t n;
+    if (csv_reader_read(d->csv, &d->source, &fields, &n) != CSV_RECORD) return csv_failed(d, error);
+    d->columns = calloc(n, sizeof *d->columns);
+    d->cells = calloc(n, sizeof *d->cells);
+    d->used = calloc(n, sizeof *d->used);
+    if (!d->columns || !d->cells || !d->used) return jobs_fail_memory(error, "the header");
+    d->n_columns = n;
+    d->first = fields;
+    for (size_t i = 0; i < n; i++) {
+        d->columns[i].name = name_column(d, i, &fields[i]);
+        if (!d->columns[i].name ||
+            !na_list_parse(&d->columns[i].na, d->options.na ? d->options.na : NA_DEFAULT)) {
+            return jobs_fail_memory(error, "the header");
+        }
+        d->columns[i].label = d->columns[i].no_gap = d->columns[i].name[0] == '\0';
+    }
+    return check_renames(d, fields, error);
 }
 
 static bool set_column_tokens(struct dataset *d, struct jobs_error *error) {
@@ -136,7 +170,7 @@ static bool check_style(const struct dataset *d, char delimiter, struct jobs_err
 static bool open_reader(struct dataset *d, char delimiter) {
     struct csv_reader *reader = csv_reader_new(delimiter);
     if (!reader) return false;
-    csv_reader_allow(reader, &(struct csv_allowed){.no_header = d->options.no_header});
+    csv_reader_allow(reader, &d->options.allowed);
     csv_reader_free(d->csv);
     d->csv = reader;
     return true;
@@ -313,7 +347,7 @@ static enum dataset_status take_record(struct dataset *d, const struct csv_field
 }
 
 enum dataset_status dataset_first(struct dataset *d, struct dataset_row *row, struct jobs_error *error) {
-    assert(d->options.no_header && d->first && d->n_rows == 0);
+    assert(d->options.allowed.no_header && d->first && d->n_rows == 0);
     return take_record(d, d->first, row, error);
 }
 

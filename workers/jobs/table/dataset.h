@@ -69,7 +69,11 @@ struct dataset_options {
     struct decimal_style numbers;
     bool quoted_numbers; /* a quoted cell may be a number, and where USE_NUMBER requires one, missing */
     bool want_gaps;      /* fill dataset_row.gap */
-    bool no_header; /* the first record is a row, which dataset_first returns; columns are called 1, 2, … */
+    /* no_header: the first record is a row, which dataset_first returns, and columns are called 1, 2, … */
+    struct csv_allowed allowed;
+    const char *const *rename_from; /* columns that are called something else than in the header: there … */
+    const char *const *rename_to;   /* … and everywhere else */
+    size_t n_renames;
 };
 
 struct dataset_column {

@@ -34,7 +34,7 @@ enum decimal_kind decimal_parse(const char *text, size_t length, double *value);
 struct decimal_style {
     char point; /* between units and tenths; 0: a point */
     char
-        group; /* between groups of three digits before it; 0: nothing. ' ' is also the no-break spaces U+00A0, U+202F */
+        group; /* between groups of three digits before it; 0: nothing. With a space, U+00A0 and U+202F too */
 };
 static inline bool decimal_style_is_plain(const struct decimal_style *style) {
     return (style->point == '.' || !style->point) && !style->group;

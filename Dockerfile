@@ -37,6 +37,7 @@ RUN apt-get update -q \
       libutf8proc2 \
       libuv1 \
       procps \
+      zlib1g \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/apt /var/log/*.log \
  && groupadd --gid 10001 rookery \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin rookery

@@ -31,7 +31,7 @@ VERSION := $(shell cat VERSION)
 PREFIX ?= /usr/local
 
 # Libraries, and the first version that has what is used (libpq: pipeline mode).
-REQUIRED := libuv:1.42 libnghttp2:1.43 hiredis:0.14 libprotobuf-c:1.3 jansson:2.13 libsodium:1.0.18 libpq:14 libutf8proc:2.5
+REQUIRED := libuv:1.42 libnghttp2:1.43 hiredis:0.14 libprotobuf-c:1.3 jansson:2.13 libsodium:1.0.18 libpq:14 libutf8proc:2.5 zlib:1.2.11
 PKGS := $(foreach p,$(REQUIRED),$(firstword $(subst :, ,$(p))))
 ifeq ($(filter help clean dist format,$(MAKECMDGOALS)),)
 TOO_OLD := $(foreach p,$(REQUIRED),$(shell pkg-config --atleast-version=$(lastword $(subst :, ,$(p))) $(firstword $(subst :, ,$(p))) 2>/dev/null || echo "$(firstword $(subst :, ,$(p))) $(lastword $(subst :, ,$(p)))"))

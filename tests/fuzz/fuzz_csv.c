@@ -92,7 +92,7 @@ static void read_typed(const char *bytes, size_t size, char delimiter) {
     while ((status = dataset_next(&d, &row, &error)) == DATASET_ROW) {
         for (size_t i = 0; i < d.n_columns; i++) {
             check_number(&row.cells[i]);
-            assert(!row.cells[i].missing || row.gap);
+            assert(!row.cells[i].missing || row.gap || d.columns[i].label);
             assert(!(row.cells[i].missing && row.cells[i].quoted));
         }
     }

@@ -32,7 +32,9 @@ static void check_args(const struct jobs_args *args) {
     assert(spec->missing <= MISSING_INDICATOR);
     for (size_t i = 0; i < spec->n_missing_columns; i++) assert(spec->missing_of[i] <= MISSING_INDICATOR);
     if (args->help) return;
-    assert(args->files.n == 1 || args->command == JOBS_COMBINE);
+    assert(args->files.n >= 1);
+    assert(args->rename_from.n == args->rename_to.n);
+    check_list(&args->rename_to);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -77,6 +79,12 @@ static const char *const seeds[] = {
     "delimiter\ntab",
     "slice\nf\n--y\ny\n--output-dir\nd\n--part-rows\n1\n--memory\n4G\n--scratch-dir\n/"
     "tmp\n--quiet\n--quoted-numbers",
+    "fit\na.csv\nb*.csv\n--y\ny\n--na-add\n-9,x\n--decimal\n,\n--thousands\n.\n--comment\n#\n--trim\n--"
+    "lenient\n"
+    "--rename\nn=k,=id,\"a,b\"=c",
+    "expression\nf\n--map\nm.tsv\n--map-delimiter\n;\n--no-map-header\n--symbols\ns\n--symbols-"
+    "delimiter\ntab\n"
+    "--no-symbols-header\n--ignore-version",
     "combine\na\nb\n-\n--memory=512M\n--\n--format",
     "fit\n--help",
 };

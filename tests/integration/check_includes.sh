@@ -33,6 +33,7 @@ gateway/shared.h < core/domain
 gateway/cache  < gateway/shared.h
 gateway        < gateway/cache core/rpc
 workers/jobs/table < core/base
+workers/jobs/decode < workers/jobs/table
 workers/runtime < core/domain
 workers        < workers/runtime workers/jobs/table
 TEXT
@@ -51,6 +52,7 @@ TEXT
     write gateway/main.c '"core/domain/domain.h"' '"core/rpc/rpc.h"' '"gateway/cache/cache.h"' '"gateway/shared.h"' '<uv.h>'
     write workers/runtime/runtime.h '"core/domain/domain.h"' '<uv.h>'
     write workers/jobs/table/table.h '<math.h>' '"core/base/base.h"'
+    write workers/jobs/decode/decode.h '<zlib.h>' '"workers/jobs/table/table.h"'
     write workers/main.c '"workers/runtime/runtime.h"' '"workers/jobs/table/table.h"'
 }
 
@@ -92,6 +94,7 @@ breaks "an inner header stays at home" core/async/a.c '"core/base/base_internal.
 breaks "libpq stays in the store" core/domain/a.c '<libpq-fe.h>' 'wrap it'
 breaks "hiredis stays in the store" workers/a.c '<hiredis/hiredis.h>' 'wrap it'
 breaks "nghttp2 stays in the net" gateway/a.c '<nghttp2/nghttp2.h>' 'wrap it'
+breaks "zlib stays where files are decoded" workers/jobs/table/a.c '<zlib.h>' 'wrap it'
 breaks "what computes has no event loop" workers/jobs/table/a.c '<uv.h>' 'wrap it'
 breaks "what computes knows no worker" workers/jobs/table/a.c '"workers/runtime/runtime.h"' 'workers/jobs/table may not use workers/runtime'
 breaks "the program does not use its tests" core/base/a.c '"tests/lib/fake.h"' 'its tests'

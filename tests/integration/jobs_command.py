@@ -33,7 +33,7 @@ def bad_arguments():
     for words, said in (
             (("fit",), ["no FILE is named"]),
             (("fit", table), ["--y is needed"]),
-            (("fit", table, table, "--y", "y"), ["one FILE is wanted"]),
+            (("fit", table, table, "--y", "y"), ["small.csv is named twice"]),
             (("fit", "--y"), ["--y needs a value"]),
             ((*fit, "--speed", "9"), ["there is no option --speed"]),
             ((*fit, "--robust=yes"), ["--robust takes no value"]),
@@ -576,8 +576,8 @@ def expression():
     refused("a row without a patient", jobs("expression", write("who.csv", head + ",t1,1\n"), "--map", maps), 1,
             "line 2",
             "patient_id")
-    refused("a map of three columns", jobs("expression", table, "--map", write("wide.csv", "a,b,c\n1,2,3\n")), 1,
-            "3 columns", "--map")
+    refused("a map of four columns", jobs("expression", table, "--map", write("wide.csv", "a,b,c,d\n1,2,3,4\n")), 1,
+            "4 columns", "--map")
     refused("a gene with two symbols", jobs("expression", table, "--map", maps, "--symbols",
                                             write("two.csv", "gene,symbol\ng1,A\ng1,B\n")), 1, "line 3", '"g1"')
 

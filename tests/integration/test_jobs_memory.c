@@ -81,31 +81,43 @@ static long peak_of(const char *command, const char *path, const char *more) {
 
 #define FIT "--slice-by g --y y --x a,b,c,d,e --missing median --wide"
 
-static void check_small(const char *command, const char *more) {
+static void check_small(const char *command, const char *path, const char *more) {
 #ifdef __SANITIZE_ADDRESS__
     skip(); /* the sanitizer holds freed memory back */
 #endif
     long base = peak_of("fit", small, "--y y");
-    long used = peak_of(command, large, more) - base;
+    long used = peak_of(command, path, more) - base;
     if (used > ALLOWED_KIB) print_error("%s took %ld KiB more than a small job\n", command, used);
     assert_true(used <= ALLOWED_KIB);
 }
 
 static void a_fit_stays_small(void **state) {
     (void)state;
-    check_small("fit", FIT " --threads 2 --memory " MEMORY);
+    check_small("fit", large, FIT " --threads 2 --memory " MEMORY);
 }
 
 static void so_does_cutting_into_parts(void **state) {
     (void)state;
     char more[256];
     snprintf(more, sizeof more, FIT " --memory " MEMORY " --output-dir %s", parts);
-    check_small("slice", more);
+    check_small("slice", large, more);
 }
 
 static void and_filling_gaps(void **state) {
     (void)state;
-    check_small("impute", "--missing median --memory " MEMORY);
+    check_small("impute", large, "--missing median --memory " MEMORY);
+}
+
+/* Packed, and of the rows one file after the other: that takes no more. */
+static void packed_files_take_no_more(void **state) {
+    (void)state;
+    char command[512], files[300];
+    snprintf(command, sizeof command, "gzip -1 <'%s' >'%s.gz' && cp '%s.gz' '%s/again.csv.gz'", large, large,
+             large, folder);
+    assert_int_equal(system(command), 0);
+    snprintf(files, sizeof files, "%s.gz %s/again.csv.gz", large, folder);
+    check_small("fit", files, FIT " --threads 2 --memory " MEMORY);
+    check_small("impute", files, "--missing median --memory " MEMORY);
 }
 
 static void with_enough_memory_the_rows_are_held(void **state) {
@@ -119,6 +131,7 @@ int main(void) {
         cmocka_unit_test(a_fit_stays_small),
         cmocka_unit_test(so_does_cutting_into_parts),
         cmocka_unit_test(and_filling_gaps),
+        cmocka_unit_test(packed_files_take_no_more),
         cmocka_unit_test(with_enough_memory_the_rows_are_held),
     };
     return cmocka_run_group_tests_name("integration/jobs_memory", tests, set_up, tear_down);

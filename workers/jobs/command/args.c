@@ -35,7 +35,7 @@ static bool no_memory(struct jobs_error *error) {
     return jobs_fail_memory(error, "the arguments");
 }
 
-static bool list_add(struct text_list *list, char *text) {
+bool text_list_add(struct text_list *list, char *text) {
     const char **bigger = text ? realloc(list->items, (list->n + 1) * sizeof *bigger) : NULL;
     if (!bigger) {
         free(text);
@@ -46,7 +46,7 @@ static bool list_add(struct text_list *list, char *text) {
     return true;
 }
 
-static void list_free(struct text_list *list) {
+void text_list_free(struct text_list *list) {
     for (size_t i = 0; i < list->n; i++) free((void *)(uintptr_t)list->items[i]);
     free(list->items);
     *list = (struct text_list){0};
@@ -86,7 +86,7 @@ static bool take_list(struct text_list *list, const char *value, struct jobs_err
     for (const char *rest = value;; rest++) {
         char *item = cut_item(&rest, error);
         if (!item) return false;
-        if (!list_add(list, item)) return no_memory(error);
+        if (!text_list_add(list, item)) return no_memory(error);
         if (*rest == '\0') return true;
     }
 }
@@ -201,8 +201,14 @@ FLAG(take_drop_missing_keys, spec.drop_missing_keys)
 FLAG(take_impute_response, spec.impute_response)
 FLAG(take_standardise, spec.missing_options.standardise)
 FLAG(take_quoted_numbers, dataset.quoted_numbers)
+FLAG(take_trim, dataset.allowed.trim)
+FLAG(take_lenient, dataset.allowed.blank_lines)
 FLAG(take_null_as_zero, genomics.null_as_zero)
+FLAG(take_ignore_version, genomics.ignore_version)
+FLAG(take_no_map_header, no_map_header)
+FLAG(take_no_symbols_header, no_symbols_header)
 FLAG(take_quiet, quiet)
+FLAG(take_clear, clear)
 COUNT(take_k, spec.missing_options.k, 1, MISSING_K_MAX)
 COUNT(take_part_rows, part_rows, 1, UINT32_MAX)
 COUNT(take_min_patients, genomics.min_patients, 1, UINT32_MAX)
@@ -263,7 +269,7 @@ TAKER(take_missing_column) {
         realloc(args->missing_of, (args->missing_columns.n + 1) * sizeof *args->missing_of);
     if (bigger) args->missing_of = bigger;
     if (!bigger) free(name);
-    if (!bigger || !list_add(&args->missing_columns, name)) return no_memory(error);
+    if (!bigger || !text_list_add(&args->missing_columns, name)) return no_memory(error);
     return take_policy(&args->missing_of[args->missing_columns.n - 1], policy, error);
 }
 TAKER(take_na) {
@@ -271,21 +277,74 @@ TAKER(take_na) {
     args->dataset.na = value;
     return true;
 }
+/* Adds to what --na says, or to the default, wherever on the line it stands: lend_to_spec puts them together. */
+TAKER(take_na_add) {
+    if (*value == '\0') return jobs_fail(error, JOBS_FAULT_USAGE, "it is empty");
+    return text_list_add(&args->na_more, strdup(value)) || no_memory(error);
+}
 TAKER(take_na_column) {
     const char *list;
     char *name = cut_column(value, &list, error);
     if (!name) return false;
-    if (!list_add(&args->na_columns, name) || !list_add(&args->na_of, strdup(list))) return no_memory(error);
+    if (!text_list_add(&args->na_columns, name) || !text_list_add(&args->na_of, strdup(list)))
+        return no_memory(error);
     return true;
 }
-TAKER(take_delimiter) {
+static bool take_separator(char *out, const char *value, struct jobs_error *error) {
     bool tab = strcmp(value, "\\t") == 0 || strcmp(value, "tab") == 0;
     char c = tab ? '\t' : value[0];
     bool one = tab || (c != '\0' && value[1] == '\0');
     if (!one || c == '"' || c == '\r' || c == '\n' || (unsigned char)c > 127) {
         return bad_value(error, value, "not a delimiter: it is one ASCII character but a quote, or tab");
     }
-    args->dataset.delimiter = c;
+    *out = c;
+    return true;
+}
+TAKER(take_delimiter) {
+    return take_separator(&args->dataset.delimiter, value, error);
+}
+TAKER(take_map_delimiter) {
+    return take_separator(&args->map_delimiter, value, error);
+}
+TAKER(take_symbols_delimiter) {
+    return take_separator(&args->symbols_delimiter, value, error);
+}
+TAKER(take_comment) {
+    char c = value[0];
+    if (c < '!' || c > '~' || value[1] != '\0' || c == '"')
+        return bad_value(error, value,
+                         "not the beginning of a comment: it is one visible ASCII character but a quote");
+    args->dataset.allowed.comment = c;
+    return true;
+}
+/* OLD=NEW,…: an item is cut at its last "=". An empty OLD is the first column without a name. */
+TAKER(take_rename) {
+    struct text_list items = {0};
+    bool good = take_list(&items, value, error);
+    for (size_t i = 0; i < items.n && good; i++) {
+        const char *equals = strrchr(items.items[i], '=');
+        if (!equals || equals[1] == '\0') {
+            good = bad_value(error, items.items[i], "not of the form OLD=NEW");
+            break;
+        }
+        char *from = strndup(items.items[i], (size_t)(equals - items.items[i]));
+        good = text_list_add(&args->rename_from, from) && text_list_add(&args->rename_to, strdup(equals + 1));
+        if (!good) no_memory(error);
+    }
+    text_list_free(&items);
+    return good;
+}
+TAKER(take_decimal) {
+    bool comma;
+    if (!take_word(&comma, value, ".", ",", error)) return false;
+    args->dataset.numbers.point = comma ? ',' : '.';
+    return true;
+}
+TAKER(take_thousands) {
+    char c = strcmp(value, "space") == 0 ? ' ' : value[0];
+    if (!strchr(",.' _", c) || c == '\0' || (c == value[0] && value[1] != '\0'))
+        return bad_value(error, value, "not a mark between thousands: it is , or . or ' or _ or space");
+    args->dataset.numbers.group = c;
     return true;
 }
 TAKER(take_bad_text) {
@@ -351,29 +410,49 @@ static const struct option OPTIONS[] = {
     {"--top", JOBS_ASSOCIATE, false, "N", take_top, "how many variants to show, or all (default 5)"},
     {"--min-patients", JOBS_ASSOCIATE, false, "N", take_min_patients,
      "carriers below which a side counts as none (2)"},
-    {"--map", JOBS_EXPRESSION, false, "FILE", take_map, "CSV of transcript and gene; needed"},
+    {"--map", JOBS_EXPRESSION, false, "FILE", take_map,
+     "CSV of transcript and gene, or of transcript, gene and symbol; needed"},
+    {"--map-delimiter", JOBS_EXPRESSION, false, "C", take_map_delimiter,
+     "between its fields (default a tabulator in *.tsv, else as --delimiter)"},
+    {"--no-map-header", JOBS_EXPRESSION, false, NULL, take_no_map_header, "its first line is data"},
     {"--symbols", JOBS_EXPRESSION, false, "FILE", take_symbols, "CSV of gene and symbol"},
+    {"--symbols-delimiter", JOBS_EXPRESSION, false, "C", take_symbols_delimiter, "the same of that file"},
+    {"--no-symbols-header", JOBS_EXPRESSION, false, NULL, take_no_symbols_header, "its first line is data"},
+    {"--ignore-version", JOBS_EXPRESSION, false, NULL, take_ignore_version,
+     "of transcripts, and of genes with --symbols: ENST1.2 is ENST1"},
     {"--transcript", JOBS_EXPRESSION, false, "COLUMN", take_transcript, "(default transcript_id)"},
     {"--tpm", JOBS_EXPRESSION, false, "COLUMN", take_tpm, "(default tpm)"},
     {"--null-as-zero", JOBS_EXPRESSION, false, NULL, take_null_as_zero,
      "a gene all of whose TPM are missing gives 0"},
     {"--na", READING, true, "A,B,…", take_na,
      "texts that mean missing (default the empty cell and NA: \",NA\")"},
+    {"--na-add", READING, true, "A,B,…", take_na_add, "further ones, beside those"},
     {"--na-column", READING, true, "COL=A,B,…", take_na_column,
      "other such texts for a column; may be repeated"},
     {"--delimiter", READING, true, "C", take_delimiter,
-     "between fields (default a comma); tab for a tabulator"},
+     "between fields: tab, or any (default a comma; in *.tsv and *.tab a tabulator)"},
     {"--bad-text", FITTING, true, "WHAT", take_bad_text,
      "text where a number is needed, or a negative weight: error (default), missing, mark"},
     {"--bad-text", JOBS_IMPUTE, true, "WHAT", take_mixed,
      "text among more numbers: error (default), missing: a gap too, text: the column is"},
     {"--quoted-numbers", READING, true, NULL, take_quoted_numbers,
      "a cell in quotes may be a number, or (--na) missing where one is needed"},
+    {"--decimal", READING, true, "C", take_decimal, "before tenths: . (default) or ,"},
+    {"--thousands", READING, true, "C", take_thousands,
+     "between groups of three digits: , or . or ' or _ or space"},
+    {"--comment", READING, true, "C", take_comment, "leave out lines that begin with C"},
+    {"--trim", READING, true, NULL, take_trim,
+     "blanks around a cell, or around its quotes, do not belong to it"},
+    {"--lenient", READING, true, NULL, take_lenient,
+     "leave out lines that are empty or of spaces; nothing else"},
+    {"--rename", READING, true, "OLD=NEW,…", take_rename,
+     "call columns so, in all options and in the table; =NEW: the row labels"},
     {"--long", FITTING, true, NULL, take_long, "a row per slice and one per term (default)"},
     {"--wide", FITTING, true, NULL, take_wide, "a row per slice, a column per coefficient"},
     {"--part-rows", JOBS_SLICE, false, "N", take_part_rows,
      "rows that slices share a part up to (100000); 1: never"},
     {"--output-dir", JOBS_SLICE, false, "DIR", take_output_dir, "where the parts go; needed"},
+    {"--clear", JOBS_SLICE, false, NULL, take_clear, "remove the parts of an earlier run from there first"},
     {"--output", (READING | JOBS_COMBINE) & ~(unsigned)JOBS_SLICE, false, "FILE", take_output,
      "write there instead of standard output (-), when it is whole"},
     {"--format", TABLES | JOBS_ASSOCIATE | JOBS_EXPRESSION, false, "FORMAT", take_format,
@@ -435,10 +514,26 @@ static bool take_words(struct jobs_args *args, int argc, char **argv, struct job
             if (!take_option(args, argc, argv, &at, error)) return false;
         } else if (*word == '\0') {
             return jobs_fail(error, JOBS_FAULT_USAGE, "FILE is empty; name a file, or - for standard input");
-        } else if (!list_add(&args->files, strdup(word))) {
+        } else if (!text_list_add(&args->files, strdup(word))) {
             return no_memory(error);
         }
     }
+    return true;
+}
+
+/* The missing texts of --na and --na-add, in one list. */
+static bool join_na(struct jobs_args *args, struct jobs_error *error) {
+    const char *given = args->dataset.na ? args->dataset.na : NA_DEFAULT;
+    size_t room = strlen(given) + 1;
+    if (args->na_more.n == 0) return true;
+    for (size_t i = 0; i < args->na_more.n; i++) room += strlen(args->na_more.items[i]) + 1;
+    args->na = malloc(room);
+    if (!args->na) return no_memory(error);
+    size_t used = (size_t)snprintf(args->na, room, "%s", given);
+    for (size_t i = 0; i < args->na_more.n; i++)
+        used += (size_t)snprintf(args->na + used, room - used, "%s%s", used > 0 ? "," : "",
+                                 args->na_more.items[i]);
+    args->dataset.na = args->na;
     return true;
 }
 
@@ -453,6 +548,9 @@ static void lend_to_spec(struct jobs_args *args) {
     spec->missing_columns = args->missing_columns.items;
     spec->missing_of = args->missing_of;
     spec->n_missing_columns = args->missing_columns.n;
+    args->dataset.rename_from = args->rename_from.items;
+    args->dataset.rename_to = args->rename_to.items;
+    args->dataset.n_renames = args->rename_to.n;
     args->dataset.na_columns = args->na_columns.items;
     args->dataset.na_of = args->na_of.items;
     args->dataset.n_na_columns = args->na_columns.n;
@@ -461,14 +559,10 @@ static void lend_to_spec(struct jobs_args *args) {
 static bool check_files(const struct jobs_args *args, struct jobs_error *error) {
     size_t dashes = 0;
     for (size_t i = 0; i < args->files.n; i++) dashes += strcmp(args->files.items[i], "-") == 0;
+    dashes += args->map && strcmp(args->map, "-") == 0;
+    dashes += args->symbols && strcmp(args->symbols, "-") == 0;
     if (args->files.n == 0) {
         return jobs_fail(error, JOBS_FAULT_USAGE, "no FILE is named; name one, or - for standard input");
-    }
-    if (args->files.n > 1 && args->command != JOBS_COMBINE) {
-        return jobs_fail(error, JOBS_FAULT_USAGE,
-                         "one FILE is wanted, and \"%.100s\" is another; names of columns "
-                         "are given with commas (--x a,b)",
-                         args->files.items[1]);
     }
     return dashes < 2 || jobs_fail(error, JOBS_FAULT_USAGE, "standard input (-) can be read only once");
 }
@@ -485,10 +579,29 @@ static bool check_model(const struct jobs_args *args, struct jobs_error *error) 
                               logistic ? "linear" : "logistic");
 }
 
+static bool check_reading(const struct jobs_args *args, struct jobs_error *error) {
+    const struct decimal_style *numbers = &args->dataset.numbers;
+    if (args->dataset.allowed.comment && args->dataset.allowed.comment == args->dataset.delimiter)
+        return jobs_fail(error, JOBS_FAULT_USAGE, "--comment: \"%c\" is the delimiter",
+                         args->dataset.delimiter);
+    if (args->dataset.allowed.trim && args->dataset.delimiter == ' ')
+        return jobs_fail(error, JOBS_FAULT_USAGE, "--trim: a space is the delimiter");
+    if (numbers->group && numbers->group == (numbers->point ? numbers->point : '.')) {
+        return jobs_fail(error, JOBS_FAULT_USAGE,
+                         "--thousands: \"%c\" stands before tenths; name another (--decimal)",
+                         numbers->group);
+    }
+    return true;
+}
+
 static bool check_needed(const struct jobs_args *args, struct jobs_error *error) {
-    if (!check_files(args, error) || !check_model(args, error)) return false;
+    if (!check_files(args, error) || !check_model(args, error) || !check_reading(args, error)) return false;
     if (args->command == JOBS_EXPRESSION && !args->map) {
         return jobs_fail(error, JOBS_FAULT_USAGE, "--map is needed: a CSV file of transcript and gene");
+    }
+    if (!args->symbols && (args->symbols_delimiter || args->no_symbols_header)) {
+        return jobs_fail(error, JOBS_FAULT_USAGE, "%s: it is for --symbols, which is not given",
+                         args->symbols_delimiter ? "--symbols-delimiter" : "--no-symbols-header");
     }
     if (args->command == JOBS_SLICE && !args->output_dir) {
         return jobs_fail(error, JOBS_FAULT_USAGE, "--output-dir is needed: the folder for the parts");
@@ -517,6 +630,7 @@ bool jobs_args_parse(struct jobs_args *args, int argc, char **argv, struct jobs_
     *args = (struct jobs_args){.command = argc > 0 ? jobs_command_find(argv[0]) : 0};
     bool good = args->command || jobs_fail(error, JOBS_FAULT_USAGE, "there is no such command");
     good = good && take_words(args, argc, argv, error);
+    good = good && join_na(args, error);
     lend_to_spec(args);
     good = good && (args->help || check_needed(args, error));
     if (!good) jobs_args_free(args);
@@ -524,13 +638,17 @@ bool jobs_args_parse(struct jobs_args *args, int argc, char **argv, struct jobs_
 }
 
 void jobs_args_free(struct jobs_args *args) {
-    list_free(&args->files);
-    list_free(&args->slice_by);
-    list_free(&args->x);
-    list_free(&args->predictors);
-    list_free(&args->missing_columns);
-    list_free(&args->na_columns);
-    list_free(&args->na_of);
+    text_list_free(&args->files);
+    text_list_free(&args->slice_by);
+    text_list_free(&args->x);
+    text_list_free(&args->predictors);
+    text_list_free(&args->missing_columns);
+    text_list_free(&args->na_columns);
+    text_list_free(&args->na_of);
+    text_list_free(&args->na_more);
+    text_list_free(&args->rename_from);
+    text_list_free(&args->rename_to);
+    free(args->na);
     free(args->missing_of);
     *args = (struct jobs_args){0};
 }
@@ -541,24 +659,27 @@ static const struct {
     enum jobs_command command;
     const char *name, *words, *summary, *more;
 } COMMANDS[] = {
-    {JOBS_FIT, "fit", "FILE --y COLUMN [--x A,B,…] [--slice-by A,B,…] [OPTION…]\n       … fit PART",
+    {JOBS_FIT, "fit", "FILE… --y COLUMN [--x A,B,…] [--slice-by A,B,…] [OPTION…]\n       … fit PART",
      "fit a model to every slice of a table",
      "FILE is a CSV file with a header, or - for standard input; or a part that jobs slice wrote, which says "
      "itself\n"
      "what to fit. Prints a table with a row per slice and one per term; --wide has one row per slice.\n"},
-    {JOBS_IMPUTE, "impute", "FILE --missing POLICY [OPTION…]", "fill missing values",
+    {JOBS_IMPUTE, "impute", "FILE… --missing POLICY [OPTION…]", "fill missing values",
      "Prints the table with its gaps filled; observed values stay as they were written. A policy that says "
      "nothing\n"
      "about text (mean, median, knn) leaves text as it is. drop leaves out rows with a gap in a column that "
      "--missing-\n"
      "column names, drop_any rows with a gap anywhere.\n"},
-    {JOBS_ASSOCIATE, "associate", "FILE [OPTION…]", "rank variants by how differently patients carry them",
+    {JOBS_ASSOCIATE, "associate", "FILE… [OPTION…]", "rank variants by how differently patients carry them",
      "FILE has a row per patient and variant. Frequencies count distinct patients.\n"},
-    {JOBS_EXPRESSION, "expression", "FILE --map MAP [OPTION…]", "log2 of the TPM sums of genes",
+    {JOBS_EXPRESSION, "expression", "FILE… --map MAP [OPTION…]", "log2 of the TPM sums of genes",
      "FILE has a row per patient and transcript. Prints log2(sum of TPM + 1) per patient and gene; rows that "
      "were left\n"
-     "out are counted on standard error.\n"},
-    {JOBS_SLICE, "slice", "FILE --y COLUMN [--x A,B,…] [--slice-by A,B,…] --output-dir DIR [OPTION…]",
+     "out are counted on standard error. A MAP that has a gene for none of its transcripts, or one "
+     "of them for\n"
+     "a header, is "
+     "an error.\n"},
+    {JOBS_SLICE, "slice", "FILE… --y COLUMN [--x A,B,…] [--slice-by A,B,…] --output-dir DIR [OPTION…]",
      "first of the three steps of a fit: parts of whole slices",
      "Takes what jobs fit takes, and writes parts that can be fitted anywhere (jobs fit PART) and whose "
      "tables then go\n"
@@ -582,6 +703,15 @@ const char *jobs_command_name(enum jobs_command command) {
     }
     return "";
 }
+
+static const char FILES[] = "\nA FILE is CSV with a header line, or - is standard input. Several are read "
+                            "one after the other, as one table; "
+                            "they have\n"
+                            "the same header. 'a-*.csv' in quotes stands for the files it matches, in the "
+                            "order of their names. Also packed "
+                            "(.csv.gz),\n"
+                            "and UTF-16 with a byte order mark. A first column without a name has row "
+                            "labels. docs/jobs.md says more.\n";
 
 static const char POLICIES[] =
     "\nPolicies for missing values:\n"
@@ -625,6 +755,7 @@ void jobs_args_help(enum jobs_command command, FILE *out) {
         /* The ellipsis is three bytes and one column. */
         fprintf(out, "  %-*s %s\n", 28 + (strstr(left, "…") ? 2 : 0), left, o->help);
     }
+    if (command & READING) fputs(FILES, out);
     if (command & FILLING) fputs(POLICIES, out);
     if (command & JOBS_FIT) fputs(TABLE, out);
     fputs("\nExit status: 0, 1 for trouble with the data, 2 for bad arguments.\n", out);

@@ -25,6 +25,10 @@ struct text_list {
     size_t n;
 };
 
+/* Takes text (malloc'd, or NULL after a failed allocation), also on failure: false on allocation failure. */
+bool text_list_add(struct text_list *list, char *text);
+void text_list_free(struct text_list *list);
+
 struct jobs_args {
     enum jobs_command command;
     bool help;
@@ -39,18 +43,23 @@ struct jobs_args {
 
     /* how to read */
     struct dataset_options dataset;
-    struct text_list na_columns, na_of;
+    struct text_list na_columns, na_of, na_more;
+    struct text_list rename_from, rename_to;
+    char *na; /* NULL, or the list that dataset has: owned */
 
     /* where to write */
     const char *output;     /* NULL: standard output */
     const char *output_dir; /* of jobs slice */
     bool has_format;        /* --format was given */
     bool quiet;
+    bool clear;
     size_t part_rows;
 
     /* associate and expression */
     struct genomics_spec genomics; /* but for its format, which is spec's */
     const char *map, *symbols;
+    char map_delimiter, symbols_delimiter; /* 0: not given */
+    bool no_map_header, no_symbols_header;
 
     /* The last given option that says what to fit or how to read, or NULL. A part contains that itself. */
     const char *about_model;

@@ -6,22 +6,25 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "workers/jobs/command/command.h"
-#include "workers/jobs/command/io.h"
+#include "workers/jobs/command/files.h"
+#include "workers/jobs/command/parts.h"
 #include "workers/jobs/fit/steps.h"
 #include "workers/jobs/report/summary.h"
 
 /* ---- jobs fit ---------------------------------------------------------------------------------------- */
 
-static bool fit_part(const struct jobs_args *args, struct input *in, const struct table_output *out,
+static bool fit_part(const struct jobs_args *args, struct files *files, const struct table_output *out,
                      struct jobs_error *error) {
+    struct input *in = files->inputs;
     if (args->about_model) {
         return jobs_fail(error, JOBS_FAULT_USAGE, "%s: %s is a part, which says itself what to fit",
                          args->about_model, in->name);
     }
+    if (files->n > 1)
+        return jobs_fail(error, JOBS_FAULT_USAGE, "%s is a part, and is fitted by itself", in->name);
     struct steps_fit_options options = {.threads = args->spec.threads,
                                         .plot_dir = args->spec.plot_dir,
                                         .notes = out->notes,
@@ -30,18 +33,19 @@ static bool fit_part(const struct jobs_args *args, struct input *in, const struc
 }
 
 /* Opens the dataset and the job over it. */
-static bool open_job(const struct grouped_spec *spec, const struct jobs_args *args, struct input *in,
+static bool open_job(const struct grouped_spec *spec, const struct jobs_args *args, struct files *files,
                      struct dataset *dataset, struct grouped *job, struct jobs_error *error) {
     struct dataset_options options = args->dataset;
+    files_options(files, &options);
     if (!spec->y) return jobs_fail(error, JOBS_FAULT_USAGE, "--y is needed: the column to explain");
     grouped_dataset_options(spec, &options);
-    if (!dataset_open(dataset, in->name, input_source(in), &options, error)) return false;
+    if (!dataset_open(dataset, files->inputs->name, files_source(files), &options, error)) return false;
     if (grouped_open(job, spec, dataset, error)) return true;
     dataset_close(dataset);
     return false;
 }
 
-static bool fit_table(const struct jobs_args *args, struct input *in, const struct table_output *out,
+static bool fit_table(const struct jobs_args *args, struct files *files, const struct table_output *out,
                       struct jobs_error *error) {
     struct grouped_spec spec = args->spec;
     struct dataset dataset;
@@ -49,7 +53,7 @@ static bool fit_table(const struct jobs_args *args, struct input *in, const stru
     struct progress progress;
     spec.notes = out->notes;
     progress_begin(&progress, args, &spec);
-    if (!open_job(&spec, args, in, &dataset, &job, error)) return false;
+    if (!open_job(&spec, args, files, &dataset, &job, error)) return false;
     bool good = grouped_run(&job, out->file, error);
     progress_end(&progress);
     grouped_close(&job);
@@ -58,51 +62,22 @@ static bool fit_table(const struct jobs_args *args, struct input *in, const stru
 }
 
 bool command_fit(const struct jobs_args *args, struct jobs_error *error) {
-    struct input in;
+    struct files files;
     struct table_output out;
     bool part;
-    input_init(&in, args->files.items[0]);
-    if (!input_starts_with(&in, STEPS_MAGIC, STEPS_MAGIC_LENGTH, &part, error)) return false;
-    bool good = table_output_open(&out, args, error);
+    if (!files_open(&files, args, false, error)) return false;
+    bool good = input_starts_with(files.inputs, STEPS_MAGIC, STEPS_MAGIC_LENGTH, &part, error) &&
+                table_output_open(&out, args, error);
     if (good) {
-        good = part ? fit_part(args, &in, &out, error) : fit_table(args, &in, &out, error);
+        good = part ? fit_part(args, &files, &out, error) : fit_table(args, &files, &out, error);
+        if (!good) files_failed(&files, error);
         good = table_output_close(&out, good, error);
     }
-    input_close(&in);
+    files_close(&files);
     return good;
 }
 
 /* ---- jobs slice -------------------------------------------------------------------------------------- */
-
-struct parts_dir {
-    const char *path, *scratch_dir;
-    char *name; /* of the part being written */
-    struct output out;
-};
-
-static FILE *open_part(void *context, const struct steps_part *part, struct jobs_error *error) {
-    struct parts_dir *dir = context;
-    size_t room = strlen(dir->path) + strlen(part->name) + sizeof "/.rkpart";
-    dir->name = malloc(room);
-    if (!dir->name) {
-        jobs_fail_memory(error, "a part");
-        return NULL;
-    }
-    snprintf(dir->name, room, "%s/%s.rkpart", dir->path, part->name);
-    if (output_open(&dir->out, dir->name, dir->scratch_dir, error)) return dir->out.file;
-    free(dir->name);
-    return NULL;
-}
-
-static bool close_part(void *context, const struct steps_part *part, FILE *file, bool whole,
-                       struct jobs_error *error) {
-    struct parts_dir *dir = context;
-    (void)part, (void)file;
-    bool good = output_close(&dir->out, whole, error);
-    if (good) puts(dir->name);
-    free(dir->name);
-    return good;
-}
 
 static void say_planned(const struct steps_planned *p) {
     struct summary summary = {.rows = p->rows + p->left_out, .dropped = p->left_out};
@@ -113,29 +88,27 @@ static void say_planned(const struct steps_planned *p) {
 
 bool command_slice(const struct jobs_args *args, struct jobs_error *error) {
     struct grouped_spec spec = args->spec;
-    struct parts_dir dir = {.path = args->output_dir, .scratch_dir = spec.scratch_dir};
-    struct steps_sink sink = {open_part, close_part, &dir};
+    struct parts_folder folder;
     struct steps_planned planned;
     struct dataset dataset;
     struct grouped job;
-    struct input in;
+    struct files files;
     struct progress progress;
     spec.notes = args->quiet ? NULL : stderr;
     progress_begin(&progress, args, &spec);
-    if (mkdir(dir.path, 0777) != 0 && errno != EEXIST) {
-        return jobs_fail(error, JOBS_FAULT_DATA, "the folder %s cannot be made: %s", dir.path,
-                         strerror(errno));
-    }
-    input_init(&in, args->files.items[0]);
-    if (!input_open(&in, error)) return false;
-    bool good = open_job(&spec, args, &in, &dataset, &job, error);
+    if (!parts_folder_open(&folder, args->output_dir, args->clear, &spec, error)) return false;
+    if (!files_open(&files, args, false, error)) return false;
+    struct steps_sink sink = parts_folder_sink(&folder);
+    bool good = open_job(&spec, args, &files, &dataset, &job, error);
     if (good) {
         good = steps_plan(&job, args->part_rows, &sink, &planned, error);
         grouped_close(&job);
         dataset_close(&dataset);
     }
-    input_close(&in);
+    if (!good) files_failed(&files, error);
+    files_close(&files);
     progress_end(&progress);
+    parts_folder_close(&folder, good);
     if (good && !args->quiet) say_planned(&planned);
     return good;
 }

@@ -1,77 +1,32 @@
-/*
- * command_impute: `jobs impute`. The file is read twice; what cannot be (standard input, a pipe) is copied to a
- * nameless temporary file while it is read first.
- */
-#include <errno.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "workers/jobs/command/command.h"
-#include "workers/jobs/command/io.h"
+/* command_impute: `jobs impute`, which reads its files twice. */
 #include "workers/jobs/fit/impute.h"
-#include "workers/jobs/table/spill.h"
-
-struct twice {
-    struct input *in;
-    off_t start; /* where a file that can be read again begins; -1: it cannot */
-    int copy;    /* -1: there is none */
-    struct jobs_error error;
-};
-
-static ssize_t read_first(void *context, char *at, size_t room) {
-    struct twice *t = context;
-    ssize_t got = input_read(t->in, at, room);
-    if (got <= 0 || t->copy < 0) return got;
-    if (spill_write(t->copy, at, (size_t)got, &t->error)) return got;
-    return -1;
-}
-
-static ssize_t read_again(void *context, char *at, size_t room) {
-    const struct twice *t = context;
-    int fd = t->copy >= 0 ? t->copy : t->in->fd;
-    ssize_t got;
-    do got = read(fd, at, room);
-    while (got < 0 && errno == EINTR);
-    return got;
-}
+#include "workers/jobs/command/command.h"
+#include "workers/jobs/command/files.h"
 
 static struct csv_source again(void *context) {
-    struct twice *t = context;
-    lseek(t->copy >= 0 ? t->copy : t->in->fd, t->copy >= 0 ? 0 : t->start, SEEK_SET);
-    return (struct csv_source){read_again, t};
+    return files_source(context);
 }
 
-static bool twice_open(struct twice *t, const struct jobs_args *args, struct jobs_error *error) {
-    t->start = lseek(t->in->fd, 0, SEEK_CUR);
-    t->copy = -1;
-    t->in->keep_open = true;
-    if (t->start >= 0) return true;
-    t->copy = spill_temporary(args->spec.scratch_dir, error);
-    return t->copy >= 0;
-}
-
-static bool impute(const struct jobs_args *args, struct twice *t, FILE *out, struct jobs_error *error) {
+static bool impute(const struct jobs_args *args, struct files *files, FILE *out, struct jobs_error *error) {
     struct grouped_spec spec = args->spec;
-    struct impute_input input = {t->in->name, {read_first, t}, again, t};
+    struct dataset_options options = args->dataset;
+    struct impute_input input = {files->inputs->name, files_source(files), again, files};
     struct progress progress;
     spec.notes = args->quiet ? NULL : stderr;
     progress_begin(&progress, args, &spec);
-    bool good = impute_run(&spec, &input, &args->dataset, out, error);
+    files_options(files, &options);
+    bool good = impute_run(&spec, &input, &options, out, error);
     progress_end(&progress);
-    if (good) return true;
-    if (t->error.fault) *error = t->error; /* the copy is what failed */
-    return false;
+    if (!good) files_failed(files, error);
+    return good;
 }
 
 bool command_impute(const struct jobs_args *args, struct jobs_error *error) {
-    struct input in;
+    struct files files;
     struct output out;
-    struct twice t = {.in = &in, .copy = -1};
-    input_init(&in, args->files.items[0]);
-    if (!input_open(&in, error)) return false;
-    bool good = twice_open(&t, args, error) && output_open(&out, args->output, args->spec.scratch_dir, error);
-    if (good) good = output_close(&out, impute(args, &t, out.file, error), error);
-    if (t.copy >= 0) close(t.copy);
-    input_close(&in);
+    if (!files_open(&files, args, true, error)) return false;
+    bool good = output_open(&out, args->output, args->spec.scratch_dir, error);
+    if (good) good = output_close(&out, impute(args, &files, out.file, error), error);
+    files_close(&files);
     return good;
 }

@@ -5,71 +5,144 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
 #include "workers/jobs/report/display.h"
+#include "workers/jobs/table/spill.h"
 
 /* ---- input ------------------------------------------------------------------------------------------- */
 
 void input_init(struct input *in, const char *path) {
-    *in = (struct input){.path = path, .name = strcmp(path, "-") == 0 ? "standard input" : path, .fd = -1};
+    *in = (struct input){
+        .path = path, .name = strcmp(path, "-") == 0 ? "standard input" : path, .fd = -1, .copy = -1};
+}
+
+char input_delimiter(const char *path) {
+    size_t length = strlen(path);
+    if (length > 3 && strcasecmp(path + length - 3, ".gz") == 0) length -= 3;
+    if (length < 4) return 0;
+    const char *end = path + length - 4;
+    return strncasecmp(end, ".tsv", 4) == 0 || strncasecmp(end, ".tab", 4) == 0 ? '\t' : 0;
+}
+
+static bool changed(const struct stat *a, const struct stat *b) {
+    return a->st_dev != b->st_dev || a->st_ino != b->st_ino || a->st_size != b->st_size ||
+           a->st_mtim.tv_sec != b->st_mtim.tv_sec || a->st_mtim.tv_nsec != b->st_mtim.tv_nsec;
+}
+
+/* What has just been opened. */
+static bool look_at(struct input *in, struct jobs_error *error) {
+    struct stat before = in->info;
+    if (fstat(in->fd, &in->info) == 0 && S_ISDIR(in->info.st_mode))
+        return jobs_fail(error, JOBS_FAULT_DATA, "%s is a folder; name a CSV file", in->name);
+    if (in->again && changed(&before, &in->info))
+        return jobs_fail(error, JOBS_FAULT_DATA, "%s changed while it was read; try again", in->name);
+    posix_fadvise(in->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    if (!in->twice || in->again) return true;
+    in->start = lseek(in->fd, 0, SEEK_CUR);
+    if (in->start < 0) in->copy = spill_temporary(in->scratch_dir, error);
+    return in->start >= 0 || in->copy >= 0;
 }
 
 bool input_open(struct input *in, struct jobs_error *error) {
-    struct stat info;
     if (in->fd >= 0) return true;
     in->fd = strcmp(in->path, "-") == 0 ? STDIN_FILENO : open(in->path, O_RDONLY | O_CLOEXEC);
-    if (in->fd >= 0 && fstat(in->fd, &info) == 0 && S_ISDIR(info.st_mode)) {
-        return jobs_fail(error, JOBS_FAULT_DATA, "%s is a folder; name a CSV file", in->name);
-    }
     if (in->fd < 0)
         return jobs_fail(error, JOBS_FAULT_DATA, "%s cannot be read: %s", in->name, strerror(errno));
-    posix_fadvise(in->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-    return true;
+    return look_at(in, error);
 }
 
-void input_close(struct input *in) {
+static void close_file(struct input *in) {
     if (in->fd > STDERR_FILENO) close(in->fd);
     in->fd = -1;
 }
 
-static ssize_t read_file(const struct input *in, char *at, size_t room) {
+void input_close(struct input *in) {
+    close_file(in);
+    if (in->copy >= 0) close(in->copy);
+    in->copy = -1;
+    decoder_free(in->decoder);
+    in->decoder = NULL;
+}
+
+void input_twice(struct input *in, const char *scratch_dir) {
+    in->twice = true;
+    in->scratch_dir = scratch_dir;
+}
+
+void input_again(struct input *in) {
+    close_file(in);
+    decoder_free(in->decoder);
+    in->decoder = NULL;
+    in->again = true;
+    in->ended = in->bytes_ended = false;
+    in->n_head = in->at_head = 0;
+    if (in->copy >= 0) {
+        lseek(in->copy, 0, SEEK_SET);
+    } else if (strcmp(in->path, "-") == 0) {
+        lseek(STDIN_FILENO, in->start, SEEK_SET);
+    }
+}
+
+/* The bytes of the file. Opens it at the first read, and closes it at the end: of a thousand files only one is open
+ * at a time. */
+static ssize_t read_bytes(void *context, char *at, size_t room) {
+    struct input *in = context;
+    bool copied = in->again && in->copy >= 0;
     ssize_t got;
-    do got = read(in->fd, at, room);
+    if (in->bytes_ended) return 0;
+    errno = 0;
+    if (!copied && !input_open(in, &in->error)) {
+        if (errno == 0) errno = EIO;
+        return -1;
+    }
+    do got = read(copied ? in->copy : in->fd, at, room);
     while (got < 0 && errno == EINTR);
-    return got;
+    in->bytes_ended = got == 0;
+    if (got == 0) close_file(in);
+    if (got <= 0 || in->copy < 0 || copied || spill_write(in->copy, at, (size_t)got, &in->error)) return got;
+    errno = EIO;
+    return -1;
+}
+
+/* The text. */
+static ssize_t read_text(struct input *in, char *at, size_t room) {
+    if (in->ended) return 0;
+    if (!in->decoder) in->decoder = decoder_new((struct csv_source){read_bytes, in});
+    if (!in->decoder) {
+        errno = ENOMEM;
+        return -1;
+    }
+    ssize_t got = decoder_read(in->decoder, at, room);
+    if (got != 0) return got;
+    in->ended = true;
+    decoder_free(in->decoder);
+    in->decoder = NULL;
+    return 0;
 }
 
 bool input_starts_with(struct input *in, const char *bytes, size_t n, bool *does, struct jobs_error *error) {
     if (!input_open(in, error)) return false;
-    while (in->n_head < n) {
-        ssize_t got = read_file(in, in->head + in->n_head, n - in->n_head);
+    for (ssize_t got = 1; in->n_head < n && got > 0; in->n_head += (size_t)got) {
+        got = read_text(in, in->head + in->n_head, n - in->n_head);
         if (got < 0)
-            return jobs_fail(error, JOBS_FAULT_DATA, "%s cannot be read: %s", in->name, strerror(errno));
-        if (got == 0) break;
-        in->n_head += (size_t)got;
+            return jobs_fail(error, JOBS_FAULT_DATA, "%s cannot be read: %s", in->name,
+                             csv_source_failure(errno));
     }
     *does = in->n_head == n && memcmp(in->head, bytes, n) == 0;
     return true;
 }
 
-/* Opens at the first read, and closes at the end: of a thousand tables only one is open at a time. */
 ssize_t input_read(struct input *in, char *at, size_t room) {
-    struct jobs_error ignored = {0};
-    if (in->ended) return 0;
-    if (in->fd < 0 && !input_open(in, &ignored)) return -1;
-    if (in->at_head < in->n_head) {
-        size_t n = in->n_head - in->at_head < room ? in->n_head - in->at_head : room;
-        memcpy(at, in->head + in->at_head, n);
-        in->at_head += n;
-        return (ssize_t)n;
-    }
-    ssize_t got = read_file(in, at, room);
-    in->ended = got == 0;
-    if (got == 0 && !in->keep_open) input_close(in);
-    return got;
+    size_t n = in->n_head - in->at_head;
+    if (n == 0) return read_text(in, at, room);
+    if (n > room) n = room;
+    memcpy(at, in->head + in->at_head, n);
+    in->at_head += n;
+    return (ssize_t)n;
 }
 
 static ssize_t read_input(void *context, char *at, size_t room) {

@@ -141,23 +141,26 @@ static void carriers_free(struct carriers *c) {
     intern_free(c->statuses);
 }
 
-static struct side side_of(const char *text) {
+static struct side side_of(const char *text, const struct decimal_style *style) {
     struct side side = {text, NAN};
-    if (decimal_parse(text, strlen(text), &side.number) == DECIMAL_NOT) side.number = NAN;
+    if (decimal_parse_styled(style, text, strlen(text), &side.number) == DECIMAL_NOT) side.number = NAN;
     return side;
 }
 
-static bool is_side(const struct side *side, const struct dataset_cell *cell) {
+static bool is_side(const struct side *side, const struct dataset_cell *cell,
+                    const struct decimal_style *style) {
     double number;
     if (strlen(side->text) == cell->length && memcmp(side->text, cell->text, cell->length) == 0) return true;
     if (isnan(side->number) || cell->quoted) return false;
-    return decimal_parse(cell->text, cell->length, &number) != DECIMAL_NOT && number == side->number;
+    return decimal_parse_styled(style, cell->text, cell->length, &number) != DECIMAL_NOT &&
+           number == side->number;
 }
 
 static uint8_t status_of(const struct carriers *c, const struct dataset_cell *cell) {
     if (cell->missing) return ASSOCIATION_UNKNOWN;
-    if (is_side(&c->diseased, cell)) return ASSOCIATION_DISEASED;
-    return is_side(&c->healthy, cell) ? ASSOCIATION_HEALTHY : ASSOCIATION_UNKNOWN;
+    const struct decimal_style *style = &c->dataset.options.numbers;
+    if (is_side(&c->diseased, cell, style)) return ASSOCIATION_DISEASED;
+    return is_side(&c->healthy, cell, style) ? ASSOCIATION_HEALTHY : ASSOCIATION_UNKNOWN;
 }
 
 static bool add_carrier(struct carriers *c, const struct dataset_row *row, struct jobs_error *error) {
@@ -316,22 +319,30 @@ bool genomics_associate(const struct genomics_spec *spec, const struct genomics_
 /* ---- expression -------------------------------------------------------------------------------------- */
 
 struct expression {
+    bool ignore_version;
+    /* The map's transcripts come first: those below n_mapped have a gene. */
     struct names patients, transcripts, genes;
+    uint32_t n_mapped;
+    char *header;         /* what the map's header calls the transcripts; NULL: it has none */
+    struct intern *bases; /* names of genes by which symbols are found */
     struct intern *symbols;
-    uint32_t *symbol_of; /* by gene number: a symbol, or INTERN_NONE */
-    size_t symbols_room;
+    uint32_t *symbol_of; /* by base: a symbol, or INTERN_NONE */
+    size_t n_symbol_of, symbols_room;
     uint32_t *pair_transcript, *pair_gene;
     size_t pairs, pairs_room[2];
     uint32_t *patient, *transcript;
     double *tpm;
     size_t rows, room[3];
+    size_t mapped_rows;
 };
 
 static void expression_free(struct expression *e) {
     names_free(&e->patients);
     names_free(&e->transcripts);
     names_free(&e->genes);
+    intern_free(e->bases);
     intern_free(e->symbols);
+    free(e->header);
     free(e->symbol_of);
     free(e->pair_transcript);
     free(e->pair_gene);
@@ -340,72 +351,163 @@ static void expression_free(struct expression *e) {
     free(e->tpm);
 }
 
-/* Reads a file of two columns, by position. A row where either is missing is left out. */
-static bool read_pairs(const struct genomics_file *file, const char *option,
-                       bool (*take)(struct expression *e, const struct dataset *d,
-                                    const struct dataset_row *row, struct jobs_error *error),
-                       struct expression *e, struct jobs_error *error) {
-    struct dataset d;
-    enum dataset_status status = DATASET_ERROR;
-    struct dataset_row row;
-    if (!dataset_open(&d, file->name, file->source, &file->options, error)) return false;
-    bool good = d.n_columns == 2 ||
-                jobs_fail(error, JOBS_FAULT_DATA, "%s has %zu columns; the file of %s has two, with a header",
-                          file->name, d.n_columns, option);
-    dataset_use_all(&d, USE_KEY);
-    while (good && (status = dataset_next(&d, &row, error)) == DATASET_ROW) {
-        if (!row.cells[0].missing && !row.cells[1].missing) good = take(e, &d, &row, error);
-    }
-    dataset_close(&d);
-    return good && status == DATASET_END;
+/* The length of an identifier without its version: of ENST00000456328.2 the part before the point. */
+static size_t bare_length(const struct expression *e, const char *text, size_t length) {
+    size_t end = length;
+    if (!e->ignore_version) return length;
+    while (end > 0 && text[end - 1] >= '0' && text[end - 1] <= '9') end--;
+    return end > 1 && end < length && text[end - 1] == '.' ? end - 1 : length;
 }
 
-static bool take_map(struct expression *e, const struct dataset *d, const struct dataset_row *row,
-                     struct jobs_error *error) {
-    (void)d;
-    uint32_t t = intern_add(e->transcripts.intern, row->cells[0].text, row->cells[0].length);
-    uint32_t g = intern_add(e->genes.intern, row->cells[1].text, row->cells[1].length);
-    if (t == INTERN_NONE || g == INTERN_NONE ||
+static uint32_t add_bare(const struct expression *e, struct intern *in, const struct dataset_cell *cell) {
+    return intern_add(in, cell->text, bare_length(e, cell->text, cell->length));
+}
+
+static uint32_t find_bare(const struct expression *e, const struct intern *in, const char *text,
+                          size_t length) {
+    return intern_find(in, text, bare_length(e, text, length));
+}
+
+/* ---- maps -------------------------------------------------------------------------------------------- */
+
+/* A row of a file of pairs; `third` is NULL in a file of two columns. */
+struct pair {
+    const struct dataset *d;
+    uint64_t line;
+    const struct dataset_cell *first, *second, *third;
+};
+typedef bool take_pair(struct expression *e, const struct pair *pair, struct jobs_error *error);
+
+/* Its columns, by position, row labels aside. */
+static bool find_columns(const struct dataset *d, const char *option, size_t most, size_t columns[3],
+                         size_t *n, struct jobs_error *error) {
+    size_t all = 0;
+    for (size_t i = 0; i < d->n_columns; i++) {
+        if (d->columns[i].label) continue;
+        if (all < 3) columns[all] = i;
+        all++;
+    }
+    *n = all;
+    if (all >= 2 && all <= most) return true;
+    return jobs_fail(
+        error, JOBS_FAULT_DATA,
+        "%s has %zu column%s; the file of %s has two%s; is it separated by something else (%s-delimiter)?",
+        d->name, all, all == 1 ? "" : "s", option,
+        most > 2 ? ", transcript and gene, or three, with the symbol" : ", gene and symbol", option);
+}
+
+static bool read_rows_of_pairs(struct expression *e, struct dataset *d, const size_t columns[3], size_t n,
+                               bool no_header, take_pair *take, struct jobs_error *error) {
+    struct dataset_row row;
+    enum dataset_status status = no_header ? dataset_first(d, &row, error) : dataset_next(d, &row, error);
+    for (; status == DATASET_ROW; status = dataset_next(d, &row, error)) {
+        struct pair pair = {d, row.line, &row.cells[columns[0]], &row.cells[columns[1]],
+                            n > 2 ? &row.cells[columns[2]] : NULL};
+        if (!pair.first->missing && !pair.second->missing && !take(e, &pair, error)) return false;
+    }
+    return status == DATASET_END;
+}
+
+/* Reads a file of pairs. A row where either is missing is left out. header is set to what the first column is called;
+ * it is malloc'd, and NULL in a file without a header. */
+static bool read_pairs(const struct genomics_file *file, const char *option, size_t most, take_pair *take,
+                       struct expression *e, char **header, size_t *n, struct jobs_error *error) {
+    struct dataset d;
+    size_t columns[3];
+    if (!dataset_open(&d, file->name, file->source, &file->options, error)) return false;
+    bool good = find_columns(&d, option, most, columns, n, error);
+    if (good && !file->options.allowed.no_header) {
+        *header = strdup(d.columns[columns[0]].name);
+        good = *header || no_memory(error);
+    }
+    dataset_use_all(&d, USE_KEY);
+    good = good && read_rows_of_pairs(e, &d, columns, *n, file->options.allowed.no_header, take, error);
+    dataset_close(&d);
+    return good;
+}
+
+/* Of the header of a file of pairs that is none. */
+static bool is_data(const struct genomics_file *file, const char *header, const char *what, const char *where,
+                    const char *option, struct jobs_error *error) {
+    return jobs_fail(
+        error, JOBS_FAULT_DATA,
+        "%s, line 1: \"%.60s\" is a %s of %s, so this line is data and not a header; say so with %s",
+        file->name, header, what, where, option);
+}
+
+static bool set_symbol(struct expression *e, const struct pair *pair, uint32_t base,
+                       const struct dataset_cell *gene, const struct dataset_cell *cell,
+                       struct jobs_error *error) {
+    uint32_t symbol = intern_add(e->symbols, cell->text, cell->length);
+    if (symbol == INTERN_NONE) return no_memory(error);
+    while (e->n_symbol_of <= base) {
+        if (!grow(&e->symbol_of, sizeof *e->symbol_of, e->n_symbol_of, &e->symbols_room))
+            return no_memory(error);
+        e->symbol_of[e->n_symbol_of++] = INTERN_NONE;
+    }
+    if (e->symbol_of[base] != INTERN_NONE && e->symbol_of[base] != symbol) {
+        return jobs_fail(error, JOBS_FAULT_DATA, "%s, line %llu: the gene \"%.*s\" has two symbols; keep one",
+                         pair->d->name, (unsigned long long)pair->line,
+                         gene->length < 60 ? (int)gene->length : 60, gene->text);
+    }
+    e->symbol_of[base] = symbol;
+    return true;
+}
+
+static bool take_map(struct expression *e, const struct pair *pair, struct jobs_error *error) {
+    uint32_t t = add_bare(e, e->transcripts.intern, pair->first);
+    uint32_t g = intern_add(e->genes.intern, pair->second->text, pair->second->length);
+    uint32_t base = add_bare(e, e->bases, pair->second);
+    if (t == INTERN_NONE || g == INTERN_NONE || base == INTERN_NONE ||
         !grow(&e->pair_transcript, sizeof *e->pair_transcript, e->pairs, &e->pairs_room[0]) ||
         !grow(&e->pair_gene, sizeof *e->pair_gene, e->pairs, &e->pairs_room[1])) {
         return no_memory(error);
     }
     e->pair_transcript[e->pairs] = t;
     e->pair_gene[e->pairs++] = g;
-    return true;
+    if (!pair->third || pair->third->missing) return true;
+    return set_symbol(e, pair, base, pair->second, pair->third, error);
 }
 
 /* Symbols of genes without a transcript are not needed. */
-static bool take_symbol(struct expression *e, const struct dataset *d, const struct dataset_row *row,
-                        struct jobs_error *error) {
-    uint32_t gene = intern_find(e->genes.intern, row->cells[0].text, row->cells[0].length);
-    if (gene == INTERN_NONE) return true;
-    uint32_t symbol = intern_add(e->symbols, row->cells[1].text, row->cells[1].length);
-    if (symbol == INTERN_NONE) return no_memory(error);
-    if (e->symbol_of[gene] != INTERN_NONE && e->symbol_of[gene] != symbol) {
-        return jobs_fail(error, JOBS_FAULT_DATA, "%s, line %llu: the gene \"%.*s\" has two symbols; keep one",
-                         d->name, (unsigned long long)row->line,
-                         row->cells[0].length < 60 ? (int)row->cells[0].length : 60, row->cells[0].text);
-    }
-    e->symbol_of[gene] = symbol;
-    return true;
+static bool take_symbol(struct expression *e, const struct pair *pair, struct jobs_error *error) {
+    uint32_t base = find_bare(e, e->bases, pair->first->text, pair->first->length);
+    return base == INTERN_NONE || set_symbol(e, pair, base, pair->first, pair->second, error);
 }
 
+static bool read_symbols(struct expression *e, const struct genomics_file *symbols,
+                         const struct genomics_file *map, struct jobs_error *error) {
+    char *header = NULL;
+    size_t n;
+    bool good = read_pairs(symbols, "--symbols", 2, take_symbol, e, &header, &n, error);
+    if (good && header && find_bare(e, e->bases, header, strlen(header)) != INTERN_NONE)
+        good = is_data(symbols, header, "gene", map->name, "--no-symbols-header", error);
+    free(header);
+    return good;
+}
+
+/* *named: there are symbols. */
 static bool read_maps(struct expression *e, const struct genomics_file *map,
-                      const struct genomics_file *symbols, struct jobs_error *error) {
+                      const struct genomics_file *symbols, bool *named, struct jobs_error *error) {
+    size_t n;
     e->patients.intern = intern_new();
     e->transcripts.intern = intern_new();
     e->genes.intern = intern_new();
+    e->bases = intern_new();
     e->symbols = intern_new();
-    if (!e->patients.intern || !e->transcripts.intern || !e->genes.intern || !e->symbols)
+    if (!e->patients.intern || !e->transcripts.intern || !e->genes.intern || !e->bases || !e->symbols)
         return no_memory(error);
-    if (!read_pairs(map, "--map", take_map, e, error)) return false;
-    uint32_t n = intern_count(e->genes.intern);
-    e->symbol_of = malloc((n + 1) * sizeof *e->symbol_of);
-    if (!e->symbol_of) return no_memory(error);
-    for (uint32_t g = 0; g < n; g++) e->symbol_of[g] = INTERN_NONE;
-    return !symbols->name || read_pairs(symbols, "--symbols", take_symbol, e, error);
+    if (!read_pairs(map, "--map", 3, take_map, e, &e->header, &n, error)) return false;
+    e->n_mapped = intern_count(e->transcripts.intern);
+    *named = n > 2 || symbols->name;
+    if (n > 2 && symbols->name) {
+        return jobs_fail(error, JOBS_FAULT_USAGE,
+                         "--symbols: the third column of %s has symbols already; leave one out", map->name);
+    }
+    return !symbols->name || read_symbols(e, symbols, map, error);
 }
+
+/* ---- rows -------------------------------------------------------------------------------------------- */
 
 static bool add_expression(struct expression *e, const struct dataset *d, const struct dataset_row *row,
                            const size_t *columns, struct jobs_error *error) {
@@ -424,8 +526,9 @@ static bool add_expression(struct expression *e, const struct dataset *d, const 
         return no_memory(error);
     }
     e->patient[e->rows] = intern_add(e->patients.intern, patient->text, patient->length);
-    e->transcript[e->rows] = intern_add(e->transcripts.intern, transcript->text, transcript->length);
+    e->transcript[e->rows] = add_bare(e, e->transcripts.intern, transcript);
     if (e->patient[e->rows] == INTERN_NONE || e->transcript[e->rows] == INTERN_NONE) return no_memory(error);
+    e->mapped_rows += e->transcript[e->rows] < e->n_mapped;
     e->tpm[e->rows++] = tpm->missing ? (double)NAN : tpm->number;
     return true;
 }
@@ -449,12 +552,59 @@ static bool read_expression(struct expression *e, const struct genomics_spec *sp
     return good && status == DATASET_END;
 }
 
+/* A map that has a row's transcript for its header has no header. */
+static bool check_header(const struct expression *e, const struct genomics_file *map,
+                         const struct genomics_file *rows, struct jobs_error *error) {
+    uint32_t id = e->header ? find_bare(e, e->transcripts.intern, e->header, strlen(e->header)) : INTERN_NONE;
+    for (size_t i = 0; i < e->rows && id != INTERN_NONE; i++) {
+        if (e->transcript[i] == id)
+            return is_data(map, e->header, "transcript", rows->name, "--no-map-header", error);
+    }
+    return true;
+}
+
+static bool has_version(const char *text, size_t length) {
+    return bare_length(&(struct expression){.ignore_version = true}, text, length) < length;
+}
+
+/* Rows of which none has a gene are most likely a map of other identifiers. */
+static bool check_mapped(const struct expression *e, const struct genomics_file *map,
+                         const struct genomics_file *rows, struct jobs_error *error) {
+    size_t ours_length, theirs_length;
+    if (e->mapped_rows > 0 || e->rows == 0) return true;
+    if (e->pairs == 0) {
+        return jobs_fail(error, JOBS_FAULT_DATA,
+                         "%s has no row of a transcript and a gene, so nothing can be summed", map->name);
+    }
+    const char *ours = intern_text(e->transcripts.intern, e->transcript[0], &ours_length);
+    const char *theirs = intern_text(e->transcripts.intern, e->pair_transcript[0], &theirs_length);
+    bool versions = has_version(ours, ours_length) || has_version(theirs, theirs_length);
+    return jobs_fail(
+        error, JOBS_FAULT_DATA,
+        "no transcript of %s is in %s: there is \"%.60s\" in the one and \"%.60s\" in the other%s",
+        rows->name, map->name, ours, theirs,
+        versions ? "; --ignore-version takes ENST1.2 for ENST1" : "; give a map of the same identifiers");
+}
+
 /* Numbers patients and genes in the order of the output. */
 static bool renumber(struct expression *e, struct jobs_error *error) {
     if (!names_sort(&e->patients) || !names_sort(&e->genes)) return no_memory(error);
     for (size_t i = 0; i < e->rows; i++) e->patient[i] = e->patients.rank[e->patient[i]];
     for (size_t i = 0; i < e->pairs; i++) e->pair_gene[i] = e->genes.rank[e->pair_gene[i]];
     return true;
+}
+
+static void put_symbol(struct results_out *out, const struct expression *e, uint32_t gene) {
+    size_t length;
+    const char *text = intern_text(e->genes.intern, e->genes.sorted[gene], &length);
+    uint32_t base = find_bare(e, e->bases, text, length);
+    uint32_t symbol = base < e->n_symbol_of ? e->symbol_of[base] : INTERN_NONE;
+    if (symbol == INTERN_NONE) {
+        results_empty(out);
+        return;
+    }
+    text = intern_text(e->symbols, symbol, &length);
+    results_text(out, text, length);
 }
 
 static bool write_expression(const struct genomics_spec *spec, bool symbols, const struct expression *e,
@@ -468,14 +618,7 @@ static bool write_expression(const struct genomics_spec *spec, bool symbols, con
         put_name(&out, &e->patients, row->patient);
         put_name(&out, &e->genes, row->gene);
         results_number(&out, row->log2_tpm);
-        uint32_t symbol = e->symbol_of[e->genes.sorted[row->gene]];
-        if (symbols && symbol == INTERN_NONE) {
-            results_empty(&out);
-        } else if (symbols) {
-            size_t length;
-            const char *text = intern_text(e->symbols, symbol, &length);
-            results_text(&out, text, length);
-        }
+        if (symbols) put_symbol(&out, e, row->gene);
         if (out.text.length > 1 << 16) good = write_rows(&out, file, error);
     }
     results_end(&out);
@@ -529,9 +672,11 @@ static bool sum_expression(const struct genomics_spec *spec, bool symbols, const
 bool genomics_express(const struct genomics_spec *spec, const struct genomics_file *rows,
                       const struct genomics_file *map, const struct genomics_file *symbols, FILE *out,
                       FILE *notes, struct jobs_error *error) {
-    struct expression e = {0};
-    bool good = read_maps(&e, map, symbols, error) && read_expression(&e, spec, rows, error) &&
-                renumber(&e, error) && sum_expression(spec, symbols->name != NULL, &e, out, notes, error);
+    struct expression e = {.ignore_version = spec->ignore_version};
+    bool named = false;
+    bool good = read_maps(&e, map, symbols, &named, error) && read_expression(&e, spec, rows, error) &&
+                check_header(&e, map, rows, error) && check_mapped(&e, map, rows, error) &&
+                renumber(&e, error) && sum_expression(spec, named, &e, out, notes, error);
     expression_free(&e);
     return good;
 }

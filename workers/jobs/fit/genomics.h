@@ -22,13 +22,16 @@ struct genomics_spec {
     /* expression */
     const char *transcript, *tpm;
     bool null_as_zero;
+    bool
+        ignore_version; /* of transcripts, and of genes where their symbols are looked up: ENST1.2 is ENST1 */
 };
 
 /* Writes the table of `jobs associate`. Notes sum it up (NULL: no notes). Returns false with *error set. */
 bool genomics_associate(const struct genomics_spec *spec, const struct genomics_file *rows, FILE *out,
                         FILE *notes, struct jobs_error *error);
-/* Writes the table of `jobs expression`. map has the columns transcript and gene; symbols, which may be absent, has
- * gene and symbol. Notes say what was left out (NULL: no notes). */
+/* Writes the table of `jobs expression`. map has the columns transcript and gene, and may have symbol; symbols, which
+ * may be absent, has gene and symbol. Both go by position. Rows of which none has a gene are an error. Notes say what
+ * was left out (NULL: no notes). */
 bool genomics_express(const struct genomics_spec *spec, const struct genomics_file *rows,
                       const struct genomics_file *map, const struct genomics_file *symbols, FILE *out,
                       FILE *notes, struct jobs_error *error);

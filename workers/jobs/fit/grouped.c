@@ -183,9 +183,11 @@ bool grouped_shape(struct grouped *job, struct jobs_error *error) {
                              "data, or fit without an intercept of its own (--no-intercept)");
     const char *twice = results_name_twice(job->names, job->n_names);
     if (!twice) return true;
-    return jobs_fail(error, JOBS_FAULT_USAGE,
-                     "the table would have two columns called \"%s\"; rename the column of the data%s", twice,
-                     spec->wide ? ", or ask for the long table" : "");
+    return jobs_fail(
+        error, JOBS_FAULT_USAGE,
+        "the table would have two columns called \"%s\"; rename the column of the data (--rename "
+        "%s=NEW)%s",
+        twice, twice, spec->wide ? ", or ask for the long table" : "");
 }
 
 static void levels_free(struct grouped_levels *levels) {
@@ -193,12 +195,13 @@ static void levels_free(struct grouped_levels *levels) {
     free(levels);
 }
 
-static struct grouped_levels *levels_new(const struct grouped_spec *spec) {
+static struct grouped_levels *levels_new(const struct grouped_spec *spec, const struct decimal_style *style) {
     struct grouped_levels *levels = calloc(1, sizeof *levels);
     if (!levels) return NULL;
     levels->texts = intern_new();
     const char *positive = spec->positive ? spec->positive : "";
-    if (decimal_parse(positive, strlen(positive), &levels->positive) == DECIMAL_NOT) levels->positive = NAN;
+    enum decimal_kind kind = decimal_parse_styled(style, positive, strlen(positive), &levels->positive);
+    if (kind == DECIMAL_NOT) levels->positive = NAN;
     if (levels->texts) return levels;
     free(levels);
     return NULL;
@@ -211,7 +214,7 @@ bool grouped_open(struct grouped *job, const struct grouped_spec *spec, struct d
     job->columns.x = calloc(spec->n_x + 1, sizeof *job->columns.x);
     job->columns.x_indicates = calloc(spec->n_x + 1, sizeof *job->columns.x_indicates);
     job->policy = calloc(dataset->n_columns + 1, sizeof *job->policy);
-    job->levels = levels_new(spec);
+    job->levels = levels_new(spec, &dataset->options.numbers);
     bool good = job->columns.keys && job->columns.x && job->columns.x_indicates && job->policy && job->levels;
     if (!good) jobs_fail_memory(error, "the job");
     if (good && spec->n_x == 0 && spec->linear.no_intercept) {
@@ -501,7 +504,7 @@ static void say_big_integers(const struct grouped *job) {
         fprintf(job->spec->notes,
                 "%s, line %llu, column \"%s\": integers past 2^53 were rounded to the nearest number a "
                 "double holds\n",
-                d->name, (unsigned long long)d->columns[i].big_line, d->columns[i].name);
+                d->columns[i].big_file, (unsigned long long)d->columns[i].big_line, d->columns[i].name);
     }
 }
 

@@ -57,7 +57,8 @@ static bool needs_quotes(const struct writing *w, const struct na_list *na, cons
     for (size_t i = 0; i < length; i++) {
         if (text[i] == w->delimiter || text[i] == '"' || text[i] == '\n' || text[i] == '\r') return true;
     }
-    return na_list_has(na, text, length) || decimal_parse(text, length, &number) != DECIMAL_NOT;
+    return na_list_has(na, text, length) ||
+           decimal_parse_styled(&w->dataset.options.numbers, text, length, &number) != DECIMAL_NOT;
 }
 
 static void put_text(struct writing *w, const struct na_list *na, const char *text, size_t length) {
@@ -66,6 +67,18 @@ static void put_text(struct writing *w, const struct na_list *na, const char *te
     } else {
         text_buffer_add(&w->text, text, length);
     }
+}
+
+/* A number as the others of the file are written, without group marks. */
+static void put_number(struct writing *w, double number) {
+    char text[DECIMAL_PRINT_ROOM];
+    size_t length = decimal_print(number, text);
+    char point = w->dataset.options.numbers.point, *dot = point ? memchr(text, '.', length) : NULL;
+    if (dot) *dot = point;
+    bool cut = dot && point == w->delimiter;
+    if (cut) text_buffer_char(&w->text, '"');
+    text_buffer_add(&w->text, text, length);
+    if (cut) text_buffer_char(&w->text, '"');
 }
 
 static void put_as_written(struct text_buffer *b, const struct dataset_cell *cell) {
@@ -110,7 +123,7 @@ static void put_gap(struct writing *w, const struct dataset_cell *cell, size_t a
     w->counts[place].filled += !w->leaves_out;
     w->counts[place].by_mean += by_mean && !w->leaves_out;
     if (!column->text) {
-        text_buffer_number(&w->text, value.number);
+        put_number(w, value.number);
     } else {
         const char *text = intern_text(w->fills->texts, value.text, &length);
         put_text(w, &w->dataset.columns[at].na, text, length);
@@ -240,9 +253,10 @@ static bool writing_open(struct writing *w, struct jobs_error *error) {
         w->filled[w->fills->columns[c].at] = &w->fills->columns[c];
     }
     for (size_t i = 0; i < d->n_columns; i++) {
-        enum missing_policy policy = impute_policy(w->spec, d->columns[i].name);
+        enum missing_policy policy = impute_policy(w->spec, &d->columns[i]);
         w->drops[i] =
-            policy == MISSING_DROP || (policy == MISSING_DROP_ANY && w->spec->missing == MISSING_DROP_ANY);
+            policy == MISSING_DROP ||
+            (policy == MISSING_DROP_ANY && w->spec->missing == MISSING_DROP_ANY && !d->columns[i].label);
         w->drops_any |= w->drops[i];
     }
     return put_header(w, error);
@@ -286,8 +300,9 @@ static void say_left(const struct writing *w, size_t at) {
     if (text) {
         fprintf(
             notes,
-            "the column holds text (line %llu), which %s does not fill; name that text with --na, or choose "
+            "the column holds text (%s%sline %llu), which %s does not fill; name that text with --na, or choose "
             "mode for the column\n",
+            text->text_file ? text->text_file : "", text->text_file ? ", " : "",
             (unsigned long long)text->text_line, missing_policy_name(text->policy));
     } else if (w->filled[at]) {
         char title[SLICE_TITLE_ROOM];

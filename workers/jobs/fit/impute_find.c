@@ -30,13 +30,14 @@ void impute_fills_free(struct impute_fills *f) {
 
 /* ---- what the request says of columns ---------------------------------------------------------------- */
 
-enum missing_policy impute_policy(const struct grouped_spec *spec, const char *name) {
+enum missing_policy impute_policy(const struct grouped_spec *spec, const struct dataset_column *column) {
     for (size_t i = 0; i < spec->n_missing_columns; i++) {
-        if (strcmp(spec->missing_columns[i], name) == 0) return spec->missing_of[i];
+        if (strcmp(spec->missing_columns[i], column->name) == 0) return spec->missing_of[i];
     }
     for (size_t i = 0; i < spec->n_slice_by; i++) {
-        if (strcmp(spec->slice_by[i], name) == 0) return MISSING_DROP_ANY;
+        if (strcmp(spec->slice_by[i], column->name) == 0) return MISSING_DROP_ANY;
     }
+    if (column->label) return MISSING_DROP_ANY;
     return spec->missing == MISSING_DROP ? MISSING_DROP_ANY : spec->missing;
 }
 
@@ -60,7 +61,7 @@ void impute_use_mixed(const struct impute_mixed *mixed, struct dataset *d) {
 
 static bool is_mixed(const struct grouped_spec *spec, const struct dataset *d, size_t at) {
     const struct dataset_column *column = &d->columns[at];
-    if (column->n_text == 0 || !is_fill(impute_policy(spec, column->name))) return false;
+    if (column->n_text == 0 || !is_fill(impute_policy(spec, column))) return false;
     assert(column->n_missing + column->n_text <= d->n_rows);
     return d->n_rows - column->n_missing - column->n_text > column->n_text;
 }
@@ -81,9 +82,8 @@ bool impute_find_mixed(struct impute_mixed *mixed, const struct grouped_spec *sp
     enum dataset_status status;
     struct dataset_row row;
     for (size_t i = 0; i < d->n_columns; i++) {
-        const char *name = d->columns[i].name;
-        unsigned use = is_fill(impute_policy(spec, name)) ? USE_TYPE : 0;
-        if (!dataset_use(d, name, use, "", error)) return false;
+        unsigned use = is_fill(impute_policy(spec, &d->columns[i])) ? USE_TYPE : 0;
+        if (!dataset_use(d, d->columns[i].name, use, "", error)) return false;
     }
     while ((status = dataset_next(d, &row, error)) == DATASET_ROW) {
         if (!grouped_go_on(spec, d->n_rows, error)) return false;
@@ -115,14 +115,15 @@ static bool use_columns(struct grouped *job, struct jobs_error *error) {
         if (!dataset_use(d, job->spec->missing_columns[i], 0, "--missing-column", error)) return false;
     }
     for (size_t i = 0; i < d->n_columns; i++) {
-        enum missing_policy policy = impute_policy(job->spec, d->columns[i].name);
+        enum missing_policy policy = impute_policy(job->spec, &d->columns[i]);
         job->policy[i] = is_fill(policy) ? policy : MISSING_DROP;
         go_by |= policy == MISSING_KNN || policy == MISSING_LOGISTIC;
         if (!dataset_use(d, d->columns[i].name, use_for(policy), "", error)) return false;
     }
     if (!grouped_use_predictors(job, error)) return false;
     for (size_t i = 0; i < d->n_columns && go_by && job->spec->n_predictors == 0; i++) {
-        if (!(d->columns[i].use & USE_KEY)) dataset_use(d, d->columns[i].name, USE_TYPE, "", error);
+        if (!(d->columns[i].use & USE_KEY) && !d->columns[i].label)
+            dataset_use(d, d->columns[i].name, USE_TYPE, "", error);
     }
     return true;
 }
@@ -157,7 +158,8 @@ static bool keep_columns(struct finding *f) {
         f->place[i] = SLICE_NONE;
         if (!missing_fills(job->policy[i], column->type)) {
             if (is_fill(job->policy[i]) && column->n_missing > 0)
-                fills->left[fills->n_left++] = (struct impute_left){i, job->policy[i], column->text_line};
+                fills->left[fills->n_left++] = (struct impute_left){
+                    i, job->policy[i], column->text_line, job->dataset->options.more ? column->text_file : NULL};
             continue;
         }
         f->place[i] = (uint32_t)fills->n_columns;

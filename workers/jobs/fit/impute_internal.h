@@ -38,6 +38,7 @@ struct impute_left {
     size_t at; /* in the dataset */
     enum missing_policy policy;
     uint64_t text_line;
+    const char *text_file; /* NULL when there is one only */
 };
 
 /* The mixed columns: those to be filled that hold text among numbers, and more numbers than text. */
@@ -71,7 +72,7 @@ bool impute_find_mixed(struct impute_mixed *mixed, const struct grouped_spec *sp
 void impute_use_mixed(const struct impute_mixed *mixed, struct dataset *dataset);
 void impute_fills_free(struct impute_fills *fills);
 
-/* Returns the policy that the spec has for a column. */
-enum missing_policy impute_policy(const struct grouped_spec *spec, const char *name);
+/* Returns the policy that the spec has for a column; row labels are not filled. */
+enum missing_policy impute_policy(const struct grouped_spec *spec, const struct dataset_column *column);
 
 #endif

@@ -51,7 +51,7 @@ static bool need(struct part_reader *r, size_t n, struct jobs_error *error) {
         ssize_t got = r->source.read(r->source.context, r->buffer + r->end, r->room - r->end);
         if (got < 0) {
             return jobs_fail(error, JOBS_FAULT_MACHINE, "%s could not be read further: %s", r->name,
-                             strerror(errno));
+                             csv_source_failure(errno));
         }
         if (got == 0) return damaged(r, "the part ends too early", error);
         r->end += (size_t)got;

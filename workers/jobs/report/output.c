@@ -1,8 +1,9 @@
 /* See output.h.
  *
  * A result is written to a file without a name: it is gone with the process that wrote it, however that ends. When it
- * is whole it gets a name beside its target, and is renamed to it. Between these two calls, and while a result is
- * copied into a file that is there, an end of the machine or SIGKILL leaves what was done so far.
+ * is whole it gets its name; or, if there is a file of that name, a name beside it, and is renamed. Between these two
+ * calls, and while a result is copied into a file that is there, an end of the machine or SIGKILL leaves what was done
+ * so far.
  */
 #include "workers/jobs/report/output.h"
 
@@ -137,10 +138,11 @@ bool output_open(struct output *out, const char *path, const char *scratch_dir, 
 
 /* ---- closing ----------------------------------------------------------------------------------------- */
 
-/* Gives the file a name beside its target, and renames it. */
+/* Gives the file its name; where there is a file of that name, one beside it first, which is then renamed. */
 static bool replace(const struct output *out) {
     char own[64];
     snprintf(own, sizeof own, "/proc/self/fd/%d", fileno(out->file));
+    if (out->before < 0 && linkat(AT_FDCWD, own, AT_FDCWD, out->target, AT_SYMLINK_FOLLOW) == 0) return true;
     size_t room = strlen(out->target) + sizeof ".0123456789abcdef";
     char *name = malloc(room);
     bool named = false, done = false;

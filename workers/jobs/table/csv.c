@@ -34,12 +34,14 @@ struct csv_reader {
     bool loaded;   /* mask belongs to block; if false, mask is 0 and scanning begins at start */
     bool block_suspicious; /* that block holds a NUL or a byte above 127 */
     bool suspicious;       /* a block under this record does */
-    bool any_doubled;      /* a field of this record holds doubled quotes */
+    bool unpolished;       /* fields of this record hold doubled quotes, or blanks around them */
     bool ended;            /* no more input */
     bool failed;
     bool begun;  /* the byte order mark has been skipped */
+    bool unsure; /* something may stand before the next record: the mark, or lines that are left out */
     bool header; /* the header has been read: width holds */
     char delimiter;
+    struct csv_allowed allowed;
     uint64_t inner_lines; /* newlines inside this record's quotes */
     uint64_t line;        /* of start */
     uint64_t record_line; /* of the last record returned */
@@ -59,6 +61,7 @@ struct csv_reader *csv_reader_new(char delimiter) {
     r->fields_room = 64;
     r->fields = calloc(r->fields_room, sizeof *r->fields);
     r->delimiter = delimiter ? delimiter : ',';
+    r->unsure = true;
     r->line = r->record_line = 1;
     if (!r->buffer || !r->fields) {
         csv_reader_free(r);
@@ -72,6 +75,11 @@ void csv_reader_free(struct csv_reader *r) {
     free(r->fields);
     free(r->buffer);
     free(r);
+}
+
+void csv_reader_allow(struct csv_reader *r, const struct csv_allowed *allowed) {
+    assert(!r->begun && r->end == 0);
+    r->allowed = *allowed;
 }
 
 uint64_t csv_reader_line(const struct csv_reader *r) {
@@ -246,6 +254,24 @@ static size_t find_closing_quote(struct csv_reader *r, bool *doubled) {
     }
 }
 
+static bool is_blank(const struct csv_reader *r, size_t at) {
+    char c = r->buffer[at];
+    return (c == ' ' || c == '\t') && c != r->delimiter;
+}
+
+static bool only_blanks(const struct csv_reader *r, size_t from, size_t to) {
+    while (from < to && is_blank(r, from)) from++;
+    return from == to;
+}
+
+/* Leaves the blanks around a field out. */
+static void trim(struct csv_field *field) {
+    const char *end = field->at + field->length;
+    while (field->at < end && (*field->at == ' ' || *field->at == '\t')) field->at++;
+    while (end > field->at && (end[-1] == ' ' || end[-1] == '\t')) end--;
+    field->length = (uint32_t)(end - field->at);
+}
+
 /* Turns "" into " in place, now that the record is complete. */
 static void undouble(struct csv_field *field) {
     char *to = (char *)(uintptr_t)field->at;
@@ -285,7 +311,7 @@ static inline enum stop classify(struct csv_reader *r, size_t at, size_t *next) 
 static enum stop quoted_field(struct csv_reader *r, size_t open, size_t *next) {
     bool doubled = false;
     size_t close = find_closing_quote(r, &doubled);
-    r->any_doubled |= doubled;
+    r->unpolished |= doubled;
     if (close == SIZE_MAX) {
         if (!r->ended) return STOP_MORE;
         fail(r, open, "the quote that opens here is never closed");
@@ -293,6 +319,7 @@ static enum stop quoted_field(struct csv_reader *r, size_t open, size_t *next) {
     }
     if (!add_field(r, open + 1, close, true, doubled)) return STOP_ERROR;
     *next = close + 1;
+    while (r->allowed.trim && *next < r->end && is_blank(r, *next)) ++*next;
     if (*next == r->end) return r->ended ? STOP_RECORD : STOP_MORE;
     char c = r->buffer[*next];
     if (c != r->delimiter && c != '\n' && c != '\r') {
@@ -308,7 +335,7 @@ static enum stop scan_record(struct csv_reader *r, size_t *next) {
     size_t from = r->start;
     r->n_fields = 0;
     r->inner_lines = 0;
-    r->any_doubled = false;
+    r->unpolished = r->allowed.trim;
     r->suspicious = r->block_suspicious;
     for (;;) {
         size_t at = next_mark(r);
@@ -318,7 +345,7 @@ static enum stop scan_record(struct csv_reader *r, size_t *next) {
             return add_field(r, from, r->end, false, false) ? STOP_RECORD : STOP_ERROR;
         }
         enum stop stop;
-        if (r->buffer[at] == '"' && at == from) {
+        if (r->buffer[at] == '"' && (at == from || (r->allowed.trim && only_blanks(r, from, at)))) {
             stop = quoted_field(r, at, next);
         } else {
             stop = classify(r, at, next);
@@ -405,7 +432,7 @@ static int compare_fields(const void *a, const void *b) {
 static bool check_header_names(struct csv_reader *r, const struct csv_field **sorted) {
     for (size_t i = 0; i < r->n_fields; i++) {
         const struct csv_field *name = sorted[i] = &r->fields[i];
-        if (name->length > 0) continue;
+        if (name->length > 0 || (i == 0 && r->n_fields > 1)) continue;
         fail(r, (size_t)(name->at - r->buffer) - name->quoted,
              "the header's field %zu is empty; every column needs a name", i + 1);
         return false;
@@ -424,12 +451,12 @@ static bool check_header_names(struct csv_reader *r, const struct csv_field **so
 }
 
 static bool check_header(struct csv_reader *r) {
-    const struct csv_field **sorted = calloc(r->n_fields, sizeof *sorted);
-    if (!sorted) {
+    const struct csv_field **sorted = r->allowed.no_header ? NULL : calloc(r->n_fields, sizeof *sorted);
+    if (!sorted && !r->allowed.no_header) {
         fail(r, r->start, "there is no memory for a header of %zu names", r->n_fields);
         return false;
     }
-    bool good = check_header_names(r, sorted);
+    bool good = r->allowed.no_header || check_header_names(r, sorted);
     free(sorted);
     if (good) {
         r->header = true;
@@ -452,19 +479,63 @@ static bool begin(struct csv_reader *r) {
     return true;
 }
 
+/* The line at start is one that is left out, up to the offset *next; or it is not. */
+enum line { LINE_STAYS, LINE_LEFT_OUT, LINE_UNKNOWN };
+
+static enum line find_comment(const struct csv_reader *r, size_t *next) {
+    const char *lf = memchr(r->buffer + r->start, '\n', r->end - r->start);
+    if (!lf && !r->ended) return LINE_UNKNOWN;
+    *next = lf ? (size_t)(lf - r->buffer) + 1 : r->end;
+    return LINE_LEFT_OUT;
+}
+
+static enum line find_blank_line(const struct csv_reader *r, size_t *next) {
+    size_t at = r->start;
+    while (at < r->end && r->buffer[at] == ' ' && is_blank(r, at)) at++;
+    bool cr = at < r->end && r->buffer[at] == '\r';
+    at += cr;
+    if (at == r->end && !r->ended) return LINE_UNKNOWN;
+    *next = at == r->end ? at : at + 1;
+    return at == r->end            ? (cr ? LINE_STAYS : LINE_LEFT_OUT)
+           : r->buffer[at] == '\n' ? LINE_LEFT_OUT
+                                   : LINE_STAYS;
+}
+
+static enum line find_line(const struct csv_reader *r, size_t *next) {
+    if (r->start == r->end) return r->ended ? LINE_STAYS : LINE_UNKNOWN;
+    if (r->allowed.comment && r->buffer[r->start] == r->allowed.comment) return find_comment(r, next);
+    return r->allowed.blank_lines ? find_blank_line(r, next) : LINE_STAYS;
+}
+
+/* Skips what may stand before a record. Returns false when there are too few bytes to decide. */
+static bool skip(struct csv_reader *r) {
+    size_t next = 0;
+    enum line line;
+    if (!r->begun && !begin(r)) return false;
+    while ((line = find_line(r, &next)) == LINE_LEFT_OUT) {
+        assert(r->start < next && next <= r->end);
+        r->start = next;
+        r->line++;
+        rewind_scan(r);
+    }
+    r->unsure = r->allowed.comment || r->allowed.blank_lines;
+    return line == LINE_STAYS;
+}
+
 /* The record at start is complete and ends at next: checks it, and prepares its fields for the caller. */
 static bool finish_record(struct csv_reader *r, size_t next) {
     if (r->suspicious && !check_bytes(r, next)) return false;
     if (r->header && !check_width(r, next)) return false;
-    for (size_t i = 0; i < r->n_fields && r->any_doubled; i++) {
+    for (size_t i = 0; i < r->n_fields && r->unpolished; i++) {
         if (r->fields[i].doubled) undouble(&r->fields[i]);
+        if (r->allowed.trim && !r->fields[i].quoted) trim(&r->fields[i]);
     }
     return r->header || check_header(r);
 }
 
 enum csv_status csv_reader_next(struct csv_reader *r, const struct csv_field **fields, size_t *n) {
     if (r->failed) return CSV_ERROR;
-    if (!r->begun && !begin(r)) return CSV_MORE;
+    if (r->unsure && !skip(r)) return CSV_MORE;
     if (r->ended && r->start == r->end) {
         if (r->header) return CSV_END;
         return fail(r, r->start, "the input is empty; its first line must name the columns");
@@ -485,6 +556,15 @@ enum csv_status csv_reader_next(struct csv_reader *r, const struct csv_field **f
     return CSV_RECORD;
 }
 
+const char *csv_source_failure(int number) {
+    switch (number) {
+    case EBADMSG: return "its gzip data are damaged from here on";
+    case ENODATA: return "its gzip data end too early; the file was cut short";
+    case EILSEQ: return "it is not UTF-16 from here on, as its byte order mark says";
+    default: return strerror(number);
+    }
+}
+
 enum csv_status csv_reader_read(struct csv_reader *r, const struct csv_source *source,
                                 const struct csv_field **fields, size_t *n) {
     for (;;) {
@@ -494,7 +574,8 @@ enum csv_status csv_reader_read(struct csv_reader *r, const struct csv_source *s
         char *at = csv_reader_room(r, &room);
         if (!at) return CSV_ERROR;
         ssize_t got = source->read(source->context, at, room);
-        if (got < 0) return fail(r, r->end, "the input could not be read further: %s", strerror(errno));
+        if (got < 0)
+            return fail(r, r->end, "the input could not be read further: %s", csv_source_failure(errno));
         csv_reader_commit(r, (size_t)got);
     }
 }

@@ -8,8 +8,9 @@
  * The dialect: fields are separated by the delimiter (by default a comma) and records by LF or CRLF; the last newline
  * may be missing; a leading UTF-8 byte order mark is skipped; spaces belong to the field; a field that starts with a
  * quote ends with one, quotes inside are doubled, and it may hold delimiters and newlines. The first record is the
- * header. Everything else is an error that names line and column and says what would be right, never a guess: a row
- * of another length than the header, an empty or repeated name, NUL, bad UTF-8, a quote inside an unquoted field,
+ * header; its first name may be empty, as row labels have none in what R and pandas write. Everything else is an error
+ * that names line and column and says what would be right, never a guess: a row of another length than the header,
+ * another empty name or a repeated one, NUL, bad UTF-8, a quote inside an unquoted field,
  * text behind a closing quote, a quote that is never closed, a lone carriage return.
  */
 #ifndef ROOKERY_WORKERS_JOBS_TABLE_CSV_H
@@ -50,9 +51,19 @@ enum csv_status {
 
 struct csv_reader;
 
+/* What a reader takes that the dialect does not; all zeros: nothing. */
+struct csv_allowed {
+    bool no_header;   /* the first record is not a header, but has the width of all others */
+    char comment;     /* lines that begin with it are left out, also before the header; 0: no line is */
+    bool blank_lines; /* lines of nothing, or of spaces, are left out */
+    bool trim;        /* spaces and tabs around a field, and around its quotes, do not belong to it */
+};
+
 /* delimiter: one ASCII byte other than a quote, CR or LF; 0 means a comma. Returns NULL on allocation failure. */
 struct csv_reader *csv_reader_new(char delimiter);
 void csv_reader_free(struct csv_reader *reader);
+/* Call it before any input is committed. */
+void csv_reader_allow(struct csv_reader *reader, const struct csv_allowed *allowed);
 
 /* Returns the address where the next input goes, with room for *room bytes (at least 1); then commit what was written
  * there. Returns NULL (and later calls CSV_ERROR) when the record would exceed CSV_RECORD_MAX, or on allocation
@@ -64,11 +75,14 @@ void csv_reader_commit(struct csv_reader *reader, size_t n);
 enum csv_status csv_reader_next(struct csv_reader *reader, const struct csv_field **fields, size_t *n);
 
 /* Where input comes from. `read` fills at most `room` bytes (at least 1) and returns their number, 0 at the end, or
- * -1 with errno set. */
+ * -1 with errno set: also to EBADMSG or ENODATA when packed data are damaged or end too early, and to EILSEQ when text
+ * is not in its encoding. */
 struct csv_source {
     ssize_t (*read)(void *context, char *at, size_t room);
     void *context;
 };
+/* Why `read` failed, to go behind "could not be read: ". */
+const char *csv_source_failure(int number);
 
 /* The same, reading from a source as needed: never returns CSV_MORE. A read error is CSV_ERROR. */
 enum csv_status csv_reader_read(struct csv_reader *reader, const struct csv_source *source,

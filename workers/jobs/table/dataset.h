@@ -9,6 +9,7 @@
 #define ROOKERY_WORKERS_JOBS_TABLE_DATASET_H
 
 #include "workers/jobs/table/csv.h"
+#include "workers/jobs/table/decimal.h"
 #include "workers/jobs/table/error.h"
 
 /* In the order of widening. A column without an observed cell is INTEGER. */
@@ -45,26 +46,48 @@ void na_list_free(struct na_list *list);
 bool na_list_has(const struct na_list *list, const char *text, size_t length);
 #define NA_DEFAULT ",NA"
 
+/* A further file of a dataset, which has the same header. */
+struct dataset_file {
+    const char *name; /* NULL: there is none */
+    struct csv_source source;
+    char delimiter; /* 0: a comma */
+};
+struct dataset_files {
+    void (*next)(void *context, struct dataset_file *file); /* *file is all zeros before */
+    void *context;
+    const char *together; /* what errors about all rows call the files */
+};
+
 struct dataset_options {
-    char delimiter;                /* 0: a comma */
-    const char *na;                /* NULL: NA_DEFAULT */
-    const char *const *na_columns; /* names with a list of their own … */
-    const char *const *na_of;      /* … and those lists */
+    char delimiter;                   /* 0: a comma */
+    const struct dataset_files *more; /* what comes behind the first file; NULL: nothing */
+    const char *na;                   /* NULL: NA_DEFAULT */
+    const char *const *na_columns;    /* names with a list of their own … */
+    const char *const *na_of;         /* … and those lists */
     size_t n_na_columns;
     enum dataset_text text;
+    struct decimal_style numbers;
     bool quoted_numbers; /* a quoted cell may be a number, and where USE_NUMBER requires one, missing */
     bool want_gaps;      /* fill dataset_row.gap */
+    /* no_header: the first record is a row, which dataset_first returns, and columns are called 1, 2, … */
+    struct csv_allowed allowed;
+    const char *const *rename_from; /* columns that are called something else than in the header: there … */
+    const char *const *rename_to;   /* … and everywhere else */
+    size_t n_renames;
 };
 
 struct dataset_column {
-    char *name;
+    char *name;   /* "" of row labels */
+    bool label;   /* it has row labels: it is for nobody who does not name it, and nobody can */
     unsigned use; /* enum column_use flags; set by dataset_use before the first row */
     bool no_gap;  /* a policy fills its missing cells: they do not count in dataset_row.gap */
     struct na_list na;
     enum column_type type; /* so far; meaningful with USE_NUMBER or USE_TYPE */
     uint64_t n_missing;    /* so far; of used columns */
     uint64_t big_line;     /* the first line with an integer beyond 2^53, which was rounded; 0: none */
+    const char *big_file;  /* and its file */
     uint64_t text_line;    /* the first line with a cell that is not a number; 0: none */
+    const char *text_file; /* and its file */
     uint64_t n_text;       /* so far: such cells */
 };
 
@@ -86,17 +109,20 @@ struct dataset_row {
 };
 
 struct dataset {
-    const char *name; /* its name in errors; borrowed */
+    const char *name; /* of the file being read, in errors; borrowed */
     struct dataset_column *columns;
     size_t n_columns;
     uint64_t n_rows; /* so far */
     /* private */
     struct csv_reader *csv;
+    const char *first_name;
     struct csv_source source;
     struct dataset_options options;
     struct dataset_cell *cells;
+    bool styled; /* numbers are not written plainly */
     size_t *used;
     size_t n_used;
+    const struct csv_field *first; /* the fields of the first record, until the next is read */
 };
 
 /* Opens a dataset over a source and reads its header. The name, the source's context and the options' strings
@@ -115,5 +141,7 @@ void dataset_use_all(struct dataset *d, unsigned use);
 
 enum dataset_status { DATASET_ROW, DATASET_END, DATASET_ERROR };
 enum dataset_status dataset_next(struct dataset *d, struct dataset_row *row, struct jobs_error *error);
+/* With no_header: returns the row of the first record. Call it once, before dataset_next. */
+enum dataset_status dataset_first(struct dataset *d, struct dataset_row *row, struct jobs_error *error);
 
 #endif

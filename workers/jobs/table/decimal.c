@@ -260,6 +260,54 @@ enum decimal_kind decimal_parse(const char *text, size_t length, double *value) 
     return long_parse(text, length, value);
 }
 
+/* The length of the group mark at `at`, or 0. */
+static size_t group_mark(char group, const char *at, size_t left) {
+    if (!group || left == 0) return 0;
+    if (*at == group) return 1;
+    if (group != ' ') return 0;
+    if (left >= 2 && memcmp(at, "\xC2\xA0", 2) == 0) return 2;
+    return left >= 3 && memcmp(at, "\xE2\x80\xAF", 3) == 0 ? 3 : 0;
+}
+
+/* Copies the digits before the point without their marks. Returns false when the marks are not where they belong. */
+static bool copy_groups(char group, const char *text, size_t length, size_t *at, char *plain, size_t *n) {
+    bool any = false;
+    size_t run = 0, mark;
+    for (; *at < length; *at += mark) {
+        mark = 1;
+        if (text[*at] >= '0' && text[*at] <= '9') {
+            plain[(*n)++] = text[*at];
+            run++;
+            continue;
+        }
+        mark = group_mark(group, text + *at, length - *at);
+        if (mark == 0) break;
+        if (run == 0 || run > 3 || (any && run != 3)) return false;
+        any = true;
+        run = 0;
+    }
+    return !any || run == 3;
+}
+
+enum decimal_kind decimal_parse_styled(const struct decimal_style *style, const char *text, size_t length,
+                                       double *value) {
+    char plain[DECIMAL_STYLED_MAX], point = style->point ? style->point : '.';
+    size_t at = 0, n = 0;
+    if (decimal_style_is_plain(style)) return decimal_parse(text, length, value);
+    if (length == 0 || length > sizeof plain) return DECIMAL_NOT;
+    if (text[0] == '+' || text[0] == '-') plain[n++] = text[at++];
+    if (!copy_groups(style->group, text, length, &at, plain, &n)) return DECIMAL_NOT;
+    if (at < length && text[at] == point) {
+        plain[n++] = '.';
+        at++;
+    }
+    for (; at < length; at++) {
+        if (text[at] == '.') return DECIMAL_NOT;
+        plain[n++] = text[at];
+    }
+    return decimal_parse(plain, n, value);
+}
+
 /* ---- printing ---------------------------------------------------------------------------------------- */
 
 static int32_t floor_log2_pow10(int32_t e) {

@@ -8,6 +8,7 @@
 #ifndef ROOKERY_WORKERS_JOBS_TABLE_DECIMAL_H
 #define ROOKERY_WORKERS_JOBS_TABLE_DECIMAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,21 @@ enum decimal_kind {
  * becomes zero or subnormal, as with strtod. Never reads beyond length; text needs no terminator.
  */
 enum decimal_kind decimal_parse(const char *text, size_t length, double *value);
+
+/* Another way of writing numbers: 1.234.567,8 has the point ',' and the group '.'. All zeros: the way above. */
+struct decimal_style {
+    char point; /* between units and tenths; 0: a point */
+    char
+        group; /* between groups of three digits before it; 0: nothing. With a space, U+00A0 and U+202F too */
+};
+static inline bool decimal_style_is_plain(const struct decimal_style *style) {
+    return (style->point == '.' || !style->point) && !style->group;
+}
+/* The same for numbers of that style: where there is a group mark, all groups of three have one. A longer text than
+ * this is DECIMAL_NOT. */
+#define DECIMAL_STYLED_MAX 512
+enum decimal_kind decimal_parse_styled(const struct decimal_style *style, const char *text, size_t length,
+                                       double *value);
 
 /*
  * Writes the shortest decimal of a finite value and a NUL into out (DECIMAL_PRINT_ROOM bytes) and returns its

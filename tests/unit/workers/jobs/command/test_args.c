@@ -105,8 +105,12 @@ static void files_are_as_many_as_a_command_reads(void **state) {
     (void)state;
     assert_refused("fit", "no FILE is named");
     assert_refused("fit --y y", "no FILE is named");
-    assert_refused("fit a b", "one FILE is wanted, and \"b\" is another");
-    assert_refused("fit a --x b,c d", "one FILE is wanted, and \"d\" is another");
+    struct jobs_args args = taken("fit a --y y b");
+    assert_names(args.files.items, args.files.n, "a|b");
+    jobs_args_free(&args);
+    assert_refused("impute - - --missing mean", "can be read only once");
+    assert_refused("expression - --map -", "can be read only once");
+    assert_refused("expression f --map - --symbols -", "can be read only once");
     assert_refused("combine - a -", "can be read only once");
     assert_refused("fit _", "FILE is empty");
 }
@@ -223,6 +227,10 @@ static void the_other_commands_have_options_of_their_own(void **state) {
     args = taken("slice f --output-dir d --part-rows 1");
     assert_string_equal(args.output_dir, "d");
     assert_int_equal(args.part_rows, 1);
+    assert_false(args.clear);
+    jobs_args_free(&args);
+    args = taken("slice f --output-dir d --clear");
+    assert_true(args.clear);
     jobs_args_free(&args);
     args = taken("impute f --missing knn --weights distance");
     assert_true(args.spec.missing_options.distance);
@@ -405,6 +413,64 @@ static void columns_may_have_policies_and_missing_texts_of_their_own(void **stat
     assert_refused("fit f --na-column a", "not of the form COLUMN=VALUE");
 }
 
+static void missing_texts_are_added_to_those_there_are(void **state) {
+    static const struct {
+        const char *words, *list;
+    } cases[] = {
+        {"fit f --na-add -9", ",NA,-9"},    {"fit f --na-add a,b --na-add c", ",NA,a,b,c"},
+        {"fit f --na-add a --na x", "x,a"}, {"fit f --na _ --na-add a", "a"},
+        {"fit f --na , --na-add a", ",,a"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct jobs_args args = taken(cases[i].words);
+        assert_string_equal(args.dataset.na, cases[i].list);
+        jobs_args_free(&args);
+    }
+    assert_refused("fit f --na-add _", "--na-add: it is empty");
+}
+
+static void files_are_read_as_they_are_described(void **state) {
+    (void)state;
+    struct jobs_args args =
+        taken("fit f --decimal , --thousands . --comment # --trim --lenient --rename a=b");
+    const struct dataset_options *o = &args.dataset;
+    assert_true(o->numbers.point == ',' && o->numbers.group == '.');
+    assert_true(o->allowed.comment == '#' && o->allowed.trim && o->allowed.blank_lines &&
+                !o->allowed.no_header);
+    jobs_args_free(&args);
+    args = taken("fit f --decimal . --thousands space --rename a=b --rename =id,x=y=z");
+    assert_true(o->numbers.point == '.' && o->numbers.group == ' ');
+    assert_names(o->rename_from, o->n_renames, "a||x=y");
+    assert_names(o->rename_to, o->n_renames, "b|id|z");
+    jobs_args_free(&args);
+    assert_refused("fit f --decimal ;", "\";\" is neither . nor ,");
+    assert_refused("fit f --thousands ;", "not a mark between thousands");
+    assert_refused("fit f --thousands ,,", "not a mark between thousands");
+    assert_refused("fit f --thousands _", "not a mark between thousands");
+    assert_refused("fit f --thousands .", "--thousands: \".\" stands before tenths");
+    assert_refused("fit f --decimal , --thousands ,", "--thousands: \",\" stands before tenths");
+    assert_refused("fit f --comment _", "not the beginning of a comment");
+    assert_refused("fit f --comment \"", "not the beginning of a comment");
+    assert_refused("fit f --comment //", "not the beginning of a comment");
+    assert_refused("fit f --comment ; --delimiter ;", "--comment: \";\" is the delimiter");
+    assert_refused("fit f --rename a", "not of the form OLD=NEW");
+    assert_refused("fit f --rename a=", "not of the form OLD=NEW");
+    assert_refused("fit f --rename a=b,", "one of them is empty");
+}
+
+static void maps_are_described_by_options_of_their_own(void **state) {
+    (void)state;
+    struct jobs_args args = taken("expression f --map m --map-delimiter tab --no-map-header --symbols s "
+                                  "--symbols-delimiter ; --no-symbols-header --ignore-version");
+    assert_true(args.map_delimiter == '\t' && args.symbols_delimiter == ';' && args.dataset.delimiter == 0);
+    assert_true(args.no_map_header && args.no_symbols_header && args.genomics.ignore_version);
+    jobs_args_free(&args);
+    assert_refused("expression f --map m --symbols-delimiter ;", "--symbols-delimiter: it is for --symbols");
+    assert_refused("expression f --map m --no-symbols-header", "--no-symbols-header: it is for --symbols");
+    assert_refused("expression f --map m --map-delimiter ;;", "not a delimiter");
+}
+
 /* ---- what goes together ---- */
 
 static void an_option_of_the_other_model_is_refused(void **state) {
@@ -495,7 +561,7 @@ static bool parse_much(void *context) {
     struct jobs_args args;
     struct jobs_error error = {0};
     (void)context;
-    cut(&line, "fit f --x a,b --missing-column c=mean --na-column d=e");
+    cut(&line, "fit f --x a,b --missing-column c=mean --na-column d=e --na-add x --rename f=g,h=i");
     bool good = jobs_args_parse(&args, line.n, line.words, &error);
     assert_int_equal(good, error.fault == JOBS_FAULT_NONE);
     if (!good) assert_non_null(strstr(error.text, "not enough memory"));
@@ -527,6 +593,9 @@ int main(void) {
         cmocka_unit_test(a_delimiter_is_one_ascii_character),
         cmocka_unit_test(words_of_a_choice_are_exact),
         cmocka_unit_test(columns_may_have_policies_and_missing_texts_of_their_own),
+        cmocka_unit_test(missing_texts_are_added_to_those_there_are),
+        cmocka_unit_test(files_are_read_as_they_are_described),
+        cmocka_unit_test(maps_are_described_by_options_of_their_own),
         cmocka_unit_test(an_option_of_the_other_model_is_refused),
         cmocka_unit_test(what_a_command_needs_is_asked_for),
         cmocka_unit_test(help_lists_a_commands_options_alone),

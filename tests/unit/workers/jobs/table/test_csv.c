@@ -5,6 +5,9 @@
 #include "tests/unit/support/failing_malloc.h"
 #include "tests/unit/support/jobs_table.h"
 
+/* What a reader takes beside the dialect. */
+static struct csv_allowed allowed;
+
 /* What a reader says of a text: "[field][field]q\n" per record, fields in quotes marked by a q, and at the end the
  * error. Pieces of at most step bytes. */
 static void describe(const char *text, size_t length, size_t step, char delimiter, struct buf *out) {
@@ -15,6 +18,7 @@ static void describe(const char *text, size_t length, size_t step, char delimite
     enum csv_status status;
     size_t n;
     assert_non_null(reader);
+    csv_reader_allow(reader, &allowed);
     source.length = length;
     buf_clear(out);
     while ((status = csv_reader_read(reader, &from, &fields, &n)) == CSV_RECORD) {
@@ -79,6 +83,9 @@ static void refuses_what_is_malformed(void **state) {
     READS("a,b\n\"x\ny\",1\n2\n",
           "1[a][b]\n2q[x\ny][1]\n4:2 the row has 1 field; the header has 2, so every row must have 2");
     READS("a,,c\n", "1:3 the header's field 2 is empty; every column needs a name");
+    READS(",,c\n", "1:2 the header's field 2 is empty; every column needs a name");
+    READS("\n", "1:1 the header's field 1 is empty; every column needs a name");
+    READS("\"\"\n", "1:1 the header's field 1 is empty; every column needs a name");
     READS("a,b,a\n",
           "1:5 the header names \"a\" twice (fields 1 and 3); every column needs a name of its own");
     READS("a,b\n1,x\"y\n",
@@ -96,6 +103,65 @@ static void refuses_what_is_malformed(void **state) {
     READS("a,b\n1,\xC3(\n", "1[a][b]\n2:3 the byte 0xC3 is not valid UTF-8 here; save the file as UTF-8");
     READS("a,b\n\"x\n\xFF\",2\n",
           "1[a][b]\n3:1 the byte 0xFF is not valid UTF-8 here; save the file as UTF-8");
+}
+
+static void the_first_column_may_have_row_labels(void **state) {
+    (void)state;
+    READS(",a\n0,1\n", "1[][a]\n2[0][1]\n");
+    READS("\"\",\"a\"\n\"x\",1\n", "1q[]q[a]\n2q[x][1]\n");
+}
+
+static void a_first_line_may_be_data(void **state) {
+    (void)state;
+    allowed.no_header = true;
+    READS("a,,a\n1,2,3\n", "1[a][][a]\n2[1][2][3]\n");
+    READS("1,2\n1\n", "1[1][2]\n2:2 the row has 1 field; the header has 2, so every row must have 2");
+    allowed = (struct csv_allowed){0};
+}
+
+static void comments_are_left_out_where_they_are_allowed(void **state) {
+    (void)state;
+    READS("#a,b\n#1,2\n", "1[#a][b]\n2[#1][2]\n");
+    allowed.comment = '#';
+    READS("# \"x\r\n#\na,b\n#,\n1,#2\n#\xFF,3\n\"#x\",\"y\n#z\"\n#end",
+          "3[a][b]\n5[1][#2]\n7q[#x]q[y\n#z]\n");
+    READS("\xEF\xBB\xBF#\na\n", "2[a]\n");
+    READS("a\n #1\n", "1[a]\n2[ #1]\n");
+    READS("#a\n#", "3:1 the input is empty; its first line must name the columns");
+    READS("a,b\n#\n1\n", "1[a][b]\n3:2 the row has 1 field; the header has 2, so every row must have 2");
+    allowed = (struct csv_allowed){0};
+}
+
+static void blank_lines_are_left_out_where_they_are_allowed(void **state) {
+    (void)state;
+    allowed.blank_lines = true;
+    READS("\n  \r\na,b\n\n1,2\n   \n\r\n\"x\n\ny\",3\n\n \n  ", "3[a][b]\n5[1][2]\n8q[x\n\ny][3]\n");
+    READS("a\n\n1\n \n", "1[a]\n3[1]\n");
+    READS(" a\n x\n", "1[ a]\n2[ x]\n");
+    READS("a,b\n\t\n", "1[a][b]\n2:2 the row has 1 field; the header has 2, so every row must have 2");
+    READS("a,b\n \r1,2\n",
+          "1[a][b]\n2:2 a carriage return without a line feed; end lines with LF or CRLF, or quote "
+          "the field");
+    READS(
+        "a,b\n\r",
+        "1[a][b]\n2:1 a carriage return without a line feed; end lines with LF or CRLF, or quote the field");
+    allowed = (struct csv_allowed){0};
+}
+
+static void blanks_are_trimmed_where_they_are_allowed(void **state) {
+    (void)state;
+    READS("a,b\n \"1\",2\n",
+          "1[a][b]\n2:2 a quote inside an unquoted field; quote the whole field and double the quotes in it");
+    allowed.trim = true;
+    READS(" a\t, \"b\" \r\n 1 2 ,\t \n \" x \" ,\"\"\"\"\t\n", "1[a]q[b]\n2[1 2][]\n3q[ x ]q[\"]\n");
+    READS("a,b\n1, x\"y\n",
+          "1[a][b]\n2:5 a quote inside an unquoted field; quote the whole field and double the quotes in it");
+    READS("a,b\n\"1\" x,2\n",
+          "1[a][b]\n2:5 text after a closing quote; a quote inside a quoted field is written twice");
+    READS("a,a \n",
+          "1:3 the header names \"a\" twice (fields 1 and 2); every column needs a name of its own");
+    READS("a\n\"1\"  ", "1[a]\n2q[1]\n");
+    allowed = (struct csv_allowed){0};
 }
 
 static void knows_well_formed_utf8(void **state) {
@@ -233,10 +299,19 @@ static void survives_a_lack_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_the_dialect),         cmocka_unit_test(refuses_what_is_malformed),
-        cmocka_unit_test(knows_well_formed_utf8),    cmocka_unit_test(grows_for_long_records),
-        cmocka_unit_test(refuses_an_endless_record), cmocka_unit_test(refuses_too_many_columns),
-        cmocka_unit_test(says_that_a_read_failed),   cmocka_unit_test(survives_a_lack_of_memory),
+        cmocka_unit_test(the_first_column_may_have_row_labels),
+        cmocka_unit_test(a_first_line_may_be_data),
+        cmocka_unit_test(comments_are_left_out_where_they_are_allowed),
+        cmocka_unit_test(blank_lines_are_left_out_where_they_are_allowed),
+        cmocka_unit_test(blanks_are_trimmed_where_they_are_allowed),
+        cmocka_unit_test(reads_the_dialect),
+        cmocka_unit_test(refuses_what_is_malformed),
+        cmocka_unit_test(knows_well_formed_utf8),
+        cmocka_unit_test(grows_for_long_records),
+        cmocka_unit_test(refuses_an_endless_record),
+        cmocka_unit_test(refuses_too_many_columns),
+        cmocka_unit_test(says_that_a_read_failed),
+        cmocka_unit_test(survives_a_lack_of_memory),
     };
     return cmocka_run_group_tests_name("unit/jobs_csv", tests, NULL, NULL);
 }

@@ -158,6 +158,151 @@ static void notes_integers_that_were_rounded(void **state) {
     dataset_close(&d);
 }
 
+static void row_labels_are_for_nobody(void **state) {
+    (void)state;
+    struct dataset_row row;
+    open_text(",a\n,1\n", &(struct dataset_options){.want_gaps = true});
+    assert_true(d.columns[0].label && !d.columns[1].label);
+    dataset_use_all(&d, USE_TYPE);
+    assert_int_equal(dataset_next(&d, &row, &error), DATASET_ROW);
+    assert_false(row.gap); /* a missing one is not a gap of the row */
+    dataset_close(&d);
+}
+
+static void a_first_record_may_be_a_row(void **state) {
+    (void)state;
+    struct dataset_row row;
+    open_text("NA,\"x\"\"y\"\n3,z\n", &(struct dataset_options){.allowed = {.no_header = true}});
+    assert_string_equal(d.columns[0].name, "1");
+    assert_string_equal(d.columns[1].name, "2");
+    dataset_use_all(&d, USE_TYPE);
+    assert_int_equal(dataset_first(&d, &row, &error), DATASET_ROW);
+    assert_true(row.cells[0].missing && row.line == 1);
+    assert_int_equal(row.cells[1].length, 3);
+    assert_memory_equal(row.cells[1].text, "x\"y", 3);
+    assert_int_equal(dataset_next(&d, &row, &error), DATASET_ROW);
+    assert_true(row.cells[0].number == 3 && row.line == 2 && d.n_rows == 2);
+    dataset_close(&d);
+}
+
+static const char *fail_to_open(const char *text, const struct dataset_options *options) {
+    memset(&error, 0, sizeof error);
+    source = (struct text_source){0};
+    assert_false(dataset_open(&d, "rows.csv", text_source(&source, text), options, &error));
+    return error.text;
+}
+
+static void columns_are_called_as_they_are_renamed(void **state) {
+    (void)state;
+    static const char *const from[] = {"a", "b", ""}, *const to[] = {"b", "a", "id"};
+    struct dataset_options options = {.rename_from = from, .rename_to = to, .n_renames = 3};
+    open_text(",a,b\n1,2,3\n", &options);
+    assert_int_equal(dataset_find(&d, "id"), 0);
+    assert_int_equal(dataset_find(&d, "b"), 1);
+    assert_int_equal(dataset_find(&d, "a"), 2);
+    assert_false(d.columns[0].label);
+    dataset_close(&d);
+    assert_string_equal(fail_to_open("a,b\n", &options),
+                        "--rename: rows.csv has no column \"\"; it has b, a");
+    options.n_renames = 1;
+    assert_string_equal(fail_to_open("a,b\n", &options),
+                        "--rename: rows.csv would have two columns called \"b\"");
+    static const char *const twice[] = {"a", "a"};
+    options = (struct dataset_options){.rename_from = twice, .rename_to = to + 1, .n_renames = 2};
+    assert_string_equal(fail_to_open("a,b\n", &options), "--rename: \"a\" is renamed twice");
+}
+
+static void numbers_are_read_in_the_files_style(void **state) {
+    (void)state;
+    static const double expected[] = {1234.5, 7};
+    struct dataset_options options = {.delimiter = ';', .numbers = {',', '.'}, .na = ",-9.999"};
+    struct dataset_row row;
+    open_text("a\n1.234,5\n7\n-9.999\n1.5\n", &options);
+    assert_true(dataset_use(&d, "a", USE_NUMBER, "--x", &error));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(dataset_next(&d, &row, &error), DATASET_ROW);
+        assert_true(row.cells[0].number == expected[i]);
+    }
+    assert_int_equal(dataset_next(&d, &row, &error), DATASET_ROW);
+    assert_true(row.cells[0].missing);
+    assert_int_equal(dataset_next(&d, &row, &error), DATASET_ERROR);
+    assert_non_null(
+        strstr(error.text, "line 5, column \"a\": \"1.5\" is not a number; write a decimal such as -12,5"));
+    dataset_close(&d);
+    options.delimiter = 0;
+    assert_non_null(strstr(fail_to_open("a\n", &options), "--decimal: rows.csv is separated by \",\" too"));
+    options.numbers = (struct decimal_style){'.', ','};
+    assert_non_null(strstr(fail_to_open("a\n", &options), "--thousands: rows.csv is separated by \",\" too"));
+    options.quoted_numbers = true;
+    open_text("a\n\"1,234\"\n", &options);
+    assert_true(dataset_use(&d, "a", USE_NUMBER, "--x", &error));
+    assert_int_equal(dataset_next(&d, &row, &error), DATASET_ROW);
+    assert_true(row.cells[0].number == 1234);
+    dataset_close(&d);
+}
+
+/* --- several files ----------------------------------------------------------------------------------------- */
+
+struct few_files {
+    const char *const *texts; /* NULL ends them */
+    struct text_source source;
+    char name[32];
+    int n;
+};
+
+static void next_text(void *context, struct dataset_file *file) {
+    struct few_files *files = context;
+    if (!files->texts[files->n]) return;
+    snprintf(files->name, sizeof files->name, "file %d", files->n + 2);
+    files->source = (struct text_source){0};
+    *file = (struct dataset_file){files->name, text_source(&files->source, files->texts[files->n]), ';'};
+    files->n++;
+}
+
+static void files_follow_one_another(void **state) {
+    (void)state;
+    static const char *const texts[] = {"a;b\n3;4\n", "a;b\n", "a;b\r\n5;9007199254740993", NULL};
+    struct few_files few = {.texts = texts};
+    struct dataset_files more = {next_text, &few, "all of them"};
+    struct dataset_row row;
+    open_text("a,b\n1,2\n", &(struct dataset_options){.more = &more});
+    dataset_use_all(&d, USE_NUMBER);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(dataset_next(&d, &row, &error), DATASET_ROW);
+        assert_true(row.cells[0].number == 2 * i + 1);
+        assert_int_equal(row.line, 2);
+        assert_int_equal(d.n_rows, i + 1);
+    }
+    assert_int_equal(dataset_next(&d, &row, &error), DATASET_END);
+    assert_string_equal(d.name, "all of them");
+    assert_string_equal(d.columns[1].big_file, "file 4");
+    dataset_close(&d);
+}
+
+static void files_have_one_header(void **state) {
+    (void)state;
+    static const struct {
+        const char *texts[2], *sentence;
+    } cases[] = {
+        {{"b;a\n", NULL}, "file 2, line 1: column 1 is \"b\", but in rows.csv it is \"a\""},
+        {{"a;b;c\n", NULL}, "file 2 has 3 columns, but rows.csv has 2"},
+        {{"a\n", NULL}, "file 2 has 1 column, but rows.csv has 2"},
+        {{"", NULL}, "file 2, line 1, column 1: the input is empty"},
+        {{"a;b\n1\n", NULL}, "file 2, line 2, column 2: the row has 1 field"},
+        {{"a;b\nx;1\n", NULL}, "file 2, line 2, column \"a\": \"x\" is not a number"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct few_files few = {.texts = cases[i].texts};
+        struct dataset_files more = {next_text, &few, "all of them"};
+        open_text("a,b\n1,2\n", &(struct dataset_options){.more = &more});
+        dataset_use_all(&d, USE_NUMBER);
+        assert_int_equal(read_to_end(), DATASET_ERROR);
+        if (!strstr(error.text, cases[i].sentence)) print_error("%s\n", error.text);
+        assert_non_null(strstr(error.text, cases[i].sentence));
+        dataset_close(&d);
+    }
+}
+
 /* --- tables ------------------------------------------------------------------------------------------------ */
 
 static void a_table_keeps_what_was_read(void **state) {
@@ -200,7 +345,11 @@ static void a_table_keeps_what_was_read(void **state) {
 }
 
 static bool read_into_table(void *text) {
-    struct dataset_options options = {.na = "-,x", .want_gaps = true};
+    static const char *const texts[] = {"a;b;c\n1;2;3\n", NULL}, *const from[] = {"c"}, *const to[] = {"d"};
+    struct few_files few = {.texts = texts};
+    struct dataset_files more = {next_text, &few, "all of them"};
+    struct dataset_options options = {
+        .na = "-,x", .want_gaps = true, .more = &more, .rename_from = from, .rename_to = to, .n_renames = 1};
     struct dataset_row row;
     struct table t;
     enum dataset_status status = DATASET_ERROR;
@@ -213,7 +362,7 @@ static bool read_into_table(void *text) {
         while (good && (status = dataset_next(&d, &row, &error)) == DATASET_ROW)
             good = table_append(&t, &row);
         good = good && status == DATASET_END;
-        assert_true(!good || t.n_rows == 3000);
+        assert_true(!good || t.n_rows == 3001);
         table_close(&t);
     }
     dataset_close(&d);
@@ -241,6 +390,12 @@ int main(void) {
         cmocka_unit_test(sees_gaps_in_columns_nobody_uses),
         cmocka_unit_test(an_unknown_column_lists_what_there_is),
         cmocka_unit_test(notes_integers_that_were_rounded),
+        cmocka_unit_test(row_labels_are_for_nobody),
+        cmocka_unit_test(a_first_record_may_be_a_row),
+        cmocka_unit_test(columns_are_called_as_they_are_renamed),
+        cmocka_unit_test(numbers_are_read_in_the_files_style),
+        cmocka_unit_test(files_follow_one_another),
+        cmocka_unit_test(files_have_one_header),
         cmocka_unit_test(a_table_keeps_what_was_read),
         cmocka_unit_test(survives_a_lack_of_memory),
     };

@@ -213,11 +213,79 @@ static void prints_in_the_form_promised(void **state) {
     }
 }
 
+static void reads_other_styles(void **state) {
+    (void)state;
+    static const struct {
+        struct decimal_style style;
+        const char *text;
+        enum decimal_kind kind;
+        double value;
+    } cases[] = {
+        {{0, 0}, "1.5", DECIMAL_REAL, 1.5},
+        {{'.', 0}, "1,5", DECIMAL_NOT, 0},
+        {{',', 0}, "1,5", DECIMAL_REAL, 1.5},
+        {{',', 0}, "-,5e3", DECIMAL_REAL, -500},
+        {{',', 0}, "+7", DECIMAL_INTEGER, 7},
+        {{',', 0}, "1.5", DECIMAL_NOT, 0},
+        {{',', 0}, "1,5,", DECIMAL_NOT, 0},
+        {{',', 0}, "", DECIMAL_NOT, 0},
+        {{',', 0}, "-", DECIMAL_NOT, 0},
+        {{',', '.'}, "1.234.567,8", DECIMAL_REAL, 1234567.8},
+        {{',', '.'}, "-1.234", DECIMAL_INTEGER, -1234},
+        {{',', '.'}, "1234567,8", DECIMAL_REAL, 1234567.8},
+        {{',', '.'}, "9.007.199.254.740.993", DECIMAL_BIG_INTEGER, 9007199254740992},
+        {{',', '.'}, "1.5", DECIMAL_NOT, 0},
+        {{',', '.'}, "1234.567", DECIMAL_NOT, 0},
+        {{',', '.'}, "1.2345", DECIMAL_NOT, 0},
+        {{',', '.'}, "1..234", DECIMAL_NOT, 0},
+        {{',', '.'}, ".234", DECIMAL_NOT, 0},
+        {{',', '.'}, "1.234.", DECIMAL_NOT, 0},
+        {{',', '.'}, "1.234,5.6", DECIMAL_NOT, 0},
+        {{0, ','}, "1,234.5", DECIMAL_REAL, 1234.5},
+        {{0, ','}, "12,34", DECIMAL_NOT, 0},
+        {{0, '\''}, "1'234'567", DECIMAL_INTEGER, 1234567},
+        {{0, '_'}, "1_000", DECIMAL_INTEGER, 1000},
+        {{',', ' '}, "1 234,5", DECIMAL_REAL, 1234.5},
+        {{',', ' '},
+         "1\xC2\xA0"
+         "234,5",
+         DECIMAL_REAL,
+         1234.5},
+        {{',', ' '},
+         "1\xE2\x80\xAF"
+         "234\xC2\xA0"
+         "567",
+         DECIMAL_INTEGER,
+         1234567},
+        {{',', ' '}, "1\xC2", DECIMAL_NOT, 0},
+        {{',', ' '}, " 1", DECIMAL_NOT, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        double value = 0;
+        size_t length = strlen(cases[i].text);
+        char *exact = malloc(length + 1);
+        memcpy(exact, cases[i].text, length);
+        enum decimal_kind kind = decimal_parse_styled(&cases[i].style, exact, length, &value);
+        if (kind != cases[i].kind) print_error("%s\n", cases[i].text);
+        assert_int_equal(kind, cases[i].kind);
+        if (kind != DECIMAL_NOT) assert_true(value == cases[i].value);
+        free(exact);
+    }
+    char text[DECIMAL_STYLED_MAX + 1];
+    double value;
+    memset(text, '0', sizeof text);
+    text[1] = ',';
+    const struct decimal_style comma = {',', 0};
+    assert_int_equal(decimal_parse_styled(&comma, text, sizeof text - 1, &value), DECIMAL_REAL);
+    assert_int_equal(decimal_parse_styled(&comma, text, sizeof text, &value), DECIMAL_NOT);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tells_what_is_a_number), cmocka_unit_test(reads_no_further_than_told),
-        cmocka_unit_test(reads_as_strtod_does),   cmocka_unit_test(rounds_ties_to_even),
-        cmocka_unit_test(prints_the_shortest),    cmocka_unit_test(prints_in_the_form_promised),
+        cmocka_unit_test(reads_other_styles),          cmocka_unit_test(tells_what_is_a_number),
+        cmocka_unit_test(reads_no_further_than_told),  cmocka_unit_test(reads_as_strtod_does),
+        cmocka_unit_test(rounds_ties_to_even),         cmocka_unit_test(prints_the_shortest),
+        cmocka_unit_test(prints_in_the_form_promised),
     };
     return cmocka_run_group_tests_name("unit/jobs_decimal", tests, NULL, NULL);
 }

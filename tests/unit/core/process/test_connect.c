@@ -133,7 +133,7 @@ TEST(a_postgres_that_takes_no_writes_is_refused) {
                                 "default_transaction_read_only',"
                                 " current_database()); END $$; COMMIT";
     CHECK(postgres_try(p, set));
-    refuses(self, w, ERR_FAILED_PRECONDITION, "PostgreSQL");
+    refuses(self, w, ERR_FAILED_PRECONDITION, "default_transaction_read_only is on");
     CHECK(postgres_try(p, reset));
 }
 

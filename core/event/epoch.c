@@ -64,6 +64,7 @@ struct look {
     bool known_before; /* our run_id has a row */
     bool unused;       /* there was no beat for PULSE_STALE_MS */
     bool superseded;   /* the newest was abandoned */
+    bool moved;        /* the newest was opened in another database */
     int64_t now_s;     /* PostgreSQL's time */
     int64_t key;       /* 0: missing */
 };
@@ -129,6 +130,7 @@ static int ask_sql(struct fiber *self, struct domain *d, struct str run_id, stru
     out->now.beat = pg_take_i64(&row);
     out->now_s = pg_take_i64(&row);
     out->superseded = pg_take_bool(&row);
+    out->moved = pg_take_bool(&row);
     pg_end(&row);
     return 0;
 }
@@ -155,7 +157,7 @@ static bool went_back(const struct look *l) {
     return seen->epoch != 0 && (seen->lsn > now->lsn || seen->beat > now->beat);
 }
 
-/* So it may have gone back by less than can be detected. */
+/* So it may have gone back by less than the log and the beats can tell. */
 static bool was_started(const struct look *l) {
     return l->seen.epoch != 0 && l->seen.epoch == l->now.epoch && l->seen.started_us != l->now.started_us;
 }
@@ -203,7 +205,7 @@ static bool is_being_opened(struct domain *d, const struct look *l) {
 
 static void tell_back(struct domain *d, const struct look *l) {
     if (!went_back(l)) {
-        log_info(d->log, "PostgreSQL restarted: discarding caches and timelines");
+        log_info(d->log, "PostgreSQL restarted or replaced: discarding caches and timelines");
         return;
     }
     log_error(
@@ -250,7 +252,7 @@ static int learn(struct fiber *self, struct domain *d) {
     int e = look(self, d, run_id, &l);
     if (e != 0) return e;
     if (generation != redis_generation(d->redis)) return ERR_CONNECTION_LOST;
-    bool back = went_back(&l) || was_started(&l), ours = is_ours(&l, run_id);
+    bool ours = is_ours(&l, run_id), back = went_back(&l) || was_started(&l) || (ours && l.moved);
     if (ours && !back && l.key == l.now.epoch) {
         e = note(self, d, &l.now);
         if (e == ERR_DEADLINE_EXCEEDED || e == ERR_CANCELLED) return e;

@@ -8,7 +8,7 @@ WHERE beaten_at NOT BETWEEN now() - interval '400 ms' AND now() + interval '1 s'
 
 -- name: epoch_look
 WITH newest AS (
-    SELECT epoch, run_id, superseded FROM redis_epochs ORDER BY epoch DESC LIMIT 1
+    SELECT epoch, run_id, superseded, database FROM redis_epochs ORDER BY epoch DESC LIMIT 1
 )
 SELECT coalesce((SELECT epoch FROM newest), 0),
        coalesce((SELECT run_id FROM newest), ''),
@@ -18,7 +18,8 @@ SELECT coalesce((SELECT epoch FROM newest), 0),
        (pg_current_wal_flush_lsn() - '0/0')::bigint,
        beat,
        floor(extract(epoch FROM now()))::bigint,
-       coalesce((SELECT superseded FROM newest), false)
+       coalesce((SELECT superseded FROM newest), false),
+       EXISTS (SELECT FROM newest n JOIN pg_database d ON d.datname = current_database() WHERE n.database <> d.oid)
 FROM pulse;
 
 -- name: epoch_open
@@ -26,8 +27,8 @@ WITH old AS (
     UPDATE redis_epochs SET superseded = true WHERE epoch = $3
     RETURNING epoch
 )
-INSERT INTO redis_epochs (epoch, run_id, opened_at)
-SELECT $1, $2, clock_timestamp()
+INSERT INTO redis_epochs (epoch, run_id, opened_at, database)
+SELECT $1, $2, clock_timestamp(), (SELECT oid FROM pg_database WHERE datname = current_database())
 WHERE $3 = (SELECT coalesce(max(epoch), 0) FROM redis_epochs)
   AND ($3 = 0 OR EXISTS (SELECT FROM old));
 

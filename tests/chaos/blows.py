@@ -311,9 +311,7 @@ def crash_loop_held(d):
 
 @blow("restore-postgres", "PostgreSQL goes back by some seconds: its files (promoted, too), or a dump")
 def restore_postgres(d):
-    # A dump that takes the database's place in a running server is also the longest. Until the next epoch, counts take
-    # changes that it lacks for new ones (docs/promises.md), so that a short run on a slow machine may end with that.
-    how = d.rng.choice(["copy", "promoted"] if d.quick else ["copy", "promoted", "dump"])
+    how = d.rng.choice(["copy", "promoted", "dump"])
     copying = [time.monotonic()]
     d.stage.tell("dump" if how == "dump" else "backup")
     copying.append(time.monotonic())

@@ -461,7 +461,7 @@ def summaries():
     sums_up("expression", jobs("expression", tpm, "--map", write("few_map.csv", "transcript,gene\nt1,g1\nt2,g2\n")),
             "3 rows read, 1 dropped, 1 without a TPM; 2 values of 1 patient")
     quiet = [jobs(*words, "--quiet") for words in (
-        ("fit", *fit, *knn), ("slice", *fit, "--output-dir", folder), ("combine", wide), ("associate", variants),
+        ("fit", *fit, *knn), ("slice", *fit, "--output-dir", folder, "--clear"), ("combine", wide), ("associate", variants),
         ("impute", table, "--missing", "mean"), ("expression", tpm, "--map", path("few_map.csv")))]
     check("--quiet says none of it", all(run.status == 0 and run.said == "" for run in quiet), quiet)
 

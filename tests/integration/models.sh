@@ -16,7 +16,7 @@ fi
 
 models=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/tests/models
 AT_A_TIME=2
-MEMORY_MB=1000 LIMIT_S=200 DEPTH=1000000
+MEMORY_MB=1000 LIMIT_S=900 DEPTH=1000000
 
 work=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$work"' EXIT

@@ -13,8 +13,7 @@
  * least (upkeep detaches an hour's partition ten minutes after its end at the earliest, and deletes single rows no
  * sooner). So an event younger than that and without a row belongs to a lost change. An older event is counted
  * without looking for its row, because the row may be gone. So is an event of the newest epoch, if that epoch was
- * opened since the server was started: a database that went back did so before that (epoch.h). Where a dump took its
- * place in a running server, the next epoch says so; until it is opened, what was lost is counted (docs/promises.md).
+ * opened in this database since the server was started: a database that went back did so before that (epoch.h).
  */
 #include "workers/counts/counts.h"
 

@@ -305,8 +305,9 @@ bool genomics_associate(const struct genomics_spec *spec, const struct genomics_
     const char *names[] = {spec->variant ? spec->variant : "variant_id",
                            spec->status ? spec->status : "disease_status",
                            spec->patient ? spec->patient : "patient_id"};
-    struct carriers c = {.diseased = side_of(spec->diseased ? spec->diseased : "diseased"),
-                         .healthy = side_of(spec->healthy ? spec->healthy : "healthy")};
+    const struct decimal_style *style = &rows->options.numbers;
+    struct carriers c = {.diseased = side_of(spec->diseased ? spec->diseased : "diseased", style),
+                         .healthy = side_of(spec->healthy ? spec->healthy : "healthy", style)};
     if (c.diseased.number == c.healthy.number)
         return jobs_fail(error, JOBS_FAULT_USAGE, "--diseased and --healthy name the same number");
     if (!open_texts(&c.dataset, rows, names, wanted, c.columns, 3, error)) return false;

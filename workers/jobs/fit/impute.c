@@ -298,12 +298,12 @@ static void say_left(const struct writing *w, size_t at) {
     fprintf(notes, "%s: %llu cell%s left missing: ", w->dataset.columns[at].name, (unsigned long long)left->n,
             left->n == 1 ? "" : "s");
     if (text) {
-        fprintf(
-            notes,
-            "the column holds text (%s%sline %llu), which %s does not fill; name that text with --na, or choose "
-            "mode for the column\n",
-            text->text_file ? text->text_file : "", text->text_file ? ", " : "",
-            (unsigned long long)text->text_line, missing_policy_name(text->policy));
+        fprintf(notes,
+                "the column holds text (%s%sline %llu), which %s does not fill; name that text with --na, or "
+                "choose "
+                "mode for the column\n",
+                text->text_file ? text->text_file : "", text->text_file ? ", " : "",
+                (unsigned long long)text->text_line, missing_policy_name(text->policy));
     } else if (w->filled[at]) {
         char title[SLICE_TITLE_ROOM];
         struct slice_key key = slice_keys_key(w->fills->keys, left->slice);
@@ -374,8 +374,8 @@ static void advise(struct jobs_error *error) {
               cell.text);
 }
 
-/* When a pass finds mixed columns, another reads them as a fit reads its own: up to the cell that is not a number, or to
- * the end, where all of them are quoted and missing. */
+/* When a pass finds mixed columns, another reads them as a fit reads its own: up to the cell that is not a number, or
+ * to the end, where all of them are quoted and missing. */
 static bool find(struct impute_fills *fills, struct impute_mixed *mixed, uint64_t *rows,
                  const struct grouped_spec *spec, const struct impute_input *input,
                  const struct dataset_options *options, struct jobs_error *error) {

@@ -158,8 +158,9 @@ static bool keep_columns(struct finding *f) {
         f->place[i] = SLICE_NONE;
         if (!missing_fills(job->policy[i], column->type)) {
             if (is_fill(job->policy[i]) && column->n_missing > 0)
-                fills->left[fills->n_left++] = (struct impute_left){
-                    i, job->policy[i], column->text_line, job->dataset->options.more ? column->text_file : NULL};
+                fills->left[fills->n_left++] =
+                    (struct impute_left){i, job->policy[i], column->text_line,
+                                         job->dataset->options.more ? column->text_file : NULL};
             continue;
         }
         f->place[i] = (uint32_t)fills->n_columns;

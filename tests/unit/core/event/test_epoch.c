@@ -67,9 +67,29 @@ static void a_look_that_waited_for_an_abandonment_sees_it(void **state) {
     run_in_fiber(abandon_beside_a_look, *state);
 }
 
+/* As when a dump has taken the database's place. The beats go on, and nothing else tells. */
+static void replace_the_database(struct fiber *self, void *arg) {
+    struct gateway_world *w = arg;
+    gateway_world_open(self, w);
+    struct domain *d = &w->gateway.domain;
+    PGconn *c = PQconnectdb(w->postgres.url);
+    int64_t before = epoch_now(d), now = before;
+    CHECK(before != 0);
+    do_sql(c, "UPDATE redis_epochs SET database = 1 WHERE epoch = (SELECT max(epoch) FROM redis_epochs)");
+    while ((now = epoch_now(d)) == 0 || now == before) fiber_sleep_ms(self, 1);
+    CHECK(now > before);
+    PQfinish(c);
+    gateway_world_close(self, w);
+}
+
+static void an_epoch_that_was_opened_in_another_database_ends(void **state) {
+    run_in_fiber(replace_the_database, *state);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_look_that_waited_for_an_abandonment_sees_it),
+        cmocka_unit_test(an_epoch_that_was_opened_in_another_database_ends),
     };
     return cmocka_run_group_tests(tests, gateway_world_setup, gateway_world_teardown);
 }

@@ -35,7 +35,8 @@ static const char CLEAN[] =
     "INSERT INTO accounts (id, handle, display_name, password_hash) VALUES (1, 'ann', 'A', '-'), (2, 'bob', "
     "'B', '-');"
     "INSERT INTO account_stats (account_id) VALUES (1), (2);"
-    "INSERT INTO redis_epochs (epoch, run_id, opened_at) VALUES (1, 'r', now() - interval '1 year')";
+    "INSERT INTO redis_epochs (epoch, run_id, opened_at, database)"
+    " SELECT 1, 'r', now() - interval '1 year', oid FROM pg_database WHERE datname = current_database()";
 
 static void in_world(struct fiber *self, void *arg) {
     struct world *w = arg;
@@ -342,13 +343,33 @@ TEST(the_row_of_an_old_change_may_be_gone) {
     CHECK_INT(likes(w), 1);
 }
 
-/* The newest epoch was opened since the server was started: what is younger than that, and the slack, is not lost. */
-TEST(an_event_of_an_epoch_since_the_start_needs_no_row) {
+/* The newest epoch was opened in an hour. */
+static int64_t open_epoch(struct world *w) {
     int64_t opened_ms = clock_wall_ms() + 3600 * 1000;
     char sql[96];
     snprintf(sql, sizeof sql, "UPDATE redis_epochs SET opened_at = to_timestamp(%lld / 1000.0)",
              (long long)opened_ms);
     CHECK(postgres_try(w->postgres, sql));
+    return opened_ms;
+}
+
+/* A dump has taken the database's place; or an older release opened the epoch, and nobody knows where. */
+TEST(an_epoch_of_another_database_vouches_for_nothing) {
+    static const char *const others[] = {"1", "NULL"};
+    int64_t opened_ms = open_epoch(w);
+    for (size_t i = 0; i < 2; i++) {
+        char sql[96];
+        snprintf(sql, sizeof sql, "UPDATE redis_epochs SET database = %s", others[i]);
+        CHECK(postgres_try(w->postgres, sql));
+        add_lost(self, w, snowflake_floor(opened_ms + EPOCH_SLACK_S * 1000 + 1) + 1 + (int64_t)i);
+        count(self, w);
+        CHECK_INT(likes(w), 0);
+    }
+}
+
+/* The newest epoch was opened since the server was started: what is younger than that, and the slack, is not lost. */
+TEST(an_event_of_an_epoch_since_the_start_needs_no_row) {
+    int64_t opened_ms = open_epoch(w);
     add_lost(self, w, snowflake_floor(opened_ms + EPOCH_SLACK_S * 1000 + 1) + 1);
     add_lost(self, w, snowflake_floor(opened_ms + EPOCH_SLACK_S * 1000 - 1));
     count(self, w);
@@ -371,6 +392,7 @@ int main(void) {
         cmocka_unit_test(a_lost_change_is_not_counted),
         cmocka_unit_test(the_row_of_an_old_change_may_be_gone),
         cmocka_unit_test(an_event_of_an_epoch_since_the_start_needs_no_row),
+        cmocka_unit_test(an_epoch_of_another_database_vouches_for_nothing),
     };
     return cmocka_run_group_tests_name("counts", tests, database_setup, postgres_teardown);
 }

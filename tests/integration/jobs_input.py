@@ -51,6 +51,16 @@ def folder_of_parts():
     check("--clear has nothing to do in a new folder", quiet.status == 0 and quiet.said == "", quiet)
 
 
+def failure():
+    """Parts are written before the slice turns up that does not fit in memory."""
+    folder = path("failed")
+    rows = "".join(f"{i % 300},{i % 7},{i % 5}\n" for i in range(30000)) + "a,1.5,2\n" * 100000
+    table = write("one-too-large.csv", "g,y,x\n" + rows)
+    run = jobs("slice", table, *FIT, "--output-dir", folder, "--part-rows", 1, "--memory", "1M")
+    check("a run that fails leaves no part, though some were written", run.status == 1 and run.bytes.count(b"\n") > 10 and
+          "does not fit in 1 MiB" in run.said and os.listdir(folder) == [], [run, os.listdir(folder)[:5]])
+
+
 def interruption():
     """A run that is told to end leaves no part. It may be done before the signal comes; then again, with more."""
     folder = path("cut")
@@ -134,6 +144,8 @@ def row_labels():
           b",x,y\n2,1,5\n,9,1\n99,20,9\n")
     refused("another empty name is an error", jobs("fit", write("two.csv", ",,y\n1,2,3\n"), "--y", "y"), 1,
             "line 1, column 2", "field 2 is empty")
+    refused("nor for what says that one is missing", jobs("fit", gaps, "--y", "x", "--x", "missingindicator_", "--missing",
+                                                          "indicator"), 2, 'no column "missingindicator_"')
     refused("nobody can ask for them", jobs("fit", gaps, "--y", "y", "--x", "id"), 2, 'no column "id"')
     check("but with --rename", jobs("fit", pandas, "--y", "y", "--x", "id", "--rename", "=id", "--wide").bytes ==
           jobs("fit", path("small.csv"), "--y", "y", "--x", "id", "--rename", "x=id", "--wide").bytes != b"")
@@ -300,6 +312,7 @@ def renaming():
 
 
 folder_of_parts()
+failure()
 interruption()
 maps()
 row_labels()

@@ -52,7 +52,7 @@ static bool use_keys(struct grouped *job, struct jobs_error *error) {
 static bool use_x(struct grouped *job, size_t j, struct jobs_error *error) {
     const char *name = job->spec->x[j], *of = name + strlen(MISSING_INDICATOR_PREFIX);
     struct dataset *d = job->dataset;
-    bool prefixed = strncmp(name, MISSING_INDICATOR_PREFIX, strlen(MISSING_INDICATOR_PREFIX)) == 0;
+    bool prefixed = strncmp(name, MISSING_INDICATOR_PREFIX, strlen(MISSING_INDICATOR_PREFIX)) == 0 && *of;
     if (dataset_find(d, name) == DATASET_NO_COLUMN && prefixed && dataset_find(d, of) != DATASET_NO_COLUMN &&
         asked_policy(job->spec, of) == MISSING_INDICATOR) {
         job->columns.x_indicates[j] = true;

@@ -26,12 +26,13 @@ static void pack(struct buf *out, const char *text, size_t length) {
  * failure; out has what came before. */
 static int decode(const struct buf *bytes, size_t step, size_t room, struct buf *out) {
     struct text_source source = {.step = step};
-    struct csv_source from = text_source(&source, bytes->len ? bytes->ptr : "");
+    struct csv_source from = text_source(&source, "");
     struct decoder *d = decoder_new(from);
     char at[512];
     ssize_t got;
     assert_non_null(d);
     assert_true(room <= sizeof at);
+    if (bytes->len > 0) source.text = bytes->ptr;
     source.length = bytes->len;
     buf_clear(out);
     while ((got = decoder_read(d, at, room)) > 0) {

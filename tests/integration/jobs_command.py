@@ -347,6 +347,9 @@ def imputing():
     check("or --bad-text missing", missing.bytes == filled_too and "y: 2 cells filled by mean" in missing.said, missing)
     check("of standard input too", jobs("impute", "-", "--missing", "mean", "--bad-text", "missing", stdin=odd.format("NaN").encode()
                                         ).bytes == filled_too)
+    quoted = jobs("impute", write("gaps.csv", 'x,y\n"1","2"\n"2",""\n"3","5"\n"4",NA\n'), "--missing", "mean", "--quoted-numbers")
+    check("a quoted gap among quoted numbers is a gap", quoted.bytes == b'x,y\n"1","2"\n"2",3.5\n"3","5"\n"4",3.5\n' and
+          "y: 2 cells filled by mean" in quoted.said, quoted)
     kept = jobs("impute", path("odd.csv"), "--missing", "mean", "--bad-text", "text")
     check("--bad-text text leaves the column, and says so", kept.bytes == b"x,y\n1,2\n2,NaN\n3,5\n4,\n" and
           "y: 1 cell left missing: the column holds text (line 3)" in kept.said and "--na" in kept.said, kept)

@@ -336,38 +336,45 @@ static bool find_mixed(struct impute_mixed *mixed, const struct grouped_spec *sp
     return good;
 }
 
-/* Reads the mixed columns as a fit reads its own: up to the cell that is not a number, whose sentence it gives. */
-static void say_mixed(const struct impute_mixed *mixed, const struct impute_input *input,
-                      const struct dataset_options *options, struct jobs_error *error) {
-    struct dataset dataset;
-    struct dataset_row row;
-    struct jobs_error cell = {0};
-    if (!dataset_open(&dataset, input->name, input->again(input->context), options, &cell)) return;
-    impute_use_mixed(mixed, &dataset);
-    while (dataset_next(&dataset, &row, &cell) == DATASET_ROW) {
-    }
-    dataset_close(&dataset);
-    if (cell.fault != JOBS_FAULT_DATA) return;
+static bool find_once(struct impute_fills *fills, struct impute_mixed *mixed, uint64_t *rows,
+                      const struct grouped_spec *spec, const struct impute_input *input,
+                      const struct dataset_options *options, struct csv_source source,
+                      struct jobs_error *error) {
+    struct dataset first;
+    struct grouped_spec quiet = *spec;
+    quiet.notes = NULL; /* notes of a fit about numbers do not concern cells that stay as they are */
+    if (!dataset_open(&first, input->name, source, options, error)) return false;
+    bool good = impute_find(fills, &quiet, &first, mixed, error);
+    *rows = first.n_rows;
+    dataset_close(&first);
+    return good;
+}
+
+/* The sentence about a cell is that of a fit; here there are more ways out. */
+static void advise(struct jobs_error *error) {
+    struct jobs_error cell = *error;
     *error = (struct jobs_error){0};
-    jobs_fail(error, JOBS_FAULT_DATA,
+    jobs_fail(error, cell.fault,
               "%.480s (--na); or let --bad-text say that such a cell is missing, or that the column is text",
               cell.text);
 }
 
+/* When a pass finds mixed columns, another reads them as a fit reads its own: up to the cell that is not a number, or
+ * to the end, where all of them are quoted and missing. */
 static bool find(struct impute_fills *fills, struct impute_mixed *mixed, uint64_t *rows,
                  const struct grouped_spec *spec, const struct impute_input *input,
                  const struct dataset_options *options, struct jobs_error *error) {
-    struct dataset first;
     struct csv_source source;
-    struct grouped_spec quiet = *spec;
-    quiet.notes = NULL; /* notes of a fit about numbers do not concern cells that stay as they are */
-    if (!find_mixed(mixed, &quiet, input, options, &source, error) ||
-        !dataset_open(&first, input->name, source, options, error))
-        return false;
-    bool known = mixed->is, good = impute_find(fills, &quiet, &first, mixed, error);
-    *rows = first.n_rows;
-    dataset_close(&first);
-    if (!good && !known && mixed->any) say_mixed(mixed, input, options, error);
+    uint64_t all;
+    if (!find_mixed(mixed, spec, input, options, &source, error)) return false;
+    bool known = mixed->is;
+    if (find_once(fills, mixed, rows, spec, input, options, source, error)) return true;
+    if (known || !mixed->any) return false;
+    *error = (struct jobs_error){0};
+    all = *rows;
+    source = input->again(input->context);
+    bool good = find_once(fills, mixed, rows, spec, input, options, source, error);
+    if (!good && *rows < all) advise(error);
     return good;
 }
 

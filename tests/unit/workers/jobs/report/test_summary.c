@@ -49,7 +49,7 @@ static void says_what_a_command_has_a_notion_of(void **state) {
 static void adds_up_by_name(void **state) {
     (void)state;
     struct summary s = {.rows = 1, .fills = true, .slices = 1};
-    char names[SUMMARY_COUNTS + 3][8];
+    char names[SUMMARY_COUNTS + 3][16];
     summary_add(&s.filled, "", 1);
     assert_line(&s, "1 row read, 0 dropped, 1 cell filled\n");
     summary_add(&s.filled, "mean", 0); /* nothing is not mentioned */

@@ -328,6 +328,8 @@ static void everybody_reads_what_was_written(struct fiber *self, struct whole *t
     WAIT_UNTIL(read_pages(self, t, DORA, "TimelineService/GetHomeTimeline", "", "\"post\":", 2) == 3);
     const char *thread = call(self, t, DORA, "PostService/GetThread", "{\"postId\":\"%" PRId64 "\"}", post);
     CHECK(names(thread, post) && strstr(thread, "\"deleted\":true")); /* his replies are below it */
+    thread = call(self, t, DORA, "PostService/GetThread", "{\"postId\":\"%" PRId64 "\"}", deepest);
+    CHECK(names(thread, post) && names(thread, deepest) && strstr(thread, "\"deleted\":true"));
 }
 
 static void relations_and_sessions_are_the_callers_own(struct fiber *self, struct whole *t) {

@@ -202,8 +202,8 @@ __attribute__((format(printf, 5, 6))) static char *call(struct fiber *self, stru
 
 /* A post's methods do not know this id. */
 static void check_no_post(struct fiber *self, struct whole *t, int who, const char *name, int64_t id) {
-    struct rpc_client_call c = ask_gateway(
-        self, t, who, name, arena_printf(fiber_arena(self), "{\"postId\":\"%" PRId64 "\"}", id));
+    struct rpc_client_call c =
+        ask_gateway(self, t, who, name, arena_printf(fiber_arena(self), "{\"postId\":\"%" PRId64 "\"}", id));
     CHECK_STR(c.grpc_message, "there is no post with this post_id");
 }
 

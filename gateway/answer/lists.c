@@ -85,7 +85,8 @@ int lists_posts(struct fiber *self, struct gateway *g, const struct viewer *v, c
     if (e != 0) return e;
     size_t n_kept = 0;
     for (size_t i = 0; i < n_ids; i++)
-        if (found[i] && !found[i]->deleted && relations_may_see(&v->relations, found[i]->entry.author_id))
+        if (found[i] && !found[i]->deleted && found[i]->entry.repost_of_id == 0 &&
+            relations_may_see(&v->relations, found[i]->entry.author_id))
             kept[n_kept++] = post_cache_copy(a, found[i]);
     struct engaged *by = ARENA_ARRAY(a, struct engaged, n_kept);
     e = shape_engaged(self, g, v, kept, n_kept, by, fault);
@@ -144,6 +145,7 @@ int lists_thread(struct fiber *self, struct gateway *g, const struct viewer *v, 
         else
             hidden[n_hidden++] = ids[i];
     }
+    assert(at == n_shown && n_hidden == n_ids - n_shown); /* what is shown is in the order of ids */
     Rookery__V1__Post **tombstones = ARENA_ARRAY(a, Rookery__V1__Post *, n_hidden);
     e = find_tombstones(self, g, v, hidden, n_hidden, all_over, tombstones, fault);
     if (e != 0) return e;

@@ -56,7 +56,7 @@ int lists_accounts(struct fiber *self, struct gateway *g, const int64_t *ids, si
 int lists_accounts_in_order(struct fiber *self, struct gateway *g, const int64_t *ids, size_t n,
                             Rookery__V1__AccountSummary ***out, size_t *n_out, struct fault *fault);
 
-/* Posts (not reposts) as messages for a viewer, in the order of ids. Posts that are deleted, or that the viewer may
+/* Posts as messages for a viewer, in the order of ids. Reposts, posts that are deleted, and those that the viewer may
  * not see, are left out, so *n may be less than n_ids. Adds their accounts to `accounts`. */
 int lists_posts(struct fiber *self, struct gateway *g, const struct viewer *v, const int64_t *ids,
                 size_t n_ids, Rookery__V1__Post ***out, size_t *n, struct ids *accounts, struct fault *fault);

@@ -78,6 +78,7 @@ void shape_append_item(struct buf *out, uint32_t field, const struct cached_post
 /* ---- messages ------------------------------------------------------------------------------------------ */
 
 Rookery__V1__Post *shape_post(struct arena *a, const struct cached_post *p, struct engaged by) {
+    assert(p->entry.repost_of_id == 0); /* of a repost, what it shows is shaped */
     struct str encoded = {p->encoded, p->encoded_len};
     Rookery__V1__Post *m =
         (Rookery__V1__Post *)(void *)pb_decode(&rookery__v1__post__descriptor, encoded, a, NULL);

@@ -103,6 +103,7 @@ bool session_cache_find(struct session_cache *c, struct str token, struct rpc_id
     if (!hub_fresh(c->hub)) return false;
     struct cached_session *s = strmap_get(&c->by_token, token);
     if (!s || clock_mono_coarse_ns() >= s->identity.sure_ns) return false;
+    assert(s->identity.session_id == s->lru.id); /* by which it is revoked */
     lru_use(&c->lru, &s->lru);
     *out = s->identity;
     out->sure_at = c->dropped;

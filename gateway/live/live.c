@@ -75,6 +75,7 @@ static int begin_in_turn(struct fiber *self, struct subscriber *s, struct beginn
 static void go_live(struct fiber *self, struct subscriber *s, struct rpc_call *call,
                     const struct beginning *b) {
     struct live *l = s->live;
+    assert(s->must_reset == (s->joined == LIVE_NOT_JOINED));
     s->stream = rpc_detach(call, on_end, s);
     if (b->from) (s->must_reset ? l->resumed_by_reset : l->resumed)->value++;
     if (s->must_reset) {
@@ -155,6 +156,7 @@ void live_free(struct fiber *self, struct live *l) {
     condition_broadcast(&l->wake);
     condition_broadcast(&l->wake_resetter);
     latch_wait(self, &l->stopped);
+    assert(l->n_all == 0 && l->by_account.len == 0);
     idmap_free(&l->by_author);
     idmap_free(&l->by_account);
     places_free(&l->places);

@@ -75,7 +75,8 @@ static void take_relations(struct live *l, const struct ids *accounts, const str
         struct subscriber *s = of_turn(turn);
         size_t i = 0;
         struct relations own;
-        while (accounts->v[i] != s->account_id) i++;
+        while (i < accounts->len && accounts->v[i] != s->account_id) i++;
+        assert(i < accounts->len);
         relations_copy(&own, &loaded[i]);
         audience_index(s, &own);
     }
@@ -92,6 +93,7 @@ static int learn_relations(struct fiber *self, struct live *l, const struct ids 
 
 static void join_all(struct live *l) {
     list_each (&l->resetting, turn) {
+        assert(of_turn(turn)->must_reset && of_turn(turn)->stream);
         of_turn(turn)->must_reset = false;
         subscriber_join(of_turn(turn));
     }

@@ -1,6 +1,8 @@
 /* PostService. */
 #include "core/domain/post/post.h"
 
+#include <assert.h>
+
 #include "core/domain/account/account.h"
 #include "gateway/answer/lists.h"
 #include "gateway/answer/shape.h"
@@ -173,7 +175,8 @@ static int fill(struct fiber *self, struct rpc_call *call, const struct viewer *
                 out->more = true;
                 return 0;
             }
-            while (found[at].post_id != posts[i]->id) at++;
+            while (at < n && found[at].post_id != posts[i]->id) at++;
+            assert(at < n); /* posts are in the order of the list */
             out->posts[out->n++] = posts[i];
             out->last = found[at].place;
         }

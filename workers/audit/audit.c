@@ -12,6 +12,7 @@
  */
 #include "workers/audit/audit.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,9 +72,10 @@ static size_t gateway_at(const struct look *l, size_t i, size_t turn) {
 
 static int read_page(struct fiber *self, struct look *l, size_t i, size_t gateway, enum audit_place place,
                      int size, struct fault *fault) {
+    struct audit_page *page = &l->sights[i]->pages[gateway][place];
+    assert(page->owed == 0 && page->shown.n == 0); /* once a look: what is shown is appended */
     l->audit->tally.first_pages++;
-    return audit_api_page(self, l->audit->gateways[gateway], i, l->sessions[i].token, size,
-                          &l->sights[i]->pages[gateway][place], fault);
+    return audit_api_page(self, l->audit->gateways[gateway], i, l->sessions[i].token, size, page, fault);
 }
 
 static int read_first(struct fiber *self, void *context, size_t i, struct fault *fault) {
@@ -227,6 +229,7 @@ static int run_phase(struct fiber *self, struct audit *a, const struct phase *ph
 
 int audit_accounts(struct fiber *self, struct audit *a, struct audit_account *accounts, size_t n,
                    struct fault *fault) {
+    assert(a->n_gateways > 0 && a->n_gateways <= AUDIT_GATEWAYS_MAX);
     int e = a->live_ms > 0 ? audit_live(self, a, accounts, n, fault) : 0;
     if (e == 0) e = run_phase(self, a, &FIRST, accounts, n, fault);
     if (e == 0) e = run_phase(self, a, &WHOLE, accounts, n, fault);

@@ -1,4 +1,5 @@
 /* rookery-worker audit: chooses accounts and gateways. audit.h describes the audit itself. */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,6 +114,7 @@ static int next_of_chosen(struct fiber *self, struct domain *d, struct run *r, s
     size_t left = r->n_chosen - r->next_chosen, n = left < TOGETHER ? left : TOGETHER;
     const int64_t *ids = r->chosen + r->next_chosen;
     r->next_chosen += n;
+    assert(r->next_chosen <= r->n_chosen);
     return pg_ask(self, d->pg, &AUDIT_OF_CHOSEN, rows, fault, pg_i64_array(ids, n));
 }
 

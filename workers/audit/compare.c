@@ -42,6 +42,12 @@ static int newest_first(const void *a, const void *b) {
     return (x < y) - (x > y);
 }
 
+static bool is_newest_first(const struct audit_view *view) {
+    for (size_t i = 1; i < view->n; i++)
+        if (view->v[i - 1].id <= view->v[i].id) return false;
+    return true;
+}
+
 /* Among the first n of a view that is newest first. */
 static const struct audit_entry *find(const struct audit_view *view, size_t n, int64_t id) {
     struct audit_entry key = {.id = id};
@@ -100,6 +106,7 @@ static void judge(const struct audit_view *before, const struct audit_view *afte
 
 void audit_compare(const struct audit_view *before, const struct audit_view *after,
                    const struct audit_page *page, struct audit_differences *out) {
+    assert(is_newest_first(before) && is_newest_first(after)); /* entries are searched for in them */
     const struct audit_view *shown = &page->shown;
     struct audit_view by_id = sorted(shown);
     find_gaps(before, after, &by_id, page->owed, out);
@@ -148,6 +155,7 @@ static bool came_after(const struct audit_view *begin, size_t depth, const struc
 void audit_compare_live(const struct audit_view *begin, const struct audit_view *first,
                         const struct audit_view *second, size_t depth, const struct audit_heard *heard,
                         struct audit_differences *out) {
+    assert(heard->judged <= heard->items.n);
     struct audit_view brought = sorted(&heard->items);
     for (size_t i = 0; i < first->n && !heard->incomplete; i++) {
         const struct audit_entry *e = &first->v[i];
@@ -210,6 +218,7 @@ void audit_differences_found_at(struct audit_differences *d, uint64_t where) {
 
 void audit_differences_looked(struct audit_differences *d, bool steady) {
     for (size_t i = 0; i < d->n; i++) {
+        assert(d->v[i].looks == 0); /* else an earlier one would be forgotten */
         d->v[i].looks = 1;
         d->v[i].steady = steady;
     }

@@ -9,6 +9,7 @@
  * A stream cannot be looked at again, so one look decides. When the account's relations moved meanwhile, only
  * duplicates are judged.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +50,7 @@ struct live {
 
 static void has_begun(void *arg) {
     struct listener *t = arg;
+    assert(!t->began); /* the latch counts listeners */
     t->began = true;
     latch_done(&t->live->began);
 }

@@ -1,6 +1,7 @@
 /* What the audit prints. */
 #include "workers/audit/report.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -43,6 +44,7 @@ static void print_account(struct audit_report *r, const struct audit_account *ac
     for (size_t i = 0; i < account->found.n; i++) {
         const struct audit_difference *d = &account->found.v[i];
         char author[48], age[AGE_MAX], looks[24];
+        assert(d->looks > 0 && d->looks <= account->looks && d->steady <= d->looks);
         author_of(authors, n, d->entry.author_id, author);
         age_text(age, clock_wall_ms() - snowflake_time_ms(d->entry.id));
         snprintf(looks, sizeof looks, "%d of %d", d->looks, account->looks);

@@ -48,6 +48,7 @@ static void count_post(struct rows *r, const Event *e, int32_t sign, int64_t rep
 }
 
 static void count_like(struct rows *r, const Event *e, int32_t sign) {
+    assert(event_kind(e) == EVENT_LIKED || event_kind(e) == EVENT_UNLIKED);
     size_t i = next_row(r, e->id);
     r->post[i] = e->liked->post_id; /* unliked shares this place */
     r->likes[i] = sign;

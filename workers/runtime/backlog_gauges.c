@@ -1,4 +1,5 @@
 /* The backlog on /metrics: each worker measures it when it is scraped. */
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +55,7 @@ void backlog_gauges_free(struct backlog_gauges *g) {
 }
 
 static void set(struct backlog_gauges *g, const struct backlog *b) {
+    assert(!b || b->n == g->n);
     for (size_t i = 0; i < g->n; i++) {
         g->roles[i].entries->value = b ? (double)b->roles[i].entries : NAN;
         g->roles[i].age->value = b ? (double)b->roles[i].oldest_age_ms / 1000 : NAN;

@@ -2,6 +2,8 @@
  * to, so values are looked up by name. */
 #include "workers/runtime/stream_info.h"
 
+#include <assert.h>
+
 /* ---- replies ------------------------------------------------------------------------------------------- */
 
 /* -1 when it is nil or missing. */
@@ -107,6 +109,7 @@ int consumers_info_read(struct fiber *self, struct redis *r, struct str key, str
 }
 
 struct stream_id group_info_needs(const struct group_info *g) {
+    assert(g->exists); /* a group that does not needs everything */
     if (g->pending == 0) return (struct stream_id){g->last_delivered.ms, g->last_delivered.sequence + 1};
     return g->oldest_pending;
 }

@@ -1,6 +1,7 @@
 /* Rows of a table: see rows.h. Cells are terminated and unquoted in place: nothing is copied. */
 #include "gateway/service/job/rows.h"
 
+#include <assert.h>
 #include <string.h>
 
 static size_t count(struct str text, char c) {
@@ -21,6 +22,7 @@ static size_t row_length(struct str text) {
 
 /* Cuts off the cell that a row begins with. The row's last byte is LF, which is never read past. */
 static char *cut_cell(struct str *row) {
+    assert(row->len > 0 && row->ptr[row->len - 1] == '\n');
     char *cell = (char *)(uintptr_t)row->ptr, *from = cell, *to = cell, *end = cell + row->len - 1;
     if (*from == '"') {
         for (from++; from < end && (*from != '"' || from[1] == '"'); *to++ = *from++) from += *from == '"';
@@ -39,8 +41,12 @@ static char *cut_cell(struct str *row) {
 static Rookery__V1__ResultRow *cut_row(struct str row, struct arena *a) {
     Rookery__V1__ResultRow *out = ARENA_NEW(a, Rookery__V1__ResultRow);
     rookery__v1__result_row__init(out);
-    out->cells = ARENA_ARRAY(a, char *, count(row, ',') + 1);
-    while (row.len > 0) out->cells[out->n_cells++] = cut_cell(&row);
+    size_t most = count(row, ',') + 1;
+    out->cells = ARENA_ARRAY(a, char *, most);
+    while (row.len > 0) {
+        assert(out->n_cells < most);
+        out->cells[out->n_cells++] = cut_cell(&row);
+    }
     return out;
 }
 

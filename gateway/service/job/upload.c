@@ -10,6 +10,7 @@
  *   - the checksum differs: the upload is dropped, so that nothing wrong is kept and the key may be used again.
  *   - two calls with one key: the second that stores the same chunk ends with ABORTED.
  */
+#include <assert.h>
 #include <sodium.h>
 #include <string.h>
 
@@ -41,6 +42,7 @@ static struct str state_bytes(const crypto_hash_sha256_state *state) {
  * chunks. */
 static int store_chunk(struct fiber *self, struct rpc_call *call, struct upload *u, size_t n) {
     struct hashing h = {&u->hash, {u->pending.ptr, n}};
+    assert(n > 0 && n <= u->pending.len && u->stored % (int64_t)DATASET_CHUNK_BYTES == 0);
     int e = fiber_offload(self, hash_on_thread, &h);
     if (e == 0)
         e = dataset_append(self, &gateway_of(call)->domain, u->row.id, 0, u->stored, h.bytes,

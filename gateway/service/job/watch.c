@@ -4,6 +4,7 @@
  * marks it changed and wakes it, so a change between the look and the wait is not lost. An event may be missed, so
  * once a second all watchers are woken and look again.
  */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "gateway/hub/hub.h"
@@ -72,6 +73,7 @@ void job_watch_stop(struct fiber *self, struct job_watch *w) {
     if (!w) return;
     fiber_cancel(w->ticker);
     latch_wait(self, &w->left);
+    assert(w->n == 0 && list_empty(&w->watchers)); /* the server has stopped: no call is left */
     free(w);
 }
 
@@ -85,6 +87,7 @@ int job_watch_add(struct job_watch *w, struct job_watcher *watcher, struct fault
     if (of_account >= WATCHERS_PER_ACCOUNT)
         return fault_set(fault, ERR_RESOURCE_EXHAUSTED, "an account may watch %d jobs at a time",
                          WATCHERS_PER_ACCOUNT);
+    assert(watcher->fiber && watcher->account_id != 0);
     list_push_back(&w->watchers, &watcher->node);
     w->watching->value = (double)++w->n;
     return 0;

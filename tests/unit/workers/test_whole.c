@@ -175,6 +175,18 @@ static char *in_json(struct fiber *self, const ProtobufCMessageDescriptor *type,
     return json;
 }
 
+static struct rpc_client_call ask_gateway(struct fiber *self, struct whole *t, int who, const char *name,
+                                          const char *json) {
+    static char path[128];
+    const struct rpc_method *m = method_of(name, path);
+    struct rpc_client_call c = {.path = path,
+                                .bearer = t->people[who].token,
+                                .request = encoded(self, m->request, json),
+                                .timeout_ms = 30000};
+    CHECK_INT(rpc_client_unary(self, t->client, &c), 0);
+    return c;
+}
+
 /* The reply, in the fiber's arena. */
 __attribute__((format(printf, 5, 6))) static char *call(struct fiber *self, struct whole *t, int who,
                                                         const char *name, const char *format, ...) {
@@ -183,14 +195,16 @@ __attribute__((format(printf, 5, 6))) static char *call(struct fiber *self, stru
     va_start(args, format);
     vsnprintf(json, sizeof json, format, args);
     va_end(args);
-    const struct rpc_method *m = method_of(name, path);
-    struct rpc_client_call c = {.path = path,
-                                .bearer = t->people[who].token,
-                                .request = encoded(self, m->request, json),
-                                .timeout_ms = 30000};
-    CHECK_INT(rpc_client_unary(self, t->client, &c), 0);
+    struct rpc_client_call c = ask_gateway(self, t, who, name, json);
     if (!CHECK_STR(c.grpc_message, "") || !CHECK_INT(c.grpc_status, 0)) return "";
-    return in_json(self, m->reply, c.reply);
+    return in_json(self, method_of(name, path)->reply, c.reply);
+}
+
+/* A post's methods do not know this id. */
+static void check_no_post(struct fiber *self, struct whole *t, int who, const char *name, int64_t id) {
+    struct rpc_client_call c =
+        ask_gateway(self, t, who, name, arena_printf(fiber_arena(self), "{\"postId\":\"%" PRId64 "\"}", id));
+    CHECK_STR(c.grpc_message, "there is no post with this post_id");
 }
 
 /* The value of the first member of this name; without its quotes. */
@@ -291,7 +305,7 @@ static void read_everything(struct fiber *self, struct whole *t, int64_t post, i
 
 static void everybody_reads_what_was_written(struct fiber *self, struct whole *t) {
     int64_t post, deepest;
-    char query[128];
+    char query[128], reposts[128];
     for (int who = BOB; who <= DORA; who++) follow(self, t, who, ADA);
     follow(self, t, DORA, BOB);
     read_pages(self, t, DORA, "TimelineService/GetHomeTimeline", "", "\"post\":", 5); /* builds the list */
@@ -302,6 +316,11 @@ static void everybody_reads_what_was_written(struct fiber *self, struct whole *t
     snprintf(query, sizeof query,
              "SELECT likes + reposts + replies FROM post_counts WHERE post_id = %" PRId64, post);
     WAIT_UNTIL(postgres_number(&t->world->postgres, query) == 8);
+    snprintf(reposts, sizeof reposts, "SELECT max(id) FROM posts WHERE repost_of_id = %" PRId64, post);
+    int64_t repost = postgres_number(&t->world->postgres, reposts);
+    check_no_post(self, t, DORA, "PostService/GetPost", repost);
+    check_no_post(self, t, DORA, "PostService/GetThread", repost);
+    check_no_post(self, t, DORA, "PostService/ListReplies", repost);
     call(self, t, BOB, "PostService/Unrepost", "{\"postId\":\"%" PRId64 "\"}", post);
     call(self, t, BOB, "PostService/Unlike", "{\"postId\":\"%" PRId64 "\"}", post);
     WAIT_UNTIL(postgres_number(&t->world->postgres, query) == 6);
@@ -309,6 +328,8 @@ static void everybody_reads_what_was_written(struct fiber *self, struct whole *t
     WAIT_UNTIL(read_pages(self, t, DORA, "TimelineService/GetHomeTimeline", "", "\"post\":", 2) == 3);
     const char *thread = call(self, t, DORA, "PostService/GetThread", "{\"postId\":\"%" PRId64 "\"}", post);
     CHECK(names(thread, post) && strstr(thread, "\"deleted\":true")); /* his replies are below it */
+    thread = call(self, t, DORA, "PostService/GetThread", "{\"postId\":\"%" PRId64 "\"}", deepest);
+    CHECK(names(thread, post) && names(thread, deepest) && strstr(thread, "\"deleted\":true"));
 }
 
 static void relations_and_sessions_are_the_callers_own(struct fiber *self, struct whole *t) {

@@ -24,6 +24,7 @@
 static bool grow(void *array, size_t item, size_t n, size_t *room) {
     void **slot = array;
     if (n < *room) return true;
+    assert(n == *room);
     size_t bigger = *room ? *room * 2 : 1024;
     void *moved = realloc(*slot, item * bigger);
     if (!moved) return false;
@@ -66,6 +67,7 @@ static int compare_names(const void *a, const void *b, void *context) {
 static bool names_sort(struct names *names) {
     uint32_t n = intern_count(names->intern);
     struct order order = {names->intern, true};
+    assert(!names->rank && !names->sorted); /* once, when all names are there: ranks would change */
     names->rank = malloc((n + 1) * sizeof *names->rank);
     names->sorted = malloc((n + 1) * sizeof *names->sorted);
     if (!names->rank || !names->sorted) return false;

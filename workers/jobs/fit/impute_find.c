@@ -216,6 +216,13 @@ static int compare_cells(const void *a, const void *b) {
     return (x->column > y->column) - (x->column < y->column);
 }
 
+/* As value_of (impute.c) needs them: it only looks at the next one. */
+static bool cells_are_sorted_unique(const struct impute_cell *cells, size_t n) {
+    for (size_t i = 1; i < n; i++)
+        if (compare_cells(&cells[i - 1], &cells[i]) >= 0) return false;
+    return true;
+}
+
 /* A row's place among the sorted rows of its slice. */
 static uint32_t row_in_slice(const uint32_t *rows, size_t n, uint32_t row) {
     size_t low = 0, high = n;
@@ -255,6 +262,7 @@ static bool keep_cells(struct finding *f, const struct table *t, const struct mi
     slice->end_cell = fills->n_cells;
     if (result->n_cells)
         qsort(fills->cells + slice->next_cell, result->n_cells, sizeof *fills->cells, compare_cells);
+    assert(cells_are_sorted_unique(fills->cells + slice->next_cell, result->n_cells));
     return true;
 }
 
@@ -262,8 +270,10 @@ static bool keep_cells(struct finding *f, const struct table *t, const struct mi
 static bool keep_slice(struct finding *f, const struct table *t, struct slice_key key,
                        const struct missing_result *result, const uint32_t *rows, size_t n_rows) {
     struct impute_fills *fills = f->fills;
-    if (slice_keys_add_encoded(fills->keys, key) == SLICE_NONE || !grow_slices(fills)) return false;
-    size_t slice = slice_keys_count(fills->keys) - 1;
+    size_t slice = slice_keys_count(fills->keys);
+    uint32_t id = slice_keys_add_encoded(fills->keys, key);
+    assert(id == slice || id == SLICE_NONE); /* all rows of a slice come together, so each comes once */
+    if (id == SLICE_NONE || !grow_slices(fills)) return false;
     for (size_t c = 0; c < fills->n_columns; c++) {
         const struct missing_fill none = {0};
         const struct missing_fill *fill = result->fills ? &result->fills[fills->columns[c].at] : &none;

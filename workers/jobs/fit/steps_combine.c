@@ -207,6 +207,7 @@ static bool read_table(struct combining *c, struct jobs_error *error) {
     bool good = reader != NULL, header = true;
     if (!reader) return jobs_fail_memory(error, "the table");
     while (good && (status = csv_reader_read(reader, &c->table->source, &fields, &n)) == CSV_RECORD) {
+        assert(header || n == c->n_names); /* the reader refuses rows of another width than the header's */
         good = header ? take_header(c, fields, n, error) : take_row(c, fields, error);
         header = false;
     }

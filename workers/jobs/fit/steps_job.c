@@ -65,6 +65,7 @@ static void pack_fill(struct text_buffer *b, const struct grouped_state *state, 
 static uint32_t place_of(const struct dataset *d, size_t at) {
     uint32_t place = 0;
     assert(at <= d->n_columns);
+    assert(at == d->n_columns || steps_column_travels(&d->columns[at]));
     for (size_t i = 0; i < at; i++) place += steps_column_travels(&d->columns[i]);
     return place;
 }

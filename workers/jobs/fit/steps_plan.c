@@ -171,6 +171,7 @@ static bool add_part(struct planning *p, const struct grouped_batch *batch, size
     struct steps_part part = {.number = p->planned->parts++,
                               .slices = end - first,
                               .rows = index->start[end] - index->start[first]};
+    assert(part.slices <= 1 || part.rows <= p->part_rows);
     name_part(p, batch, first, &part, name, sizeof name);
     if (!write_part(p, batch, first, &part, error)) return false;
     p->planned->slices += part.slices;

@@ -71,6 +71,7 @@ static void sort_by_variant(struct counting *c) {
 }
 
 static void count_carriers(struct counting *c, uint32_t variant, uint32_t carriers[2]) {
+    assert(c->start[variant] <= c->start[variant + 1] && c->start[variant + 1] <= c->in->rows);
     carriers[0] = carriers[1] = 0;
     for (size_t k = c->start[variant]; k < c->start[variant + 1]; k++) {
         uint32_t *stamp = stamp_of(c, c->order[k]);
@@ -82,6 +83,7 @@ static void count_carriers(struct counting *c, uint32_t variant, uint32_t carrie
 
 /* numerator / denominator in thousandths, half up. */
 static int32_t milli(wide numerator, wide denominator) {
+    assert(numerator <= denominator && denominator > 0);
     return (int32_t)((2000 * numerator + denominator) / (2 * denominator));
 }
 

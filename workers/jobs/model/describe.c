@@ -34,6 +34,7 @@ static bool note(struct describe_column *c, const struct dataset_cell *cell) {
     if (slice_keys_add(c->keys, &key) == SLICE_NONE) return false;
     c->more = slice_keys_count(c->keys) > DESCRIBE_DISTINCT_MAX;
     slice_kinds_note(&c->kinds, &key);
+    assert(slice_keys_count(c->keys) <= DESCRIBE_DISTINCT_MAX + 1);
     return true;
 }
 
@@ -64,6 +65,7 @@ static size_t insert(const struct describe_column *c, struct slice_key *first, s
 }
 
 size_t describe_slices(const struct describe *d, size_t column, struct slice_cell out[DESCRIBE_SLICES]) {
+    assert(column < d->dataset->n_columns);
     const struct describe_column *c = &d->columns[column];
     struct slice_key first[DESCRIBE_SLICES];
     size_t n = 0;

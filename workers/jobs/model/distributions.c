@@ -6,6 +6,7 @@
  */
 #include "workers/jobs/model/distributions.h"
 
+#include <assert.h>
 #include <float.h>
 #include <math.h>
 #include <stdbool.h>
@@ -62,6 +63,7 @@ static const long double half_integer_errors[] = {
 static long double stirling_error(long double z) {
     static const long double coefficient[] = {1 / 12.0L,   -1 / 360.0L,      1 / 1260.0L, -1 / 1680.0L,
                                               1 / 1188.0L, -691 / 360360.0L, 1 / 156.0L};
+    assert(z > 0);
     if (z < 16) {
         if (2 * z == floorl(2 * z)) return half_integer_errors[(size_t)(2 * z) - 1];
         /* Gamma(z) = Gamma(z+1)/z keeps tiny z from overflowing. */
@@ -92,6 +94,7 @@ static long double beta_exponent(long double a, long double b, long double x, lo
 
 long double log_binomial(int64_t k, int64_t n, long double q) {
     long double x = (long double)k, y = (long double)(n - k), size = (long double)n;
+    assert(k >= 0 && k <= n && q > 0 && q < 1);
     if (k == 0) return size * log1pl(-q);
     if (k == n) return size * logl(q);
     return 0.5L * logl(size / (x * y)) - HALF_LOG_2PI + stirling_error(size) - stirling_error(x) -

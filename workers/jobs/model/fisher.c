@@ -51,6 +51,7 @@ static long double log_probability(const struct margins *m, int64_t k) {
 /* Sum of P(k), P(k+step), ... over P(k), away from the mode. */
 static long double tail_over_first(const struct margins *m, int64_t k, int step) {
     long double term = 1, sum = 1;
+    assert(m->low <= k && k <= m->high);
     while (step > 0 ? k < m->high : k > m->low) {
         term *= step > 0 ? ratio_up(m, k) : 1 / ratio_up(m, k - 1);
         sum += term;

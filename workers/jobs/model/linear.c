@@ -12,6 +12,7 @@ static struct linear_options linear_defaults(const struct linear_options *option
     struct linear_options o = options ? *options : (struct linear_options){0};
     if (o.confidence == 0) o.confidence = LINEAR_CONFIDENCE;
     if (o.rank_tolerance == 0) o.rank_tolerance = LINEAR_RANK_TOLERANCE;
+    assert(o.confidence > 0 && o.confidence < 1 && o.rank_tolerance > 0 && o.rank_tolerance < 1);
     return o;
 }
 
@@ -144,6 +145,12 @@ static bool linear_take(struct fit_scratch *scratch, const struct linear_options
     return true;
 }
 
+static size_t count_estimated(const struct fit_term *terms, size_t n) {
+    size_t estimated = 0;
+    for (size_t j = 0; j < n; j++) estimated += !terms[j].dropped;
+    return estimated;
+}
+
 static bool fit_in_range(const struct linear_input *input, struct linear_options o,
                          struct fit_scratch *scratch, struct linear_result *result, struct fit_term *terms) {
     struct qr_problem problem = {
@@ -177,6 +184,7 @@ static bool fit_in_range(const struct linear_input *input, struct linear_options
         result->digits_estimate = fmax(0, 15 - log10(s.condition));
     }
     linear_fill_terms(&problem, &s, result, o.confidence, scratch, terms);
+    assert(count_estimated(terms, result->n_terms) == result->rank);
     return true;
 }
 

@@ -48,6 +48,7 @@ bool log2sum_map_build(struct log2sum_map *map, const uint32_t *transcript, cons
     }
     for (size_t t = 0; t < n_transcripts; t++) map->offsets[t + 2] += map->offsets[t + 1];
     for (size_t i = 0; i < pairs; i++) map->genes[map->offsets[(size_t)transcript[i] + 1]++] = gene[i];
+    assert(map->offsets[n_transcripts] == pairs);
     map_tidy(map);
     return true;
 }
@@ -143,6 +144,11 @@ static double log2_of_group(struct value *values, size_t count, bool null_as_zer
     return (double)(log1pl(sum) * LOG2_E);
 }
 
+/* The order of the output. */
+static bool comes_before(const struct value *a, const struct value *b) {
+    return a->patient != b->patient ? a->patient < b->patient : a->gene < b->gene;
+}
+
 static bool sum_groups(struct sorter *s, bool null_as_zero, struct log2sum_result *result) {
     size_t groups = 0;
     const struct value *v = s->values;
@@ -154,6 +160,7 @@ static bool sum_groups(struct sorter *s, bool null_as_zero, struct log2sum_resul
     for (size_t i = 0, end; i < s->count; i = end) {
         for (end = i + 1; end < s->count && v[end].patient == v[i].patient && v[end].gene == v[i].gene;)
             end++;
+        assert(i == 0 || comes_before(&v[i - 1], &v[i]));
         double log2_tpm = log2_of_group(s->values + i, end - i, null_as_zero);
         result->rows[result->count++] = (struct log2sum_row){v[i].patient, v[i].gene, log2_tpm};
     }

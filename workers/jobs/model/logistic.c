@@ -198,6 +198,7 @@ static void drop_columns(struct logistic *l) {
         l->step.coefficient[q] = l->step.coefficient[j];
         q++;
     }
+    assert(!l->step.finite || q == l->step.rank);
     l->p = q;
 }
 
@@ -339,7 +340,10 @@ static void note_rank(struct logistic *l, struct fit_term *terms) {
     r->n_dropped = r->n_terms - r->rank;
     r->df_residual = r->n - r->rank;
     if (l->intercept) terms[0].dropped = false;
-    for (size_t k = 0; k < l->p; k++) terms[l->column[k] + l->intercept].dropped = false;
+    for (size_t k = 0; k < l->p; k++) {
+        assert(l->column[k] < l->in->p && (k == 0 || l->column[k - 1] < l->column[k]));
+        terms[l->column[k] + l->intercept].dropped = false;
+    }
 }
 
 static enum fit_status run(struct logistic *l, double confidence, struct fit_term *terms) {

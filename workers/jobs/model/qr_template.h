@@ -333,6 +333,7 @@ static void qr_factor(struct fit *f, size_t m, bool last) {
         f->pivot[f->rank++] = c;
         r++;
     }
+    assert(last || f->rank == p); /* a triangle, for the next block to go below */
     const REAL *y = f->block + p * f->stride;
     f->rss = r >= m ? 0 : y[r] * y[r] + (fresh ? f->dot[p] : qr_dot(y, y, r + 1, m));
 }
@@ -447,6 +448,7 @@ static void qr_coefficients(struct fit *f) {
     for (size_t k = 0; k < q; k++) {
         size_t c = f->pivot[k];
         REAL own = 0, mixed = 0;
+        assert(c < f->in->p && !out->kept[c]); /* each column once at most */
         for (size_t l = k; l < q; l++) own += f->inverse[l * q + k] * f->inverse[l * q + k];
         for (size_t i = 0; i <= k; i++) mixed += f->inverse[k * q + i] * (qr_mean(f, f->pivot[i]) / f->z[i]);
         intercept -= qr_mean(f, c) * f->b[k];
@@ -542,6 +544,7 @@ static void qr_robust(struct fit *f) {
 /* Prepares f in the workspace and finds the centers; false when the data are not finite. */
 static bool qr_begin(struct fit *f, const struct qr_problem *problem, void *workspace,
                      struct qr_solution *solution) {
+    assert((uintptr_t)workspace % 64 == 0);
     f->in = problem;
     f->out = solution;
     qr_lay_out(f, workspace, problem->n, problem->p);

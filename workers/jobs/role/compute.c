@@ -99,6 +99,7 @@ static void watch_job(struct fiber *self, void *arg) {
 int jobs_compute_long(struct fiber *self, struct worker *w, struct jobs_wanted wanted, jobs_piece *fn,
                       void *arg, _Atomic bool *stop) {
     assert((wanted.job_id == 0) != (wanted.dataset_id == 0));
+    assert(!*stop); /* else nobody would watch */
     struct piece p = {.fn = fn, .arg = arg};
     struct watch watch = {.worker = w, .wanted = wanted, .stop = stop};
     struct fiber_options options = {.name = "job watch"};

@@ -34,6 +34,7 @@ int role_begin_plan(struct fiber *self, struct worker *w, int64_t job_id, struct
     out->dataset_name = pg_take_str_or_null(&row);
     out->dialect = pg_take_str(&row);
     pg_end(&row);
+    assert(out->attempts > 0); /* this one included: else a step that kills its worker would run forever */
     return 0;
 }
 
@@ -71,6 +72,7 @@ int role_begin_combine(struct fiber *self, struct worker *w, int64_t job_id, str
 int role_find_dataset(struct fiber *self, struct worker *w, int64_t dataset_id, struct str *name,
                       struct str *dialect, struct fault *fault) {
     struct pg_result *r;
+    assert(dataset_id != 0);
     int e = pg_ask(self, w->domain.pg, &ROLE_FIND_DATASET, &r, fault, pg_i64(dataset_id));
     *name = *dialect = (struct str){0};
     if (e != 0) return e;
@@ -88,6 +90,7 @@ static int task_message(struct fiber *self, struct worker *w, int64_t job_id, in
                         struct event_record *out, struct fault *fault) {
     Rookery__Events__V1__RunTask run = ROOKERY__EVENTS__V1__RUN_TASK__INIT;
     JobMessage m = ROOKERY__EVENTS__V1__JOB_MESSAGE__INIT;
+    assert(task >= 0 && task <= INT32_MAX);
     int e = domain_next_id(&w->domain, &m.id, fault);
     run.job_id = job_id;
     run.task = (int32_t)task;

@@ -9,6 +9,7 @@
  */
 #include "workers/jobs/table/decimal.h"
 
+#include <assert.h>
 #include <float.h>
 #include <locale.h>
 #include <math.h>
@@ -65,6 +66,7 @@ static unsigned big_bit(const struct big *big, int at) {
 static struct pow10 big_leading(const struct big *big, bool inexact) {
     int top = BIG_WORDS * 32 - 1;
     while (!big_bit(big, top)) top--;
+    assert(!inexact || top >= 127); /* what was cut off stands below all the bits that are taken */
     struct pow10 lead = {0, 0};
     for (int i = 0; i < 64; i++) {
         lead.high = lead.high << 1 | big_bit(big, top - i);
@@ -327,6 +329,8 @@ static uint64_t shortest_digits(uint64_t c, int32_t q, bool closer, int32_t *exp
     uint64_t odd = c & 1;
     int32_t k = (int32_t)(((int64_t)q * 1262611 - (closer ? 524031 : 0)) >> 22);
     int32_t h = q + floor_log2_pow10(-k) + 1;
+    assert(h >= 1 && h <= 4); /* so that c, of 53 bits, may be shifted */
+    assert(-k >= POW10_MIN && -k <= POW10_MAX);
     struct pow10 g = pow10_table[-k - POW10_MIN];
     uint64_t lower = round_to_odd(g, (4 * c - 2 + closer) << h) + odd;
     uint64_t middle = round_to_odd(g, (4 * c) << h);
@@ -425,6 +429,7 @@ size_t decimal_print(double value, char *out) {
         bool plain = point > -4 && point <= 16;
         at = plain ? write_plain(at, digits, n, point) : write_scientific(at, digits, n, point - 1);
     }
+    assert(at < out + DECIMAL_PRINT_ROOM);
     *at = '\0';
     return (size_t)(at - out);
 }

@@ -114,6 +114,7 @@ static struct slot *find_slot(const struct intern *in, const char *bytes, size_t
 
 static int grow_slots(struct intern *in) {
     size_t n = in->n_slots * 2;
+    assert((n & (n - 1)) == 0); /* a mask finds slots */
     struct slot *slots = slots_new(n);
     if (!slots) return 0;
     for (size_t i = 0; i < in->n_slots; i++) {
@@ -184,6 +185,7 @@ uint32_t intern_add(struct intern *in, const char *bytes, size_t length) {
 uint32_t intern_add_hashed(struct intern *in, const char *bytes, size_t length, uint32_t hash) {
     struct slot *slot = find_slot(in, bytes, length, hash);
     if (slot->id != INTERN_NONE) return slot->id;
+    assert(hash == intern_hash_of(in, bytes, length)); /* else it would be added again by its own */
     if (in->n_entries >= INTERN_NONE) return INTERN_NONE;
     if (in->n_entries == in->entries_room && !grow_entries(in)) return INTERN_NONE;
     if ((in->n_entries + 1) * 2 > in->n_slots) {

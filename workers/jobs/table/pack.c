@@ -1,6 +1,7 @@
 /* pack: see pack.h. */
 #include "workers/jobs/table/pack.h"
 
+#include <assert.h>
 #include <endian.h>
 #include <string.h>
 
@@ -25,6 +26,7 @@ void pack_f64(struct text_buffer *b, double number) {
 }
 
 void pack_text(struct text_buffer *b, const char *text, size_t length) {
+    assert(length <= UINT32_MAX);
     pack_u32(b, (uint32_t)length);
     text_buffer_add(b, text, length);
     text_buffer_char(b, '\0');
@@ -32,6 +34,7 @@ void pack_text(struct text_buffer *b, const char *text, size_t length) {
 
 /* The next n bytes; NULL (and bad) when they are not there. */
 static const char *take(struct unpack *u, size_t n) {
+    assert(u->at <= u->end);
     if (u->bad || (size_t)(u->end - u->at) < n) {
         u->bad = true;
         return NULL;
@@ -89,6 +92,7 @@ const char *unpack_name(struct unpack *u) {
 }
 
 uint32_t unpack_count(struct unpack *u, size_t item) {
+    assert(item > 0);
     uint32_t n = unpack_u32(u);
     if (n <= (size_t)(u->end - u->at) / item) return n;
     u->bad = true;

@@ -352,6 +352,7 @@ static bool place_rows(struct slice_index *index, const uint32_t *row_slice, siz
 bool slice_index_build(struct slice_index *index, const struct slice_keys *keys,
                        const struct slice_kinds *kinds, const uint32_t *row_slice, size_t n_rows) {
     size_t n = slice_keys_count(keys);
+    assert(n_rows <= UINT32_MAX); /* rows are numbered in 32 bits (table.h) */
     *index = (struct slice_index){.n_slices = n};
     index->ids = malloc((n + 1) * sizeof *index->ids);
     index->start = malloc((n + 1) * sizeof *index->start);

@@ -124,6 +124,7 @@ void spill_free(struct spill *s) {
 }
 
 uint64_t spill_rows(const struct spill *s, size_t partition) {
+    assert(partition < SPILL_PARTITIONS);
     return s->partitions[partition].rows;
 }
 
@@ -237,7 +238,8 @@ static uint32_t take_u32(const char **at) {
     return number;
 }
 
-static void take_cells(struct spill_cursor *c, const char *at) {
+/* Returns the end of the record. */
+static const char *take_cells(struct spill_cursor *c, const char *at) {
     const struct dataset *d = c->spill->d;
     for (size_t u = 0; u < d->n_used; u++) {
         unsigned use = d->columns[d->used[u]].use;
@@ -253,6 +255,7 @@ static void take_cells(struct spill_cursor *c, const char *at) {
         cell->text = at;
         at += cell->length;
     }
+    return at;
 }
 
 enum dataset_status spill_cursor_next(struct spill_cursor *c, struct slice_key *key, struct dataset_row *row,
@@ -267,7 +270,8 @@ enum dataset_status spill_cursor_next(struct spill_cursor *c, struct slice_key *
     int marks = *at++;
     key->length = take_u32(&at);
     key->bytes = at;
-    take_cells(c, at + key->length);
+    at = take_cells(c, at + key->length);
+    assert(at == c->buffer + c->start);
     *row = (struct dataset_row){.cells = c->cells, .gap = marks & ROW_GAP, .bad = marks & ROW_BAD};
     return DATASET_ROW;
 }

@@ -97,6 +97,7 @@ void text_buffer_json(struct text_buffer *b, const char *text, size_t length) {
 }
 
 void text_buffer_write(struct text_buffer *b, FILE *file) {
+    assert(!b->failed); /* the writer asks before it writes: an incomplete text is not written */
     if (b->length > 0) fwrite(b->at, 1, b->length, file);
     b->length = 0;
 }

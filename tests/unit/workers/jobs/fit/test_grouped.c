@@ -348,12 +348,12 @@ static void imputes_within_slices(void **state) {
     struct dataset_options options = {0};
     struct jobs_error error = {0};
     struct text_sink sink;
-    input.source = text_source(&source, "g,x,z\na,1,1\nb,10,1\na,NA,1\na,3,9\nb,NA,2\nb,30,8\n");
+    input.source = text_source(&source, "g,x,z\na,1,1\nb,10,1\na,NA,1\na,3,9\nb,NA,2\nb,30,8\na,NA,8\n");
     FILE *out = text_sink_open(&sink);
     assert_non_null(out);
     if (!impute_run(&spec, &input, &options, out, &error)) fail_msg("%s", error.text);
     fclose(out);
-    assert_string_equal(sink.at, "g,x,z\na,1,1\nb,10,1\na,1,1\na,3,9\nb,10,2\nb,30,8\n");
+    assert_string_equal(sink.at, "g,x,z\na,1,1\nb,10,1\na,1,1\na,3,9\nb,10,2\nb,30,8\na,3,8\n");
     text_sink_close(&sink);
 }
 

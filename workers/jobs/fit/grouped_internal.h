@@ -99,11 +99,11 @@ bool grouped_spilled_each(struct grouped_state *state, struct spill *spill, uint
 
 struct grouped_plots;
 /* Creates the folder if it does not exist. */
-struct grouped_plots *grouped_plots_new(const struct grouped *job, struct jobs_error *error);
+struct grouped_plots *grouped_plots_new(const struct grouped_state *state, struct jobs_error *error);
 bool grouped_plots_add(struct grouped_plots *plots, struct slice_key key, const struct linear_input *input,
                        const struct fit_term *terms, const struct linear_result *linear,
                        const struct logistic_result *logistic, struct jobs_error *error);
-/* Writes the overview. */
+/* Writes the overview's pages, and says in the job's notes what there is. */
 bool grouped_plots_finish(struct grouped_plots *plots, struct jobs_error *error);
 void grouped_plots_free(struct grouped_plots *plots);
 

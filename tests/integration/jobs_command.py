@@ -1,12 +1,11 @@
 #!/usr/bin/python3
 """rookery-worker jobs: what its commands take and refuse, in which words; files whole or not at all; impute keeps what
-was there; associate and expression on small tables checked by hand; pictures and terminals. Prints TAP."""
+was there; associate and expression on small tables checked by hand; pictures. Prints TAP."""
 import glob
 import itertools
 import json
 import math
 import os
-import pty
 import subprocess
 import sys
 import xml.dom.minidom
@@ -395,7 +394,7 @@ def expression():
                                             write("two.csv", "gene,symbol\ng1,A\ng1,B\n")), 1, "line 3", '"g1"')
 
 
-# --- pictures, terminals ----------------------------------------------------------------------------------
+# --- pictures ----------------------------------------------------------------------------------
 def pictures():
     keys = ["plain", "../up", "a/b", "<&>\"'", "ä ö", ".hidden", "x" * 300, "CON", ""]
     rows = itertools.chain.from_iterable(
@@ -470,37 +469,6 @@ def pages_of_pictures():
     check("also of a part", run.status == 0 and "P(c = b)" in texts_of(folder, "overview.svg"), run)
 
 
-def on_terminal(*words):
-    """What a person sees."""
-    seen = b""
-    pid, fd = pty.fork()
-    if pid == 0:
-        os.execv(WORKER, [WORKER, "jobs", *words])
-    while True:
-        try:
-            piece = os.read(fd, 65536)
-        except OSError:
-            break
-        if not piece:
-            break
-        seen += piece
-    os.waitpid(pid, 0)
-    os.close(fd)
-    return seen.decode().replace("\r\n", "\n")
-
-
-def terminals():
-    table = write("small.csv", SMALL)
-    fit = ("fit", table, "--y", "y", "--x", "x", "--slice-by", "g")
-    seen = on_terminal(*fit)
-    blocks = [[line for line in block.splitlines()] for block in seen.split("\n\n")]
-    check("on a terminal a long table is two aligned ones", len(blocks) == 2 and
-          len({len(line) for line in blocks[0][:1] + blocks[0][1:]}) == 1 and blocks[0][0].startswith("g  term"), seen)
-    check("of terms and of slices", "estimate" in blocks[0][0] and "r_squared" in blocks[1][0] and
-          "std_error" not in blocks[1][0] and len(blocks[0]) == 5 and len(blocks[1]) == 3, seen)
-    check("with --format csv it is CSV there too", on_terminal(*fit, "--format", "csv") == jobs(*fit).bytes.decode())
-
-
 bad_arguments()
 files_and_lists()
 bad_data()
@@ -510,5 +478,4 @@ association()
 expression()
 pictures()
 pages_of_pictures()
-terminals()
 done_testing()

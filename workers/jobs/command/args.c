@@ -203,6 +203,7 @@ FLAG(take_standardise, spec.missing_options.standardise)
 FLAG(take_quoted_numbers, dataset.quoted_numbers)
 FLAG(take_null_as_zero, genomics.null_as_zero)
 FLAG(take_quiet, quiet)
+FLAG(take_no_pager, no_pager)
 COUNT(take_k, spec.missing_options.k, 1, MISSING_K_MAX)
 COUNT(take_part_rows, part_rows, 1, UINT32_MAX)
 COUNT(take_min_patients, genomics.min_patients, 1, UINT32_MAX)
@@ -364,8 +365,11 @@ static const struct option OPTIONS[] = {
     {"--output", (READING | JOBS_COMBINE) & ~(unsigned)JOBS_SLICE, false, "FILE", take_output,
      "write there instead of standard output (-), when it is whole"},
     {"--format", TABLES | JOBS_ASSOCIATE | JOBS_EXPRESSION, false, "FORMAT", take_format,
-     "csv or json (default csv; on a terminal, columns)"},
-    {"--plot", JOBS_FIT, false, "DIR", take_plot, "draw each slice, and an overview, as SVG files there"},
+     "csv or json (default csv; on a terminal, columns that fit its width)"},
+    {"--no-pager", TABLES, false, NULL, take_no_pager,
+     "a wide table on a terminal: in blocks of columns, instead of $PAGER (less)"},
+    {"--plot", JOBS_FIT, false, "DIR", take_plot,
+     "draw each slice, and pages of overview, as SVG files there"},
     {"--threads", JOBS_FIT, false, "N", take_threads, "(default one per core)"},
     {"--memory", FILLING | JOBS_COMBINE, false, "SIZE", take_memory,
      "for rows (default 1G); more rows go to temporary files"},

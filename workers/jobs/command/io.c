@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
-#include "workers/jobs/report/display.h"
+#include "workers/jobs/command/terminal.h"
 
 /* ---- input ------------------------------------------------------------------------------------------- */
 
@@ -84,7 +84,8 @@ struct csv_source input_source(struct input *in) {
 
 bool table_output_open(struct table_output *out, const struct jobs_args *args, struct jobs_error *error) {
     bool elsewhere = args->output && strcmp(args->output, "-") != 0;
-    *out = (struct table_output){.display = !elsewhere && !args->has_format && isatty(STDOUT_FILENO)};
+    *out = (struct table_output){.display = !elsewhere && !args->has_format && isatty(STDOUT_FILENO),
+                                 .pager = !args->no_pager};
     if (out->display) {
         out->file = open_memstream(&out->text, &out->length);
         return out->file || jobs_fail_memory(error, "the table");
@@ -96,7 +97,7 @@ bool table_output_open(struct table_output *out, const struct jobs_args *args, s
 
 static bool close_display(struct table_output *out, bool good, struct jobs_error *error) {
     if (fclose(out->file) != 0 || !out->text) good = good && jobs_fail_memory(error, "the table");
-    good = good && display_table(out->text, out->length, stdout, error);
+    good = good && terminal_show(out->text, out->length, out->pager, error);
     if (fflush(stdout) != 0)
         good = good &&
                jobs_fail(error, JOBS_FAULT_DATA, "standard output cannot be written: %s", strerror(errno));

@@ -30,6 +30,7 @@ struct table_output {
     FILE *file;
     struct output result;
     bool display; /* file is memory, shown aligned at the end */
+    bool pager;   /* which may use one */
     char *text;
     size_t length;
 };

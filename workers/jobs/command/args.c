@@ -375,7 +375,8 @@ static const struct option OPTIONS[] = {
      "for rows (default 1G); more rows go to temporary files"},
     {"--scratch-dir", FILLING | JOBS_COMBINE, false, "DIR", take_scratch_dir,
      "for those (default $TMPDIR, or /var/tmp)"},
-    {"--quiet", READING | JOBS_COMBINE, false, NULL, take_quiet, "say nothing on standard error but errors"},
+    {"--quiet", READING | JOBS_COMBINE, false, NULL, take_quiet,
+     "say nothing on standard error but errors: no notes, no progress"},
 };
 #define N_OPTIONS (sizeof OPTIONS / sizeof *OPTIONS)
 
@@ -595,6 +596,11 @@ static const char TABLE[] =
     "  condition         of the centred predictors, scaled to one length\n"
     "  digits_estimate   digits of a coefficient that this leaves: 15 - log10(condition)\n";
 
+static const char TERMINAL[] = "\nOn a terminal a table has aligned columns, in blocks that fit its width "
+                               "(or $COLUMNS, or 80), and standard error "
+                               "shows\n"
+                               "how far the command is. Pipes and files get neither.\n";
+
 void jobs_args_help(enum jobs_command command, FILE *out) {
     for (size_t i = 0; i < N_COMMANDS; i++) {
         if (COMMANDS[i].command != command) continue;
@@ -611,6 +617,7 @@ void jobs_args_help(enum jobs_command command, FILE *out) {
     }
     if (command & FILLING) fputs(POLICIES, out);
     if (command & JOBS_FIT) fputs(TABLE, out);
+    if (command & (TABLES | JOBS_ASSOCIATE | JOBS_EXPRESSION)) fputs(TERMINAL, out);
     fputs("\nExit status: 0, 1 for trouble with the data, 2 for bad arguments.\n", out);
 }
 

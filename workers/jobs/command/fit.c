@@ -20,9 +20,13 @@ static bool fit_part(const struct jobs_args *args, struct input *in, FILE *out, 
         return jobs_fail(error, JOBS_FAULT_USAGE, "%s: %s is a part, which says itself what to fit",
                          args->about_model, in->name);
     }
+    struct grouped_spec told = {0};
+    progress_follow(&told);
     struct steps_fit_options options = {.threads = args->spec.threads,
                                         .plot_dir = args->spec.plot_dir,
-                                        .notes = args->quiet ? NULL : stderr,
+                                        .notes = progress_notes(),
+                                        .go_on = told.go_on,
+                                        .fitted = told.fitted,
                                         .format = args->spec.format};
     return steps_fit(in->name, input_source(in), &options, out, error);
 }
@@ -43,12 +47,10 @@ static bool fit_table(const struct jobs_args *args, struct input *in, FILE *out,
     struct grouped_spec spec = args->spec;
     struct dataset dataset;
     struct grouped job;
-    struct progress progress;
-    spec.notes = args->quiet ? NULL : stderr;
-    progress_begin(&progress, args, &spec);
+    spec.notes = progress_notes();
+    progress_follow(&spec);
     if (!open_job(&spec, args, in, &dataset, &job, error)) return false;
     bool good = grouped_run(&job, out, error);
-    progress_end(&progress);
     grouped_close(&job);
     dataset_close(&dataset);
     return good;
@@ -116,9 +118,8 @@ bool command_slice(const struct jobs_args *args, struct jobs_error *error) {
     struct dataset dataset;
     struct grouped job;
     struct input in;
-    struct progress progress;
-    spec.notes = args->quiet ? NULL : stderr;
-    progress_begin(&progress, args, &spec);
+    spec.notes = progress_notes();
+    progress_follow(&spec);
     if (mkdir(dir.path, 0777) != 0 && errno != EEXIST) {
         return jobs_fail(error, JOBS_FAULT_DATA, "the folder %s cannot be made: %s", dir.path,
                          strerror(errno));
@@ -132,7 +133,7 @@ bool command_slice(const struct jobs_args *args, struct jobs_error *error) {
         dataset_close(&dataset);
     }
     input_close(&in);
-    progress_end(&progress);
+    progress_end();
     if (good && !args->quiet) say_planned(&planned);
     return good;
 }
@@ -147,6 +148,7 @@ bool command_combine(const struct jobs_args *args, struct jobs_error *error) {
     bool good = (inputs && tables) || jobs_fail_memory(error, "the tables");
     for (size_t i = 0; i < n && good; i++) {
         input_init(&inputs[i], args->files.items[i]);
+        input_expect(&inputs[i]);
         tables[i] = (struct steps_table){inputs[i].name, input_source(&inputs[i])};
         /* They are opened one after the other: better to say now that the last one is not there. */
         if (strcmp(args->files.items[i], "-") == 0 || access(args->files.items[i], R_OK) == 0) continue;

@@ -44,7 +44,7 @@ bool command_expression(const struct jobs_args *args, struct jobs_error *error) 
     bool good = open_file(&in[0], &map, &plain, error) &&
                 (!args->symbols || open_file(&in[1], &symbols, &plain, error)) &&
                 open_file(&in[2], &rows, &args->dataset, error) &&
-                genomics_express(&spec, &rows, &map, &symbols, out.file, args->quiet ? NULL : stderr, error);
+                genomics_express(&spec, &rows, &map, &symbols, out.file, progress_notes(), error);
     good = table_output_close(&out, good, error);
     for (size_t i = 0; i < 3; i++) input_close(&in[i]);
     return good;

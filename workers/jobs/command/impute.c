@@ -32,11 +32,13 @@ static ssize_t read_again(void *context, char *at, size_t room) {
     ssize_t got;
     do got = read(fd, at, room);
     while (got < 0 && errno == EINTR);
+    if (got > 0) progress_read((size_t)got);
     return got;
 }
 
 static struct csv_source again(void *context) {
     struct twice *t = context;
+    progress_again("writing");
     lseek(t->copy >= 0 ? t->copy : t->in->fd, t->copy >= 0 ? 0 : t->start, SEEK_SET);
     return (struct csv_source){read_again, t};
 }
@@ -53,11 +55,9 @@ static bool twice_open(struct twice *t, const struct jobs_args *args, struct job
 static bool impute(const struct jobs_args *args, struct twice *t, FILE *out, struct jobs_error *error) {
     struct grouped_spec spec = args->spec;
     struct impute_input input = {t->in->name, {read_first, t}, again, t};
-    struct progress progress;
-    spec.notes = args->quiet ? NULL : stderr;
-    progress_begin(&progress, args, &spec);
+    spec.notes = progress_notes();
+    progress_follow(&spec);
     bool good = impute_run(&spec, &input, &args->dataset, out, error);
-    progress_end(&progress);
     if (good) return true;
     if (t->error.fault) *error = t->error; /* the copy is what failed */
     return false;

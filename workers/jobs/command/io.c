@@ -1,4 +1,4 @@
-/* The files of the commands, and their progress. */
+/* The files of the commands. */
 #include "workers/jobs/command/io.h"
 
 #include <errno.h>
@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/base/clock.h"
 #include "workers/jobs/command/terminal.h"
 
 /* ---- input ------------------------------------------------------------------------------------------- */
@@ -17,9 +16,21 @@ void input_init(struct input *in, const char *path) {
     *in = (struct input){.path = path, .name = strcmp(path, "-") == 0 ? "standard input" : path, .fd = -1};
 }
 
+void input_expect(struct input *in) {
+    bool standard = strcmp(in->path, "-") == 0;
+    struct stat info;
+    if (in->expected) return;
+    bool known =
+        (standard ? fstat(STDIN_FILENO, &info) : stat(in->path, &info)) == 0 && S_ISREG(info.st_mode);
+    off_t before = standard && known ? lseek(STDIN_FILENO, 0, SEEK_CUR) : 0;
+    progress_expect(known && before >= 0 && before <= info.st_size ? info.st_size - before : -1);
+    in->expected = true;
+}
+
 bool input_open(struct input *in, struct jobs_error *error) {
     struct stat info;
     if (in->fd >= 0) return true;
+    input_expect(in);
     in->fd = strcmp(in->path, "-") == 0 ? STDIN_FILENO : open(in->path, O_RDONLY | O_CLOEXEC);
     if (in->fd >= 0 && fstat(in->fd, &info) == 0 && S_ISDIR(info.st_mode)) {
         return jobs_fail(error, JOBS_FAULT_DATA, "%s is a folder; name a CSV file", in->name);
@@ -39,6 +50,7 @@ static ssize_t read_file(const struct input *in, char *at, size_t room) {
     ssize_t got;
     do got = read(in->fd, at, room);
     while (got < 0 && errno == EINTR);
+    if (got >= 0) progress_read((size_t)got);
     return got;
 }
 
@@ -96,6 +108,7 @@ bool table_output_open(struct table_output *out, const struct jobs_args *args, s
 }
 
 static bool close_display(struct table_output *out, bool good, struct jobs_error *error) {
+    progress_end();
     if (fclose(out->file) != 0 || !out->text) good = good && jobs_fail_memory(error, "the table");
     good = good && terminal_show(out->text, out->length, out->pager, error);
     if (fflush(stdout) != 0)
@@ -107,31 +120,4 @@ static bool close_display(struct table_output *out, bool good, struct jobs_error
 
 bool table_output_close(struct table_output *out, bool good, struct jobs_error *error) {
     return out->display ? close_display(out, good, error) : output_close(&out->result, good, error);
-}
-
-/* ---- progress ---------------------------------------------------------------------------------------- */
-
-#define PROGRESS_EVERY_MS 500
-
-static bool show_progress(void *context, uint64_t rows) {
-    struct progress *p = context;
-    if (rows == 0) return true;
-    int64_t now = clock_mono_ns() / 1000000;
-    if (now - p->last < PROGRESS_EVERY_MS) return true;
-    p->last = now;
-    p->shown = true;
-    fprintf(stderr, "%.1f M rows read\r", (double)rows / 1e6);
-    return true;
-}
-
-void progress_begin(struct progress *p, const struct jobs_args *args, struct grouped_spec *spec) {
-    *p =
-        (struct progress){.wanted = !args->quiet && isatty(STDERR_FILENO), .last = clock_mono_ns() / 1000000};
-    if (!p->wanted) return;
-    spec->go_on = show_progress;
-    spec->context = p;
-}
-
-void progress_end(struct progress *p) {
-    if (p->shown) fputs("\033[K", stderr);
 }

@@ -1,8 +1,9 @@
-/* Input, output and progress of the commands. */
+/* Input and output of the commands. */
 #ifndef ROOKERY_WORKERS_JOBS_COMMAND_IO_H
 #define ROOKERY_WORKERS_JOBS_COMMAND_IO_H
 
 #include "workers/jobs/command/args.h"
+#include "workers/jobs/command/progress.h"
 #include "workers/jobs/report/output.h"
 
 /* A file that is read from its start to its end, or standard input. */
@@ -14,6 +15,7 @@ struct input {
     bool keep_open; /* at its end, because it will be read again */
     char head[16];  /* bytes that input_starts_with took from the file */
     size_t n_head, at_head;
+    bool expected; /* its size counts for the progress */
 };
 /* path is borrowed. Nothing is opened yet. */
 void input_init(struct input *in, const char *path);
@@ -24,6 +26,8 @@ bool input_open(struct input *in, struct jobs_error *error);
 struct csv_source input_source(struct input *in);
 ssize_t input_read(struct input *in, char *at, size_t room); /* the read function of that source */
 void input_close(struct input *in);
+/* Lets its size count for the progress; input_open does that too, which is late for one of several files. */
+void input_expect(struct input *in);
 
 /* Where a command's table goes: aligned when that is a terminal and no --format was given. */
 struct table_output {
@@ -37,14 +41,5 @@ struct table_output {
 bool table_output_open(struct table_output *out, const struct jobs_args *args, struct jobs_error *error);
 /* See output_close. */
 bool table_output_close(struct table_output *out, bool good, struct jobs_error *error);
-
-/* Shows on standard error how many rows have been read, if that is a terminal and reading takes long. */
-struct progress {
-    bool wanted, shown;
-    int64_t last; /* when it was shown, in milliseconds of the monotonic clock */
-};
-/* Sets the job's go_on to it. */
-void progress_begin(struct progress *p, const struct jobs_args *args, struct grouped_spec *spec);
-void progress_end(struct progress *p);
 
 #endif

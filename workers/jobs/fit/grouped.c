@@ -642,6 +642,7 @@ static bool write_table(struct grouped_state *state, struct grouped_rows *rows, 
 
 bool grouped_fit_rows(struct grouped_state *state, struct grouped_rows *rows, FILE *out,
                       struct jobs_error *error) {
+    state->n_rows = rows->n_rows;
     if (!write_table(state, rows, out, error)) return false;
     say_results(state, rows);
     return true;

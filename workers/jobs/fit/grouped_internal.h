@@ -41,6 +41,7 @@ struct grouped_state {
     struct grouped_plots *plots; /* NULL: none */
     uint64_t *imputed;           /* so far, over all slices: per x, then the response */
     uint64_t statuses[GROUPED_STATUSES];
+    uint64_t n_rows, n_fitted; /* rows, and those of slices that are fitted */
 };
 bool grouped_state_open(struct grouped_state *state, const struct grouped *job, struct jobs_error *error);
 void grouped_state_close(struct grouped_state *state);

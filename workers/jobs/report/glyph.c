@@ -36,7 +36,7 @@ double glyph_width(const char *text, size_t length, glyph_measure *measure) {
     return width;
 }
 
-/* How many bytes from the start are no wider than `room`, with the marks on the last character. */
+/* How many bytes from the start fit into `room`, with the marks on the last character. */
 static size_t head_length(const char *text, size_t length, double room, glyph_measure *measure) {
     double width = 0;
     struct glyph g;
@@ -49,7 +49,7 @@ static size_t head_length(const char *text, size_t length, double room, glyph_me
     return i;
 }
 
-/* Where the end begins that is no wider than `room`: not at a mark, whose character would be missing. */
+/* Where the longest end begins that fits into `room`: not at a mark, whose character would be missing. */
 static size_t tail_start(const char *text, size_t length, double all, double room, glyph_measure *measure) {
     double left = all;
     struct glyph g;

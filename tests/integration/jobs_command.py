@@ -1,12 +1,11 @@
 #!/usr/bin/python3
 """rookery-worker jobs: what its commands take and refuse, in which words; files whole or not at all; impute keeps what
-was there; associate and expression on small tables checked by hand; pictures and terminals. Prints TAP."""
+was there; associate and expression on small tables checked by hand; pictures. Prints TAP."""
 import glob
 import itertools
 import json
 import math
 import os
-import pty
 import subprocess
 import sys
 import xml.dom.minidom
@@ -582,7 +581,7 @@ def expression():
                                             write("two.csv", "gene,symbol\ng1,A\ng1,B\n")), 1, "line 3", '"g1"')
 
 
-# --- pictures, terminals ----------------------------------------------------------------------------------
+# --- pictures ----------------------------------------------------------------------------------
 def pictures():
     keys = ["plain", "../up", "a/b", "<&>\"'", "ä ö", ".hidden", "x" * 300, "CON", ""]
     rows = itertools.chain.from_iterable(
@@ -609,37 +608,52 @@ def pictures():
     refused("a folder that cannot be made", jobs("fit", table, "--y", "y", "--plot", path("no/pictures")), 1, "--plot")
 
 
-def on_terminal(*words):
-    """What a person sees."""
-    seen = b""
-    pid, fd = pty.fork()
-    if pid == 0:
-        os.execv(WORKER, [WORKER, "jobs", *words])
-    while True:
-        try:
-            piece = os.read(fd, 65536)
-        except OSError:
-            break
-        if not piece:
-            break
-        seen += piece
-    os.waitpid(pid, 0)
-    os.close(fd)
-    return seen.decode().replace("\r\n", "\n")
+def texts_of(folder, file):
+    """The texts that a picture shows."""
+    document = xml.dom.minidom.parse(os.path.join(folder, file))
+    return [t.firstChild.data for t in document.getElementsByTagName("text") if t.firstChild]
 
 
-def terminals():
-    table = write("small.csv", SMALL)
-    fit = ("fit", table, "--y", "y", "--x", "x", "--slice-by", "g")
-    seen = on_terminal(*fit)
-    check("what was read is said after the table", seen.splitlines()[-1] == "6 rows read, 0 dropped; 2 slices: 2 ok", seen)
-    seen = on_terminal(*fit, "--quiet")
-    blocks = [[line for line in block.splitlines()] for block in seen.split("\n\n")]
-    check("on a terminal a long table is two aligned ones", len(blocks) == 2 and
-          len({len(line) for line in blocks[0][:1] + blocks[0][1:]}) == 1 and blocks[0][0].startswith("g  term"), seen)
-    check("of terms and of slices", "estimate" in blocks[0][0] and "r_squared" in blocks[1][0] and
-          "std_error" not in blocks[1][0] and len(blocks[0]) == 5 and len(blocks[1]) == 3, seen)
-    check("with --format csv it is CSV there too", on_terminal(*fit, "--quiet", "--format", "csv") == jobs(*fit).bytes.decode())
+def pages_of_pictures():
+    keys = [f"run {i:03} of the second expedition, under an overcast sky" for i in range(250)]
+    rows = "".join(f'"{k}",Dream,{(7 * i + j * j) % 11},{j},{"ab"[(i + j * j) % 3 > 0]}\n' for j in range(200)
+                   for i, k in reversed(list(enumerate(keys))))
+    table = write("pages.csv", "run,site,y,x,c\n" + rows)
+    fit = ("fit", table, "--x", "x", "--slice-by", "site,run", "--wide")
+    refused("little memory is too little for the table", jobs(*fit, "--y", "y", "--memory", "1M", "--scratch-dir", path("none")),
+            1, "no temporary file can be made")
+    folders = [path("pages"), path("pages_small")]
+    runs = [jobs(*fit, "--y", "y", "--plot", folders[0]), jobs(*fit, "--y", "y", "--plot", folders[1], "--memory", "1M")]
+    pages = ["overview.svg", "overview-2.svg", "overview-3.svg"]
+    check("an overview of 250 slices has three pages, which is said", all(
+        r.status == 0 and "250 pictures of slices and 3 pages of overview in" in r.said and
+        "overview.svg to overview-3.svg" in r.said for r in runs) and
+        sorted(f for f in os.listdir(folders[0]) if f.startswith("overview")) == sorted(pages), runs)
+    check("nothing is said with --quiet", jobs(*fit, "--y", "y", "--plot", folders[0], "--quiet").said == "")
+    shown = [texts_of(folders[0], page) for page in pages]
+    check("panels are called by what tells them apart, in the order of the keys",
+          [t for page in shown for t in page if t.startswith("run")] == [f"run {i:03}…" for i in range(250)], shown)
+    check("what they share is said above them", all(
+        "site = Dream" in page and "panels: run = … of the second expedition, under an overcast sky" in page
+        for page in shown), shown)
+    whole = [t.firstChild.data for t in xml.dom.minidom.parse(os.path.join(folders[0], pages[1])).getElementsByTagName("title")]
+    check("the whole key is a panel's title", f"site = Dream, run = {keys[100]}" in whole, whole)
+    links = [[a.getAttribute("href") for a in xml.dom.minidom.parse(os.path.join(folders[0], page)).getElementsByTagName("a")]
+             for page in pages]
+    check("pages link to those before and behind them", links == [[pages[1]], [pages[0], pages[2]], [pages[1]]], links)
+    same = []
+    for file in sorted(os.listdir(folders[0])):
+        with open(os.path.join(folders[0], file), "rb") as a, open(os.path.join(folders[1], file), "rb") as b:
+            same.append(a.read() == b.read())
+    check("in little memory pictures are the same, in the same order", len(same) == 253 and all(same), same.count(False))
+    folder = path("logistic")
+    run = jobs(*fit[:2], "--y", "c", "--x", "x", "--model", "logistic", "--positive", "a", "--plot", folder)
+    check("pictures of a logistic fit say which value is 1", run.status == 0 and
+          all("P(c = a)" in texts_of(folder, f) for f in ("overview.svg", "slice-all.svg")), run)
+    parts = jobs("slice", table, "--y", "c", "--x", "x", "--model", "logistic", "--output-dir", path("plot.parts"))
+    folder = path("logistic_part")
+    run = jobs("fit", parts.bytes.decode().strip(), "--plot", folder)
+    check("also of a part", run.status == 0 and "P(c = b)" in texts_of(folder, "overview.svg"), run)
 
 
 bad_arguments()
@@ -652,5 +666,5 @@ summaries()
 association()
 expression()
 pictures()
-terminals()
+pages_of_pictures()
 done_testing()

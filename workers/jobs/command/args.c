@@ -209,6 +209,7 @@ FLAG(take_no_map_header, no_map_header)
 FLAG(take_no_symbols_header, no_symbols_header)
 FLAG(take_quiet, quiet)
 FLAG(take_clear, clear)
+FLAG(take_no_pager, no_pager)
 COUNT(take_k, spec.missing_options.k, 1, MISSING_K_MAX)
 COUNT(take_part_rows, part_rows, 1, UINT32_MAX)
 COUNT(take_min_patients, genomics.min_patients, 1, UINT32_MAX)
@@ -456,14 +457,18 @@ static const struct option OPTIONS[] = {
     {"--output", (READING | JOBS_COMBINE) & ~(unsigned)JOBS_SLICE, false, "FILE", take_output,
      "write there instead of standard output (-), when it is whole"},
     {"--format", TABLES | JOBS_ASSOCIATE | JOBS_EXPRESSION, false, "FORMAT", take_format,
-     "csv or json (default csv; on a terminal, columns)"},
-    {"--plot", JOBS_FIT, false, "DIR", take_plot, "draw each slice, and an overview, as SVG files there"},
+     "csv or json (default csv; on a terminal, columns that fit its width)"},
+    {"--no-pager", TABLES, false, NULL, take_no_pager,
+     "a wide table on a terminal: in blocks of columns, instead of $PAGER (less)"},
+    {"--plot", JOBS_FIT, false, "DIR", take_plot,
+     "draw each slice, and pages of overview, as SVG files there"},
     {"--threads", JOBS_FIT, false, "N", take_threads, "(default one per core)"},
     {"--memory", FILLING | JOBS_COMBINE, false, "SIZE", take_memory,
      "for rows (default 1G); more rows go to temporary files"},
     {"--scratch-dir", FILLING | JOBS_COMBINE, false, "DIR", take_scratch_dir,
      "for those (default $TMPDIR, or /var/tmp)"},
-    {"--quiet", READING | JOBS_COMBINE, false, NULL, take_quiet, "say nothing on standard error but errors"},
+    {"--quiet", READING | JOBS_COMBINE, false, NULL, take_quiet,
+     "say nothing on standard error but errors: no notes, no progress"},
 };
 #define N_OPTIONS (sizeof OPTIONS / sizeof *OPTIONS)
 
@@ -741,6 +746,11 @@ static const char TABLE[] =
     "  condition         of the centred predictors, scaled to one length\n"
     "  digits_estimate   digits of a coefficient that this leaves: 15 - log10(condition)\n";
 
+static const char TERMINAL[] = "\nOn a terminal a table has aligned columns, in blocks that fit its width "
+                               "(or $COLUMNS, or 80), and standard error "
+                               "shows\n"
+                               "how far the command is. Pipes and files get neither.\n";
+
 void jobs_args_help(enum jobs_command command, FILE *out) {
     for (size_t i = 0; i < N_COMMANDS; i++) {
         if (COMMANDS[i].command != command) continue;
@@ -758,6 +768,7 @@ void jobs_args_help(enum jobs_command command, FILE *out) {
     if (command & READING) fputs(FILES, out);
     if (command & FILLING) fputs(POLICIES, out);
     if (command & JOBS_FIT) fputs(TABLE, out);
+    if (command & (TABLES | JOBS_ASSOCIATE | JOBS_EXPRESSION)) fputs(TERMINAL, out);
     fputs("\nExit status: 0, 1 for trouble with the data, 2 for bad arguments.\n", out);
 }
 

@@ -51,6 +51,7 @@ struct jobs_args {
     const char *output;     /* NULL: standard output */
     const char *output_dir; /* of jobs slice */
     bool has_format;        /* --format was given */
+    bool no_pager;
     bool quiet;
     bool clear;
     size_t part_rows;

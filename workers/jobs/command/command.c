@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "workers/jobs/command/progress.h"
+
 /* ---- which command ----------------------------------------------------------------------------------- */
 
 static bool run(const struct jobs_args *args, struct jobs_error *error) {
@@ -41,7 +43,9 @@ int jobs_main(int argc, char **argv) {
     if (args.help) {
         jobs_args_help(args.command, stdout);
     } else {
+        progress_begin(&args);
         run(&args, &error);
+        progress_end();
     }
     jobs_args_free(&args);
     return error.fault ? say(argv[1], &error) : 0;

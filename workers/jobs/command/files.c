@@ -81,6 +81,7 @@ bool files_open(struct files *files, const struct jobs_args *args, bool twice, s
     for (size_t i = 0; good && i < files->names.n; i++) {
         input_init(&files->inputs[files->n++], files->names.items[i]);
         if (twice) input_twice(&files->inputs[i], args->spec.scratch_dir);
+        input_expect(&files->inputs[i]);
     }
     good =
         good && check_others(files, error) && check_twice(files, error) && input_open(files->inputs, error);

@@ -25,9 +25,13 @@ static bool fit_part(const struct jobs_args *args, struct files *files, const st
     }
     if (files->n > 1)
         return jobs_fail(error, JOBS_FAULT_USAGE, "%s is a part, and is fitted by itself", in->name);
+    struct grouped_spec told = {0};
+    progress_follow(&told);
     struct steps_fit_options options = {.threads = args->spec.threads,
                                         .plot_dir = args->spec.plot_dir,
                                         .notes = out->notes,
+                                        .go_on = told.go_on,
+                                        .fitted = told.fitted,
                                         .format = args->spec.format};
     return steps_fit(in->name, input_source(in), &options, out->file, error);
 }
@@ -50,12 +54,10 @@ static bool fit_table(const struct jobs_args *args, struct files *files, const s
     struct grouped_spec spec = args->spec;
     struct dataset dataset;
     struct grouped job;
-    struct progress progress;
     spec.notes = out->notes;
-    progress_begin(&progress, args, &spec);
+    progress_follow(&spec);
     if (!open_job(&spec, args, files, &dataset, &job, error)) return false;
     bool good = grouped_run(&job, out->file, error);
-    progress_end(&progress);
     grouped_close(&job);
     dataset_close(&dataset);
     return good;
@@ -93,9 +95,8 @@ bool command_slice(const struct jobs_args *args, struct jobs_error *error) {
     struct dataset dataset;
     struct grouped job;
     struct files files;
-    struct progress progress;
-    spec.notes = args->quiet ? NULL : stderr;
-    progress_begin(&progress, args, &spec);
+    spec.notes = progress_notes();
+    progress_follow(&spec);
     if (!parts_folder_open(&folder, args->output_dir, args->clear, &spec, error)) return false;
     if (!files_open(&files, args, false, error)) return false;
     struct steps_sink sink = parts_folder_sink(&folder);
@@ -107,7 +108,7 @@ bool command_slice(const struct jobs_args *args, struct jobs_error *error) {
     }
     if (!good) files_failed(&files, error);
     files_close(&files);
-    progress_end(&progress);
+    progress_end();
     parts_folder_close(&folder, good);
     if (good && !args->quiet) say_planned(&planned);
     return good;
@@ -123,6 +124,7 @@ bool command_combine(const struct jobs_args *args, struct jobs_error *error) {
     bool good = (inputs && tables) || jobs_fail_memory(error, "the tables");
     for (size_t i = 0; i < n && good; i++) {
         input_init(&inputs[i], args->files.items[i]);
+        input_expect(&inputs[i]);
         tables[i] = (struct steps_table){inputs[i].name, input_source(&inputs[i])};
         /* They are opened one after the other: better to say now that the last one is not there. */
         if (strcmp(args->files.items[i], "-") == 0 || access(args->files.items[i], R_OK) == 0) continue;

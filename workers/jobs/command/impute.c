@@ -4,6 +4,7 @@
 #include "workers/jobs/command/files.h"
 
 static struct csv_source again(void *context) {
+    progress_again("writing");
     return files_source(context);
 }
 
@@ -11,12 +12,10 @@ static bool impute(const struct jobs_args *args, struct files *files, FILE *out,
     struct grouped_spec spec = args->spec;
     struct dataset_options options = args->dataset;
     struct impute_input input = {files->inputs->name, files_source(files), again, files};
-    struct progress progress;
-    spec.notes = args->quiet ? NULL : stderr;
-    progress_begin(&progress, args, &spec);
+    spec.notes = progress_notes();
+    progress_follow(&spec);
     files_options(files, &options);
     bool good = impute_run(&spec, &input, &options, out, error);
-    progress_end(&progress);
     if (!good) files_failed(files, error);
     return good;
 }

@@ -1,4 +1,4 @@
-/* The files of the commands, and their progress. */
+/* The files of the commands. */
 #include "workers/jobs/command/io.h"
 
 #include <errno.h>
@@ -9,8 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/base/clock.h"
-#include "workers/jobs/report/display.h"
+#include "workers/jobs/command/terminal.h"
 #include "workers/jobs/table/spill.h"
 
 /* ---- input ------------------------------------------------------------------------------------------- */
@@ -47,8 +46,20 @@ static bool look_at(struct input *in, struct jobs_error *error) {
     return in->start >= 0 || in->copy >= 0;
 }
 
+void input_expect(struct input *in) {
+    bool standard = strcmp(in->path, "-") == 0;
+    struct stat info;
+    if (in->expected) return;
+    bool known =
+        (standard ? fstat(STDIN_FILENO, &info) : stat(in->path, &info)) == 0 && S_ISREG(info.st_mode);
+    off_t before = standard && known ? lseek(STDIN_FILENO, 0, SEEK_CUR) : 0;
+    progress_expect(known && before >= 0 && before <= info.st_size ? info.st_size - before : -1);
+    in->expected = true;
+}
+
 bool input_open(struct input *in, struct jobs_error *error) {
     if (in->fd >= 0) return true;
+    input_expect(in);
     in->fd = strcmp(in->path, "-") == 0 ? STDIN_FILENO : open(in->path, O_RDONLY | O_CLOEXEC);
     if (in->fd < 0)
         return jobs_fail(error, JOBS_FAULT_DATA, "%s cannot be read: %s", in->name, strerror(errno));
@@ -101,6 +112,7 @@ static ssize_t read_bytes(void *context, char *at, size_t room) {
     }
     do got = read(copied ? in->copy : in->fd, at, room);
     while (got < 0 && errno == EINTR);
+    if (got >= 0) progress_read((size_t)got);
     in->bytes_ended = got == 0;
     if (got == 0) close_file(in);
     if (got <= 0 || in->copy < 0 || copied || spill_write(in->copy, at, (size_t)got, &in->error)) return got;
@@ -157,13 +169,14 @@ struct csv_source input_source(struct input *in) {
 
 bool table_output_open(struct table_output *out, const struct jobs_args *args, struct jobs_error *error) {
     bool elsewhere = args->output && strcmp(args->output, "-") != 0;
-    *out = (struct table_output){.display = !elsewhere && !args->has_format && isatty(STDOUT_FILENO)};
-    if (!args->quiet) out->notes = stderr;
+    *out = (struct table_output){.display = !elsewhere && !args->has_format && isatty(STDOUT_FILENO),
+                                 .pager = !args->no_pager,
+                                 .notes = progress_notes()};
     if (out->display) {
         out->file = open_memstream(&out->text, &out->length);
         if (!out->file) return jobs_fail_memory(error, "the table");
-        FILE *later = args->quiet ? NULL : open_memstream(&out->notes_text, &out->notes_length);
-        if (later) out->notes = later;
+        if (out->notes) out->later = open_memstream(&out->notes_text, &out->notes_length);
+        if (out->later) out->notes = out->later;
         return true;
     }
     if (!output_open(&out->result, args->output, args->spec.scratch_dir, error)) return false;
@@ -172,13 +185,13 @@ bool table_output_open(struct table_output *out, const struct jobs_args *args, s
 }
 
 static bool close_display(struct table_output *out, bool good, struct jobs_error *error) {
+    progress_end();
     if (fclose(out->file) != 0 || !out->text) good = good && jobs_fail_memory(error, "the table");
-    good = good && display_table(out->text, out->length, stdout, error);
+    good = good && terminal_show(out->text, out->length, out->pager, error);
     if (fflush(stdout) != 0)
         good = good &&
                jobs_fail(error, JOBS_FAULT_DATA, "standard output cannot be written: %s", strerror(errno));
-    if (out->notes && out->notes != stderr && fclose(out->notes) == 0)
-        fwrite(out->notes_text, 1, out->notes_length, stderr);
+    if (out->later && fclose(out->later) == 0) fwrite(out->notes_text, 1, out->notes_length, stderr);
     free(out->notes_text);
     free(out->text);
     return good;
@@ -186,31 +199,4 @@ static bool close_display(struct table_output *out, bool good, struct jobs_error
 
 bool table_output_close(struct table_output *out, bool good, struct jobs_error *error) {
     return out->display ? close_display(out, good, error) : output_close(&out->result, good, error);
-}
-
-/* ---- progress ---------------------------------------------------------------------------------------- */
-
-#define PROGRESS_EVERY_MS 500
-
-static bool show_progress(void *context, uint64_t rows) {
-    struct progress *p = context;
-    if (rows == 0) return true;
-    int64_t now = clock_mono_ns() / 1000000;
-    if (now - p->last < PROGRESS_EVERY_MS) return true;
-    p->last = now;
-    p->shown = true;
-    fprintf(stderr, "%.1f M rows read\r", (double)rows / 1e6);
-    return true;
-}
-
-void progress_begin(struct progress *p, const struct jobs_args *args, struct grouped_spec *spec) {
-    *p =
-        (struct progress){.wanted = !args->quiet && isatty(STDERR_FILENO), .last = clock_mono_ns() / 1000000};
-    if (!p->wanted) return;
-    spec->go_on = show_progress;
-    spec->context = p;
-}
-
-void progress_end(struct progress *p) {
-    if (p->shown) fputs("\033[K", stderr);
 }

@@ -1,10 +1,11 @@
-/* Input, output and progress of the commands. */
+/* Input and output of the commands. */
 #ifndef ROOKERY_WORKERS_JOBS_COMMAND_IO_H
 #define ROOKERY_WORKERS_JOBS_COMMAND_IO_H
 
 #include <sys/stat.h>
 
 #include "workers/jobs/command/args.h"
+#include "workers/jobs/command/progress.h"
 #include "workers/jobs/decode/decode.h"
 #include "workers/jobs/report/output.h"
 
@@ -24,6 +25,7 @@ struct input {
     char head[16]; /* text that input_starts_with took */
     size_t n_head, at_head;
     struct jobs_error error; /* why a read failed, unless errno says it */
+    bool expected;           /* its size counts for the progress */
 };
 /* path is borrowed. Nothing is opened yet. */
 void input_init(struct input *in, const char *path);
@@ -41,6 +43,8 @@ void input_twice(struct input *in, const char *scratch_dir);
 void input_again(struct input *in);
 /* The delimiter that goes with a file's name: a tab for *.tsv and *.tab, also packed (.gz); 0 for any other. */
 char input_delimiter(const char *path);
+/* Lets its size count for the progress; input_open does that too, which is late for one of several files. */
+void input_expect(struct input *in);
 
 /* Where a command's table goes: aligned when that is a terminal and no --format was given. Its notes go to standard
  * error, in that case after the table. */
@@ -49,20 +53,13 @@ struct table_output {
     FILE *notes; /* NULL with --quiet */
     struct output result;
     bool display; /* file is memory, shown aligned at the end */
+    bool pager;   /* which may use one */
+    FILE *later;  /* then the notes are memory too; NULL: they are not */
     char *text, *notes_text;
     size_t length, notes_length;
 };
 bool table_output_open(struct table_output *out, const struct jobs_args *args, struct jobs_error *error);
 /* See output_close. */
 bool table_output_close(struct table_output *out, bool good, struct jobs_error *error);
-
-/* Shows on standard error how many rows have been read, if that is a terminal and reading takes long. */
-struct progress {
-    bool wanted, shown;
-    int64_t last; /* when it was shown, in milliseconds of the monotonic clock */
-};
-/* Sets the job's go_on to it. */
-void progress_begin(struct progress *p, const struct jobs_args *args, struct grouped_spec *spec);
-void progress_end(struct progress *p);
 
 #endif

@@ -708,7 +708,7 @@ static void say_results(const struct grouped_state *state, const struct grouped_
 
 static bool open_out(struct table_out *out, const struct grouped_rows *rows, struct jobs_error *error) {
     const struct grouped_spec *spec = out->state->job->spec;
-    if (spec->plot_dir && !(out->state->plots = grouped_plots_new(out->state->job, error))) return false;
+    if (spec->plot_dir && !(out->state->plots = grouped_plots_new(out->state, error))) return false;
     if (!rows->spill) return true;
     size_t memory = (spec->memory ? spec->memory : GROUPED_MEMORY) / 8;
     out->collector = collector_new(spec->n_slice_by, spec->scratch_dir, memory, error);
@@ -737,6 +737,7 @@ static bool write_table(struct grouped_state *state, struct grouped_rows *rows, 
 
 bool grouped_fit_rows(struct grouped_state *state, struct grouped_rows *rows, FILE *out,
                       struct jobs_error *error) {
+    state->n_rows = rows->n_rows;
     if (!write_table(state, rows, out, error)) return false;
     say_results(state, rows);
     return true;

@@ -65,6 +65,9 @@ struct grouped_spec {
     /* May be NULL. Called every few thousand rows and after each block of slices, with the number of rows read so
      * far, on the caller's thread. When it returns false, the job ends with JOBS_FAULT_STOPPED. */
     bool (*go_on)(void *context, uint64_t rows);
+    /* May be NULL. Called after each block of slices, on the caller's thread: rows of slices that are fitted, and
+     * all. */
+    void (*fitted)(void *context, uint64_t rows, uint64_t of);
     void *context;
 };
 

@@ -293,6 +293,13 @@ static void fit_block(struct fit_worker *w, const struct block *block, struct bl
 
 /* ---- handing out and putting in order ---------------------------------------------------------------- */
 
+static void say_fitted(const struct fit_run *run, const struct block *block) {
+    const struct grouped_spec *spec = run->state->job->spec;
+    const size_t *start = run->batch->index.start + block->first;
+    run->state->n_fitted += start[block->count] - start[0];
+    if (spec->fitted) spec->fitted(spec->context, run->state->n_fitted, run->state->n_rows);
+}
+
 static bool put_block(struct fit_run *run, const struct block *block, const struct block_result *result,
                       struct grouped_sink sink, struct jobs_error *error) {
     const struct grouped_batch *batch = run->batch;
@@ -307,6 +314,7 @@ static bool put_block(struct fit_run *run, const struct block *block, const stru
             return false;
     }
     if (!grouped_go_on(run->state->job->spec, 0, error)) return false;
+    say_fitted(run, block);
     for (size_t i = 0; i < GROUPED_STATUSES; i++) run->state->statuses[i] += result->statuses[i];
     run->state->dropped += result->dropped;
     add_cells(run->state->cells, result->cells, grouped_n_cells(run->state->job->spec));

@@ -50,7 +50,8 @@ struct grouped_state {
     struct grouped_plots *plots; /* NULL: none */
     struct results_cells *cells; /* so far, over all slices: per x, then the response, then the weights */
     uint64_t statuses[GROUPED_STATUSES];
-    uint64_t dropped; /* rows that the fits of their slices did not use */
+    uint64_t dropped;          /* rows that the fits of their slices did not use */
+    uint64_t n_rows, n_fitted; /* rows, and those of slices that are fitted */
 };
 bool grouped_state_open(struct grouped_state *state, const struct grouped *job, struct jobs_error *error);
 void grouped_state_close(struct grouped_state *state);
@@ -119,11 +120,11 @@ bool grouped_spilled_each(struct grouped_state *state, struct spill *spill, uint
 
 struct grouped_plots;
 /* Creates the folder if it does not exist. */
-struct grouped_plots *grouped_plots_new(const struct grouped *job, struct jobs_error *error);
+struct grouped_plots *grouped_plots_new(const struct grouped_state *state, struct jobs_error *error);
 bool grouped_plots_add(struct grouped_plots *plots, struct slice_key key, const struct linear_input *input,
                        const struct fit_term *terms, const struct linear_result *linear,
                        const struct logistic_result *logistic, struct jobs_error *error);
-/* Writes the overview. */
+/* Writes the overview's pages, and says in the job's notes what there is. */
 bool grouped_plots_finish(struct grouped_plots *plots, struct jobs_error *error);
 void grouped_plots_free(struct grouped_plots *plots);
 

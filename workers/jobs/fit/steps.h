@@ -76,6 +76,7 @@ struct steps_fit_options {
     const char *plot_dir;
     FILE *notes;
     bool (*go_on)(void *context, uint64_t rows);
+    void (*fitted)(void *context, uint64_t rows, uint64_t of);
     void *context;
     enum results_format format; /* steps_combine takes CSV only */
 };

@@ -228,6 +228,7 @@ static bool assemble(struct steps_job *s, const struct steps_fit_options *option
     spec->plot_dir = options->plot_dir;
     spec->notes = options->notes;
     spec->go_on = options->go_on;
+    spec->fitted = options->fitted;
     spec->context = options->context;
     spec->format = options->format;
     s->job.spec = spec;

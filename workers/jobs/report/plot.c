@@ -2,7 +2,7 @@
  *
  * Both kinds of file start from struct picture: the points to draw, the line with its band as samples, and
  * the ranges, all in data coordinates. A slice's own file puts one into a large frame with its equation; the
- * overview keeps many, takes the union of their ranges, and draws them side by side.
+ * overview (overview.c) keeps many, takes the union of their ranges, and draws them side by side.
  */
 #include "workers/jobs/report/plot.h"
 
@@ -12,31 +12,17 @@
 #include <string.h>
 
 #include "workers/jobs/model/distributions.h"
-#include "workers/jobs/report/svg.h"
+#include "workers/jobs/report/plot_internal.h"
+#include "workers/jobs/report/titles.h"
 
-#define SAMPLES 61
+#define SAMPLES PLOT_SAMPLES
 #define POINT_COLOR "#2563a8"
 #define LINE_COLOR "#c2410c"
-#define DOT "  \xc2\xb7  "
-#define ALARMING "fill=\"#b91c1c\" font-size=\"11\""
-#define FAINT "fill=\"#6b7280\" font-size=\"11\""
-
-enum picture_kind {
-    PICTURE_LINE,   /* one predictor, linear: points and the line */
-    PICTURE_CURVE,  /* one predictor, logistic: classes and the probability */
-    PICTURE_FITTED, /* several: observed against fitted, and the diagonal */
-};
-
-struct picture {
-    enum picture_kind kind;
-    char *title;
-    double *points;                      /* x, y in turn */
-    size_t count, of;                    /* points drawn, and all points */
-    double x_low, x_high, y_low, y_high; /* of the points (all of them) and the line */
-    bool has_line, has_band;
-    double x[SAMPLES], middle[SAMPLES], low[SAMPLES], high[SAMPLES];
-    enum fit_status status;
-};
+#define BODY ((struct svg_style){.size = 12})
+/* How far a band may go beyond the points and the line, as a part of their range. */
+#define BAND_BEYOND 0.1
+/* A longer name would push what stands behind it out of the picture. */
+#define NAME_WIDTH 120
 
 /* ---- points ------------------------------------------------------------------------------------------ */
 
@@ -163,14 +149,17 @@ static void sample_line(struct picture *p, const struct plot_slice *s) {
     }
 }
 
-/* Makes room for the line, and for its band unless that would dwarf the points. */
+/* Makes room for the line, and cuts its band a little beyond that and the points. */
 static void show_line(struct picture *p) {
-    double room = p->y_high / 2 - p->y_low / 2, floor_y = p->y_low - room, ceiling_y = p->y_high + room;
-    for (size_t k = 0; p->has_line && k < SAMPLES; k++) {
-        widen(p, p->x[k], p->middle[k]);
-        if (!p->has_band) continue;
-        widen(p, p->x[k], fmax(p->low[k], floor_y));
-        widen(p, p->x[k], fmin(p->high[k], ceiling_y));
+    for (size_t k = 0; p->has_line && k < SAMPLES; k++) widen(p, p->x[k], p->middle[k]);
+    double beyond = p->y_high * BAND_BEYOND - p->y_low * BAND_BEYOND;
+    double floor_y = p->y_low - beyond, ceiling_y = p->y_high + beyond;
+    for (size_t k = 0; p->has_band && k < SAMPLES; k++) {
+        p->band_cuts += p->low[k] < floor_y || p->high[k] > ceiling_y;
+        p->low[k] = fmax(p->low[k], floor_y);
+        p->high[k] = fmin(p->high[k], ceiling_y);
+        widen(p, p->x[k], p->low[k]);
+        widen(p, p->x[k], p->high[k]);
     }
 }
 
@@ -183,20 +172,14 @@ static void sample_diagonal(struct picture *p) {
     }
 }
 
-static void picture_free(struct picture *p) {
+void picture_free(struct picture *p) {
     free(p->points);
-    free(p->title);
 }
 
-/* Returns false on allocation failure; nothing is owned then. */
-static bool picture_make(struct picture *p, const struct plot_slice *s, size_t most) {
+bool picture_make(struct picture *p, const struct plot_slice *s, size_t most) {
     *p = (struct picture){.status = slice_status(s)};
     p->kind = s->input->p != 1 ? PICTURE_FITTED : s->logistic ? PICTURE_CURVE : PICTURE_LINE;
-    p->title = strdup(s->title);
-    if (!p->title || !take_points(p, s, most)) {
-        picture_free(p);
-        return false;
-    }
+    if (!take_points(p, s, most)) return false;
     if (p->of == 0) {
         p->x_low = p->y_low = 0;
         p->x_high = p->y_high = 1;
@@ -212,7 +195,9 @@ static bool picture_make(struct picture *p, const struct plot_slice *s, size_t m
 /* ---- drawing ----------------------------------------------------------------------------------------- */
 
 static void draw_band(FILE *out, const struct picture *p, const struct svg_frame *f) {
-    fputs("<path fill=\"" LINE_COLOR "\" fill-opacity=\"0.16\" d=\"M", out);
+    /* What mostly goes on beyond the picture is fainter than what ends in it. */
+    fprintf(out, "<path fill=\"" LINE_COLOR "\" fill-opacity=\"%s\" d=\"M",
+            p->band_cuts > SAMPLES / 2 ? "0.09" : "0.16");
     for (size_t k = 0; k < SAMPLES; k++) {
         fprintf(out, "%.1f %.1f ", svg_frame_x(f, p->x[k]), svg_frame_y(f, p->high[k]));
     }
@@ -246,7 +231,7 @@ static void draw_points(FILE *out, const struct picture *p, const struct svg_fra
     fputs("</g>\n", out);
 }
 
-static void draw_picture(FILE *out, const struct picture *p, const struct svg_frame *f, double radius) {
+void picture_draw(FILE *out, const struct picture *p, const struct svg_frame *f, double radius) {
     svg_frame_enter(out, f);
     if (p->has_band) draw_band(out, p, f);
     draw_points(out, p, f, radius);
@@ -256,237 +241,172 @@ static void draw_picture(FILE *out, const struct picture *p, const struct svg_fr
 
 /* ---- one slice --------------------------------------------------------------------------------------- */
 
-/* Appends to a text of fixed size, cutting what does not fit. */
-static void append(char text[static 512], const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void append(char text[static 512], const char *format, ...) {
-    size_t length = strlen(text);
+static void add(struct text_buffer *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add(struct text_buffer *out, const char *format, ...) {
+    char text[256]; /* numbers and our own words; names are added by add_name */
     va_list args;
     va_start(args, format);
-    vsnprintf(text + length, 512 - length, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    text_buffer_string(out, text);
+}
+
+static void add_name(struct text_buffer *out, const char *name) {
+    svg_text_shorten(out, BODY, NAME_WIDTH, name, strlen(name));
+}
+
+/* What a logistic fit is about: "sex = male". */
+static void add_event(struct text_buffer *out, const struct plot_slice *s) {
+    add_name(out, s->y_name);
+    add(out, " = ");
+    add_name(out, s->positive ? s->positive : "1");
 }
 
 /* The fitted equation, of one predictor. */
-static void describe_model(const struct plot_slice *s, const struct picture *p, char text[static 512]) {
+static void describe_model(struct text_buffer *out, const struct plot_slice *s, const struct picture *p) {
     const struct fit_term *slope = slopes_of(s);
     if (p->kind == PICTURE_FITTED) {
-        append(text, DOT "%zu predictors", s->input->p);
+        add(out, PLOT_DOT "%zu predictors", s->input->p);
         return;
     }
     if (!p->has_line || slope->dropped) return;
-    append(text, p->kind == PICTURE_CURVE ? DOT "logit P(%s) = " : DOT "%s = ", s->y_name);
+    add(out, p->kind == PICTURE_CURVE ? PLOT_DOT "logit P(" : PLOT_DOT);
+    if (p->kind == PICTURE_CURVE)
+        add_event(out, s);
+    else
+        add_name(out, s->y_name);
+    add(out, p->kind == PICTURE_CURVE ? ") = " : " = ");
     if (!s->no_intercept) {
-        append(text, "%.6g %s ", intercept_of(s), slope->estimate < 0 ? "\xe2\x88\x92" : "+");
+        add(out, "%.6g %s ", intercept_of(s), slope->estimate < 0 ? "\xe2\x88\x92" : "+");
     }
-    append(text, "%.6g %s", s->no_intercept ? slope->estimate : fabs(slope->estimate), s->x_names[0]);
+    add(out, "%.6g ", s->no_intercept ? slope->estimate : fabs(slope->estimate));
+    add_name(out, s->x_names[0]);
 }
 
-/* The line below the title: size, fit, model. Names come last, as they may be long. */
-static void describe(const struct plot_slice *s, const struct picture *p, char text[static 512]) {
-    text[0] = '\0';
-    append(text, "n = %zu", s->linear ? s->linear->n : s->logistic->n);
+/* The line below the title: size, fit, model. */
+static void describe(struct text_buffer *out, const struct plot_slice *s, const struct picture *p) {
+    add(out, "n = %zu", s->linear ? s->linear->n : s->logistic->n);
     if (s->linear && isfinite(s->linear->r_squared))
-        append(text, DOT "R\xc2\xb2 = %.4f", s->linear->r_squared);
+        add(out, PLOT_DOT "R\xc2\xb2 = %.4f", s->linear->r_squared);
     if (s->logistic && isfinite(s->logistic->deviance)) {
-        append(text, DOT "deviance %.4g of %.4g", s->logistic->deviance, s->logistic->null_deviance);
+        add(out, PLOT_DOT "deviance %.4g of %.4g", s->logistic->deviance, s->logistic->null_deviance);
     }
-    describe_model(s, p, text);
+    describe_model(out, s, p);
 }
 
 /* The line below that, if needed: errors, and what is not drawn. */
-static void remark(const struct plot_slice *s, const struct picture *p, char text[static 512]) {
-    text[0] = '\0';
-    if (p->status != FIT_OK) append(text, "%s", fit_status_name(p->status));
+static void remark(struct text_buffer *out, const struct plot_slice *s, const struct picture *p) {
+    if (p->status != FIT_OK) add(out, "%s", fit_status_name(p->status));
     const char *lead = "; dropped: ";
     for (size_t j = 0; j < s->input->p; j++) {
         if (!slopes_of(s)[j].dropped || p->status != FIT_RANK_DEFICIENT) continue;
-        append(text, "%s%s", lead, s->x_names[j]);
+        add(out, "%s", lead);
+        add_name(out, s->x_names[j]);
         lead = ", ";
     }
-    if (p->of == 0) append(text, "%sno points to draw", *text ? "; " : "");
-    if (p->count < p->of) append(text, "%s%zu of %zu points drawn", *text ? "; " : "", p->count, p->of);
+    if (p->of == 0) add(out, "%sno points to draw", out->length ? "; " : "");
+    if (p->count < p->of) add(out, "%s%zu of %zu points drawn", out->length ? "; " : "", p->count, p->of);
+    if (p->band_cuts) {
+        add(out, "%sthe %g %% band goes on above or below", out->length ? "; " : "",
+            100 * (s->confidence > 0 ? s->confidence : LINEAR_CONFIDENCE));
+    }
 }
 
-static double label_width(const struct svg_axis *a) {
-    size_t longest = 0;
+double plot_label_width(const struct svg_axis *a) {
     char label[SVG_LABEL_SIZE];
+    double widest = 0;
     for (size_t k = 0; k < a->ticks; k++) {
         size_t length = svg_axis_label(a, k, label);
-        if (length > longest) longest = length;
+        widest = fmax(widest, svg_text_width((struct svg_style){.size = 11}, label, length));
     }
-    return 7 * (double)longest;
+    return widest;
 }
 
-static void name_axes(FILE *out, const struct plot_slice *s, const struct picture *p,
-                      const struct svg_frame *f) {
-    char name[512] = "";
-    bool fitted = p->kind == PICTURE_FITTED;
-    append(name, fitted ? s->logistic ? "fitted probability of %s" : "fitted %s" : "%s",
-           fitted ? s->y_name : s->x_names[0]);
-    svg_name_x(out, f, 38, name);
-    name[0] = '\0';
-    append(name, fitted ? "observed %s" : "%s", s->y_name);
-    svg_name_y(out, f, label_width(&f->y) + 18, name);
+void plot_x_name(struct text_buffer *out, const struct plot_slice *s, enum picture_kind kind) {
+    if (kind != PICTURE_FITTED) {
+        text_buffer_string(out, s->x_names[0]);
+        return;
+    }
+    add(out, s->logistic ? "fitted P(" : "fitted ");
+    if (!s->logistic) text_buffer_string(out, s->y_name);
+    if (s->logistic) add_event(out, s);
+    if (s->logistic) add(out, ")");
+}
+
+void plot_y_name(struct text_buffer *out, const struct plot_slice *s, enum picture_kind kind) {
+    if (!s->logistic) {
+        if (kind == PICTURE_FITTED) add(out, "observed ");
+        text_buffer_string(out, s->y_name);
+        return;
+    }
+    add(out, kind == PICTURE_FITTED ? "observed (1: " : "P(");
+    add_event(out, s);
+    add(out, ")");
+}
+
+/* The texts of a slice's own file. */
+struct words {
+    struct text_buffer title, described, remark, x, y;
+};
+
+static bool words_make(struct words *w, const struct plot_slice *s, const struct picture *p) {
+    *w = (struct words){0};
+    titles_whole(&w->title, s->key, s->key_names, s->n_key);
+    describe(&w->described, s, p);
+    remark(&w->remark, s, p);
+    plot_x_name(&w->x, s, p->kind);
+    plot_y_name(&w->y, s, p->kind);
+    struct text_buffer *all[] = {&w->title, &w->described, &w->remark, &w->x, &w->y};
+    bool good = true;
+    for (size_t i = 0; i < 5; i++) {
+        text_buffer_char(all[i], '\0');
+        good = good && !all[i]->failed;
+    }
+    return good;
+}
+
+static void words_free(struct words *w) {
+    text_buffer_free(&w->title);
+    text_buffer_free(&w->described);
+    text_buffer_free(&w->remark);
+    text_buffer_free(&w->x);
+    text_buffer_free(&w->y);
+}
+
+/* A title that is too long in the usual size may still fit in a smaller one. */
+static void draw_title(FILE *out, double left, double width, const char *title) {
+    struct svg_style style = PLOT_TITLE;
+    if (svg_text_width(style, title, strlen(title)) > width) style.size = 12;
+    svg_text(out, left, 26, style, width, title);
+}
+
+static void draw_slice(FILE *out, const struct picture *p, const struct words *w) {
+    enum { WIDTH = 720, HEIGHT = 480, TOP = 74, BOTTOM = 56, RIGHT = 24 };
+    struct svg_frame f = {.top = TOP, .height = HEIGHT - TOP - BOTTOM};
+    f.y = svg_axis_choose(p->y_low, p->y_high, 7);
+    f.left = plot_label_width(&f.y) + 38;
+    f.width = WIDTH - RIGHT - f.left;
+    f.x = svg_axis_fit(p->x_low, p->x_high, 7, f.width);
+    svg_open(out, WIDTH, HEIGHT, w->title.at);
+    draw_title(out, f.left, f.width, w->title.at);
+    svg_text(out, f.left, 45, BODY, f.width, w->described.at);
+    if (*w->remark.at) {
+        svg_text(out, f.left, 62, p->status == FIT_OK ? PLOT_FAINT : PLOT_ALARMING, f.width, w->remark.at);
+    }
+    svg_frame_draw(out, &f, true, true);
+    picture_draw(out, p, &f, 2.6);
+    svg_name_x(out, &f, 38, w->x.at);
+    svg_name_y(out, &f, plot_label_width(&f.y) + 18, w->y.at);
+    svg_close(out);
 }
 
 bool plot_write_slice(FILE *out, const struct plot_slice *slice) {
-    enum { WIDTH = 720, HEIGHT = 480, TOP = 74, BOTTOM = 56, RIGHT = 24 };
-    char text[512];
     struct picture p;
+    struct words words;
     if (!picture_make(&p, slice, PLOT_MAX_POINTS)) return false;
-    struct svg_frame f = {.top = TOP, .height = HEIGHT - TOP - BOTTOM};
-    f.y = svg_axis_choose(p.y_low, p.y_high, 7);
-    f.left = label_width(&f.y) + 38;
-    f.width = WIDTH - RIGHT - f.left;
-    f.x = svg_axis_choose(p.x_low, p.x_high, 7);
-    /* Long labels need room: fewer of them. */
-    if (label_width(&f.x) * (double)f.x.ticks > f.width * 0.9) f.x = svg_axis_choose(p.x_low, p.x_high, 4);
-    svg_open(out, WIDTH, HEIGHT, slice->title);
-    svg_text(out, f.left, 26, "font-size=\"16\" font-weight=\"600\" fill=\"#111827\"", 72, slice->title);
-    describe(slice, &p, text);
-    svg_text(out, f.left, 45, "", 100, text);
-    remark(slice, &p, text);
-    if (*text) svg_text(out, f.left, 62, p.status == FIT_OK ? FAINT : ALARMING, 110, text);
-    svg_frame_draw(out, &f, true, true);
-    draw_picture(out, &p, &f, 2.6);
-    name_axes(out, slice, &p, &f);
-    svg_close(out);
+    bool good = words_make(&words, slice, &p);
+    if (good) draw_slice(out, &p, &words);
+    words_free(&words);
     picture_free(&p);
-    return fflush(out) == 0 && !ferror(out);
-}
-
-/* ---- the overview ------------------------------------------------------------------------------------ */
-
-struct plot_overview {
-    char *title, *x_name, *y_name;
-    struct picture *panel;
-    size_t panels, added;
-};
-
-struct plot_overview *plot_overview_new(const char *title) {
-    struct plot_overview *o = calloc(1, sizeof *o);
-    if (!o) return NULL;
-    o->title = strdup(title);
-    if (o->title) return o;
-    free(o);
-    return NULL;
-}
-
-void plot_overview_free(struct plot_overview *o) {
-    if (!o) return;
-    for (size_t k = 0; k < o->panels; k++) picture_free(&o->panel[k]);
-    free(o->panel);
-    free(o->title);
-    free(o->x_name);
-    free(o->y_name);
-    free(o);
-}
-
-static char *joined(const char *before, const char *name) {
-    size_t size = strlen(before) + strlen(name) + 1;
-    char *text = malloc(size);
-    if (text) snprintf(text, size, "%s%s", before, name);
-    return text;
-}
-
-/* All slices of a job have the same columns, so the first one names the axes. */
-static bool take_names(struct plot_overview *o, const struct plot_slice *s) {
-    bool fitted = s->input->p != 1;
-    if (!o->x_name) {
-        o->x_name = fitted ? joined(s->logistic ? "fitted probability of " : "fitted ", s->y_name)
-                           : joined("", s->x_names[0]);
-    }
-    if (!o->y_name) o->y_name = joined(fitted ? "observed " : "", s->y_name);
-    return o->x_name && o->y_name;
-}
-
-bool plot_overview_add(struct plot_overview *o, const struct plot_slice *slice) {
-    if (o->panels == PLOT_MAX_PANELS) {
-        o->added++;
-        return true;
-    }
-    if (!take_names(o, slice)) return false;
-    struct picture *panel = realloc(o->panel, (o->panels + 1) * sizeof *panel);
-    if (!panel) return false;
-    o->panel = panel;
-    if (!picture_make(&o->panel[o->panels], slice, PLOT_PANEL_POINTS)) return false;
-    o->panels++;
-    o->added++;
-    return true;
-}
-
-enum {
-    PANEL_WIDTH = 210,
-    PANEL_HEIGHT = 160,
-    PANEL_GAP = 12,
-    PANEL_TITLE = 20,
-    SHEET_TOP = 58,
-    SHEET_BOTTOM = 52
-};
-
-/* About as wide as a screen is, compared to its height. */
-static size_t sheet_columns(size_t panels) {
-    size_t columns = (size_t)ceil(sqrt((double)panels * 1.3));
-    return columns < 1 ? 1 : columns > 8 ? 8 : columns;
-}
-
-/* The union of the ranges of all panels that are not empty. */
-static void share_axes(const struct plot_overview *o, struct svg_frame *f) {
-    double x_low = INFINITY, x_high = -INFINITY, y_low = INFINITY, y_high = -INFINITY;
-    for (size_t k = 0; k < o->panels; k++) {
-        const struct picture *p = &o->panel[k];
-        if (p->of == 0) continue;
-        x_low = fmin(x_low, p->x_low);
-        x_high = fmax(x_high, p->x_high);
-        y_low = fmin(y_low, p->y_low);
-        y_high = fmax(y_high, p->y_high);
-    }
-    bool empty = !(x_low <= x_high);
-    f->x = svg_axis_choose(empty ? 0 : x_low, empty ? 1 : x_high, 4);
-    f->y = svg_axis_choose(empty ? 0 : y_low, empty ? 1 : y_high, 4);
-    if (label_width(&f->x) * (double)f->x.ticks > PANEL_WIDTH * 0.9) {
-        f->x = svg_axis_choose(empty ? 0 : x_low, empty ? 1 : x_high, 2);
-    }
-}
-
-static void draw_panel(FILE *out, const struct picture *p, const struct svg_frame *f, bool bottom,
-                       bool left) {
-    svg_text(out, f->left, f->top - 6, "font-weight=\"600\" font-size=\"11\" fill=\"#111827\"", 30, p->title);
-    svg_frame_draw(out, f, bottom, left);
-    draw_picture(out, p, f, 1.6);
-    if (p->status == FIT_OK) return;
-    svg_text(out, f->left + 5, f->top + 13, ALARMING, 30, fit_status_name(p->status));
-}
-
-static void draw_heading(FILE *out, const struct plot_overview *o, double left) {
-    char text[512] = "";
-    svg_text(out, left, 26, "font-size=\"16\" font-weight=\"600\" fill=\"#111827\"", 72, o->title);
-    if (o->added > o->panels)
-        append(text, "the first %zu of %zu slices", o->panels, o->added);
-    else
-        append(text, "%zu slice%s", o->added, o->added == 1 ? "" : "s");
-    svg_text(out, left, 42, FAINT, 100, text);
-}
-
-bool plot_overview_write(const struct plot_overview *o, FILE *out) {
-    struct svg_frame f = {.width = PANEL_WIDTH, .height = PANEL_HEIGHT};
-    share_axes(o, &f);
-    size_t columns = sheet_columns(o->panels), rows = (o->panels + columns - 1) / columns;
-    double left = label_width(&f.y) + 38, step = PANEL_HEIGHT + PANEL_TITLE + PANEL_GAP;
-    double width = left + (double)columns * (PANEL_WIDTH + PANEL_GAP) + 12;
-    double height = SHEET_TOP + (double)rows * step + SHEET_BOTTOM - PANEL_GAP;
-    svg_open(out, fmax(width, 460), height, o->title);
-    draw_heading(out, o, left);
-    for (size_t k = 0; k < o->panels; k++) {
-        f.left = left + (double)(k % columns) * (PANEL_WIDTH + PANEL_GAP);
-        f.top = SHEET_TOP + PANEL_TITLE + (double)(k / columns) * step;
-        draw_panel(out, &o->panel[k], &f, k + columns >= o->panels, k % columns == 0);
-    }
-    /* The axes are named once, for the sheet as a whole. */
-    struct svg_frame sheet = {left, SHEET_TOP, width - left - 24, height - SHEET_TOP - SHEET_BOTTOM,
-                              f.x,  f.y};
-    if (o->x_name) svg_name_x(out, &sheet, 40, o->x_name);
-    if (o->y_name) svg_name_y(out, &sheet, label_width(&f.y) + 18, o->y_name);
-    svg_close(out);
-    return fflush(out) == 0 && !ferror(out);
+    return good && fflush(out) == 0 && !ferror(out);
 }

@@ -1,11 +1,13 @@
-/* Drawing with SVG: escaped text, axes with round ticks, and frames that map data to pixels; only what plot.c needs.
- * Callers find writing errors with ferror(). */
+/* Drawing with SVG: escaped text that fits its place, axes with round ticks, and frames that map data to pixels; only
+ * what plot.c needs. Callers find writing errors with ferror(). */
 #ifndef ROOKERY_WORKERS_JOBS_REPORT_SVG_H
 #define ROOKERY_WORKERS_JOBS_REPORT_SVG_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+
+#include "workers/jobs/table/text_buffer.h"
 
 /* More labels would not fit. Also a guard against data whose range is a rounding error. */
 #define SVG_MAX_TICKS 16
@@ -21,6 +23,8 @@ struct svg_axis {
 
 /* An axis that holds low..high (both finite) with a little air, and has about `wanted` ticks. */
 struct svg_axis svg_axis_choose(double low, double high, int wanted);
+/* The same, with fewer ticks where the labels would not fit side by side below a frame of that width in pixels. */
+struct svg_axis svg_axis_fit(double low, double high, int wanted, double width);
 /* The label of tick k; returns its length. */
 size_t svg_axis_label(const struct svg_axis *a, size_t k, char out[static SVG_LABEL_SIZE]);
 
@@ -33,9 +37,15 @@ struct svg_frame {
 double svg_frame_x(const struct svg_frame *f, double x);
 double svg_frame_y(const struct svg_frame *f, double y);
 
+/* The bytes of a <title>, after which it is cut. */
+#define SVG_TITLE_MAX 2000
+
 /* White page of that size; title is what a browser shows in its tab. */
 void svg_open(FILE *out, double width, double height, const char *title);
 void svg_close(FILE *out);
+/* Opens and closes a group; a browser shows its title where the pointer is. */
+void svg_group_open(FILE *out, const char *title);
+void svg_group_close(FILE *out);
 
 /* Grid, border and tick labels; labels only where asked for. */
 void svg_frame_draw(FILE *out, const struct svg_frame *f, bool x_labels, bool y_labels);
@@ -46,8 +56,23 @@ void svg_frame_leave(FILE *out);
 void svg_name_x(FILE *out, const struct svg_frame *f, double away, const char *name);
 void svg_name_y(FILE *out, const struct svg_frame *f, double away, const char *name);
 
-/* Text of any bytes at a point: markup is escaped, ill-formed UTF-8 and control characters become U+FFFD, and
- * what is longer than max_characters is cut with an ellipsis. attributes: further SVG attributes. */
-void svg_text(FILE *out, double x, double y, const char *attributes, size_t max_characters, const char *text);
+enum svg_anchor { SVG_START, SVG_MIDDLE, SVG_END };
+struct svg_style {
+    double size; /* of the font, in pixels */
+    bool bold;
+    enum svg_anchor anchor; /* what of the text the point is */
+    const char *fill;       /* its colour; NULL: the page's */
+    bool halo;              /* white around the letters, where lines may run below them */
+};
+/* How wide a text is, in pixels. An estimate: with most fonts it is less. */
+double svg_text_width(struct svg_style style, const char *text, size_t length);
+/* Adds the text, or its beginning and end around an ellipsis where it is wider than `width` pixels. */
+void svg_text_shorten(struct text_buffer *out, struct svg_style style, double width, const char *text,
+                      size_t length);
+/* Text of any bytes at a point: markup is escaped, ill-formed UTF-8 and control characters become U+FFFD, and what is
+ * wider than `width` pixels is shortened in its middle. */
+void svg_text(FILE *out, double x, double y, struct svg_style style, double width, const char *text);
+/* The same text as a link. href: a file name without characters that a URL escapes. */
+void svg_link(FILE *out, double x, double y, struct svg_style style, const char *href, const char *text);
 
 #endif

@@ -90,9 +90,9 @@ static void commands_are_known_by_name(void **state) {
 
 static void files_may_stand_anywhere(void **state) {
     (void)state;
-    struct jobs_args args = taken("combine a --quiet b -- --c -");
+    struct jobs_args args = taken("combine a --quiet b --no-pager -- --c -");
     assert_names(args.files.items, args.files.n, "a|b|--c|-");
-    assert_true(args.quiet);
+    assert_true(args.quiet && args.no_pager);
     assert_int_equal(args.command, JOBS_COMBINE);
     jobs_args_free(&args);
     assert_null(args.files.items);

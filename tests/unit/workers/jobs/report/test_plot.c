@@ -11,6 +11,13 @@ static struct logistic_result logistic;
 static struct fit_term terms[SLICE_COLUMNS + 1];
 static struct linear_input input;
 static const char *const x_names[] = {"x1", "x2", "x3"};
+static const char *const key_names[] = {"slice", "site"};
+static struct slice_cell key[2];
+
+static void put_key(const char *first, const char *second) {
+    key[0] = (struct slice_cell){first, strlen(first), false};
+    key[1] = (struct slice_cell){second ? second : "", second ? strlen(second) : 0, !second};
+}
 
 static void put_rows(size_t n, size_t p, const double *rows) {
     slice_put(&slice, n, p, rows);
@@ -19,7 +26,10 @@ static void put_rows(size_t n, size_t p, const double *rows) {
 
 static struct plot_slice fit_line(void) {
     assert_true(linear_fit(&input, NULL, scratch, &linear, terms));
-    return (struct plot_slice){.title = "slice = one",
+    put_key("one", NULL);
+    return (struct plot_slice){.key = key,
+                               .key_names = key_names,
+                               .n_key = 1,
                                .y_name = "y",
                                .x_names = x_names,
                                .input = &input,
@@ -29,7 +39,10 @@ static struct plot_slice fit_line(void) {
 
 static struct plot_slice fit_classes(void) {
     assert_true(logistic_fit(&input, NULL, scratch, &logistic, terms));
-    return (struct plot_slice){.title = "slice = one",
+    put_key("one", NULL);
+    return (struct plot_slice){.key = key,
+                               .key_names = key_names,
+                               .n_key = 1,
                                .y_name = "y",
                                .x_names = x_names,
                                .input = &input,
@@ -84,15 +97,31 @@ static char *drawn(const struct plot_slice *s) {
     return text;
 }
 
-static char *drawn_overview(const struct plot_overview *o) {
+static char *drawn_overview(struct plot_overview *o, size_t page) {
     char *text = NULL;
     size_t size = 0;
+    struct jobs_error error = {0};
     FILE *out = open_memstream(&text, &size);
     assert_non_null(out);
-    assert_true(plot_overview_write(o, out));
+    assert_true(plot_overview_write(o, page, out, &error));
     fclose(out);
     assert_well_formed(text);
+    assert_true(str_is_utf8(str_from(text)));
     return text;
+}
+
+static void add_to(struct plot_overview *o, const struct plot_slice *s) {
+    struct jobs_error error = {0};
+    if (!plot_overview_add(o, s, &error)) fail_msg("%s", error.text);
+}
+
+/* How often a text stands between two tags: as a title for a browser is another tag's. */
+static size_t texts(const char *drawing, const char *text) {
+    char between[300];
+    snprintf(between, sizeof between, ">%s</text>", text);
+    size_t count = 0;
+    for (const char *s = drawing; (s = strstr(s, between)); s++) count++;
+    return count;
 }
 
 static size_t occurrences(const char *text, const char *of) {
@@ -166,13 +195,84 @@ static void logistic_fits_show_the_probability(void **state) {
     struct plot_slice s = fit_classes();
     assert_int_equal(logistic.status, FIT_OK);
     char *text = drawn(&s);
-    assert_non_null(strstr(text, "fitted probability of y"));
+    assert_non_null(strstr(text, "fitted P(y = 1)"));
     free(text);
     input.p = 1;
     s = fit_classes();
     text = drawn(&s);
-    assert_non_null(strstr(text, "logit P(y) = "));
+    assert_non_null(strstr(text, "logit P(y = 1) = "));
+    assert_int_equal(texts(text, "P(y = 1)"), 1);
     assert_true(has_line(text) && has_band(text));
+    free(text);
+}
+
+static void logistic_fits_say_which_value_is_1(void **state) {
+    (void)state;
+    const double rows[] = {0, 1, 5, 0, 2, 4, 1, 3, 9, 0, 4, 2, 1, 5, 3, 1, 6, 1, 0, 7, 2, 1, 8, 7};
+    put_rows(8, 2, rows);
+    struct plot_slice s = fit_classes();
+    s.y_name = "sex";
+    s.positive = "m<le";
+    char *text = drawn(&s);
+    assert_int_equal(texts(text, "fitted P(sex = m&lt;le)"), 1);
+    assert_int_equal(texts(text, "observed (1: sex = m&lt;le)"), 1);
+    free(text);
+    input.p = 1;
+    s = fit_classes();
+    s.y_name = "sex";
+    s.positive = "m<le";
+    text = drawn(&s);
+    assert_int_equal(texts(text, "P(sex = m&lt;le)"), 1);
+    assert_non_null(strstr(text, "logit P(sex = m&lt;le) = "));
+    free(text);
+    struct plot_overview *o = plot_overview_new("sex by slice", NULL, NULL);
+    assert_non_null(o);
+    add_to(o, &s);
+    text = drawn_overview(o, 0);
+    assert_int_equal(texts(text, "P(sex = m&lt;le)"), 1);
+    free(text);
+    plot_overview_free(o);
+}
+
+/* The lowest and highest pixel of a path that begins at `at`. */
+static void extent(const char *at, double *low, double *high) {
+    const char *end = strchr(at, '"');
+    double x, y;
+    int used;
+    *low = INFINITY;
+    *high = -INFINITY;
+    while (at < end && sscanf(at, "%lf %lf %n", &x, &y, &used) == 2) {
+        *low = fmin(*low, y);
+        *high = fmax(*high, y);
+        at += used;
+    }
+}
+
+static void a_band_ends_where_the_points_do(void **state) {
+    (void)state;
+    /* Three points far off a line: the band of 95 % is ten times as high as they are. */
+    const double few[] = {0, 1, 10, 2, 0, 3}, many[] = {0, 1, 2, 2, 3, 3, 4, 4, 4, 5, 6, 6, 7, 7, 8, 8};
+    put_rows(3, 1, few);
+    struct plot_slice s = fit_line();
+    char *text = drawn(&s), *at = strstr(text, "fill-opacity");
+    double low, high, first = 0, second = 0;
+    assert_non_null(at);
+    extent(strstr(at, "d=\"M") + 4, &low, &high);
+    at = strstr(text, "stroke-linecap");
+    assert_int_equal(sscanf(strstr(at, "d=\"M"), "d=\"M%*f %lf", &first), 1);
+    at = strstr(strstr(at, "d=\"M") + 1, "d=\"M");
+    assert_int_equal(sscanf(at, "d=\"M%*f %lf", &second), 1);
+    assert_true(first > second && low < second && high > first);
+    assert_true(high - low < 1.25 * (first - second));
+    /* The axis shows the points, not a band ten times as high. */
+    assert_true(first - second > 250);
+    assert_non_null(strstr(text, "the 95 % band goes on above or below"));
+    free(text);
+    put_rows(8, 1, many);
+    s = fit_line();
+    text = drawn(&s);
+    assert_non_null(strstr(text, "fill-opacity=\"0.16\""));
+    assert_null(strstr(text, "goes on"));
     free(text);
 }
 
@@ -264,7 +364,9 @@ static void hostile_names_stay_text(void **state) {
     for (size_t k = 0; k < sizeof hostile / sizeof *hostile; k++) {
         put_rows(5, 1, rows);
         struct plot_slice s = fit_line();
-        s.title = s.y_name = hostile[k];
+        put_key(hostile[k], hostile[k]);
+        s.n_key = 2;
+        s.y_name = s.positive = hostile[k];
         s.x_names = &hostile[k];
         char *text = drawn(&s);
         assert_null(strstr(text, "<script"));
@@ -272,7 +374,7 @@ static void hostile_names_stay_text(void **state) {
     }
 }
 
-static void long_names_are_cut(void **state) {
+static void long_names_are_cut_in_their_middle(void **state) {
     (void)state;
     const double rows[] = {4, 1, 3, 2, 5, 3, 1, 4, 2, 5};
     static char name[100001];
@@ -280,11 +382,12 @@ static void long_names_are_cut(void **state) {
     put_rows(5, 1, rows);
     struct plot_slice s = fit_line();
     const char *names[] = {name};
-    s.title = s.y_name = name;
+    put_key(name, NULL);
+    s.y_name = name;
     s.x_names = names;
     char *text = drawn(&s);
     assert_true(strlen(text) < 10000);
-    assert_non_null(strstr(text, "x\xe2\x80\xa6"));
+    assert_non_null(strstr(text, "x\xe2\x80\xa6x"));
     assert_non_null(strstr(text, "n = 5"));
     free(text);
 }
@@ -328,55 +431,130 @@ static void a_full_disk_is_reported(void **state) {
 static void an_overview_has_a_panel_per_slice(void **state) {
     (void)state;
     const double rows[] = {4, 1, 3, 2, 5, 3, 1, 4, 2, 5};
-    struct plot_overview *o = plot_overview_new("all <slices>");
+    struct plot_overview *o = plot_overview_new("all <slices>", NULL, NULL);
     assert_non_null(o);
     for (int k = 0; k < 5; k++) {
-        char title[32];
-        snprintf(title, sizeof title, "slice = %d", k);
+        char name[32];
+        snprintf(name, sizeof name, "%d", k);
         put_rows(k == 3 ? 0 : 5, 1, rows);
         struct plot_slice s = fit_line();
-        s.title = title;
-        assert_true(plot_overview_add(o, &s));
+        put_key(name, NULL);
+        add_to(o, &s);
     }
-    char *text = drawn_overview(o);
+    assert_int_equal(plot_overview_pages(o), 1);
+    char *text = drawn_overview(o, 0);
     assert_non_null(strstr(text, "all &lt;slices&gt;"));
-    assert_non_null(strstr(text, "5 slices"));
+    assert_int_equal(texts(text, "5 slices"), 1);
     for (int k = 0; k < 5; k++) {
-        char title[32];
-        snprintf(title, sizeof title, ">slice = %d<", k);
+        char title[64];
+        snprintf(title, sizeof title, "slice = %d", k);
+        assert_int_equal(texts(text, title), 1);
+        snprintf(title, sizeof title, "<title>slice = %d</title>", k);
         assert_int_equal(occurrences(text, title), 1);
     }
     assert_int_equal(dots(text), 20);
     assert_int_equal(occurrences(text, "fill-opacity"), 4);
-    assert_int_equal(occurrences(text, ">too_few_rows<"), 1);
+    assert_int_equal(texts(text, "too_few_rows"), 1);
+    assert_null(strstr(text, "page"));
     free(text);
     plot_overview_free(o);
 }
 
-static void an_overview_of_many_slices_is_bounded_and_says_so(void **state) {
+/* 250 slices, the last first: three pages, in the order of the keys, whose panels have the same axes. */
+static void many_slices_are_several_pages_in_the_order_of_their_keys(void **state) {
+    (void)state;
+    double rows[] = {4, 1, 3, 2, 5, 3, 1, 4, 2, 5};
+    bool text_keys[] = {false};
+    const struct slice_kinds kinds = {text_keys, 1};
+    struct plot_overview *o = plot_overview_new("many", &kinds, NULL);
+    assert_non_null(o);
+    for (int k = 250; k > 0; k--) {
+        char name[32];
+        snprintf(name, sizeof name, "%d", k);
+        rows[0] = k == 250 ? 400 : 4;
+        put_rows(5, 1, rows);
+        struct plot_slice s = fit_line();
+        put_key(name, NULL);
+        add_to(o, &s);
+    }
+    assert_int_equal(plot_overview_pages(o), 3);
+    static const char *const says[] = {"slices 1 to 100 of 250  \xc2\xb7  page 1 of 3",
+                                       "slices 101 to 200 of 250  \xc2\xb7  page 2 of 3",
+                                       "slices 201 to 250 of 250  \xc2\xb7  page 3 of 3"};
+    for (size_t page = 0, k = 1; page < 3; page++) {
+        char *text = drawn_overview(o, page), *at = text;
+        assert_int_equal(texts(text, says[page]), 1);
+        for (; k <= (page + 1) * PLOT_PAGE_PANELS && k <= 250; k++) {
+            char title[64];
+            snprintf(title, sizeof title, ">slice = %zu</text>", k);
+            at = strstr(at, title);
+            assert_non_null(at);
+        }
+        assert_int_equal(occurrences(text, "<g><title>"), page < 2 ? 100 : 50);
+        assert_int_equal(dots(text), page < 2 ? 500 : 250);
+        assert_true(texts(text, "400") >= 1);
+        assert_int_equal(occurrences(text, "href=\"overview.svg\""), page == 1);
+        assert_int_equal(occurrences(text, "href=\"overview-2.svg\""), page != 1);
+        assert_int_equal(occurrences(text, "href=\"overview-3.svg\""), page == 1);
+        free(text);
+    }
+    plot_overview_free(o);
+}
+
+/* What all panels share is said once, above them. */
+static void panels_are_called_by_what_tells_them_apart(void **state) {
     (void)state;
     const double rows[] = {4, 1, 3, 2, 5, 3, 1, 4, 2, 5};
-    struct plot_overview *o = plot_overview_new("many");
+    struct plot_overview *o = plot_overview_new("long", NULL, NULL);
     assert_non_null(o);
-    put_rows(5, 1, rows);
-    struct plot_slice s = fit_line();
-    for (int k = 0; k < 1000; k++) assert_true(plot_overview_add(o, &s));
-    char *text = drawn_overview(o);
-    assert_int_equal(occurrences(text, ">slice = one<"), PLOT_MAX_PANELS);
-    assert_non_null(strstr(text, "the first 120 of 1000 slices"));
+    for (int k = 0; k < 4; k++) {
+        char name[200];
+        snprintf(name, sizeof name, "a measurement of the second expedition: run %d", k);
+        put_rows(5, 1, rows);
+        struct plot_slice s = fit_line();
+        put_key(name, "Dream");
+        s.n_key = 2;
+        add_to(o, &s);
+    }
+    char *text = drawn_overview(o, 0);
+    assert_int_equal(texts(text, "site = Dream"), 1);
+    assert_int_equal(texts(text, "panels: slice = a measurement of the second expedition: run \xe2\x80\xa6"),
+                     1);
+    for (int k = 0; k < 4; k++) {
+        char title[200];
+        snprintf(title, sizeof title, "\xe2\x80\xa6%d", k);
+        assert_int_equal(texts(text, title), 1);
+        snprintf(title, sizeof title, "expedition: run %d, site = Dream</title>", k);
+        assert_int_equal(occurrences(text, title), 1);
+    }
     free(text);
     plot_overview_free(o);
 }
 
 static void an_overview_of_nothing_is_still_a_picture(void **state) {
     (void)state;
-    struct plot_overview *o = plot_overview_new("none");
+    struct plot_overview *o = plot_overview_new("none", NULL, NULL);
     assert_non_null(o);
-    char *text = drawn_overview(o);
+    assert_int_equal(plot_overview_pages(o), 1);
+    char *text = drawn_overview(o, 0);
     assert_non_null(strstr(text, "0 slices"));
     free(text);
     plot_overview_free(o);
     plot_overview_free(NULL);
+}
+
+static void a_place_without_temporary_files_is_said(void **state) {
+    (void)state;
+    const double rows[] = {4, 1, 3, 2, 5, 3, 1, 4, 2, 5};
+    struct jobs_error error = {0};
+    struct plot_overview *o = plot_overview_new("none", NULL, "/nowhere/at/all");
+    assert_non_null(o);
+    put_rows(5, 1, rows);
+    struct plot_slice s = fit_line();
+    for (size_t k = 0; k < PLOT_PAGE_PANELS; k++) add_to(o, &s);
+    assert_false(plot_overview_add(o, &s, &error));
+    assert_non_null(strstr(error.text, "no temporary file can be made in /nowhere/at/all"));
+    plot_overview_free(o);
 }
 
 /* --- axes ----------------------------------------------------------------------------------------------- */
@@ -407,6 +585,40 @@ static void ticks_are_few_inside_the_range_and_told_apart_by_their_labels(void *
     }
 }
 
+/* Below a narrow panel, and beside a neighbour that has the same labels. */
+static void labels_do_not_touch(void **state) {
+    (void)state;
+    static const double ranges[][2] = {
+        {0, 1},           {-1, 1},      {172, 231}, {1334009411, 1334009485}, {0.1, 0.1 + 1e-9}, {-7, 123456},
+        {1e15, 1e15 + 4}, {1000, 6000}, {-2e7, 2e7}};
+    const double width = 210, gap = 12;
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+        char *text = NULL;
+        size_t size = 0;
+        FILE *out = open_memstream(&text, &size);
+        assert_non_null(out);
+        struct svg_frame f = {
+            0, 0, width, 100, svg_axis_fit(ranges[i][0], ranges[i][1], 4, width), svg_axis_choose(0, 1, 4)};
+        svg_frame_draw(out, &f, true, false);
+        f.left += width + gap;
+        svg_frame_draw(out, &f, true, false);
+        fclose(out);
+        double end = -INFINITY, x;
+        size_t labels = 0;
+        for (const char *at = text; (at = strstr(at, "<text x=\"")); labels++) {
+            at += strlen("<text x=\"");
+            x = strtod(at, NULL);
+            at = strchr(at, '>') + 1;
+            size_t length = (size_t)(strchr(at, '<') - at);
+            double label = svg_text_width((struct svg_style){.size = 11}, at, length);
+            assert_true(x - label / 2 > end);
+            end = x + label / 2;
+        }
+        assert_true(labels >= 2);
+        free(text);
+    }
+}
+
 static void labels_are_round_numbers(void **state) {
     (void)state;
     struct svg_axis a = svg_axis_choose(172, 231, 7);
@@ -428,20 +640,25 @@ int main(void) {
         cmocka_unit_test(a_slice_says_its_name_size_and_equation),
         cmocka_unit_test(several_predictors_show_observed_against_fitted),
         cmocka_unit_test(logistic_fits_show_the_probability),
+        cmocka_unit_test(logistic_fits_say_which_value_is_1),
+        cmocka_unit_test(a_band_ends_where_the_points_do),
         cmocka_unit_test(a_slice_without_estimates_shows_its_points_and_the_reason),
         cmocka_unit_test(dropped_terms_are_named),
         cmocka_unit_test(every_small_or_flat_slice_is_drawn),
         cmocka_unit_test(the_largest_and_smallest_numbers_are_drawn),
         cmocka_unit_test(values_that_are_not_finite_are_left_out),
         cmocka_unit_test(hostile_names_stay_text),
-        cmocka_unit_test(long_names_are_cut),
+        cmocka_unit_test(long_names_are_cut_in_their_middle),
         cmocka_unit_test(a_file_is_bounded_and_the_same_for_the_same_data),
         cmocka_unit_test(a_full_disk_is_reported),
         cmocka_unit_test(an_overview_has_a_panel_per_slice),
-        cmocka_unit_test(an_overview_of_many_slices_is_bounded_and_says_so),
+        cmocka_unit_test(many_slices_are_several_pages_in_the_order_of_their_keys),
+        cmocka_unit_test(panels_are_called_by_what_tells_them_apart),
         cmocka_unit_test(an_overview_of_nothing_is_still_a_picture),
+        cmocka_unit_test(a_place_without_temporary_files_is_said),
         cmocka_unit_test(ticks_are_few_inside_the_range_and_told_apart_by_their_labels),
         cmocka_unit_test(labels_are_round_numbers),
+        cmocka_unit_test(labels_do_not_touch),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -64,7 +64,7 @@ struct look {
     bool known_before; /* our run_id has a row */
     bool unused;       /* there was no beat for PULSE_STALE_MS */
     bool superseded;   /* the newest was abandoned */
-    bool moved;        /* the newest was opened in another database */
+    bool moved;        /* the newest was opened in another database, or before the server was started */
     int64_t now_s;     /* PostgreSQL's time */
     int64_t key;       /* 0: missing */
 };

@@ -62,7 +62,8 @@
  * lost, and relations under tokens of changes that are lost. Other files, and another server, need a start; so this
  * does not depend on how long before the loss some process looked, and a restart that lost nothing costs a rebuild.
  * A dump that takes the database's place in a running server is a database with another OID: the epoch's row says in
- * which it was opened. LSN and beat reveal the rest: a virtual machine set back, and rows restored into the database,
+ * which it was opened, and when its server had been started (NULL, of an older release, counts as another). LSN and
+ * beat reveal the rest: a virtual machine set back, and rows restored into the database,
  * whose log goes on (the beat is a row like any other); they do so up to what was lost since the last look. What is
  * lost stays lost; docs/promises.md says how much that can be.
  *

@@ -8,7 +8,7 @@ WHERE beaten_at NOT BETWEEN now() - interval '400 ms' AND now() + interval '1 s'
 
 -- name: epoch_look
 WITH newest AS (
-    SELECT epoch, run_id, superseded, database FROM redis_epochs ORDER BY epoch DESC LIMIT 1
+    SELECT * FROM redis_epochs ORDER BY epoch DESC LIMIT 1
 )
 SELECT coalesce((SELECT epoch FROM newest), 0),
        coalesce((SELECT run_id FROM newest), ''),
@@ -19,7 +19,8 @@ SELECT coalesce((SELECT epoch FROM newest), 0),
        beat,
        floor(extract(epoch FROM now()))::bigint,
        coalesce((SELECT superseded FROM newest), false),
-       EXISTS (SELECT FROM newest n JOIN pg_database d ON d.datname = current_database() WHERE n.database <> d.oid)
+       EXISTS (SELECT FROM newest n JOIN pg_database d ON d.datname = current_database()
+               WHERE n.database IS DISTINCT FROM d.oid OR n.server_started IS DISTINCT FROM pg_postmaster_start_time())
 FROM pulse;
 
 -- name: epoch_open
@@ -27,8 +28,9 @@ WITH old AS (
     UPDATE redis_epochs SET superseded = true WHERE epoch = $3
     RETURNING epoch
 )
-INSERT INTO redis_epochs (epoch, run_id, opened_at, database)
-SELECT $1, $2, clock_timestamp(), (SELECT oid FROM pg_database WHERE datname = current_database())
+INSERT INTO redis_epochs (epoch, run_id, opened_at, database, server_started)
+SELECT $1, $2, clock_timestamp(), (SELECT oid FROM pg_database WHERE datname = current_database()),
+       pg_postmaster_start_time()
 WHERE $3 = (SELECT coalesce(max(epoch), 0) FROM redis_epochs)
   AND ($3 = 0 OR EXISTS (SELECT FROM old));
 

@@ -40,7 +40,7 @@ int lists_page(struct rpc_call *call, enum list_kind kind, int64_t object_id, in
 /* Returns the token of the next page; "" when `more` is false. */
 char *lists_next(struct rpc_call *call, const struct page_request *page, bool more, int64_t a, int64_t b);
 
-/* Nearly all of a list may be hidden from who reads it. So a call looks at LISTS_PIECES pieces of a list, of
+/* Nearly all of a list may be hidden from its reader. So a call looks at LISTS_PIECES pieces of a list, of
  * LISTS_PIECE places and more; then its page ends with what was found, and the next one goes on behind. */
 enum { LISTS_PIECES = 8, LISTS_PIECE = 50 };
 

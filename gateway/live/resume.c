@@ -118,7 +118,7 @@ int live_send_missed(struct fiber *self, struct rpc_call *call, struct subscribe
     int e = learn_engaged(self, &r, tells, n);
     for (size_t i = 0; i < n && e == 0 && !s->must_reset; i++) {
         if (i % LIVE_BATCH == 0) live_load_ahead(self, l, tells + i, n - i < LIVE_BATCH ? n - i : LIVE_BATCH);
-        assert(i == 0 || by_place(&tells[i - 1], &tells[i]) < 0); /* no place is told twice */
+        assert(i == 0 || by_place(&tells[i - 1], &tells[i]) < 0); /* no place is sent twice */
         tells[i].replay = &r;
         live_tell(self, l, &tells[i]);
         if (fiber_cancelled(self)) e = ERR_CANCELLED;

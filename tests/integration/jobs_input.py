@@ -272,6 +272,16 @@ def dialects():
     logistic = ("--model", "logistic", "--y", "y", "--x", "x", "--delimiter", ";", "--wide")
     check("a response of 0 and 1 is one in any style", jobs("fit", write("levels.csv", levels), *logistic, "--decimal",
           ",").bytes == jobs("fit", write("levels2.csv", levels.replace(",", ".")), *logistic).bytes != b"")
+    model = ("--model", "logistic", "--y", "y", "--x", "x", "--delimiter", ";")
+    for one, other in (("2,0", "2"), ("1,5", "1,50")):  # the same number, written in two ways
+        text = f"y;x\n{one};1\n0;2\n{other};3\n0;3\n{other};7\n{one};4\n0;8\n{other};1\n"
+        pointed = jobs("fit", write("ones2.csv", text.replace(",", ".")), *model, "--wide")
+        comma = (write("ones.csv", text), *model, "--decimal", ",")
+        check(f"so is one of 0 and {one}", pointed.rows()[0]["status"] == "ok" and
+              jobs("fit", *comma, "--wide").bytes == pointed.bytes)
+        jobs("slice", *comma, "--output-dir", path("ones"), "--clear")
+        parts = [os.path.join(path("ones"), name) for name in os.listdir(path("ones"))]
+        check("and in a part", jobs("fit", *parts).bytes == jobs("fit", path("ones2.csv"), *model).bytes != b"", parts)
     loose = "# made by hand, \"today\n\n g , y,\"x\" \n" + SMALL.split("\n", 1)[1].replace(",", " ,\t").replace(
         "\nb", "\n#\n   \nb")
     table = write("loose.csv", loose)

@@ -13,7 +13,7 @@
  * least (upkeep detaches an hour's partition ten minutes after its end at the earliest, and deletes single rows no
  * sooner). So an event younger than that and without a row belongs to a lost change. An older event is counted
  * without looking for its row, because the row may be gone. So is an event of the newest epoch, if that epoch was
- * opened in this database since the server was started: a database that went back did so before that (epoch.h).
+ * opened in this database and since this server was started: a database that went back did so before that (epoch.h).
  */
 #include "workers/counts/counts.h"
 

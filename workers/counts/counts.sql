@@ -1,7 +1,7 @@
 -- name: counts_apply
 -- Times become ids, below those of that millisecond; 600000 are the ten minutes for which a row stays in the outbox.
 WITH safe AS MATERIALIZED (
-    SELECT CASE WHEN opened_at > pg_postmaster_start_time()
+    SELECT CASE WHEN server_started = pg_postmaster_start_time()
                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
                 THEN ((extract(epoch FROM opened_at) * 1000)::bigint - :SNOWFLAKE_EPOCH_MS + $12 * 1000) << 22
                 ELSE 9223372036854775807 END AS from_id

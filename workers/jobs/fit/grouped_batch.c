@@ -58,13 +58,15 @@ size_t grouped_spell(double number, char out[static DECIMAL_PRINT_ROOM]) {
 }
 
 /* Numbers each text of the spelling as the number that it is. Returns false on allocation failure. */
-static bool respell(struct intern *spelling, uint32_t *respelled, uint32_t n) {
+static bool respell(const struct decimal_style *style, struct intern *spelling, uint32_t *respelled,
+                    uint32_t n) {
     for (uint32_t id = 0; id < n; id++) {
         size_t length;
         double number;
         char text[DECIMAL_PRINT_ROOM];
         const char *written = intern_text(spelling, id, &length);
-        bool is_number = decimal_parse(written, length, &number) != DECIMAL_NOT; /* a gap need not be */
+        /* A gap need not be one. */
+        bool is_number = decimal_parse_styled(style, written, length, &number) != DECIMAL_NOT;
         respelled[id] = is_number ? intern_add(spelling, text, grouped_spell(number, text)) : id;
         if (respelled[id] == INTERN_NONE) return false;
     }
@@ -76,7 +78,7 @@ bool grouped_respell(const struct grouped_state *state, struct grouped_batch *ba
     if (!state->respells) return true;
     uint32_t n = intern_count(column->spelling);
     uint32_t *respelled = malloc(((size_t)n + 1) * sizeof *respelled);
-    bool good = respelled && respell(column->spelling, respelled, n);
+    bool good = respelled && respell(&state->job->dataset->options.numbers, column->spelling, respelled, n);
     for (size_t row = 0; row < batch->table.n_rows && good; row++) {
         assert(column->text[row] < n);
         column->text[row] = respelled[column->text[row]];

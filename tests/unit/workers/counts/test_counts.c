@@ -35,8 +35,9 @@ static const char CLEAN[] =
     "INSERT INTO accounts (id, handle, display_name, password_hash) VALUES (1, 'ann', 'A', '-'), (2, 'bob', "
     "'B', '-');"
     "INSERT INTO account_stats (account_id) VALUES (1), (2);"
-    "INSERT INTO redis_epochs (epoch, run_id, opened_at, database)"
-    " SELECT 1, 'r', now() - interval '1 year', oid FROM pg_database WHERE datname = current_database()";
+    "INSERT INTO redis_epochs (epoch, run_id, opened_at, database, server_started)"
+    " SELECT 1, 'r', now() - interval '1 year', oid, now() - interval '2 years'"
+    " FROM pg_database WHERE datname = current_database()";
 
 static void in_world(struct fiber *self, void *arg) {
     struct world *w = arg;
@@ -346,24 +347,31 @@ TEST(the_row_of_an_old_change_may_be_gone) {
 /* The newest epoch was opened in an hour. */
 static int64_t open_epoch(struct world *w) {
     int64_t opened_ms = clock_wall_ms() + 3600 * 1000;
-    char sql[96];
-    snprintf(sql, sizeof sql, "UPDATE redis_epochs SET opened_at = to_timestamp(%lld / 1000.0)",
+    char sql[160];
+    snprintf(sql, sizeof sql,
+             "UPDATE redis_epochs SET opened_at = to_timestamp(%lld / 1000.0),"
+             " server_started = pg_postmaster_start_time()",
              (long long)opened_ms);
     CHECK(postgres_try(w->postgres, sql));
     return opened_ms;
 }
 
-/* A dump has taken the database's place; or an older release opened the epoch, and nobody knows where. */
+/* A dump has taken the database's place, a standby the server's; or an older release opened the epoch, and nobody knows
+ * where. */
 TEST(an_epoch_of_another_database_vouches_for_nothing) {
-    static const char *const others[] = {"1", "NULL"};
-    int64_t opened_ms = open_epoch(w);
-    for (size_t i = 0; i < 2; i++) {
+    static const char *const others[] = {"database = 1", "database = NULL",
+                                         "server_started = server_started - interval '1 day'",
+                                         "server_started = NULL"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        int64_t opened_ms = open_epoch(w);
         char sql[96];
-        snprintf(sql, sizeof sql, "UPDATE redis_epochs SET database = %s", others[i]);
+        snprintf(sql, sizeof sql, "UPDATE redis_epochs SET %s", others[i]);
         CHECK(postgres_try(w->postgres, sql));
         add_lost(self, w, snowflake_floor(opened_ms + EPOCH_SLACK_S * 1000 + 1) + 1 + (int64_t)i);
         count(self, w);
         CHECK_INT(likes(w), 0);
+        CHECK(postgres_try(w->postgres, "UPDATE redis_epochs SET database = oid FROM pg_database"
+                                        " WHERE datname = current_database()"));
     }
 }
 

@@ -283,7 +283,9 @@ TEST(sessions_that_are_over_are_deleted) {
     write_session(w, 3, "now() + interval '1 day'");
     do_round(self, w);
     CHECK_INT(worker_world_number(w, "SELECT sum(id) FROM sessions"), 2 + 3);
-    while (worker_world_counter(w, "rookery_sessions_expired_total") < 2) fiber_sleep_ms(self, 5);
+    for (int tries = 0; tries < 12000 && worker_world_counter(w, "rookery_sessions_expired_total") < 2;
+         tries++)
+        fiber_sleep_ms(self, 5);
     CHECK_INT(worker_world_counter(w, "rookery_sessions_expired_total"), 2); /* and that of the round */
 }
 

@@ -66,8 +66,11 @@ def sessions_live(ada):
     ids = [s.id for s in ada.accounts.ListSessions(acc.ListSessionsRequest(), **ada.me).sessions if not s.current]
     for session_id in ids:
         ada.accounts.RevokeSession(acc.RevokeSessionRequest(session_id=session_id), **ada.me)
+    later = ada.post("behind the end of the session")  # an event of the same account: heard behind that end
+    shown = feed.wait("item", lambda message: message.item.id == later.id)
     check("a stream ends with its session", feed.ended.wait(60) and feed.code == grpc.StatusCode.UNAUTHENTICATED,
           (feed.code, feed.details))
+    check("when that is heard: what comes behind it is not shown", shown is None, shown)
 
 
 def watching_live(stack, ada):

@@ -92,10 +92,11 @@ static void the_idlest_of_all_strangers_gives_way(struct fiber *self, void *arg)
     struct crowd c;
     (void)arg;
     crowd_begin(self, &c, (struct peer_limits){.anonymous = 2}, 100);
-    struct raw_peer *first = another(self, &c);
+    struct raw_peer *first = another(self, &c), *second = another(self, &c);
+    CHECK(is_served(self, first, false));
     another(self, &c);
-    another(self, &c);
-    CHECK(raw_wait_end(self, first));
+    CHECK(raw_wait_end(self, second));
+    CHECK(is_served(self, first, false));
     crowd_end(self, &c);
 }
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/store/redis/redis.h"
+#include "core/store/redis/redis_internal.h"
 #include "tests/unit/support/fibers.h"
 #include "tests/unit/support/folder.h"
 
@@ -392,6 +393,22 @@ static void only_the_client_name_may_be_refused(void **state) {
     peer_close(&p);
 }
 
+static void a_batch_that_was_large_gives_its_memory_back(void **state) {
+    enum { LARGE = 9 * 1024 * 1024 };
+    struct redis_batch *b = redis_batch_new();
+    char *text = test_calloc(LARGE, 1);
+    (void)state;
+    for (int turn = 0; turn < 2; turn++) {
+        redis_cmd(b, 1);
+        redis_arg(b, (struct str){text, turn == 0 ? 10 : LARGE});
+        assert_int_equal(redis_batch_is_small(b), turn == 0);
+        redis_batch_reset(b);
+        assert_true(redis_batch_is_small(b));
+    }
+    test_free(text);
+    redis_batch_free(b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replies_may_be_cut_anywhere),
@@ -402,6 +419,7 @@ int main(void) {
         cmocka_unit_test(an_answer_before_the_question_ends_the_connection),
         cmocka_unit_test(a_server_that_is_not_ready_is_asked_again),
         cmocka_unit_test(only_the_client_name_may_be_refused),
+        cmocka_unit_test(a_batch_that_was_large_gives_its_memory_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

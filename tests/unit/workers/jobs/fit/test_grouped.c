@@ -509,6 +509,21 @@ static void spill_files_give_rows_back_in_order(void **state) {
     free(text);
 }
 
+static void what_is_not_a_part_is_refused(void **state) {
+    struct text_source source = {0};
+    struct jobs_error error = {0};
+    struct steps_fit_options options = {.threads = 1};
+    struct text_sink sink;
+    FILE *out = text_sink_open(&sink);
+    (void)state;
+    assert_non_null(out);
+    assert_false(steps_fit("ids.csv", text_source(&source, "id,name\n1,somebody\n2,somebody else\n"),
+                           &options, out, &error));
+    assert_string_equal(error.text, "ids.csv is not a part; jobs slice writes them");
+    fclose(out);
+    text_sink_close(&sink);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_wide_tables),
@@ -527,6 +542,7 @@ int main(void) {
         cmocka_unit_test(says_that_a_read_failed),
         cmocka_unit_test(stops_when_it_is_told_to),
         cmocka_unit_test(spill_files_give_rows_back_in_order),
+        cmocka_unit_test(what_is_not_a_part_is_refused),
     };
     return cmocka_run_group_tests_name("unit/jobs_grouped", tests, NULL, NULL);
 }

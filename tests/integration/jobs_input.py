@@ -136,6 +136,11 @@ def row_labels():
     check("files of pandas, with row labels", jobs("fit", pandas, *FIT).bytes == whole)
     r = write("r.csv", '"","g","y","x"\n' + "".join(f'"{i}","{line[0]}",{line[2:]}\n' for i, line in enumerate(lines[1:])))
     check("and of R", jobs("fit", r, *FIT).bytes == whole)
+    tabbed = write("b.tsv", "x\ty\tt\n1\t2\tSmith, John\n")
+    check("a delimiter in a cell of another file is put in quotes", jobs("impute", write("a.csv", "x,y,t\n1,2,a\n,3,b\n"), tabbed,
+          "--missing", "mean").bytes == b'x,y,t\n1,2,a\n1,3,b\n1,2,"Smith, John"\n')
+    check("so is the point of a number", jobs("impute", write("point.csv", "x.y\n1.2\n2.3\n.4\n"), "--missing", "mean",
+          "--delimiter", ".").bytes == b'x.y\n1.2\n2.3\n"1.5".4\n')
     gaps = write("gaps.csv", ",x,y\n100,1,\n2,1,5\n,9,1\n99,20,9\n")
     near = jobs("impute", gaps, "--missing", "knn", "--k", "1")
     check("impute keeps them as they are, and does not go by them", near.bytes == b",x,y\n100,1,5\n2,1,5\n,9,1\n99,20,9\n",
@@ -296,6 +301,14 @@ def dialects():
     more = write("more.csv", "y,x\n1,1\n2,2\n4,3\n-9,4\n?,5\nNA,6\n,7\n")
     added = jobs("fit", more, "--y", "y", "--x", "x", "--wide", "--na-add", "-9,?")
     check("--na-add adds to the default", added.rows()[0]["n"] == "3" and added.rows()[0]["n_dropped"] == "4", added)
+    tabbed = write("b.tsv", "x\ty\tt\n1\t2\tSmith, John\n")
+    check("a delimiter in a cell of another file is put in quotes", jobs("impute", write("a.csv", "x,y,t\n1,2,a\n,3,b\n"), tabbed,
+          "--missing", "mean").bytes == b'x,y,t\n1,2,a\n1,3,b\n1,2,"Smith, John"\n')
+    check("so is the point of a number", jobs("impute", write("point.csv", "x.y\n1.2\n2.3\n.4\n"), "--missing", "mean",
+          "--delimiter", ".").bytes == b'x.y\n1.2\n2.3\n"1.5".4\n')
+    gaps = write("gaps.csv", "x;y\n1,5;1\n-9,9;2\n9;3\n2,5;4\n9;9\n")
+    check("one of them may have a comma, in quotes", jobs("impute", gaps, "--missing", "mean", "--delimiter", ";", "--decimal",
+          ",", "--na-add", 'none,"-9,9"').bytes == b"x;y\n1,5;1\n5,5;2\n9;3\n2,5;4\n9;9\n")
     refused("--na replaces it", jobs("fit", more, "--y", "y", "--x", "x", "--na", "-9,?"), 1, "line 7", '"NA"')
 
 

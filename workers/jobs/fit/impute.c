@@ -73,7 +73,8 @@ static void put_text(struct writing *w, const struct na_list *na, const char *te
 static void put_number(struct writing *w, double number) {
     char text[DECIMAL_PRINT_ROOM];
     size_t length = decimal_print(number, text);
-    char point = w->dataset.options.numbers.point, *dot = point ? memchr(text, '.', length) : NULL;
+    char point = w->dataset.options.numbers.point, *dot = memchr(text, '.', length);
+    if (!point) point = '.';
     if (dot) *dot = point;
     bool cut = dot && point == w->delimiter;
     if (cut) text_buffer_char(&w->text, '"');
@@ -81,11 +82,13 @@ static void put_number(struct writing *w, double number) {
     if (cut) text_buffer_char(&w->text, '"');
 }
 
-static void put_as_written(struct text_buffer *b, const struct dataset_cell *cell) {
-    if (cell->quoted) {
-        put_quoted(b, cell->text, cell->length);
+/* A cell of another file may hold the first file's delimiter. */
+static void put_as_written(struct writing *w, const struct dataset_cell *cell) {
+    bool cut = w->dataset.options.more && memchr(cell->text, w->delimiter, cell->length);
+    if (cell->quoted || cut) {
+        put_quoted(&w->text, cell->text, cell->length);
     } else {
-        text_buffer_add(b, cell->text, cell->length);
+        text_buffer_add(&w->text, cell->text, cell->length);
     }
 }
 
@@ -105,7 +108,7 @@ static struct impute_value value_of(struct writing *w, struct impute_slice *slic
 static void keep_gap(struct writing *w, const struct dataset_cell *cell, size_t at, uint32_t id) {
     struct left_cells *left = &w->left[at];
     if (!w->leaves_out && left->n++ == 0) left->slice = id;
-    put_as_written(&w->text, cell);
+    put_as_written(w, cell);
 }
 
 static void put_gap(struct writing *w, const struct dataset_cell *cell, size_t at, struct impute_slice *slice,
@@ -174,7 +177,7 @@ static bool put_row(struct writing *w, const struct dataset_row *row, struct job
         } else if (row->cells[i].missing) {
             keep_gap(w, &row->cells[i], i, id);
         } else {
-            put_as_written(&w->text, &row->cells[i]);
+            put_as_written(w, &row->cells[i]);
         }
     }
     put_indicators(w, row);

@@ -20,25 +20,42 @@ static bool na_list_add(struct na_list *list, const char *text, size_t length) {
     tokens[list->n] = strndup(text, length);
     if (!tokens[list->n]) return false;
     list->n++;
-    double value;
     list->empty |= length == 0;
-    list->numeric |= decimal_parse(text, length, &value) != DECIMAL_NOT;
+    list->numeric |= length > 0 && strchr("+-.,0123456789", text[0]);
     return true;
 }
 
-bool na_list_parse(struct na_list *list, const char *text) {
-    *list = (struct na_list){0};
-    while (*text) {
-        size_t length = strcspn(text, ",");
-        if (!na_list_add(list, text, length)) {
-            na_list_free(list);
-            return false;
+/* Copies the first item of a list, without its quotes if all of it is in quotes; returns how much of the list it is. */
+static size_t na_item(const char *list, char *out, size_t *length) {
+    size_t plain = strcspn(list, ","), n = 0;
+    const char *at = list + 1;
+    if (*list == '"') {
+        for (; *at && (*at != '"' || at[1] == '"'); at++) {
+            if (*at == '"') at++;
+            out[n++] = *at;
         }
-        text += length;
-        if (*text == ',' && text[1] == '\0' && length > 0) return na_list_add(list, "", 0);
+    }
+    *length = n;
+    if (*list == '"' && *at == '"' && (at[1] == ',' || at[1] == '\0')) return (size_t)(at + 1 - list);
+    memcpy(out, list, plain);
+    *length = plain;
+    return plain;
+}
+
+bool na_list_parse(struct na_list *list, const char *text) {
+    char *item = malloc(strlen(text) + 1);
+    bool good = item != NULL;
+    *list = (struct na_list){0};
+    while (*text && good) {
+        size_t length, taken = na_item(text, item, &length);
+        good = na_list_add(list, item, length);
+        text += taken;
+        if (*text == ',' && text[1] == '\0' && taken > 0) good = good && na_list_add(list, "", 0);
         text += *text == ',';
     }
-    return true;
+    if (!good) na_list_free(list);
+    free(item);
+    return good;
 }
 
 void na_list_free(struct na_list *list) {

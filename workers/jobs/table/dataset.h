@@ -36,7 +36,7 @@ struct na_list {
     char **tokens;
     size_t n;
     bool empty;   /* the empty cell is one of them */
-    bool numeric; /* one of them is a number, as -999 */
+    bool numeric; /* one of them begins as a number does */
 };
 /* Splits a comma-separated list: "" is the empty list, "," is the empty cell alone, ",NA" the default. Returns false
  * on allocation failure. */

@@ -218,6 +218,9 @@ def several_files():
                stdin=(head + "".join(rows[8:])).encode()).bytes == whole.bytes)
     refused("a pattern that matches nothing", jobs("fit", path("night-*.csv"), *FIT), 1, "night-*.csv", "none that matches")
     refused("a file that is not there is noticed at once", jobs("fit", names[0], "x", *FIT), 1, "x cannot be read", "--x a,b")
+    os.symlink(names[0], path("another-name"))
+    refused("a file of two names", jobs("fit", names[0], names[1], path("another-name"), *FIT), 2, "another-name", "day-0.csv",
+            "are the same file")
     refused("a file that comes twice", jobs("fit", path("day-?.csv"), names[1], *FIT), 2, "day-1.csv is named twice")
     refused("another header", jobs("fit", names[0], write("z.csv", "g,y,z\na,1,2\n"), *FIT), 1, "z.csv, line 1",
             'column 3 is "z"', 'day-0.csv it is "x"')

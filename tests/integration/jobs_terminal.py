@@ -117,6 +117,19 @@ def tables():
           seen)
 
 
+def texts_of_files():
+    """A file's texts may have what a terminal would obey."""
+    evil = "\033]0;owned\007\302\233"
+    table = path("evil.csv")
+    write("evil.csv", f"x{evil},y\n1,1\n,2\n3,{evil}\n".encode("latin-1"))
+    with open(path("evil-filled.csv"), "wb") as filled:
+        noted = Seen("impute", table, "--missing", "mean", "--bad-text", "text", stdout=filled.fileno())
+    for name, seen in (("an error", Seen("fit", table, "--x", f"x{evil}".encode("latin-1").decode(), "--y", "y")),
+                       ("a note", noted)):
+        check(f"nothing of them that a terminal obeys is in {name}", b"\033" not in seen.bytes and b"\007" not in seen.bytes and
+              b"\302\233" not in seen.bytes and b"owned" in seen.bytes, seen)
+
+
 def wide_tables():
     rng = random.Random(3)
     x = [f"predictor_{i:02}" for i in range(12)]
@@ -267,6 +280,7 @@ def progress():
 
 
 tables()
+texts_of_files()
 wide_tables()
 progress()
 done_testing()

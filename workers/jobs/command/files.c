@@ -5,6 +5,7 @@
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- names ------------------------------------------------------------------------------------------- */
@@ -52,20 +53,41 @@ static bool check_others(const struct files *files, struct jobs_error *error) {
     return true;
 }
 
-static int compare_paths(const void *a, const void *b) {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
+struct named {
+    const char *path;
+    dev_t device;
+    ino_t inode;
+    bool regular; /* what is not (a pipe) has other bytes each time */
+};
+
+static int compare_named(const void *a, const void *b) {
+    const struct named *p = a, *q = b;
+    if (p->device != q->device) return p->device < q->device ? -1 : 1;
+    return p->inode < q->inode ? -1 : p->inode > q->inode;
+}
+
+static struct named named_of(const char *path) {
+    struct stat info;
+    bool is_input = strcmp(path, "-") == 0;
+    if ((is_input ? fstat(STDIN_FILENO, &info) : stat(path, &info)) != 0) return (struct named){.path = path};
+    return (struct named){path, info.st_dev, info.st_ino, S_ISREG(info.st_mode) || is_input};
 }
 
 /* Rows that come twice would count twice. */
 static bool check_twice(const struct files *files, struct jobs_error *error) {
-    const char **sorted = malloc(files->n * sizeof *sorted);
+    struct named *sorted = malloc(files->n * sizeof *sorted);
     if (!sorted) return jobs_fail_memory(error, "the files");
-    for (size_t i = 0; i < files->n; i++) sorted[i] = files->inputs[i].path;
-    qsort(sorted, files->n, sizeof *sorted, compare_paths);
+    for (size_t i = 0; i < files->n; i++) sorted[i] = named_of(files->inputs[i].path);
+    qsort(sorted, files->n, sizeof *sorted, compare_named);
     bool good = true;
     for (size_t i = 1; i < files->n && good; i++) {
-        if (strcmp(sorted[i - 1], sorted[i]) == 0)
-            good = jobs_fail(error, JOBS_FAULT_USAGE, "the file %.200s is named twice", sorted[i]);
+        const struct named *one = &sorted[i - 1], *other = &sorted[i];
+        if (compare_named(one, other) != 0 || !one->regular || !other->regular) continue;
+        if (strcmp(one->path, other->path) == 0)
+            good = jobs_fail(error, JOBS_FAULT_USAGE, "the file %.200s is named twice", one->path);
+        else
+            good = jobs_fail(error, JOBS_FAULT_USAGE, "%.200s and %.200s are the same file", one->path,
+                             other->path);
     }
     free(sorted);
     return good;

@@ -138,9 +138,13 @@ static void go_on(const char *doing, uint64_t size, bool in_bytes) {
 /* ---- notes ------------------------------------------------------------------------------------------- */
 
 static ssize_t write_note(void *cookie, const char *at, size_t n) {
+    char plain[BUFSIZ];
     (void)cookie;
     clear();
-    return fwrite(at, 1, n, stderr) == n ? (ssize_t)n : 0;
+    if (n > sizeof plain) n = sizeof plain;
+    memcpy(plain, at, n);
+    jobs_make_plain(plain, n, false);
+    return fwrite(plain, 1, n, stderr) == n ? (ssize_t)n : 0;
 }
 
 static FILE *notes_beside_the_line(void) {

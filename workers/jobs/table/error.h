@@ -6,6 +6,7 @@
 #define ROOKERY_WORKERS_JOBS_TABLE_ERROR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* The kind of fault decides the exit status of the command line. */
 enum jobs_fault {
@@ -23,7 +24,9 @@ struct jobs_error {
     char text[640];
 };
 
-/* Records the sentence, unless there is one already (the first cause counts). Returns false. */
+/* Replaces what a terminal would obey, which texts of a file may have, by blanks; line ends too for one line. */
+void jobs_make_plain(char *text, size_t n, bool one_line);
+/* Records the sentence, made plain, unless there is one already (the first cause counts). Returns false. */
 __attribute__((format(printf, 3, 4))) bool jobs_fail(struct jobs_error *error, enum jobs_fault fault,
                                                      const char *format, ...);
 /* The same for an allocation failure while doing `what` ("reading the table"). */

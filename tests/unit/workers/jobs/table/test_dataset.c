@@ -98,7 +98,8 @@ static void parses_lists_of_missing_texts(void **state) {
     assert_true(na_list_has(&list, "", 0) && na_list_has(&list, "-999", 4) && list.numeric);
     na_list_free(&list);
     assert_true(na_list_parse(&list, "\"-9,9\",\"a\"\"b\",\"open"));
-    assert_true(na_list_has(&list, "-9,9", 4) && na_list_has(&list, "a\"b", 3) && na_list_has(&list, "\"open", 5));
+    assert_true(na_list_has(&list, "-9,9", 4) && na_list_has(&list, "a\"b", 3) &&
+                na_list_has(&list, "\"open", 5));
     assert_true(!na_list_has(&list, "9", 1) && !na_list_has(&list, "\"-9", 3) && list.numeric && !list.empty);
     na_list_free(&list);
 }

@@ -15,7 +15,8 @@
 
 #define PATIENCE_MS 60000
 
-static void sql_of(char sql[static 1024], const char *format, va_list args) {
+__attribute__((format(printf, 2, 0))) static void sql_of(char sql[static 1024], const char *format,
+                                                         va_list args) {
     int n = vsnprintf(sql, 1024, format, args);
     CHECK(n > 0 && n < 1024);
 }

@@ -35,11 +35,11 @@ static size_t na_item(const char *list, char *out, size_t *length) {
             out[n++] = *at;
         }
     }
-    *length = n;
-    if (*list == '"' && *at == '"' && (at[1] == ',' || at[1] == '\0')) return (size_t)(at + 1 - list);
-    memcpy(out, list, plain);
-    *length = plain;
-    return plain;
+    bool quoted = *list == '"' && *at == '"' && (at[1] == ',' || at[1] == '\0');
+    if (!quoted) memcpy(out, list, plain);
+    *length = quoted ? n : plain;
+    out[*length] = '\0';
+    return quoted ? (size_t)(at + 1 - list) : plain;
 }
 
 bool na_list_parse(struct na_list *list, const char *text) {

@@ -10,27 +10,12 @@
 #include <string.h>
 
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/pieces.h"
 #include "workers/jobs/table/csv.h"
 #include "workers/jobs/table/dataset.h"
 #include "workers/jobs/table/decimal.h"
 
 static const char delimiters[] = {',', ';', '\t', '|', ' ', ',', ',', ','};
-
-/* Bytes that come in pieces of step, or all at once. */
-struct pieces {
-    const char *at;
-    size_t left, step;
-};
-
-static ssize_t read_piece(void *context, char *at, size_t room) {
-    struct pieces *p = context;
-    size_t n = p->left < room ? p->left : room;
-    if (p->step && n > p->step) n = p->step;
-    if (n > 0) memcpy(at, p->at, n);
-    p->at += n;
-    p->left -= n;
-    return (ssize_t)n;
-}
 
 static void note_field(struct buf *out, const struct csv_field *field) {
     buf_append_char(out, field->quoted ? 'q' : 'u');

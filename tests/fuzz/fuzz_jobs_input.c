@@ -13,28 +13,13 @@
 #include <zlib.h>
 
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/pieces.h"
 #include "workers/jobs/decode/decode.h"
 #include "workers/jobs/table/dataset.h"
 
 #define HEAD 3
 /* Gzip data may unpack to a thousand times their size: more than this is not looked at. */
 #define TEXT_MAX (256u << 10)
-
-/* Bytes that come in pieces of step, or all at once. */
-struct pieces {
-    const char *at;
-    size_t left, step;
-};
-
-static ssize_t read_piece(void *context, char *at, size_t room) {
-    struct pieces *p = context;
-    size_t n = p->left < room ? p->left : room;
-    if (p->step && n > p->step) n = p->step;
-    if (n > 0) memcpy(at, p->at, n);
-    p->at += n;
-    p->left -= n;
-    return (ssize_t)n;
-}
 
 /* Appends the text of the bytes; returns 0, or the errno of the failure. */
 static int decode(const char *bytes, size_t size, size_t step, struct buf *out) {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/pieces.h"
 #include "workers/jobs/fit/steps.h"
 #include "workers/jobs/table/intern.h"
 
@@ -18,23 +19,9 @@
 #define END_RECORD 3
 #define END_LENGTH 24
 
-struct memory {
-    const char *at;
-    size_t left;
-};
-
-static ssize_t read_memory(void *context, char *at, size_t room) {
-    struct memory *m = context;
-    size_t n = m->left < room ? m->left : room;
-    if (n > 0) memcpy(at, m->at, n);
-    m->at += n;
-    m->left -= n;
-    return (ssize_t)n;
-}
-
-static struct csv_source source_of(struct memory *m, const char *at, size_t length) {
-    *m = (struct memory){at, length};
-    return (struct csv_source){read_memory, m};
+static struct csv_source source_of(struct pieces *p, const char *at, size_t length) {
+    *p = (struct pieces){at, length, 0};
+    return (struct csv_source){read_piece, p};
 }
 
 /* ---- making an end that agrees with what is before it */
@@ -84,12 +71,12 @@ static void mend(const char *bytes, size_t size, struct buf *out) {
 
 /* The table of a part, or false and a sentence. The caller frees it. */
 static bool fit(const struct buf *part, char **table, size_t *length) {
-    struct memory memory;
+    struct pieces pieces;
     struct steps_fit_options options = {.threads = 1};
     struct jobs_error error = {0};
     FILE *out = open_memstream(table, length);
     assert(out);
-    bool good = steps_fit("the part", source_of(&memory, part->ptr, part->len), &options, out, &error);
+    bool good = steps_fit("the part", source_of(&pieces, part->ptr, part->len), &options, out, &error);
     fclose(out);
     assert(good == (error.fault == JOBS_FAULT_NONE) && good == (error.text[0] == '\0'));
     return good;
@@ -97,8 +84,8 @@ static bool fit(const struct buf *part, char **table, size_t *length) {
 
 /* Combining one table gives it back; the bytes of anything else are refused, or a table. */
 static bool combine(const char *bytes, size_t size, char **table, size_t *length) {
-    struct memory memory;
-    struct steps_table one = {"the table", source_of(&memory, bytes, size)};
+    struct pieces pieces;
+    struct steps_table one = {"the table", source_of(&pieces, bytes, size)};
     struct steps_combine_options options = {.memory = 1 << 20};
     struct jobs_error error = {0};
     FILE *out = open_memstream(table, length);
@@ -184,11 +171,11 @@ static void plan(const struct seed_job *s, struct buf *out) {
     struct steps_sink sink = {open_part, close_part, &made};
     struct steps_planned planned;
     struct jobs_error error = {0};
-    struct memory memory;
+    struct pieces pieces;
     struct dataset dataset;
     struct grouped job;
     grouped_dataset_options(&spec, &options);
-    bool good = dataset_open(&dataset, "rows", source_of(&memory, rows, sizeof rows - 1), &options, &error) &&
+    bool good = dataset_open(&dataset, "rows", source_of(&pieces, rows, sizeof rows - 1), &options, &error) &&
                 grouped_open(&job, &spec, &dataset, &error) &&
                 steps_plan(&job, SIZE_MAX, &sink, &planned, &error);
     assert(good && planned.parts == 1);

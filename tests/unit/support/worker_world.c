@@ -11,6 +11,7 @@
 
 #include "core/base/clock.h"
 #include "core/event/epoch.h"
+#include "core/id/snowflake.h"
 #include "core/process/connect.h"
 
 #define PATIENCE_MS 60000
@@ -82,4 +83,17 @@ void worker_world_close(struct fiber *self, struct worker_world *w) {
     domain_disconnect(self, &w->worker.domain);
     metrics_free(w->worker.domain.metrics);
     log_free(w->worker.domain.log);
+}
+
+void worker_test_run(struct fiber *self, void *arg) {
+    struct worker_test *test = arg;
+    if (test->before) CHECK(postgres_try(&test->w.servers->postgres, test->before));
+    worker_world_open(self, &test->w);
+    test->fn(self, &test->w);
+    worker_world_close(self, &test->w);
+}
+
+int64_t worker_world_id(int64_t ms_ago) {
+    static int64_t number;
+    return snowflake_floor(clock_wall_ms() - ms_ago) + number++ % 4096;
 }

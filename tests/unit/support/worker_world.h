@@ -15,6 +15,23 @@ void worker_world_open(struct fiber *self, struct worker_world *w);
 /* Stops what the test has started in the worker, too. */
 void worker_world_close(struct fiber *self, struct worker_world *w);
 
+/* A test in such a world. before: SQL that PostgreSQL runs first, or NULL. */
+struct worker_test {
+    struct worker_world w;
+    const char *before;
+    void (*fn)(struct fiber *self, struct worker_world *w);
+};
+void worker_test_run(struct fiber *self, void *test);
+#define WORKER_TEST(name, sql)                                                                               \
+    static void name##_body(struct fiber *self, struct worker_world *w);                                     \
+    static void name(void **state) {                                                                         \
+        struct worker_test test = {.w.servers = *state, .before = (sql), .fn = name##_body};                 \
+        run_in_fiber(worker_test_run, &test);                                                                \
+    }                                                                                                        \
+    static void name##_body(struct fiber *self, struct worker_world *w)
+
+/* An id of that long ago, another one each time. */
+int64_t worker_world_id(int64_t ms_ago);
 /* By SQL, blocking the loop: runs statements; the first value of the first row. */
 void worker_world_do(const struct worker_world *w, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -143,10 +143,6 @@ static bool has_predictors(enum missing_policy policy) {
     return policy == MISSING_KNN || policy == MISSING_LOGISTIC;
 }
 
-static bool fills(enum missing_policy policy) {
-    return policy != MISSING_DROP && policy != MISSING_DROP_ANY;
-}
-
 bool grouped_use_predictors(struct grouped *job, struct jobs_error *error) {
     const struct grouped_spec *spec = job->spec;
     if (named_twice(spec->predictors, spec->n_predictors, "--predictors", error)) return false;
@@ -167,7 +163,7 @@ bool grouped_shape(struct grouped *job, struct jobs_error *error) {
         .robust = spec->linear.robust && spec->model == MODEL_LINEAR,
         .logistic = spec->model == MODEL_LOGISTIC,
         .intercept = !spec->linear.no_intercept,
-        .imputed = any_policy(job, fills),
+        .imputed = any_policy(job, missing_is_fill),
         .falls_back = any_policy(job, has_predictors),
         .slice_names = spec->slice_by,
         .n_slice_names = spec->n_slice_by,
@@ -445,7 +441,7 @@ static void add_sums(struct reading *r, const struct dataset_row *row) {
     const struct dataset *d = r->state->job->dataset;
     for (size_t u = 0; u < d->n_used; u++) {
         size_t at = d->used[u];
-        if (!fills(r->state->job->policy[at]) || isnan(row->cells[at].number)) continue;
+        if (!missing_is_fill(r->state->job->policy[at]) || isnan(row->cells[at].number)) continue;
         r->rows->sums.sum[at] += row->cells[at].number;
         r->rows->sums.n[at]++;
     }

@@ -42,15 +42,6 @@ struct writing {
 
 /* ---- fields ------------------------------------------------------------------------------------------ */
 
-static void put_quoted(struct text_buffer *b, const char *text, size_t length) {
-    text_buffer_char(b, '"');
-    for (size_t i = 0; i < length; i++) {
-        if (text[i] == '"') text_buffer_char(b, '"');
-        text_buffer_char(b, text[i]);
-    }
-    text_buffer_char(b, '"');
-}
-
 /* Returns true when a text must be quoted to be read as that text. */
 static bool needs_quotes(const struct writing *w, const struct na_list *na, const char *text, size_t length) {
     double number;
@@ -63,7 +54,7 @@ static bool needs_quotes(const struct writing *w, const struct na_list *na, cons
 
 static void put_text(struct writing *w, const struct na_list *na, const char *text, size_t length) {
     if (needs_quotes(w, na, text, length)) {
-        put_quoted(&w->text, text, length);
+        text_buffer_quoted(&w->text, text, length);
     } else {
         text_buffer_add(&w->text, text, length);
     }
@@ -86,7 +77,7 @@ static void put_number(struct writing *w, double number) {
 static void put_as_written(struct writing *w, const struct dataset_cell *cell) {
     bool cut = w->dataset.options.more && memchr(cell->text, w->delimiter, cell->length);
     if (cell->quoted || cut) {
-        put_quoted(&w->text, cell->text, cell->length);
+        text_buffer_quoted(&w->text, cell->text, cell->length);
     } else {
         text_buffer_add(&w->text, cell->text, cell->length);
     }

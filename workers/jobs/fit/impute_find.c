@@ -41,27 +41,22 @@ enum missing_policy impute_policy(const struct grouped_spec *spec, const struct 
     return spec->missing == MISSING_DROP ? MISSING_DROP_ANY : spec->missing;
 }
 
-static bool is_fill(enum missing_policy policy) {
-    return policy != MISSING_DROP && policy != MISSING_DROP_ANY;
-}
-
 static unsigned use_for(enum missing_policy policy) {
     if (policy == MISSING_MODE || policy == MISSING_LOGISTIC) return USE_TYPE | USE_SPELL;
-    return is_fill(policy) ? USE_TYPE : 0;
+    return missing_is_fill(policy) ? USE_TYPE : 0;
 }
 
 /* ---- columns of numbers and text ---------------------------------------------------------------------- */
 
 void impute_use_mixed(const struct impute_mixed *mixed, struct dataset *d) {
-    struct jobs_error none = {0};
     for (size_t i = 0; i < d->n_columns && mixed->any; i++) {
-        if (mixed->is[i]) dataset_use(d, d->columns[i].name, USE_NUMBER, "", &none);
+        if (mixed->is[i]) dataset_use_at(d, i, USE_NUMBER);
     }
 }
 
 static bool is_mixed(const struct grouped_spec *spec, const struct dataset *d, size_t at) {
     const struct dataset_column *column = &d->columns[at];
-    if (column->n_text == 0 || !is_fill(impute_policy(spec, column))) return false;
+    if (column->n_text == 0 || !missing_is_fill(impute_policy(spec, column))) return false;
     assert(column->n_missing + column->n_text <= d->n_rows);
     return d->n_rows - column->n_missing - column->n_text > column->n_text;
 }
@@ -82,8 +77,7 @@ bool impute_find_mixed(struct impute_mixed *mixed, const struct grouped_spec *sp
     enum dataset_status status;
     struct dataset_row row;
     for (size_t i = 0; i < d->n_columns; i++) {
-        unsigned use = is_fill(impute_policy(spec, &d->columns[i])) ? USE_TYPE : 0;
-        if (!dataset_use(d, d->columns[i].name, use, "", error)) return false;
+        dataset_use_at(d, i, missing_is_fill(impute_policy(spec, &d->columns[i])) ? USE_TYPE : 0);
     }
     while ((status = dataset_next(d, &row, error)) == DATASET_ROW) {
         if (!grouped_go_on(spec, d->n_rows, error)) return false;
@@ -116,14 +110,13 @@ static bool use_columns(struct grouped *job, struct jobs_error *error) {
     }
     for (size_t i = 0; i < d->n_columns; i++) {
         enum missing_policy policy = impute_policy(job->spec, &d->columns[i]);
-        job->policy[i] = is_fill(policy) ? policy : MISSING_DROP;
+        job->policy[i] = missing_is_fill(policy) ? policy : MISSING_DROP;
         go_by |= policy == MISSING_KNN || policy == MISSING_LOGISTIC;
-        if (!dataset_use(d, d->columns[i].name, use_for(policy), "", error)) return false;
+        dataset_use_at(d, i, use_for(policy));
     }
     if (!grouped_use_predictors(job, error)) return false;
     for (size_t i = 0; i < d->n_columns && go_by && job->spec->n_predictors == 0; i++) {
-        if (!(d->columns[i].use & USE_KEY) && !d->columns[i].label)
-            dataset_use(d, d->columns[i].name, USE_TYPE, "", error);
+        if (!(d->columns[i].use & USE_KEY) && !d->columns[i].label) dataset_use_at(d, i, USE_TYPE);
     }
     return true;
 }
@@ -134,7 +127,7 @@ static bool check_types(const struct grouped *job, struct jobs_error *error) {
         const char *name = job->spec->missing_columns[i];
         enum missing_policy policy = job->spec->missing_of[i];
         size_t at = dataset_find(job->dataset, name);
-        if (!is_fill(policy) || missing_fills(policy, job->dataset->columns[at].type)) continue;
+        if (!missing_is_fill(policy) || missing_fills(policy, job->dataset->columns[at].type)) continue;
         return jobs_fail(
             error, JOBS_FAULT_DATA,
             "--missing-column %s=%s: that is for numbers, and the column holds text; choose mode, logistic "
@@ -157,7 +150,7 @@ static bool keep_columns(struct finding *f) {
         const struct dataset_column *column = &job->dataset->columns[i];
         f->place[i] = SLICE_NONE;
         if (!missing_fills(job->policy[i], column->type)) {
-            if (is_fill(job->policy[i]) && column->n_missing > 0)
+            if (missing_is_fill(job->policy[i]) && column->n_missing > 0)
                 fills->left[fills->n_left++] =
                     (struct impute_left){i, job->policy[i], column->text_line,
                                          job->dataset->options.more ? column->text_file : NULL};

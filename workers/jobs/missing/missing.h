@@ -69,6 +69,10 @@ void missing_plan_close(struct missing_plan *plan);
 bool missing_may_predict(const struct dataset *d, size_t column);
 /* Makes a predictor of each column that may be one, but for those that are USE_KEY. */
 void missing_plan_predict_by_all(struct missing_plan *plan, const struct dataset *d);
+/* Returns true for a policy that fills gaps; the others leave rows out. */
+static inline bool missing_is_fill(enum missing_policy policy) {
+    return policy != MISSING_DROP && policy != MISSING_DROP_ANY;
+}
 /* Returns true when the policy fills the gaps of a column of this type. */
 bool missing_fills(enum missing_policy policy, enum column_type type);
 /* Returns true when the one value of a column of this type (missing_fill) is what its policy falls back to: the mean,

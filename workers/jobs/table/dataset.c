@@ -225,7 +225,7 @@ size_t dataset_find(const struct dataset *d, const char *name) {
     return DATASET_NO_COLUMN;
 }
 
-static void use_column(struct dataset *d, size_t at, unsigned use) {
+void dataset_use_at(struct dataset *d, size_t at, unsigned use) {
     if (!d->columns[at].use && use) {
         assert(d->n_used < d->n_columns);
         d->used[d->n_used++] = at;
@@ -237,12 +237,12 @@ bool dataset_use(struct dataset *d, const char *name, unsigned use, const char *
                  struct jobs_error *error) {
     size_t at = dataset_find(d, name);
     if (at == DATASET_NO_COLUMN) return unknown_column(d, name, wanted_by, error);
-    use_column(d, at, use);
+    dataset_use_at(d, at, use);
     return true;
 }
 
 void dataset_use_all(struct dataset *d, unsigned use) {
-    for (size_t i = 0; i < d->n_columns; i++) use_column(d, i, use);
+    for (size_t i = 0; i < d->n_columns; i++) dataset_use_at(d, i, use);
 }
 
 /* ---- rows -------------------------------------------------------------------------------------------- */

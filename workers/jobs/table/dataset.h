@@ -137,6 +137,8 @@ size_t dataset_find(const struct dataset *d, const char *name);
  * `wanted_by` names the option ("--x"). */
 bool dataset_use(struct dataset *d, const char *name, unsigned use, const char *wanted_by,
                  struct jobs_error *error);
+/* The same for a column whose place is known. */
+void dataset_use_at(struct dataset *d, size_t at, unsigned use);
 void dataset_use_all(struct dataset *d, unsigned use);
 
 enum dataset_status { DATASET_ROW, DATASET_END, DATASET_ERROR };

@@ -66,17 +66,20 @@ static bool needs_quotes(const char *text, size_t length) {
     return false;
 }
 
-void text_buffer_csv(struct text_buffer *b, const char *text, size_t length) {
-    if (!needs_quotes(text, length)) {
-        text_buffer_add(b, text, length);
-        return;
-    }
+void text_buffer_quoted(struct text_buffer *b, const char *text, size_t length) {
     text_buffer_char(b, '"');
     for (size_t i = 0; i < length; i++) {
         if (text[i] == '"') text_buffer_char(b, '"');
         text_buffer_char(b, text[i]);
     }
     text_buffer_char(b, '"');
+}
+
+void text_buffer_csv(struct text_buffer *b, const char *text, size_t length) {
+    if (needs_quotes(text, length))
+        text_buffer_quoted(b, text, length);
+    else
+        text_buffer_add(b, text, length);
 }
 
 void text_buffer_json(struct text_buffer *b, const char *text, size_t length) {

@@ -21,6 +21,8 @@ void text_buffer_string(struct text_buffer *b, const char *text);
 void text_buffer_char(struct text_buffer *b, char c);
 void text_buffer_number(struct text_buffer *b, double number); /* finite; shortest decimal */
 void text_buffer_count(struct text_buffer *b, unsigned long long number);
+/* One CSV field in quotes. */
+void text_buffer_quoted(struct text_buffer *b, const char *text, size_t length);
 /* One CSV field: quoted when its bytes or the default missing tokens demand it. */
 void text_buffer_csv(struct text_buffer *b, const char *text, size_t length);
 /* A JSON string with its quotes. */

@@ -11,38 +11,14 @@
 
 #include "core/base/clock.h"
 #include "core/event/epoch.h"
-#include "core/id/snowflake.h"
 #include "tests/unit/support/worker_world.h"
 #include "workers/outbox/outbox.h"
 
 enum { AUTHOR = 5, SECOND_MS = 1000, HOUR_MS = 3600 * SECOND_MS };
 
-struct world {
-    struct worker_world w;
-    void (*fn)(struct fiber *self, struct worker_world *w);
-};
-
-static void in_world(struct fiber *self, void *arg) {
-    struct world *world = arg;
-    worker_world_open(self, &world->w);
-    world->fn(self, &world->w);
-    worker_world_close(self, &world->w);
-}
-
-#define TEST(name)                                                                                           \
-    static void name##_body(struct fiber *self, struct worker_world *w);                                     \
-    static void name(void **state) {                                                                         \
-        struct world world = {.w.servers = *state, .fn = name##_body};                                       \
-        run_in_fiber(in_world, &world);                                                                      \
-    }                                                                                                        \
-    static void name##_body(struct fiber *self, struct worker_world *w)
+#define TEST(name) WORKER_TEST(name, NULL)
 
 /* ---- rows ---------------------------------------------------------------------------------------------- */
-
-static int64_t id_of(int64_t ms_ago) {
-    static int64_t number;
-    return snowflake_floor(clock_wall_ms() - ms_ago) + number++ % 4096;
-}
 
 /* Writes the row of an event, in partition 0. */
 static void write_row(struct fiber *self, struct worker_world *w, Event *e) {
@@ -125,7 +101,7 @@ static void make_list(struct fiber *self, struct worker_world *w, int64_t epoch)
 /* ---- tests --------------------------------------------------------------------------------------------- */
 
 TEST(what_its_gateway_has_left_is_published_and_marked) {
-    int64_t id = write_like(self, w, id_of(3 * SECOND_MS));
+    int64_t id = write_like(self, w, worker_world_id(3 * SECOND_MS));
     CHECK_INT(relay_start(&w->worker), 0);
     await_marked(self, w, id);
     const struct redis_reply *stream = entries(self, w);
@@ -138,7 +114,8 @@ TEST(what_its_gateway_has_left_is_published_and_marked) {
 }
 
 TEST(the_oldest_come_first) {
-    int64_t oldest = id_of(9 * SECOND_MS), middle = id_of(6 * SECOND_MS), newest = id_of(3 * SECOND_MS);
+    int64_t oldest = worker_world_id(9 * SECOND_MS), middle = worker_world_id(6 * SECOND_MS),
+            newest = worker_world_id(3 * SECOND_MS);
     write_like(self, w, middle);
     write_like(self, w, newest);
     write_like(self, w, oldest);
@@ -153,7 +130,7 @@ TEST(the_oldest_come_first) {
 
 TEST(more_than_one_batch_is_published) {
     enum { ROWS = 1200 };
-    int64_t first = id_of(HOUR_MS), last = write_like(self, w, id_of(3 * SECOND_MS));
+    int64_t first = worker_world_id(HOUR_MS), last = write_like(self, w, worker_world_id(3 * SECOND_MS));
     worker_world_do(w,
                     "INSERT INTO outbox (id, partition, payload)"
                     " SELECT %lld + i, 0, payload FROM outbox, generate_series(2, %d) i",
@@ -168,9 +145,10 @@ TEST(more_than_one_batch_is_published) {
 
 /* A gateway that lives publishes it in a moment; a stream that this release does not know is for a newer relay. */
 TEST(what_is_not_its_own_is_left) {
-    int64_t young = write_like(self, w, id_of(-HOUR_MS)), strange = write_like(self, w, id_of(4 * SECOND_MS));
+    int64_t young = write_like(self, w, worker_world_id(-HOUR_MS)),
+            strange = write_like(self, w, worker_world_id(4 * SECOND_MS));
     worker_world_do(w, "UPDATE outbox SET stream = 1000 WHERE id = %lld", (long long)strange);
-    int64_t id = write_like(self, w, id_of(3 * SECOND_MS));
+    int64_t id = write_like(self, w, worker_world_id(3 * SECOND_MS));
     CHECK_INT(relay_start(&w->worker), 0);
     await_marked(self, w, id);
     CHECK(!is_marked(w, young));
@@ -181,8 +159,8 @@ TEST(what_is_not_its_own_is_left) {
 TEST(a_post_is_put_on_its_author_s_own_timeline) {
     int64_t epoch = epoch_now(&w->worker.domain);
     make_list(self, w, epoch);
-    write_like(self, w, id_of(4 * SECOND_MS));
-    int64_t id = write_post(self, w, id_of(3 * SECOND_MS));
+    write_like(self, w, worker_world_id(4 * SECOND_MS));
+    int64_t id = write_post(self, w, worker_world_id(3 * SECOND_MS));
     CHECK_INT(relay_start(&w->worker), 0);
     await_marked(self, w, id);
     const struct redis_reply *list;
@@ -195,8 +173,8 @@ TEST(a_post_is_put_on_its_author_s_own_timeline) {
 
 /* Lists of this epoch are built with it. */
 TEST(but_not_one_that_is_settled) {
-    int64_t epoch = epoch_now(&w->worker.domain), id = write_post(self, w, id_of(4 * SECOND_MS));
-    int64_t later = write_post(self, w, id_of(3 * SECOND_MS));
+    int64_t epoch = epoch_now(&w->worker.domain), id = write_post(self, w, worker_world_id(4 * SECOND_MS));
+    int64_t later = write_post(self, w, worker_world_id(3 * SECOND_MS));
     make_list(self, w, epoch);
     worker_world_do(w, "UPDATE outbox SET settled_epoch = %lld WHERE id = %lld", (long long)epoch,
                     (long long)id);
@@ -211,7 +189,7 @@ TEST(but_not_one_that_is_settled) {
 
 /* Three rounds pass in the meantime, or fewer on a machine that is slow. */
 TEST(only_the_leader_publishes) {
-    int64_t id = write_like(self, w, id_of(3 * SECOND_MS));
+    int64_t id = write_like(self, w, worker_world_id(3 * SECOND_MS));
     worker_world_do(w, "INSERT INTO role_leases VALUES ('relay', 'another', now() + interval '1 hour')");
     CHECK_INT(relay_start(&w->worker), 0);
     fiber_sleep_ms(self, 1000);
@@ -242,8 +220,9 @@ static void publish_before(struct worker_world *w, int64_t id, int64_t epoch, in
 /* What was published a moment before the epoch began may be missing on its lists, so it is not settled. */
 TEST(a_new_redis_gets_what_was_published_in_the_window) {
     int64_t before = epoch_now(&w->worker.domain);
-    int64_t old = write_like(self, w, id_of(3 * HOUR_MS)), settled = write_like(self, w, id_of(HOUR_MS / 2));
-    int64_t recent = write_like(self, w, id_of(3 * SECOND_MS));
+    int64_t old = write_like(self, w, worker_world_id(3 * HOUR_MS)),
+            settled = write_like(self, w, worker_world_id(HOUR_MS / 2));
+    int64_t recent = write_like(self, w, worker_world_id(3 * SECOND_MS));
     worker_world_do(w, "UPDATE upkeep SET processed_until = now()");
     redis_server_kill(&w->servers->redis);
     redis_server_restart(&w->servers->redis);
@@ -264,7 +243,7 @@ TEST(a_new_redis_gets_what_was_published_in_the_window) {
 }
 
 TEST(and_older_ones_that_some_role_has_not_processed) {
-    int64_t before = epoch_now(&w->worker.domain), old = write_like(self, w, id_of(3 * HOUR_MS));
+    int64_t before = epoch_now(&w->worker.domain), old = write_like(self, w, worker_world_id(3 * HOUR_MS));
     worker_world_do(w, "UPDATE upkeep SET processed_until = '-infinity'");
     redis_server_kill(&w->servers->redis);
     redis_server_restart(&w->servers->redis);
@@ -278,7 +257,7 @@ TEST(and_older_ones_that_some_role_has_not_processed) {
 
 /* There is nothing that an earlier one could have had. */
 TEST(the_first_redis_of_all_gets_nothing_again) {
-    int64_t id = write_like(self, w, id_of(3 * SECOND_MS));
+    int64_t id = write_like(self, w, worker_world_id(3 * SECOND_MS));
     publish_before(w, id, epoch_now(&w->worker.domain), 1);
     CHECK_INT(relay_start(&w->worker), 0);
     worker_world_await(self, w, "(SELECT republished FROM redis_epochs)");

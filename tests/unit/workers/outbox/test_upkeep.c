@@ -9,17 +9,10 @@
 
 #include <cmocka.h>
 
-#include "core/base/clock.h"
-#include "core/id/snowflake.h"
 #include "tests/unit/support/worker_world.h"
 #include "workers/outbox/outbox.h"
 
 enum { AGO_H = 5, MS_PER_H = 3600 * 1000 };
-
-struct world {
-    struct worker_world w;
-    void (*fn)(struct fiber *self, struct worker_world *w);
-};
 
 /* As if the tables had been made long ago: one partition is long over, the next one goes up to now, and all that is
  * in them has been processed by every role. */
@@ -39,30 +32,11 @@ static const char AS_BEFORE[] =
     " upkeep_hour_id(over), upkeep_hour_id(over + 5));"
     " END LOOP; END $$";
 
-static void in_world(struct fiber *self, void *arg) {
-    struct world *world = arg;
-    CHECK(postgres_try(&world->w.servers->postgres, AS_BEFORE));
-    worker_world_open(self, &world->w);
-    world->fn(self, &world->w);
-    worker_world_close(self, &world->w);
-}
-
-#define TEST(name)                                                                                           \
-    static void name##_body(struct fiber *self, struct worker_world *w);                                     \
-    static void name(void **state) {                                                                         \
-        struct world world = {.w.servers = *state, .fn = name##_body};                                       \
-        run_in_fiber(in_world, &world);                                                                      \
-    }                                                                                                        \
-    static void name##_body(struct fiber *self, struct worker_world *w)
-
-static int64_t id_of(int64_t ms_ago) {
-    static int64_t number;
-    return snowflake_floor(clock_wall_ms() - ms_ago) + number++ % 4096;
-}
+#define TEST(name) WORKER_TEST(name, AS_BEFORE)
 
 /* Of an hour that is long over. */
 static int64_t old_id(void) {
-    return id_of(AGO_H * MS_PER_H);
+    return worker_world_id(AGO_H * MS_PER_H);
 }
 
 /* A row of the outbox. published: SQL. */
@@ -123,7 +97,7 @@ TEST(the_partitions_of_the_next_day_are_made) {
 }
 
 TEST(a_partition_with_nothing_that_is_wanted_is_dropped) {
-    int64_t recent = id_of(0);
+    int64_t recent = worker_world_id(0);
     write_row(w, old_id(), "now() - interval '3 hours'");
     write_row(w, recent, "now() - interval '3 hours'");
     do_round(self, w);
@@ -220,7 +194,7 @@ static bool has_mark(struct worker_world *w) {
 /* The mark: the hour of the oldest row that is in the outbox. */
 TEST(what_all_have_processed_is_known_and_the_mark_moves) {
     make_groups(self, w);
-    write_row(w, id_of(3 * MS_PER_H), "now()");
+    write_row(w, worker_world_id(3 * MS_PER_H), "now()");
     do_round(self, w);
     CHECK(has_progress(w));
     CHECK_INT(worker_world_number(w, "SELECT counted_below FROM upkeep"),
